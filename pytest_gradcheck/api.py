@@ -1,0 +1,216 @@
+"""gradcheck and check_gradients: the whole pipeline of a check, from the pair to the report."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.comparison import point_report, rank
+from pytest_gradcheck.context import Context, current
+from pytest_gradcheck.diagnosis import findings
+from pytest_gradcheck.differences import Approximation, approximate, classical, cost_noise, moves
+from pytest_gradcheck.errors import GradcheckWarning, GradientError, ProblemError
+from pytest_gradcheck.noise import Noise
+from pytest_gradcheck.points import descend, starts
+from pytest_gradcheck.preflight import examined, refuse_changed, refuse_unreached
+from pytest_gradcheck.problem import Pair, Problem
+from pytest_gradcheck.randomness import around_calls, around_check, disabled, without_penalty
+from pytest_gradcheck.report import PointReport, Report
+from pytest_gradcheck.search import chosen
+from pytest_gradcheck.settings import Settings, resolve
+from pytest_gradcheck.theta import FloatArray, Theta
+from pytest_gradcheck.verdict import VERDICTS, judge
+
+__all__ = ["GradCheck", "check_gradients", "check_problem", "gradcheck"]
+
+
+class GradCheck:
+    """Check a hand-written gradient against two-sided differences of its cost.
+
+    ``gradcheck`` raises where the gradient is wrong; ``check_gradients`` only tells.
+
+    Parameters
+    ----------
+    cost : callable
+        Returns a number, or a tuple that begins with it.
+    grad : callable or True
+        The backprop; True where `cost` returns ``(cost, gradients, ...)``.
+    params : object
+        An array, a number, or any nesting of containers of them; or a callable ``params(rng)``
+        that draws a random initialization.
+    *args
+        Further positional arguments of both functions.
+    data : mapping, optional
+        Arguments by name instead; either function takes those it names, the one required argument
+        left over takes the params, and one named ``cache`` what the cost returned beside its value.
+    **settings
+        See `Settings`.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    GradientError
+        Where a component is wrong (``gradcheck`` only).
+    ProblemError
+        Where the pair cannot be checked; its `code` says why.
+
+    Examples
+    --------
+    >>> report = gradcheck(lambda x: float(x @ x), lambda x: 2 * x, np.array([1.0, 2.0]))
+    >>> report.verdict
+    'ok'
+    """
+
+    def __init__(self, raising: bool) -> None:
+        self._raising = raising
+
+    def __call__(
+        self,
+        cost: Callable[..., Any],
+        grad: Callable[..., Any] | bool,
+        params: Any,
+        *args: Any,
+        data: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Report:
+        """Check a cost and its gradient."""
+        __tracebackhide__ = True
+        return check_problem(Problem(cost, grad, params, args, data, settings), self._raising)
+
+    def layer(
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any],
+        *inputs: Any,
+        **settings: Any,
+    ) -> Report:
+        """Check a layer: ``out, cache = forward(*inputs)``, gradients ``backward(dout, cache)``."""
+        __tracebackhide__ = True
+        return check_problem(Problem.layer(forward, backward, *inputs, **settings), self._raising)
+
+    def vjp(self, f: Callable[..., Any], *inputs: Any, **settings: Any) -> Report:
+        """Check a function that returns its pullback: ``out, pullback = f(*inputs)``."""
+        __tracebackhide__ = True
+        return check_problem(Problem.vjp(f, *inputs, **settings), self._raising)
+
+    def __repr__(self) -> str:
+        return "gradcheck" if self._raising else "check_gradients"
+
+
+gradcheck = GradCheck(raising=True)
+check_gradients = GradCheck(raising=False)
+
+
+def check_problem(problem: Problem, raising: bool) -> Report:
+    """Check a problem in the surroundings of the moment, and tell whoever listens."""
+    __tracebackhide__ = True
+    context = current()
+    if raising and context.before is not None:
+        context.before()
+    try:
+        report = _report(problem, context)
+    except ProblemError as error:
+        raise error.with_traceback(None)  # noqa: B904 - its cause is kept; our frames tell nothing
+    if context.receive is not None:
+        context.receive(report)
+    if raising and not report.passed:
+        raise GradientError(report)
+    if raising and report.verdict == "suspect":
+        warnings.warn(_suspects(report), GradcheckWarning, stacklevel=3)
+    return report
+
+
+def _report(problem: Problem, context: Context) -> Report:
+    settings, _ = resolve([*context.layers, ("call", problem.settings)])
+    seed = context.seed if settings.seed is None else settings.seed
+    data, switched_off = disabled(problem.data, settings.disable, settings.dropout == "freeze")
+    points: list[PointReport] = []
+    evaluations = 0
+    # Closed at once on an exception: the user's arrays are put back before anyone sees it.
+    with around_check(settings.dropout), closing(_points(problem, data, settings, seed)) as places:
+        for point, pair in places:
+            points.append(_compared(point, pair, settings, np.random.default_rng(seed)))
+            evaluations += pair.evaluations
+    return Report(
+        passed=all(point.passed for point in points),
+        verdict=max((point.verdict for point in points), key=VERDICTS.index),
+        components=tuple(sorted((c for point in points for c in point.components), key=rank)),
+        findings=tuple(
+            sorted((f for point in points for f in point.findings), key=lambda f: f.severity)
+        ),
+        evaluations=evaluations,
+        points=tuple(points),
+        seed=seed,
+        settings=settings,
+        notes=tuple(f"switched off: {said}" for said in switched_off),
+        style=context.style,
+    )
+
+
+def _points(
+    problem: Problem, data: Mapping[str, Any] | None, settings: Settings, seed: int
+) -> Generator[tuple[str, Pair], None, None]:
+    """Yield every point's name, and the pair with theta standing there."""
+    around = None
+    if settings.dropout == "freeze":
+        around = around_calls([*problem.args, *(data or {}).values()])
+
+    def paired(theta: Theta, at: Mapping[str, Any] | None) -> Pair:
+        return Pair(problem, theta, at, settings.inplace, settings.regularization, around)
+
+    for start in starts(problem.params, settings, seed):
+        theta = Theta(start.params, settings.inplace, settings.only, settings.exclude)
+        with theta.guarded():
+            for steps in (0, settings.train) if settings.train else (0,):
+                name, pair = start.name, paired(theta, data)
+                if steps:
+                    name += f", after {steps} steps"
+                    descend(pair, settings, start.name)
+                yield name, pair
+                unpenalized = without_penalty(data)
+                if unpenalized is not None:
+                    yield f"{name}, penalty off", paired(theta, unpenalized)
+
+
+def _compared(point: str, pair: Pair, settings: Settings, rng: np.random.Generator) -> PointReport:
+    """Check at the present theta."""
+    here, gradient = examined(pair)
+    approximation, noise = _approximated(pair, gradient, here, settings, rng)
+    refuse_changed(pair, "cost")
+    judgement = judge(approximation, gradient, pair.theta, settings)
+    found = findings(approximation, gradient, judgement, pair.theta, noise, point)
+    return point_report(point, approximation, gradient, judgement, found, pair.theta, settings)
+
+
+def _approximated(
+    pair: Pair, gradient: FloatArray, here: float, settings: Settings, rng: np.random.Generator
+) -> tuple[Approximation, Noise | None]:
+    theta = pair.theta
+    components = chosen(theta, gradient, settings, rng)
+    with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
+        if settings.eps is not None:
+            approximation = classical(pair.probe, theta, components, settings.eps)
+            still = not np.any(approximation.values[approximation.checked])
+            refuse_unreached(not still or moves(pair.probe, theta, here, rng), gradient, theta)
+            return approximation, None
+        noise = cost_noise(pair.probe, theta, here, rng)
+        refuse_unreached(noise.moved, gradient, theta)
+        return approximate(
+            pair.probe, theta, components, gradient, here, noise, settings.suspect
+        ), noise
+
+
+def _suspects(report: Report) -> str:
+    count = sum(component.verdict == "suspect" for component in report.components)
+    worst = report.components[0]
+    return (
+        f"{count} suspect components, the worst {worst.name} with a relative error of "
+        f"{worst.relative_error:.1e}; they pass because fail_on is 'bug'"
+    )

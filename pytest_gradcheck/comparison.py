@@ -1,0 +1,120 @@
+"""A comparison over theta as the report of a point: arrays in, plain types out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.differences import Approximation
+from pytest_gradcheck.report import Component, Finding, ParameterReport, PointReport
+from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.theta import FloatArray, Parameter, Theta
+from pytest_gradcheck.verdict import INCONCLUSIVE, OK, VERDICTS, Judgement, failing, relative_error
+
+__all__ = ["point_report"]
+
+LISTED = 1000
+"""Components of a parameter that a report lists at most; `counts` has them all."""
+
+
+def point_report(
+    name: str,
+    approximation: Approximation,
+    gradient: FloatArray,
+    judgement: Judgement,
+    found: tuple[Finding, ...],
+    theta: Theta,
+    settings: Settings,
+) -> PointReport:
+    """Return the report of one point."""
+    parameters = tuple(
+        _parameter(parameter, approximation, gradient, judgement) for parameter in theta.selected
+    )
+    listed = [
+        _component(parameter, int(number), name, approximation, gradient, judgement)
+        for parameter in theta.selected
+        for number in _worst(parameter, judgement)
+    ]
+    verdicts = judgement.verdicts[approximation.checked]
+    bad = failing(settings)
+    fails = (
+        any(VERDICTS[code] in bad for code in np.unique(verdicts))
+        or bool(np.all(verdicts == INCONCLUSIVE))
+        or any(finding.code == "canary" for finding in found)
+        or (settings.strict and any(finding.code == "vacuous" for finding in found))
+    )
+    return PointReport(
+        name=name,
+        passed=not fails,
+        verdict=VERDICTS[int(verdicts.max())],
+        relative_error=_figure(approximation.checked, approximation, gradient),
+        parameters=parameters,
+        components=tuple(sorted(listed, key=rank)),
+        findings=found,
+    )
+
+
+def rank(component: Component) -> tuple[int, float, float]:
+    """Return a key that sorts components worst first."""
+    return (
+        -VERDICTS.index(component.verdict),
+        -component.relative_error,
+        -abs(component.numerical - component.analytic),
+    )
+
+
+def _figure(
+    part: npt.NDArray[np.bool_], approximation: Approximation, gradient: FloatArray
+) -> float:
+    values = approximation.values[part]
+    known = ~np.isnan(values) | ~np.isfinite(gradient[part])
+    return relative_error(values[known], gradient[part][known])
+
+
+def _parameter(
+    parameter: Parameter, approximation: Approximation, gradient: FloatArray, judgement: Judgement
+) -> ParameterReport:
+    mine = np.zeros(gradient.shape, np.bool_)
+    mine[parameter.slice] = approximation.checked[parameter.slice]
+    verdicts = judgement.verdicts[mine]
+    tally = np.bincount(verdicts, minlength=len(VERDICTS))
+    return ParameterReport(
+        name=parameter.name,
+        shape=parameter.shape,
+        size=parameter.size,
+        checked=int(mine.sum()),
+        relative_error=_figure(mine, approximation, gradient),
+        verdict=VERDICTS[int(verdicts.max())],
+        counts={word: int(n) for word, n in zip(VERDICTS, tally, strict=True)},
+        resolution=float(judgement.resolutions[mine].max()),
+    )
+
+
+def _worst(parameter: Parameter, judgement: Judgement) -> npt.NDArray[np.intp]:
+    """Return the numbers of a parameter's components that are not ok, worst first."""
+    verdicts = judgement.verdicts[parameter.slice]
+    errors = judgement.errors[parameter.slice]
+    order = np.lexsort((-errors, -verdicts))
+    return parameter.start + order[: np.count_nonzero(verdicts != OK)][:LISTED]
+
+
+def _component(
+    parameter: Parameter,
+    number: int,
+    point: str,
+    approximation: Approximation,
+    gradient: FloatArray,
+    judgement: Judgement,
+) -> Component:
+    index = parameter.index(number)
+    return Component(
+        parameter=parameter.name,
+        index=index,
+        name=parameter.component_name(index),
+        analytic=float(gradient[number]),
+        numerical=float(approximation.values[number]),
+        error_bar=float(approximation.error_bars[number]),
+        relative_error=float(judgement.errors[number]),
+        verdict=VERDICTS[int(judgement.verdicts[number])],
+        point=point,
+    )

@@ -1,0 +1,71 @@
+"""What surrounds a check: settings in force, the style of its text, who hears of its report.
+
+The core does not know pytest. The plugin enters a context for the run and one for every phase of a
+test; without any, a check runs with the defaults and nobody listens. A plain list, not a
+``ContextVar``, so that a check in a thread which the test started belongs to that test too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.report import Report
+
+__all__ = ["Context", "Style", "current", "entered"]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the text of a report is drawn: its columns, and whether only ASCII may be used."""
+
+    width: int = 72
+    ascii: bool = False
+
+
+@dataclass(frozen=True)
+class Context:
+    """The surroundings of a check.
+
+    Attributes
+    ----------
+    layers : tuple of (origin, values)
+        Settings of the surroundings, the weakest first.
+    seed : int
+        Where random choices start unless a setting says otherwise.
+    style : Style
+    before : callable or None
+        Called before a check that may raise; it may skip the test.
+    receive : callable or None
+        Called with every finished report.
+    canary : bool
+        Whether every check also proves that it would notice planted faults.
+    """
+
+    layers: tuple[tuple[str, Mapping[str, object]], ...] = ()
+    seed: int = 0
+    style: Style = Style()
+    before: Callable[[], None] | None = None
+    receive: Callable[[Report], None] | None = None
+    canary: bool = False
+
+
+_stack: list[Context] = [Context()]
+
+
+def current() -> Context:
+    """Return the innermost context."""
+    return _stack[-1]
+
+
+@contextmanager
+def entered(context: Context) -> Iterator[None]:
+    """Make `context` the innermost one for the length of a ``with`` block."""
+    _stack.append(context)
+    try:
+        yield
+    finally:
+        _stack.remove(context)

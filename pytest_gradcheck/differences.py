@@ -1,0 +1,290 @@
+"""Two-sided differences of a cost in every component, each with an error bar.
+
+A first pass takes one central difference a component, at a step scaled to it; its error bar is the
+noise of the cost over the step. Where the analytic gradient agrees with it, that is all it takes. A
+component that disagrees, or that noise leaves undecided, climbs a ladder of steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.ladder import SAFETY, Line, Slope, climb
+from pytest_gradcheck.noise import Noise, measure, moves_far
+from pytest_gradcheck.theta import Cells, FloatArray, Parameter, Theta
+
+__all__ = [
+    "WIDE",
+    "Approximation",
+    "approximate",
+    "classical",
+    "cost_noise",
+    "lengths",
+    "moves",
+    "tolerated",
+]
+
+WIDE = 1e-3
+"""An error bar beyond this part of a component's size leaves it undecided."""
+
+Numbers = npt.NDArray[np.intp]
+Components = Sequence[tuple[Parameter, Numbers]]
+"""For each parameter, the numbers of its components to look at."""
+
+KINDS = ("smooth", "kink", "edge", "jump", "nonfinite")
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """The numerical gradient: arrays over theta.
+
+    Attributes
+    ----------
+    values : float64 array
+        The approximations; NaN where a component was not looked at.
+    error_bars : float64 array
+        Bounds of their errors, safety factor included.
+    kinds : int8 array
+        Index into `KINDS`.
+    checked : bool array
+        Where a component was looked at.
+    sides : dict
+        Component to its slopes on the left and on the right, at kinks.
+    """
+
+    values: FloatArray
+    error_bars: FloatArray
+    kinds: npt.NDArray[np.int8]
+    checked: npt.NDArray[np.bool_]
+    sides: dict[int, tuple[float, float]]
+
+    def of_kind(self, kind: str) -> npt.NDArray[np.bool_]:
+        """Return where the cost is of a kind."""
+        return np.asarray(self.kinds == KINDS.index(kind))
+
+
+def lengths(theta: Theta) -> FloatArray:
+    """Return the length over which the cost is expected to change, for every component.
+
+    The larger of the component's own size and the root mean square of its parameter. Where a
+    parameter is all zero (biases at their initialization) the root mean square of theta stands in,
+    at most 1, and 1 where that is zero as well.
+    """
+    whole = _rms(theta.base)
+    result = np.empty(theta.base.shape)
+    for parameter in theta.parameters:
+        values = np.abs(theta.base[parameter.slice])
+        result[parameter.slice] = np.maximum(values, _rms(values) or min(whole, 1.0) or 1.0)
+    return result
+
+
+def _rms(values: FloatArray) -> float:
+    largest = float(np.max(np.abs(values)))
+    if not largest or not math.isfinite(largest):
+        return 0.0
+    return largest * math.sqrt(float(np.mean((values / largest) ** 2)))  # scaled: no overflow
+
+
+def cost_noise(
+    cost: Callable[[], float], theta: Theta, here: float, rng: np.random.Generator
+) -> Noise:
+    """Measure the noise of the cost along one random direction, scaled to the parameters."""
+    return measure(_random_line(cost, theta, rng), here)
+
+
+def moves(cost: Callable[[], float], theta: Theta, here: float, rng: np.random.Generator) -> bool:
+    """Return whether the cost changes at all along a random direction, far away if need be."""
+    return moves_far(_random_line(cost, theta, rng), here)
+
+
+def _random_line(
+    cost: Callable[[], float], theta: Theta, rng: np.random.Generator
+) -> Callable[[float], float]:
+    """Return the cost by distance along a random direction; 1 is the size of the parameters."""
+    signs = rng.choice((-1.0, 1.0), theta.base.size) * rng.uniform(0.5, 1.5, theta.base.size)
+    direction = np.zeros(theta.base.size)
+    length = lengths(theta)
+    for parameter in theta.selected:
+        direction[parameter.slice] = signs[parameter.slice] * length[parameter.slice]
+
+    def along(distance: float) -> float:
+        with theta.at(theta.base + distance * direction):
+            return cost()
+
+    return along
+
+
+def classical(
+    cost: Callable[[], float], theta: Theta, components: Components, eps: float
+) -> Approximation:
+    """Take the course's differences: one fixed step, divided by ``2 * eps``, and no error bar."""
+    result = _empty(theta, components)
+    steps = np.full(theta.base.shape, eps)
+    for parameter, numbers in components:
+        rises, _ = _rises(cost, theta, parameter, numbers, steps)
+        result.values[numbers] = rises / (2 * eps)
+        result.error_bars[numbers] = 0.0
+    result.kinds[result.checked & ~np.isfinite(result.values)] = KINDS.index("nonfinite")
+    return result
+
+
+def approximate(
+    cost: Callable[[], float],
+    theta: Theta,
+    components: Components,
+    gradient: FloatArray,
+    here: float,
+    noise: Noise,
+    suspect: float,
+) -> Approximation:
+    """Approximate components, each as well as the comparison with `gradient` needs.
+
+    Parameters
+    ----------
+    cost : callable
+        The cost at the present theta.
+    theta : Theta
+    components : list of (parameter, numbers)
+        Which components to look at.
+    gradient : array
+        The analytic gradient, laid out like theta.
+    here : float
+        The cost at theta.
+    noise : Noise
+    suspect : float
+        The relative error at which a disagreement begins.
+
+    Returns
+    -------
+    Approximation
+        From two cost calls a component where all agree. The step of the first pass is the cube root
+        of the relative noise times the component's length, where truncation and rounding balance
+        (W. Press et al., Numerical Recipes, 3rd ed., section 5.7).
+    """
+    result = _empty(theta, components)
+    length = lengths(theta)
+    steps = np.cbrt(noise.relative) * length
+    for parameter, numbers in components:
+        rises, widths = _rises(cost, theta, parameter, numbers, steps)
+        result.values[numbers] = rises / widths
+        result.error_bars[numbers] = 2 * SAFETY * noise.level / widths
+    wide = tolerated(result, gradient, theta.selected)
+    for parameter, numbers in components:
+        for number in _undecided(result, gradient, numbers, wide, suspect):
+            line = _line(cost, theta, parameter, number, here, steps[number], length[number])
+            slope = climb(line, float(gradient[number]), noise.level, float(wide[number]), suspect)
+            _record(result, number, slope)
+    return result
+
+
+def tolerated(
+    approximation: Approximation, gradient: FloatArray, parameters: Sequence[Parameter]
+) -> FloatArray:
+    """Return the error bars beyond which components are undecided, over theta.
+
+    They are a part of the component's size or of its parameter's root mean square, whichever is
+    larger; where analytic and numerical value are both 0, that of the whole gradient will do, and
+    where that is 0 too there is nothing to be undecided about.
+    """
+    values = np.nan_to_num(approximation.values, nan=0.0, posinf=0.0, neginf=0.0)
+    size = np.abs(values) + np.abs(np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
+    whole = _rms(values[approximation.checked]) or math.inf
+    result = np.full(values.shape, math.inf)
+    for parameter in parameters:
+        part = parameter.slice
+        typical = _rms(values[part][approximation.checked[part]])
+        result[part] = WIDE * np.where(size[part] == 0, whole, np.maximum(size[part], typical))
+    return result
+
+
+def _empty(theta: Theta, components: Components) -> Approximation:
+    size = theta.base.size
+    checked = np.zeros(size, np.bool_)
+    for _, numbers in components:
+        checked[numbers] = True
+    return Approximation(
+        np.full(size, math.nan), np.full(size, math.inf), np.zeros(size, np.int8), checked, {}
+    )
+
+
+def _rises(
+    cost: Callable[[], float],
+    theta: Theta,
+    parameter: Parameter,
+    numbers: Numbers,
+    steps: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the cost's rise between either side of components, and the distance between them.
+
+    The distance is that of the numbers as stored: x + h is rounded, and dividing by 2 h instead
+    would spoil half of the digits.
+    """
+    cells = theta.cells(parameter)
+    values, steps = theta.base[numbers], steps[numbers]
+    plus, minus = theta.stored(values + steps, parameter), theta.stored(values - steps, parameter)
+    places = (numbers - parameter.start).tolist()
+    rises: list[float] = []
+    for i, ahead, behind, original in zip(
+        places, plus.tolist(), minus.tolist(), values.tolist(), strict=True
+    ):
+        cells[i] = ahead
+        up = cost()
+        cells[i] = behind
+        rises.append(up - cost())
+        cells[i] = original
+    return np.array(rises), plus - minus
+
+
+def _undecided(
+    result: Approximation,
+    gradient: FloatArray,
+    numbers: Numbers,
+    wide: FloatArray,
+    suspect: float,
+) -> list[int]:
+    """Return the components that the first pass does not show to be right."""
+    values, bars, analytic = result.values[numbers], result.error_bars[numbers], gradient[numbers]
+    off = np.abs(values - analytic)
+    right = off <= bars + suspect * (np.abs(values) + np.abs(analytic))
+    undecided: list[int] = numbers[
+        ~(right & (bars <= wide[numbers])) & np.isfinite(analytic)
+    ].tolist()
+    return undecided
+
+
+def _line(
+    cost: Callable[[], float],
+    theta: Theta,
+    parameter: Parameter,
+    number: int,
+    here: float,
+    step: float,
+    length: float,
+) -> Line:
+    """Return the line along one component."""
+    cells: Cells = theta.cells(parameter)
+    place = number - parameter.start
+    original = float(theta.base[number])
+
+    def at(distance: float) -> tuple[float, float]:
+        moved = float(theta.stored(np.array([original + distance]), parameter)[0])
+        cells[place] = moved
+        try:
+            return moved - original, cost()
+        finally:
+            cells[place] = original
+
+    return Line(at, here, float(step), float(length), 8 * theta.spacing(original, parameter))
+
+
+def _record(result: Approximation, number: int, slope: Slope) -> None:
+    result.values[number] = slope.value
+    result.error_bars[number] = slope.error_bar
+    result.kinds[number] = KINDS.index(slope.kind)
+    if slope.sides is not None:
+        result.sides[number] = slope.sides

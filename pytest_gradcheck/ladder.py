@@ -1,0 +1,332 @@
+"""The slope of a cost along a line, from a ladder of steps, with an error bar that can be trusted.
+
+Each rung takes the cost on both sides at four times the distance of the one below. Three things are
+read off the rungs together:
+
+* truncation: how far neighbouring rungs differ, handed down to finer ones at the rate of h**2 and
+  no faster, so that two wrong rungs that happen to agree are not taken for a plateau;
+* rounding: the measured noise of the cost over the step, times a safety factor;
+* the two one-sided slopes: they meet as the step shrinks where the cost is smooth, stay apart at a
+  kink, and run away at a jump.
+
+The rung with the smallest error bar wins, but only among those that no finer rung contradicts: the
+derivative is the limit of small steps, so of two plateaus the finer one that stands clear of the
+noise is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+__all__ = ["SAFETY", "Line", "Slope", "climb"]
+
+SAFETY = 8.0
+"""Error bars are this many times the noise over the step.
+
+The difference of two calls with noise of standard deviation s, over 2 h, has one of 0.71 s/h. The
+measured noise may be low by a factor of two, and among a million components the largest of normal
+errors lies at 4.9 standard deviations: 0.71 * 2 * 4.9 = 7."""
+
+RATIO = 4.0
+"""Of neighbouring rungs. The error of a central difference, of order h**2, falls by its square."""
+
+DECAY = RATIO**2
+
+SPAN = 2
+"""Rungs on either side of the first step that are looked at before anything is concluded."""
+
+MARGIN = 4.0
+"""A disagreement of this many error bars is taken as one without the rest of the ladder, provided
+that no one-sided slope of the finest rungs points the other way."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The cost along a line through theta.
+
+    Attributes
+    ----------
+    at : callable
+        Takes a distance; returns the distance that was really moved, after rounding, and the cost.
+    here : float
+        The cost at distance 0.
+    step : float
+        Where the ladder begins.
+    reach : float
+        The largest distance that makes sense: the size of the parameter.
+    least : float
+        The smallest: a few units in the last place.
+    """
+
+    at: Callable[[float], tuple[float, float]]
+    here: float
+    step: float
+    reach: float
+    least: float
+
+
+@dataclass(frozen=True)
+class Slope:
+    """An approximate derivative along a line.
+
+    Attributes
+    ----------
+    value : float
+        The approximation. At a kink the one-sided slope that is nearest to the analytic value, or
+        that value itself where it lies between the two.
+    error_bar : float
+        Bound of its error, safety factor included; infinite where nothing can be said.
+    kind : str
+        ``smooth``, ``kink``, ``edge`` (one-sided, at the edge of the domain), ``jump`` or
+        ``nonfinite``.
+    sides : (float, float) or None
+        At a kink, the slopes on the left and on the right.
+    """
+
+    value: float
+    error_bar: float
+    kind: str = "smooth"
+    sides: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class _Rung:
+    """The cost at one distance on both sides."""
+
+    ahead: float
+    behind: float
+    up: float
+    down: float
+    here: float
+
+    @property
+    def central(self) -> float:
+        return (self.up - self.down) / (self.ahead + self.behind)
+
+    @property
+    def right(self) -> float:
+        return (self.up - self.here) / self.ahead
+
+    @property
+    def left(self) -> float:
+        return (self.here - self.down) / self.behind
+
+    @property
+    def width(self) -> float:
+        return 0.5 * (self.ahead + self.behind)
+
+
+def climb(line: Line, analytic: float, noise: float, wide: float, suspect: float) -> Slope:
+    """Approximate the slope along a line as well as the analytic value needs it to be.
+
+    Parameters
+    ----------
+    line : Line
+    analytic : float
+        What the slope is to be compared with.
+    noise : float
+        Standard deviation of the noise of one call of the cost.
+    wide : float
+        An error bar beyond this would leave the comparison open.
+    suspect : float
+        The relative error at which a disagreement begins.
+
+    Returns
+    -------
+    Slope
+
+    Examples
+    --------
+    >>> line = Line(lambda t: (t, abs(t)), 0.0, 1e-6, 1.0, 1e-15)
+    >>> climb(line, 0.5, 1e-17, 1e-3, 1e-5).kind
+    'kink'
+    """
+    ladder = _Ladder(line, analytic, noise)
+    while True:
+        slope = ladder.smooth()
+        if ladder.settled(slope, wide, suspect):
+            return slope
+        if not ladder.extend():
+            return ladder.conclusion(slope)
+
+
+class _Ladder:
+    """The rungs taken so far, the finest first."""
+
+    def __init__(self, line: Line, analytic: float, noise: float) -> None:
+        self._line, self._analytic, self._noise = line, analytic, noise
+        distances = [line.step * RATIO**power for power in range(-SPAN, SPAN + 1)]
+        self._rungs = [self._rung(d) for d in distances if line.least <= d <= line.reach]
+        if not self._rungs:
+            self._rungs = [self._rung(min(max(line.step, line.least), line.reach))]
+
+    def _rung(self, distance: float) -> _Rung:
+        ahead, up = self._line.at(distance)
+        behind, down = self._line.at(-distance)
+        return _Rung(ahead, -behind, up, down, self._line.here)
+
+    def _rounding(self, rung: _Rung) -> float:
+        return SAFETY * self._noise / rung.width
+
+    def extend(self) -> bool:
+        """Add a rung at either end where it can tell something; return whether one was added."""
+        finest, coarsest = self._rungs[0], self._rungs[-1]
+        finer, coarser = finest.width / RATIO, coarsest.width * RATIO
+        added = False
+        if finer >= self._line.least and self._can_refine(finest):
+            self._rungs.insert(0, self._rung(finer))
+            added = True
+        if coarser <= self._line.reach and self._can_coarsen():
+            self._rungs.append(self._rung(coarser))
+            added = True
+        return added
+
+    def _can_refine(self, finest: _Rung) -> bool:
+        """Return whether the next finer rung stands clear of the noise."""
+        if not (math.isfinite(finest.up) and math.isfinite(finest.down)):
+            return True
+        slopes = [s for r in self._rungs for s in (r.central, r.right, r.left) if math.isfinite(s)]
+        size = max(map(abs, [*slopes, self._analytic]))
+        return RATIO * self._rounding(finest) <= 0.25 * size
+
+    def _can_coarsen(self) -> bool:
+        """Return whether coarser rungs may help: the coarsest differs by no more than noise."""
+        two = [r for r in self._rungs if math.isfinite(r.central)][-2:]
+        if len(two) < 2:
+            return any(math.isfinite(r.right) or math.isfinite(r.left) for r in self._rungs)
+        truncation = abs(two[1].central - two[0].central)
+        return truncation <= DECAY * self._rounding(two[0])
+
+    def smooth(self) -> Slope:
+        """Return the best slope of a function taken to be smooth, on one side where it must be."""
+        central = [r for r in self._rungs if math.isfinite(r.central)]
+        if len(central) >= 3 and central[0] is self._rungs[0]:
+            value, bar = _best([r.central for r in central], [self._rounding(r) for r in central])
+            return Slope(value, bar)
+        for side in ("right", "left"):
+            finite = [r for r in self._rungs if math.isfinite(getattr(r, side))]
+            if len(finite) >= 4 and finite[0] is self._rungs[0]:
+                value, bar = self._one_sided(finite, side)
+                return Slope(value, bar, "edge")
+        if any(math.isfinite(r.right) or math.isfinite(r.left) for r in self._rungs):
+            return Slope(math.nan, math.inf)
+        return Slope(math.nan, math.inf, "nonfinite")
+
+    def _one_sided(self, rungs: Sequence[_Rung], side: str) -> tuple[float, float]:
+        """Return the slope on one side: first differences, extrapolated once to order h**2."""
+        slopes = [getattr(r, side) for r in rungs]
+        values = [(RATIO * f - c) / (RATIO - 1) for f, c in pairwise(slopes)]
+        return _best(values, [3.4 * self._rounding(r) for r in rungs[:-1]])
+
+    def settled(self, slope: Slope, wide: float, suspect: float) -> bool:
+        """Return whether the rungs at hand decide the comparison."""
+        if not math.isfinite(slope.error_bar) or slope.error_bar > wide:
+            return False
+        off = abs(slope.value - self._analytic)
+        size = abs(slope.value) + abs(self._analytic)
+        if off <= suspect * size + slope.error_bar:
+            return True
+        if off <= MARGIN * (suspect * size + slope.error_bar) or len(self._rungs) <= SPAN + 2:
+            return False
+        return slope.kind == "smooth" and self._one_way(slope.value, off)
+
+    def _one_way(self, value: float, off: float) -> bool:
+        """Return whether the finest one-sided slopes all lie far off on the same side."""
+        sign = math.copysign(1.0, value - self._analytic)
+        return all(
+            sign * (one - self._analytic) > 0.5 * off
+            for rung in self._rungs[: SPAN + 1]
+            for one in (rung.left, rung.right)
+        )
+
+    def conclusion(self, slope: Slope) -> Slope:
+        """Return what the whole ladder says."""
+        finite = [r for r in self._rungs if math.isfinite(r.left) and math.isfinite(r.right)]
+        if slope.kind in ("edge", "nonfinite") or len(finite) < 3:
+            return slope
+        if self._jumps(finite):
+            return Slope(slope.value, math.inf, "jump")
+        sides = self._kink(finite)
+        return slope if sides is None else self._at_kink(*sides)
+
+    def _jumps(self, rungs: Sequence[_Rung]) -> bool:
+        """Return whether the cost rises by as much over a 16th of the distance."""
+        fine, coarse = rungs[0], rungs[2]
+        for fine_rise, coarse_rise in (
+            (fine.up - fine.here, coarse.up - coarse.here),
+            (fine.here - fine.down, coarse.here - coarse.down),
+        ):
+            clear = abs(fine_rise) > 2 * SAFETY * self._noise
+            if clear and abs(fine_rise) > 0.5 * abs(coarse_rise):
+                return True
+        return False
+
+    def _kink(self, rungs: Sequence[_Rung]) -> tuple[float, float, float] | None:
+        """Return the slopes on both sides and their error bar where they stay apart, or None.
+
+        The gap between the slopes of a smooth function shrinks with the step. At a kink it is the
+        same on three rungs, and on every finer one within what noise leaves of it.
+        """
+        gaps = [r.right - r.left for r in rungs]
+        noises = [4 * self._rounding(r) for r in rungs]
+        for k in range(len(rungs) - 2):
+            if noises[k] > 0.5 * abs(gaps[k]):
+                continue
+            if gaps[k] / gaps[k + 2] < 0.5 if gaps[k + 2] else True:
+                return None
+            if any(abs(gaps[j] - gaps[k]) > noises[j] + 0.25 * abs(gaps[k]) for j in range(k)):
+                return None
+            near = rungs[k:]
+            left, left_bar = self._one_sided(near, "left")
+            right, right_bar = self._one_sided(near, "right")
+            bar = max(left_bar, right_bar)
+            return (left, right, bar) if math.isfinite(bar) else None
+        return None
+
+    def _at_kink(self, left: float, right: float, bar: float) -> Slope:
+        low, high = min(left, right), max(left, right)
+        value = min(max(self._analytic, low), high)
+        if abs(value - self._analytic) <= bar:
+            value = self._analytic
+        return Slope(value, bar, "kink", (left, right))
+
+
+def _best(values: Sequence[float], rounding: Sequence[float]) -> tuple[float, float]:
+    """Return the value with the smallest error bar that no finer one contradicts.
+
+    Besides the values themselves, each pair's extrapolation to step 0 (L. F. Richardson, 1911) is a
+    candidate: it allows steps large enough for costs in float32.
+    """
+    extrapolated = [(DECAY * f - c) / (DECAY - 1) for f, c in pairwise(values)]
+    plain = _truncation(values)
+    steeper = _truncation(extrapolated)
+    candidates = [
+        (v, t + r, k) for k, (v, t, r) in enumerate(zip(values, plain, rounding, strict=True))
+    ]
+    candidates += [
+        (v, t + r * (DECAY + 1) / (DECAY - 1), k)
+        for k, (v, t, r) in enumerate(zip(extrapolated, steeper, rounding, strict=False))
+    ]
+    for value, bar, k in sorted(candidates, key=lambda candidate: candidate[1]):
+        if all(
+            abs(values[j] - value) <= bar + rounding[j] + min(plain[j], bar * DECAY)
+            for j in range(k)
+        ):
+            return value, bar
+    return values[0], math.inf
+
+
+def _truncation(values: Sequence[float]) -> list[float]:
+    """Bound the truncation error of each value, the finest first, by how coarser ones differ.
+
+    A difference between neighbours is handed down to finer values divided by what h**2 gives. The
+    coarsest value has no neighbour above and no bound.
+    """
+    bounds = [math.inf] * len(values)
+    for k in range(len(values) - 2, -1, -1):
+        inherited = bounds[k + 1] / DECAY if math.isfinite(bounds[k + 1]) else 0.0
+        bounds[k] = max(abs(values[k + 1] - values[k]), inherited)
+    return bounds

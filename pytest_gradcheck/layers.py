@@ -1,0 +1,124 @@
+"""Layers and pullbacks as costs: their output times a fixed, random upstream gradient.
+
+A cost that returns ``(value, cache)`` and a gradient that takes ``cache`` is a shape every pair may
+have, so a layer needs no machinery of its own: it is turned into one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.theta import Theta
+
+__all__ = ["Layer", "Pullback", "named"]
+
+UPSTREAM_SEED = 0
+"""Fixed, so that a run repeats; standard normal, so that no two entries are alike."""
+
+
+class _Upstream:
+    """The upstream gradient of an output of any structure, the same at every call."""
+
+    def __init__(self) -> None:
+        self._values: Any = None
+
+    def weigh(self, out: Any, name: str) -> tuple[float, Any]:
+        """Return the sum of `out` times the upstream gradient, and that gradient like `out`."""
+        try:
+            layout = Theta(out)
+        except ProblemError as error:
+            raise ProblemError(
+                "nonscalar-cost",
+                f"the output of {name} holds no float array to weigh with an upstream gradient",
+            ) from error
+        if self._values is None or self._values.size != layout.base.size:
+            rng = np.random.default_rng(UPSTREAM_SEED)
+            self._values = rng.standard_normal(layout.base.size)
+        value = float(np.dot(self._values, layout.base))
+        layout.write(self._values)
+        return value, layout.tree
+
+
+class Layer:
+    """``out, cache = forward(*inputs)`` and ``gradients = backward(dout, cache)``.
+
+    A forward that returns its output alone gives backward the inputs in place of a cache.
+    """
+
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        self._forward, self._backward = forward, backward
+        self._name = getattr(forward, "__qualname__", type(forward).__name__)
+        self._upstream = _Upstream()
+        self._cache_first = _first_argument(backward) == "cache"
+
+    def cost(self, inputs: dict[str, Any]) -> tuple[float, Any]:
+        """Return the weighed output, and what `gradient` needs."""
+        returned = self._forward(*inputs.values())
+        if isinstance(returned, tuple) and len(returned) > 1:
+            out, rest = returned[0], returned[1:]
+            rest = rest if len(rest) == 1 else (rest,)
+        else:
+            out, rest = returned, tuple(inputs.values())
+        value, dout = self._upstream.weigh(out, self._name)
+        return value, (dout, rest)
+
+    def gradient(self, cache: Any) -> Any:
+        """Return the gradients of the inputs."""
+        dout, rest = cache
+        if self._cache_first and len(rest) == 1:
+            return self._backward(rest[0], dout)
+        return self._backward(dout, *rest)
+
+
+class Pullback:
+    """``out, pullback = f(*inputs)`` and ``gradients = pullback(dout)``."""
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        self._f = f
+        self._name = getattr(f, "__qualname__", type(f).__name__)
+        self._upstream = _Upstream()
+
+    def cost(self, inputs: dict[str, Any]) -> tuple[float, Any]:
+        """Return the weighed output, and what `gradient` needs."""
+        returned = self._f(*inputs.values())
+        if not isinstance(returned, tuple) or len(returned) < 2 or not callable(returned[1]):
+            raise TypeError(f"{self._name} returns (out, pullback), not {type(returned).__name__}")
+        value, dout = self._upstream.weigh(returned[0], self._name)
+        return value, (dout, returned[1])
+
+    def gradient(self, cache: Any) -> Any:
+        """Return the gradients of the inputs."""
+        dout, pullback = cache
+        return pullback(dout)
+
+
+def named(function: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the inputs under the names of the function's arguments."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names: list[str] = []
+    for position in range(len(inputs)):
+        if position < len(parameters) and parameters[position].kind in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        ):
+            names.append(parameters[position].name)
+            continue
+        several = next((p for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+        first = len(names) if several is None else parameters.index(several)
+        names.append(f"{several.name if several else 'inputs'}[{position - first}]")
+    return dict(zip(names, inputs, strict=True))
+
+
+def _first_argument(function: Callable[..., Any]) -> str | None:
+    try:
+        return next(iter(inspect.signature(function).parameters), None)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,130 @@
+"""The rounding noise of a cost, measured: how far two calls at nearby thetas differ for no reason.
+
+No step can be chosen and no error bar drawn without it, and it cannot be read off a dtype: a cost
+may compute in float32 inside, subtract large numbers, or iterate to a tolerance. The method is
+ECNoise (J. J. Moré and S. M. Wild, Estimating Computational Noise, SIAM J. Sci. Comput. 33 (2011)
+1292-1314): in a table of differences of equally spaced values the smooth part of the cost dies out
+with the order, and the noise does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import factorial, sqrt
+
+import numpy as np
+
+from pytest_gradcheck.theta import FloatArray
+
+__all__ = ["EPSILON", "Noise", "measure", "moves_far"]
+
+POINTS = 7
+"""Values in a row; Moré and Wild find 6 to 8 enough for the noise within a factor of two or so."""
+
+SPACINGS = (1e-10, 1e-8, 1e-6, 1e-4)
+"""Distances, relative to the parameters, tried in turn until the cost moves between neighbours."""
+
+FAR = (1e-2, 1.0, 100.0)
+"""Distances at which a cost that moved nowhere near is looked at before it is called unmoved."""
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of a cost at a point.
+
+    Attributes
+    ----------
+    level : float
+        Standard deviation of the noise of one call, in the units of the cost.
+    magnitude : float
+        The largest magnitude of the cost that was met.
+    moved : bool
+        Whether the cost moved with theta at all, near or far.
+    """
+
+    level: float
+    magnitude: float
+    moved: bool
+
+    @property
+    def relative(self) -> float:
+        """The noise relative to the cost, at least float64's rounding unit."""
+        if not self.magnitude:
+            return EPSILON
+        return min(max(self.level / self.magnitude, EPSILON), 1e-3)
+
+
+def measure(along: Callable[[float], float], here: float) -> Noise:
+    """Measure the noise of a cost along one direction.
+
+    Parameters
+    ----------
+    along : callable
+        The cost at a distance along the direction; a distance of 1 is the size of the parameters.
+    here : float
+        The cost at distance 0.
+
+    Returns
+    -------
+    Noise
+        Its level is never below half a rounding unit of the cost: a linear function of few bits is
+        exact along one direction and is not along another.
+
+    Examples
+    --------
+    >>> measure(lambda t: np.float32(1 + 0.3 * t), 1.0).level > 1e-9
+    True
+    """
+    magnitude = abs(here)
+    level = 0.0
+    moved = False
+    for spacing in SPACINGS:
+        values = _row(along, spacing)
+        if not np.all(np.isfinite(values)):
+            values = _row(along, -spacing)
+        finite = [value for value in values if np.isfinite(value)]
+        magnitude = max([magnitude, *map(abs, finite)])
+        if len(finite) < POINTS:
+            continue
+        steps = np.diff(values)
+        moved = moved or bool(np.any(np.asarray(values) != here))
+        if np.count_nonzero(steps) > POINTS // 2:
+            level = _level(values)
+            break
+    moved = moved or moves_far(along, here)
+    return Noise(max(level, 0.5 * EPSILON * magnitude), magnitude, moved)
+
+
+def moves_far(along: Callable[[float], float], here: float) -> bool:
+    """Return whether a cost differs from its value `here` at some large distance."""
+    return any(along(distance) != here for distance in FAR)
+
+
+def _row(along: Callable[[float], float], spacing: float) -> list[float]:
+    """Return values on one side of theta, lest a kink that lies exactly there pass for noise."""
+    return [along(i * spacing) for i in range(1, POINTS + 1)]
+
+
+def _level(values: Sequence[float]) -> float:
+    """Return the noise that a table of differences shows.
+
+    The first order counts at which three successive estimates agree within a factor of four while
+    the differences still change sign, which noise does and a smooth function does not. Where none
+    qualifies the smallest estimate is an upper bound of the noise.
+    """
+    differences: FloatArray = np.asarray(values, np.float64)
+    estimates: list[float] = []
+    changing: list[bool] = []
+    for order in range(1, POINTS - 1):
+        differences = np.diff(differences)
+        scale = sqrt(factorial(order) ** 2 / factorial(2 * order))
+        estimates.append(scale * float(np.sqrt(np.mean(differences**2))))
+        changing.append(bool(differences.min() < 0 < differences.max()))
+    for order in range(len(estimates) - 2):
+        three = estimates[order : order + 3]
+        if changing[order] and max(three) <= 4 * min(three):
+            return three[0]
+    return min(estimates)

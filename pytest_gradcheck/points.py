@@ -1,0 +1,80 @@
+"""The points at which a pair is checked: given, random initializations, after some training."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.problem import Pair
+from pytest_gradcheck.settings import Settings
+
+__all__ = ["Start", "descend", "starts"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Parameters to begin at, and the name of that point."""
+
+    name: str
+    params: Any
+
+
+def starts(params: Any, settings: Settings, seed: int) -> Iterator[Start]:
+    """Yield the given parameters, or a fresh random initialization for every seed.
+
+    Raises
+    ------
+    ProblemError
+        ``bad-setting`` where more than one seed is asked for and params cannot be drawn.
+    """
+    if not callable(params):
+        if settings.seeds > 1:
+            raise ProblemError(
+                "bad-setting",
+                f"seeds={settings.seeds} draws random initializations, so params must be a "
+                "callable params(rng) that returns one",
+            )
+        yield Start("given", params)
+        return
+    for number in range(settings.seeds):
+        rng = np.random.default_rng([seed, number])
+        drawn = params(rng) if _takes_generator(params) else params()
+        yield Start(f"random initialization {number + 1}", drawn)
+
+
+def _takes_generator(params: Any) -> bool:
+    try:
+        inspect.signature(params).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that tells no signature
+        return True
+    return True
+
+
+def descend(pair: Pair, settings: Settings, point: str) -> None:
+    """Move theta by some steps of gradient descent with the user's own gradient.
+
+    Raises
+    ------
+    ProblemError
+        ``nonfinite-cost`` where the descent runs away.
+    """
+    theta = pair.theta
+    selected = np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
+    for step in range(1, settings.train + 1):
+        gradient = pair.gradient()
+        moved = theta.base.copy()
+        moved[selected] -= settings.learning_rate * gradient[selected]
+        if not np.all(np.isfinite(moved)):
+            raise ProblemError(
+                "nonfinite-cost",
+                f"gradient descent from the point {point!r} ran away at step {step} of "
+                f"{settings.train}: lower learning_rate={settings.learning_rate:g}",
+            )
+        theta.move_base(moved)

@@ -1,0 +1,80 @@
+"""Penalties that a cost leaves out and its gradient has: L2 and L1."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from pytest_gradcheck.theta import FloatArray, Parameter
+
+__all__ = ["L1", "L2", "Penalty"]
+
+
+@dataclass(frozen=True)
+class Penalty(ABC):
+    """A penalty on the size of the parameters, lambd / (2 m) times a sum over them.
+
+    Attributes
+    ----------
+    lambd : float
+        Its weight.
+    m : int
+        Number of examples.
+    only : tuple of str
+        Names or glob patterns of the penalized parameters. Empty: all but biases, that is but those
+        whose last name begins with ``bias`` or is ``b`` with or without a number.
+    """
+
+    lambd: float
+    m: float = 1
+    only: str | Sequence[str] = ()
+
+    def penalized(self, parameter: Parameter) -> bool:
+        """Return whether a parameter takes part."""
+        patterns = (self.only,) if isinstance(self.only, str) else tuple(self.only)
+        if patterns:
+            return any(parameter.name == p or fnmatchcase(parameter.name, p) for p in patterns)
+        return not _is_bias(parameter.name)
+
+    def value(self, theta: FloatArray, parameters: Sequence[Parameter]) -> float:
+        """Return the penalty at theta."""
+        total = sum(self._magnitude(theta[p.slice]) for p in parameters if self.penalized(p))
+        return self.lambd / (2 * self.m) * total
+
+    @abstractmethod
+    def _magnitude(self, values: FloatArray) -> float:
+        """Return the sum that the penalty weighs."""
+
+
+class L2(Penalty):
+    """The squared Frobenius norm: lambd / (2 m) times the sum of squares.
+
+    Examples
+    --------
+    >>> from pytest_gradcheck import check_gradients
+    >>> w = np.array([1.0, -2.0])
+    >>> report = check_gradients(
+    ...     lambda w: w.sum(), lambda w: 1 + 0.5 * w, w, regularization=L2(0.5, 1)
+    ... )
+    >>> report.passed
+    True
+    """
+
+    def _magnitude(self, values: FloatArray) -> float:
+        return float(np.dot(values, values))
+
+
+class L1(Penalty):
+    """The sum of magnitudes: lambd / (2 m) times it."""
+
+    def _magnitude(self, values: FloatArray) -> float:
+        return float(np.abs(values).sum())
+
+
+def _is_bias(name: str) -> bool:
+    last = name.rsplit(".", 1)[-1].split("[")[0].lower()
+    return "bias" in last or (last[:1] == "b" and (last[1:] == "" or last[1:].isdigit()))

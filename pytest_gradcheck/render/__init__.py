@@ -1,0 +1,1 @@
+"""Reports as text: pure functions of the report's plain types, one module a medium."""

@@ -1,0 +1,239 @@
+"""The result of a check, as frozen dataclasses of plain Python types."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_gradcheck.context import Style
+from pytest_gradcheck.settings import Settings
+
+__all__ = ["Component", "Finding", "ParameterReport", "PointReport", "Report"]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component that is not ok.
+
+    Attributes
+    ----------
+    parameter, name : str
+        ``W1`` and ``W1[3, 7]``.
+    index : tuple of int
+        Within the parameter; empty for a scalar.
+    analytic, numerical : float
+        The user's gradient and its approximation.
+    error_bar : float
+        Of the approximation, safety factor included.
+    relative_error : float
+        Beyond the error bar.
+    verdict : str
+    point : str
+        The name of the point it was seen at.
+    """
+
+    parameter: str
+    index: tuple[int, ...]
+    name: str
+    analytic: float
+    numerical: float
+    error_bar: float
+    relative_error: float
+    verdict: str
+    point: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A cause that the pattern of errors gives away, or a warning.
+
+    Attributes
+    ----------
+    code : str
+        ``scale``, ``sign``, ``zero``, … or, as a warning, ``kink``, ``vacuous``, ``precision``, ….
+    severity : str
+        ``cause`` or ``warning``.
+    parameter : str or None
+    message : str
+        What was seen, in numbers, and what usually does that.
+    factor : float or None
+    point : str
+    """
+
+    code: str
+    severity: str
+    parameter: str | None
+    message: str
+    factor: float | None = None
+    point: str = "given"
+
+
+@dataclass(frozen=True)
+class ParameterReport:
+    """One parameter at one point.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    size, checked : int
+        Components, and those that were differenced one by one.
+    relative_error : float
+        The course's figure over this parameter.
+    verdict : str
+        The worst of its components.
+    counts : mapping of str to int
+        Components by verdict.
+    resolution : float
+        The smallest relative error in any one component that would have been reported.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    size: int
+    checked: int
+    relative_error: float
+    verdict: str
+    counts: Mapping[str, int]
+    resolution: float
+
+
+@dataclass(frozen=True)
+class PointReport:
+    """One point at which the gradients were compared.
+
+    Attributes
+    ----------
+    name : str
+        ``given``, ``random initialization 2``, ``given, after 50 steps``, ``given, penalty off``.
+    passed : bool
+    verdict : str
+    relative_error : float
+        The course's figure over the whole of theta.
+    parameters : tuple of ParameterReport
+    components : tuple of Component
+        Those that are not ok, worst first, at most 1,000 of a parameter.
+    findings : tuple of Finding
+    """
+
+    name: str
+    passed: bool
+    verdict: str
+    relative_error: float
+    parameters: tuple[ParameterReport, ...]
+    components: tuple[Component, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished check; ``str(report)`` is its text as the terminal shows it.
+
+    Attributes
+    ----------
+    passed : bool
+    verdict : str
+        The worst of its points.
+    components : tuple of Component
+        Of all points, worst first.
+    findings : tuple of Finding
+        Of all points, causes first.
+    evaluations : int
+        Calls of the cost, all of them.
+    points : tuple of PointReport
+    seed : int
+        Enough to repeat the run.
+    settings : Settings
+    notes : tuple of str
+        What was done to the data before the check (``dropout off: keep_prob 0.8 -> 1.0``).
+    style : Style
+        How its text is drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck import check_gradients
+    >>> report = check_gradients(lambda x: float(x @ x), lambda x: 2 * x, np.ones(3))
+    >>> report.passed, report.verdict, report.points[0].name
+    (True, 'ok', 'given')
+    """
+
+    passed: bool
+    verdict: str
+    components: tuple[Component, ...]
+    findings: tuple[Finding, ...]
+    evaluations: int
+    points: tuple[PointReport, ...]
+    seed: int
+    settings: Settings
+    notes: tuple[str, ...] = ()
+    style: Style = field(default=Style(), repr=False, compare=False)
+
+    @property
+    def worst_point(self) -> PointReport:
+        """The first of the points with the worst verdict, and among those the largest error."""
+        from pytest_gradcheck.verdict import VERDICTS
+
+        return max(
+            self.points,
+            key=lambda point: (
+                not point.passed,
+                VERDICTS.index(point.verdict),
+                point.relative_error,
+            ),
+        )
+
+    @property
+    def relative_error(self) -> float:
+        """The course's figure over the whole of theta, at the worst point."""
+        return self.worst_point.relative_error
+
+    @property
+    def parameters(self) -> tuple[ParameterReport, ...]:
+        """The parameters at the worst point."""
+        return self.worst_point.parameters
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON types; NaN and infinities become their names."""
+        fields = {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if item.name not in ("style", "settings")
+        }
+        fields["relative_error"] = self.relative_error
+        fields["parameters"] = self.parameters
+        plain: dict[str, Any] = _plain(fields)
+        plain["settings"] = {
+            item.name: _setting(getattr(self.settings, item.name))
+            for item in dataclasses.fields(self.settings)
+        }
+        return plain
+
+    def __str__(self) -> str:
+        from pytest_gradcheck.render.terminal import failure_text
+
+        return failure_text(self, self.style)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _setting(value: Any) -> Any:
+    """Return a setting as a plain type; what has none (a context manager, say) as its repr."""
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return _plain(value)
+    if isinstance(value, (list, tuple)):
+        return [_setting(item) for item in value]
+    return repr(value)

@@ -1,0 +1,237 @@
+"""Settings of a check: one frozen dataclass, and the rule that finds each value.
+
+A keyword of the call beats the marker, the marker the command line, the command line the ini file,
+the ini file the default. This module imports no NumPy: pytest loads it at every start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_gradcheck.errors import ProblemError
+
+__all__ = ["PAIR_NAMES", "Settings", "merge", "nearest", "resolve", "unknown_name"]
+
+PAIR_NAMES = ("cost", "grad", "params", "args", "data")
+"""What a marker may name beside settings: the parts of the pair."""
+
+Layer = tuple[str, Mapping[str, object]]
+"""Where values come from ("command line"), and the values."""
+
+
+def _setting(default: Any, kind: str, text: str, choices: tuple[str, ...] = ()) -> Any:
+    """Declare a setting; unless it is code only, it is an option and an ini key as well."""
+    return field(default=default, metadata={"kind": kind, "help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that steers a check.
+
+    Raises
+    ------
+    ProblemError
+        With code ``bad-setting`` where a value is impossible.
+
+    Examples
+    --------
+    >>> Settings(fail_on="bug").suspect
+    1e-05
+    """
+
+    mode: str = _setting(
+        "auto",
+        "choice",
+        "full: every component; sample: some of every parameter; probe: random directions; "
+        "auto: full up to 10,000 components, else sampled (default: auto)",
+        ("auto", "full", "sample", "probe"),
+    )
+    eps: float | None = _setting(
+        None, "float", "fixed step of the classical check (default: a step per component)"
+    )
+    suspect: float = _setting(
+        1e-5, "float", "relative error beyond which a component is suspect (default: 1e-5)"
+    )
+    bug: float = _setting(
+        1e-3, "float", "relative error beyond which a component is a bug (default: 1e-3)"
+    )
+    fail_on: str = _setting(
+        "suspect", "choice", "the mildest verdict that fails (default: suspect)", ("suspect", "bug")
+    )
+    strict: bool = _setting(
+        False,
+        "bool",
+        "also fail kinks, inconclusive components, vacuous checks and markers that checked nothing",
+    )
+    seeds: int = _setting(
+        1, "int", "random initializations to check at; params must be a callable (default: 1)"
+    )
+    train: int = _setting(
+        0, "int", "steps of gradient descent after which to check again (default: 0)"
+    )
+    learning_rate: float = _setting(0.1, "float", "step size of that descent (default: 0.1)")
+    samples: int = _setting(
+        20, "int", "components differenced in each parameter when sampling (default: 20)"
+    )
+    probes: int = _setting(4, "int", "random directions when probing (default: 4)")
+    seed: int | None = _setting(
+        None, "int", "seed of every random choice (default: from the test's name)"
+    )
+    workers: int = _setting(1, "int", "joblib workers that share the components (default: 1)")
+    batched: bool = _setting(
+        False, "bool", "the cost takes a leading axis of many thetas and returns a vector"
+    )
+    only: tuple[str, ...] = _setting(
+        (), "names", "names or glob patterns of the parameters to check (default: all)"
+    )
+    exclude: tuple[str, ...] = _setting(
+        (), "names", "names or glob patterns of parameters to leave out (default: none)"
+    )
+    inplace: bool = _setting(False, "code", "")
+    dropout: Any = _setting(None, "code", "")
+    disable: Mapping[str, object] | None = _setting(None, "code", "")
+    regularization: Any = _setting(None, "code", "")
+
+    def __post_init__(self) -> None:
+        for name in ("only", "exclude"):
+            object.__setattr__(self, name, _names(name, getattr(self, name)))
+        for item in dataclasses.fields(self):
+            _check_type(item, getattr(self, item.name))
+        _check_ranges(self)
+
+
+def options() -> list[dataclasses.Field[Any]]:
+    """Return the settings that the command line and ini files know, in order."""
+    return [item for item in dataclasses.fields(Settings) if item.metadata["kind"] != "code"]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return " (did you mean 'x'?)" for the name in `names` that is nearest, or an empty string."""
+    match = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+def unknown_name(names: Iterable[str], also: Sequence[str] = ()) -> str | None:
+    """Return a message about the first of `names` that is no setting, or None."""
+    known = [item.name for item in dataclasses.fields(Settings)] + list(also)
+    for name in names:
+        if name not in known:
+            return f"unknown setting {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+    return None
+
+
+def merge(layers: Iterable[Mapping[str, object]]) -> dict[str, object]:
+    """Join mappings of settings; the later wins."""
+    merged: dict[str, object] = {}
+    for layer in layers:
+        merged.update(layer)
+    return merged
+
+
+def resolve(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
+    """Find every setting's value, and where it came from.
+
+    Parameters
+    ----------
+    layers : sequence of (origin, values)
+        The weakest first. A value of None counts as unset, so that an option that was not given
+        lets the ini file through.
+
+    Returns
+    -------
+    settings : Settings
+    origins : dict of str to str
+        For every setting that was set, the origin that won.
+
+    Raises
+    ------
+    ProblemError
+        With code ``bad-setting``, naming the nearest right name or the values that are possible.
+
+    Examples
+    --------
+    >>> settings, origins = resolve([("ini", {"bug": 1e-2}), ("command line", {"bug": None})])
+    >>> settings.bug, origins
+    (0.01, {'bug': 'ini'})
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        message = unknown_name(layer)
+        if message:
+            raise ProblemError("bad-setting", message)
+        for name, value in layer.items():
+            if value is not None:
+                values[name] = value
+                origins[name] = origin
+    try:
+        return Settings(**values), origins
+    except ProblemError as error:
+        error.args = (_with_origin(str(error), origins),)
+        raise
+
+
+def _with_origin(message: str, origins: Mapping[str, str]) -> str:
+    for name, origin in origins.items():
+        if message.startswith(f"bad-setting: {name} "):
+            return f"{message} (from the {origin})"
+    return message
+
+
+def _names(name: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise ProblemError("bad-setting", f"{name} takes a name or a list of names, not {value!r}")
+
+
+def _check_type(item: dataclasses.Field[Any], value: object) -> None:
+    kind = item.metadata["kind"]
+    if kind == "choice" and value not in item.metadata["choices"]:
+        choices = item.metadata["choices"]
+        hint = nearest(value, choices) if isinstance(value, str) else ""
+        raise ProblemError(
+            "bad-setting", f"{item.name} is one of {', '.join(choices)}, not {value!r}{hint}"
+        )
+    if kind == "bool" or item.name == "inplace":
+        if not isinstance(value, bool):
+            raise ProblemError("bad-setting", f"{item.name} is True or False, not {value!r}")
+    elif kind == "int" and value is not None:
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise ProblemError("bad-setting", f"{item.name} is a whole number, not {value!r}")
+    elif kind == "float" and value is not None and not _is_number(value):
+        raise ProblemError("bad-setting", f"{item.name} is a finite number, not {value!r}")
+    elif item.name == "disable" and not (value is None or isinstance(value, Mapping)):
+        raise ProblemError(
+            "bad-setting", f"disable maps names of data to their off values, not {value!r}"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return (
+        not isinstance(value, (bool, str)) and hasattr(value, "__float__") and math.isfinite(value)
+    )
+
+
+def _check_ranges(settings: Settings) -> None:
+    bounds = {"seeds": 1, "train": 0, "samples": 1, "probes": 1, "workers": 1, "seed": 0}
+    for name, least in bounds.items():
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise ProblemError("bad-setting", f"{name} is at least {least}, not {value!r}")
+    for name in ("eps", "suspect", "bug", "learning_rate"):
+        value = getattr(settings, name)
+        if value is not None and value <= 0:
+            raise ProblemError("bad-setting", f"{name} is greater than 0, not {value!r}")
+    if settings.suspect > settings.bug:
+        raise ProblemError(
+            "bad-setting",
+            f"suspect ({settings.suspect:g}) is no larger than bug ({settings.bug:g}): "
+            "set both, or swap them",
+        )

@@ -1,0 +1,514 @@
+"""theta: the parameters of a cost as one flat float64 vector, and the names of its components.
+
+`Theta` walks any nesting of dicts, lists, tuples, named tuples, dataclasses and object arrays, and
+lays every float leaf out in one vector. The structure that the user's functions receive is built
+once, its arrays being views into that vector: to perturb a component is to write one number. Under
+``inplace`` the numbers are written into the user's own arrays instead, and put back.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import types
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.settings import nearest
+
+__all__ = ["Branch", "Cells", "FloatArray", "Key", "Leaf", "Parameter", "Theta", "children_of"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Key:
+    """One step from a container to what it holds: a dict key, an attribute, or a position."""
+
+    label: Any
+    kind: str = "key"
+
+    def text(self, first: bool) -> str:
+        """Return the step as a user would type it to look at the value."""
+        if self.kind == "position" or isinstance(self.label, int):
+            return f"[{self.label}]"
+        if self.kind == "key" and not isinstance(self.label, str):
+            return f"[{self.label!r}]"
+        return str(self.label) if first else f".{self.label}"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A float leaf of the structure: the parameter with this number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A part of the structure that holds no floats; the functions receive it as it is."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A container that holds a parameter somewhere below."""
+
+    keys: tuple[Key, ...]
+    children: tuple[Node, ...]
+    original: Any
+
+    def holding(self) -> list[tuple[Key, Node]]:
+        """Return the children that hold parameters."""
+        pairs = zip(self.keys, self.children, strict=True)
+        return [(key, child) for key, child in pairs if not isinstance(child, Fixed)]
+
+
+Node = Leaf | Fixed | Branch
+
+Owned = tuple[Any, Key | None, Any]
+"""Where the user keeps a parameter: its container, the step to it, and the leaf itself."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One float leaf: its name, its shape, and its place in theta.
+
+    Attributes
+    ----------
+    name : str
+        ``W1``, ``layers[0].bias``, ``theta`` (params is one array), ``[1]`` (params is a list).
+    shape : tuple of int
+        Empty for a scalar.
+    start, stop : int
+        Its slice of theta.
+    dtype : numpy dtype
+        The user's own, whatever it is checked in.
+    scalar : bool
+        Whether the leaf is a Python or NumPy scalar, which no view can stand for.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+    dtype: np.dtype[Any]
+    scalar: bool
+
+    @property
+    def size(self) -> int:
+        """Number of components."""
+        return self.stop - self.start
+
+    @property
+    def slice(self) -> slice:
+        """Its slice of theta."""
+        return slice(self.start, self.stop)
+
+    def index(self, component: int) -> tuple[int, ...]:
+        """Return the index, within the parameter, of a component of theta."""
+        return tuple(int(i) for i in np.unravel_index(component - self.start, self.shape))
+
+    def component_name(self, index: tuple[int, ...]) -> str:
+        """Return what a user would type to look at a component: ``W1[3, 7]``."""
+        return f"{self.name}[{', '.join(map(str, index))}]" if index else self.name
+
+
+class Cells(Protocol):
+    """The storage of one parameter as a flat, writable sequence."""
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+    def __setitem__(self, index: Any, value: Any, /) -> None: ...
+
+
+def children_of(value: Any) -> list[tuple[Key, Any]] | None:
+    """Return the steps and values of a container, or None for anything else."""
+    if isinstance(value, Mapping):
+        return [(Key(key), item) for key, item in value.items()]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return [(Key(name, "attribute"), getattr(value, name)) for name in value._fields]
+    if isinstance(value, (list, tuple)):
+        return [(Key(i, "position"), item) for i, item in enumerate(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [item.name for item in dataclasses.fields(value)]
+        return [(Key(name, "attribute"), getattr(value, name)) for name in names]
+    if isinstance(value, types.SimpleNamespace):
+        return [(Key(name, "attribute"), item) for name, item in vars(value).items()]
+    if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
+        return [(Key(i, "position"), item) for i, item in enumerate(value)]
+    return None
+
+
+def _rebuilt(original: Any, keys: Sequence[Key], items: Sequence[Any]) -> Any:
+    """Return a container like `original` that holds `items`."""
+    if type(original) is dict:
+        return {key.label: item for key, item in zip(keys, items, strict=True)}
+    if isinstance(original, tuple):
+        make: Callable[[Sequence[Any]], Any] = getattr(original, "_make", type(original))
+        return make(items)
+    if type(original) is list:
+        return list(items)
+    if isinstance(original, Mapping) and not isinstance(original, MutableMapping):
+        return types.MappingProxyType({k.label: v for k, v in zip(keys, items, strict=True)})
+    twin = copy.copy(original)
+    for key, item in zip(keys, items, strict=True):
+        _assign(twin, key, item)
+    return twin
+
+
+def _assign(container: Any, key: Key, value: Any) -> None:
+    if key.kind == "attribute":
+        object.__setattr__(container, key.label, value)  # a frozen dataclass refuses its own
+    else:
+        container[key.label] = value
+
+
+class _Scalar:
+    """The storage of a scalar in the user's own container, as cells."""
+
+    def __init__(self, container: Any, key: Key, like: type) -> None:
+        self._container, self._key, self._like = container, key, like
+
+    def __getitem__(self, index: Any, /) -> Any:
+        value = (
+            getattr(self._container, self._key.label)
+            if self._key.kind == "attribute"
+            else self._container[self._key.label]
+        )
+        return np.asarray([value])[index]
+
+    def __setitem__(self, index: Any, value: Any, /) -> None:
+        _assign(self._container, self._key, self._like(np.ravel(value)[0]))
+
+
+class Theta:
+    """The parameters as a vector that can be moved and is always put back.
+
+    Parameters
+    ----------
+    params : any nesting of containers
+        What the user handed over. Never written to unless `inplace`.
+    inplace : bool
+        Perturb the user's own arrays, because the functions look at those.
+    only, exclude : sequences of str
+        Names or glob patterns of the parameters to check; the others are held fixed.
+
+    Attributes
+    ----------
+    parameters : tuple of Parameter
+        Every float leaf, in the order of the structure.
+    selected : tuple of Parameter
+        Those that are checked.
+    base : float64 array
+        theta at the point of the check.
+    tree : object
+        What the functions are called with.
+    root : Node
+        The structure, for whoever has to walk another one beside it.
+
+    Raises
+    ------
+    ProblemError
+        ``no-parameters``, ``complex-params``, ``bad-setting``, and under `inplace`
+        ``readonly-params`` and ``tied-params``.
+
+    Examples
+    --------
+    >>> theta = Theta({"W1": np.zeros((2, 3)), "b1": 0.5, "depth": 2})
+    >>> [parameter.name for parameter in theta.parameters], theta.base.size
+    (['W1', 'b1'], 7)
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        inplace: bool = False,
+        only: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> None:
+        self._inplace = inplace
+        self._owned: list[Owned] = []
+        layout: list[Parameter] = []
+        self.root = self._walk(params, (), None, layout)
+        if not layout:
+            raise ProblemError("no-parameters", _nothing_found(params))
+        self.parameters = tuple(layout)
+        self.selected = _select(self.parameters, only, exclude)
+        self.base = np.empty(layout[-1].stop)
+        for parameter, (_, _, leaf) in zip(layout, self._owned, strict=True):
+            self.base[parameter.slice] = np.asarray(leaf, dtype=np.float64).reshape(-1)
+        if inplace:
+            self._check_storage()
+            self._saved = [copy.copy(leaf) for _, _, leaf in self._owned]
+            self._tree = params
+        else:
+            self._vector = self.base.copy()
+            self._views = [self._view(*pair) for pair in zip(layout, self._owned, strict=True)]
+            self._tree = self._build(self.root)
+        self._rebuild = not inplace and any(parameter.scalar for parameter in layout)
+        self._cells = [self._cells_of(number) for number in range(len(layout))]
+
+    @property
+    def tree(self) -> Any:
+        """What the functions are called with, at the present theta."""
+        if self._rebuild:
+            self._tree = self._build(self.root)
+        return self._tree
+
+    def cells(self, parameter: Parameter) -> Cells:
+        """Return the storage of a parameter, flat, to write perturbed values into."""
+        return self._cells[self.parameters.index(parameter)]
+
+    def write(self, values: FloatArray) -> None:
+        """Move theta to `values`, another vector of the same length."""
+        for parameter, cells in zip(self.parameters, self._cells, strict=True):
+            cells[:] = values[parameter.slice]
+
+    @contextmanager
+    def at(self, values: FloatArray) -> Iterator[None]:
+        """Hold theta at `values` for the length of a ``with`` block."""
+        try:
+            self.write(values)
+            yield
+        finally:
+            self.write(self.base)
+
+    def move_base(self, values: FloatArray) -> None:
+        """Make `values` the point of the check."""
+        self.base = np.concatenate(
+            [self.stored(values[parameter.slice], parameter) for parameter in self.parameters]
+        )
+        self.write(self.base)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Give the user's arrays back bit by bit at the end of a block, whatever ended it."""
+        try:
+            yield
+        finally:
+            self.restore()
+
+    def restore(self) -> None:
+        """Put the user's own arrays, bit by bit, and their containers back as they came."""
+        if not self._inplace:
+            return
+        for (container, key, leaf), saved in zip(self._owned, self._saved, strict=True):
+            if isinstance(leaf, np.ndarray):
+                leaf[...] = saved
+            if key is not None and _look(container, key) is not leaf:
+                _assign(container, key, leaf)
+
+    def changed(self) -> str | None:
+        """Return the name of the first parameter that is not what it was, or None."""
+        for number, parameter in enumerate(self.parameters):
+            if not self._intact(number, parameter):
+                return parameter.name
+        return None
+
+    def stored(self, values: FloatArray, parameter: Parameter) -> FloatArray:
+        """Return `values` as they read back after being written into a parameter's storage."""
+        if not self._inplace or parameter.dtype == np.float64:
+            return values
+        return values.astype(parameter.dtype).astype(np.float64)
+
+    def spacing(self, value: float, parameter: Parameter) -> float:
+        """Return the distance from `value` to the next number that the storage can hold."""
+        dtype = parameter.dtype if self._inplace else np.dtype(np.float64)
+        return float(np.spacing(np.abs(np.asarray(value, dtype))))
+
+    def _walk(
+        self, value: Any, path: tuple[Key, ...], holder: Any, layout: list[Parameter]
+    ) -> Node:
+        children = children_of(value)
+        if children is None:
+            return self._leaf(value, path, holder, layout)
+        keys = tuple(key for key, _ in children)
+        nodes = tuple(self._walk(item, (*path, key), value, layout) for key, item in children)
+        if all(isinstance(node, Fixed) for node in nodes):
+            return Fixed(value)
+        return Branch(keys, nodes, value)
+
+    def _leaf(
+        self, value: Any, path: tuple[Key, ...], holder: Any, layout: list[Parameter]
+    ) -> Node:
+        if not isinstance(value, (np.ndarray, np.generic, float, complex)):
+            return Fixed(value)
+        name = "".join(step.text(i == 0) for i, step in enumerate(path)) or "theta"
+        array = np.asarray(value)
+        if array.dtype.kind == "c":
+            raise ProblemError(
+                "complex-params",
+                f"{name} is complex ({array.dtype}); check its real and imaginary parts as two "
+                "real parameters",
+            )
+        if array.dtype.kind != "f" or array.size == 0:
+            return Fixed(value)
+        start = layout[-1].stop if layout else 0
+        scalar = not isinstance(value, np.ndarray)
+        layout.append(Parameter(name, array.shape, start, start + array.size, array.dtype, scalar))
+        self._owned.append((holder, path[-1] if path else None, value))
+        return Leaf(len(layout) - 1)
+
+    def _view(self, parameter: Parameter, owned: Owned) -> Any:
+        view = self._vector[parameter.slice].reshape(parameter.shape)
+        kind = type(owned[2])
+        return view.view(kind) if issubclass(kind, np.matrix) else view
+
+    def _build(self, node: Node) -> Any:
+        if isinstance(node, Leaf):
+            parameter = self.parameters[node.number]
+            if not parameter.scalar:
+                return self._views[node.number]
+            value = self._vector[parameter.start]
+            return value if isinstance(self._owned[node.number][2], np.generic) else float(value)
+        if isinstance(node, Fixed):
+            return node.value
+        return _rebuilt(node.original, node.keys, [self._build(child) for child in node.children])
+
+    def _cells_of(self, number: int) -> Cells:
+        if not self._inplace:
+            part: Cells = self._vector[self.parameters[number].slice]
+            return part
+        container, key, leaf = self._owned[number]
+        if isinstance(leaf, np.ndarray):
+            flat: Cells = leaf.reshape(-1) if leaf.flags.c_contiguous else leaf.flat
+            return flat
+        return _Scalar(container, key or Key(0), type(leaf))
+
+    def _intact(self, number: int, parameter: Parameter) -> bool:
+        container, key, leaf = self._owned[number]
+        if self._inplace:
+            kept, held = leaf, leaf if key is None else _look(container, key)
+        else:
+            kept, held = self._views[number], _held(self._tree, self.root, number)
+        if held is _ABSENT or (not parameter.scalar and held is not kept):
+            return False
+        values = np.asarray(held, np.float64).reshape(-1)
+        return bool(values.tobytes() == self.base[parameter.slice].tobytes())
+
+    def _check_storage(self) -> None:
+        arrays: list[tuple[str, Any]] = []
+        for parameter, (container, key, leaf) in zip(self.parameters, self._owned, strict=True):
+            if isinstance(leaf, np.ndarray):
+                if not leaf.flags.writeable:
+                    raise ProblemError(
+                        "readonly-params",
+                        f"{parameter.name} is read-only and cannot be perturbed in place: hand "
+                        "over the array that the network writes to, or leave inplace=True out",
+                    )
+                for other, array in arrays:
+                    if np.shares_memory(leaf, array):
+                        raise ProblemError(
+                            "tied-params",
+                            f"{parameter.name} and {other} share memory, so neither can be "
+                            "perturbed alone: hand over one of them",
+                        )
+                arrays.append((parameter.name, leaf))
+            elif key is None or isinstance(container, tuple) or _frozen(container):
+                raise ProblemError(
+                    "readonly-params",
+                    f"{parameter.name} is a number in something that cannot be written to "
+                    f"({type(container).__name__}): keep it in a dict, a list or an array",
+                )
+
+
+_ABSENT = object()
+
+
+def _frozen(container: Any) -> bool:
+    settings = getattr(container, "__dataclass_params__", None)
+    return bool(settings is not None and settings.frozen)
+
+
+def _look(container: Any, key: Key) -> Any:
+    """Return what stands at a step of a container now, or a sentinel where nothing does."""
+    try:
+        if key.kind == "attribute":
+            return getattr(container, key.label)
+        return container[key.label]
+    except (AttributeError, KeyError, IndexError):
+        return _ABSENT
+
+
+def _held(tree: Any, node: Node, number: int) -> Any:
+    """Return what a built structure holds at the place of a parameter."""
+    if isinstance(node, Leaf):
+        return tree if node.number == number else None
+    if isinstance(node, Branch):
+        for key, child in node.holding():
+            if number in _numbers(child):
+                return _held(_look(tree, key), child, number) if tree is not _ABSENT else _ABSENT
+    return _ABSENT
+
+
+def _numbers(node: Node) -> Iterator[int]:
+    if isinstance(node, Leaf):
+        yield node.number
+    elif isinstance(node, Branch):
+        for child in node.children:
+            yield from _numbers(child)
+
+
+def _select(
+    parameters: tuple[Parameter, ...], only: Sequence[str], exclude: Sequence[str]
+) -> tuple[Parameter, ...]:
+    names = [parameter.name for parameter in parameters]
+    for setting, patterns in (("only", only), ("exclude", exclude)):
+        for pattern in patterns:
+            if not any(_matches(name, pattern) for name in names):
+                raise ProblemError(
+                    "bad-setting",
+                    f"{setting}={pattern!r} matches no parameter{nearest(pattern, names)}; "
+                    f"there are {', '.join(names)}",
+                )
+    kept = [
+        parameter
+        for parameter in parameters
+        if (not only or any(_matches(parameter.name, pattern) for pattern in only))
+        and not any(_matches(parameter.name, pattern) for pattern in exclude)
+    ]
+    if not kept:
+        raise ProblemError(
+            "bad-setting",
+            "only and exclude together leave no parameter to check; relax one of them",
+        )
+    return tuple(kept)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Match a name against a pattern; a name in brackets (``[1]``) is also meant literally."""
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def _nothing_found(params: Any) -> str:
+    what = f"params is {_described(params)}"
+    if isinstance(params, np.ndarray) and params.dtype.kind in "iub":
+        return f"{what}, and integers are held fixed: hand over params.astype(float)"
+    if isinstance(params, int):
+        return f"{what}, and integers are held fixed: write {params}.0"
+    children = children_of(params)
+    if children:
+        inside = ", ".join(f"{key.text(True)} ({_described(item)})" for key, item in children[:5])
+        return (
+            f"{what} with {inside}: no float array or number among them. "
+            "Integers are held fixed: convert what is to be checked with .astype(float)"
+        )
+    return f"{what}: hand over its float arrays in a dict, a list or one array"
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} and shape {value.shape}"
+    if isinstance(value, (dict, list, tuple)) and not value:
+        return f"an empty {type(value).__name__}"
+    article = "an" if type(value).__name__[:1].lower() in "aeiou" else "a"
+    return f"{article} {type(value).__name__}"

@@ -1,0 +1,119 @@
+"""Verdicts: thresholds applied to the difference between two gradients, beyond its error bar."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.differences import Approximation, tolerated
+from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.theta import FloatArray, Theta
+
+__all__ = ["VERDICTS", "Judgement", "band", "failing", "judge", "relative_error"]
+
+VERDICTS = ("ok", "inconclusive", "kink", "suspect", "bug", "nonfinite")
+"""From best to worst; parameters and reports take their worst."""
+
+OK, INCONCLUSIVE, KINK, SUSPECT, BUG, NONFINITE = range(len(VERDICTS))
+
+BANDS = ((1e-7, "great"), (1e-5, "good"), (1e-3, "look closer"), (math.inf, "bug"))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The comparison of two gradients: arrays over theta.
+
+    Attributes
+    ----------
+    verdicts : int8 array
+        Index into `VERDICTS`.
+    errors : float64 array
+        ``max(0, |D - g| - u) / (|D| + |g|)``; 0 where both are 0.
+    resolutions : float64 array
+        The smallest relative error of the component that would have been reported.
+    """
+
+    verdicts: npt.NDArray[np.int8]
+    errors: FloatArray
+    resolutions: FloatArray
+
+
+def judge(
+    approximation: Approximation, gradient: FloatArray, theta: Theta, settings: Settings
+) -> Judgement:
+    """Compare an analytic gradient with its approximation, component by component.
+
+    Parameters
+    ----------
+    approximation : Approximation
+    gradient : array laid out like theta
+    theta : Theta
+    settings : Settings
+        For the thresholds `suspect` and `bug`.
+
+    Returns
+    -------
+    Judgement
+    """
+    values, bars = approximation.values, approximation.error_bars
+    with np.errstate(all="ignore"):
+        size = np.abs(values) + np.abs(gradient)
+        beyond = np.maximum(0.0, np.abs(values - gradient) - bars)
+        errors = np.where(size > 0, beyond / size, 0.0)
+        wide = tolerated(approximation, gradient, theta.selected)
+        undecided = ~(bars <= wide) | approximation.of_kind("jump")
+        verdicts = np.full(values.shape, OK, np.int8)
+        verdicts[undecided] = INCONCLUSIVE
+        verdicts[approximation.of_kind("kink") & (errors <= settings.suspect)] = KINK
+        verdicts[errors > settings.suspect] = SUSPECT
+        verdicts[errors > settings.bug] = BUG
+        lost = approximation.of_kind("nonfinite") | ~np.isfinite(gradient)
+        verdicts[lost] = NONFINITE
+        errors[lost] = math.inf
+        errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
+        relative_bars = bars / np.maximum(wide, np.finfo(float).tiny) * 1e-3
+        resolutions = np.where(np.isinf(wide), settings.suspect, 2 * relative_bars)
+    return Judgement(verdicts, errors, np.maximum(settings.suspect, resolutions))
+
+
+def relative_error(numerical: FloatArray, analytic: FloatArray) -> float:
+    """Return the course's figure, ``||approx - grad|| / (||approx|| + ||grad||)``.
+
+    Examples
+    --------
+    >>> relative_error(np.array([1.0, 0.0]), np.array([3.0, 0.0]))
+    0.5
+    """
+    largest = max(float(np.max(np.abs(numerical))), float(np.max(np.abs(analytic))))
+    if not largest:
+        return 0.0
+    if not math.isfinite(largest):
+        return math.inf
+    difference = float(np.linalg.norm((numerical - analytic) / largest))
+    return difference / float(
+        np.linalg.norm(numerical / largest) + np.linalg.norm(analytic / largest)
+    )
+
+
+def band(error: float) -> str:
+    """Return the course's word for a relative error: 1e-7 great, 1e-5 look, 1e-3 bug.
+
+    Examples
+    --------
+    >>> band(3e-8), band(2e-6), band(2e-5), band(0.3)
+    ('great', 'good', 'look closer', 'bug')
+    """
+    return next(word for bound, word in BANDS if error <= bound or bound == math.inf)
+
+
+def failing(settings: Settings) -> frozenset[str]:
+    """Return the verdicts that fail a check under these settings."""
+    names = {"bug", "nonfinite"}
+    if settings.fail_on == "suspect":
+        names.add("suspect")
+    if settings.strict:
+        names |= {"kink", "inconclusive", "suspect"}
+    return frozenset(names)
