@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.canary import unnoticed
 from pytest_gradcheck.comparison import point_report, rank
 from pytest_gradcheck.context import Context, current
 from pytest_gradcheck.diagnosis import findings
@@ -23,7 +24,7 @@ from pytest_gradcheck.report import PointReport, Report
 from pytest_gradcheck.search import chosen
 from pytest_gradcheck.settings import Settings, resolve
 from pytest_gradcheck.theta import FloatArray, Theta
-from pytest_gradcheck.verdict import VERDICTS, judge
+from pytest_gradcheck.verdict import SUSPECT, VERDICTS, judge
 
 __all__ = ["GradCheck", "check_gradients", "check_problem", "gradcheck"]
 
@@ -136,7 +137,8 @@ def _report(problem: Problem, context: Context) -> Report:
     # Closed at once on an exception: the user's arrays are put back before anyone sees it.
     with around_check(settings.dropout), closing(_points(problem, data, settings, seed)) as places:
         for point, pair in places:
-            points.append(_compared(point, pair, settings, np.random.default_rng(seed)))
+            rng = np.random.default_rng(seed)
+            points.append(_compared(point, pair, settings, rng, context.canary))
             evaluations += pair.evaluations
     return Report(
         passed=all(point.passed for point in points),
@@ -179,13 +181,17 @@ def _points(
                     yield f"{name}, penalty off", paired(theta, unpenalized)
 
 
-def _compared(point: str, pair: Pair, settings: Settings, rng: np.random.Generator) -> PointReport:
+def _compared(
+    point: str, pair: Pair, settings: Settings, rng: np.random.Generator, canary: bool
+) -> PointReport:
     """Check at the present theta."""
     here, gradient = examined(pair)
     approximation, noise = _approximated(pair, gradient, here, settings, rng)
     refuse_changed(pair, "cost")
     judgement = judge(approximation, gradient, pair.theta, settings)
     found = findings(approximation, gradient, judgement, pair.theta, noise, point)
+    if canary and judgement.verdicts.max() < SUSPECT:
+        found += unnoticed(approximation, gradient, pair.theta, settings, point)
     return point_report(point, approximation, gradient, judgement, found, pair.theta, settings)
 
 

@@ -18,6 +18,9 @@ from pytest_gradcheck.verdict import BUG, INCONCLUSIVE, KINK, SUSPECT, Judgement
 
 __all__ = ["findings"]
 
+POOR = 1e-3
+"""A check that resolves less than this, the error of a bug, says so."""
+
 FIT = 1e-4
 """A factor explains a component when it is off by no more than this part of it."""
 
@@ -43,7 +46,7 @@ def findings(
         The name of the point.
     """
     causes: list[Finding] = []
-    warnings: list[Finding] = []
+    warnings: list[Finding] = [] if noise is None else list(_coarse(judgement, noise, point))
     for parameter in theta.selected:
         causes += _cause(parameter, approximation, gradient, judgement, point)
         warnings += _kink(parameter, approximation, gradient, judgement, point)
@@ -178,6 +181,18 @@ def _precision(
         None,
         point,
     )
+
+
+def _coarse(judgement: Judgement, noise: Noise, point: str) -> Iterator[Finding]:
+    """Say what a noisy cost hides, though every component could be decided."""
+    worst = float(judgement.resolutions.max())
+    decided = not np.any(judgement.verdicts == INCONCLUSIVE)
+    if decided and noise.relative > 100 * EPSILON and worst > POOR:
+        message = (
+            f"{_noise_reason(noise)}; in the smallest components a relative error under "
+            f"{worst:.0e} goes unseen"
+        )
+        yield Finding("precision", "warning", None, message, None, point)
 
 
 def _noise_reason(noise: Noise) -> str:

@@ -75,17 +75,19 @@ def lengths(theta: Theta) -> FloatArray:
     parameter is all zero (biases at their initialization) the root mean square of theta stands in,
     at most 1, and 1 where that is zero as well.
     """
-    whole = _rms(theta.base)
+    whole = rms(theta.base)
     result = np.empty(theta.base.shape)
     for parameter in theta.parameters:
         values = np.abs(theta.base[parameter.slice])
-        result[parameter.slice] = np.maximum(values, _rms(values) or min(whole, 1.0) or 1.0)
+        result[parameter.slice] = np.maximum(values, rms(values) or min(whole, 1.0) or 1.0)
     return result
 
 
-def _rms(values: FloatArray) -> float:
-    largest = float(np.max(np.abs(values)))
-    if not largest or not math.isfinite(largest):
+def rms(values: FloatArray) -> float:
+    """Return the root mean square of the finite values, 0 where there is none."""
+    values = values[np.isfinite(values)]
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if not largest:
         return 0.0
     return largest * math.sqrt(float(np.mean((values / largest) ** 2)))  # scaled: no overflow
 
@@ -107,10 +109,11 @@ def _random_line(
 ) -> Callable[[float], float]:
     """Return the cost by distance along a random direction; 1 is the size of the parameters."""
     signs = rng.choice((-1.0, 1.0), theta.base.size) * rng.uniform(0.5, 1.5, theta.base.size)
+    size = np.abs(theta.base)
+    size = np.where(size > 0, size, np.minimum(lengths(theta), 1.0))
     direction = np.zeros(theta.base.size)
-    length = lengths(theta)
     for parameter in theta.selected:
-        direction[parameter.slice] = signs[parameter.slice] * length[parameter.slice]
+        direction[parameter.slice] = (signs * size)[parameter.slice]
 
     def along(distance: float) -> float:
         with theta.at(theta.base + distance * direction):
@@ -193,11 +196,11 @@ def tolerated(
     """
     values = np.nan_to_num(approximation.values, nan=0.0, posinf=0.0, neginf=0.0)
     size = np.abs(values) + np.abs(np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
-    whole = _rms(values[approximation.checked]) or math.inf
+    whole = rms(values[approximation.checked]) or math.inf
     result = np.full(values.shape, math.inf)
     for parameter in parameters:
         part = parameter.slice
-        typical = _rms(values[part][approximation.checked[part]])
+        typical = rms(values[part][approximation.checked[part]])
         result[part] = WIDE * np.where(size[part] == 0, whole, np.maximum(size[part], typical))
     return result
 
@@ -279,7 +282,9 @@ def _line(
         finally:
             cells[place] = original
 
-    return Line(at, here, float(step), float(length), 8 * theta.spacing(original, parameter))
+    # A zero has no size of its own; 1e-16 is where steps end for numbers of the order of 1.
+    unit = theta.spacing(original, parameter) if original else 1e-17 * min(length, 1.0)
+    return Line(at, here, float(step), float(length), 8 * unit)
 
 
 def _record(result: Approximation, number: int, slope: Slope) -> None:

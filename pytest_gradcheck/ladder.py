@@ -231,7 +231,14 @@ class _Ladder:
             return True
         if off <= MARGIN * (suspect * size + slope.error_bar) or len(self._rungs) <= SPAN + 2:
             return False
-        return slope.kind == "smooth" and self._one_way(slope.value, off)
+        smooth = slope.kind == "smooth" and not self._bends()
+        return smooth and self._one_way(slope.value, off)
+
+    def _bends(self) -> bool:
+        """Return whether the one-sided slopes do not draw together on the finest three rungs."""
+        fine, coarse = self._rungs[0], self._rungs[2]
+        gap = abs(fine.right - fine.left)
+        return gap > 4 * self._rounding(fine) and gap > 0.5 * abs(coarse.right - coarse.left)
 
     def _one_way(self, value: float, off: float) -> bool:
         """Return whether the finest one-sided slopes all lie far off on the same side."""
@@ -301,8 +308,8 @@ def _best(values: Sequence[float], rounding: Sequence[float]) -> tuple[float, fl
     candidate: it allows steps large enough for costs in float32.
     """
     extrapolated = [(DECAY * f - c) / (DECAY - 1) for f, c in pairwise(values)]
-    plain = _truncation(values)
-    steeper = _truncation(extrapolated)
+    plain = _truncation(values, rounding)
+    steeper = _truncation(extrapolated, rounding)
     candidates = [
         (v, t + r, k) for k, (v, t, r) in enumerate(zip(values, plain, rounding, strict=True))
     ]
@@ -319,14 +326,26 @@ def _best(values: Sequence[float], rounding: Sequence[float]) -> tuple[float, fl
     return values[0], math.inf
 
 
-def _truncation(values: Sequence[float]) -> list[float]:
+def _truncation(values: Sequence[float], rounding: Sequence[float]) -> list[float]:
     """Bound the truncation error of each value, the finest first, by how coarser ones differ.
 
-    A difference between neighbours is handed down to finer values divided by what h**2 gives. The
-    coarsest value has no neighbour above and no bound.
+    Let d be the difference to the next coarser value, and q what it is of the difference above. The
+    errors of ever finer values then sum to d q / (1 - q): less than d while q is below a half, and
+    there is no bound at all where q reaches 1, for the values do not converge. A bound is handed
+    down to finer values at the rate of h**2 and no faster, so that one small difference by chance
+    does not make a plateau. Only where two differences in a row drown in rounding, three rungs
+    agree as well as they can and nothing is handed down.
     """
     bounds = [math.inf] * len(values)
-    for k in range(len(values) - 2, -1, -1):
-        inherited = bounds[k + 1] / DECAY if math.isfinite(bounds[k + 1]) else 0.0
-        bounds[k] = max(abs(values[k + 1] - values[k]), inherited)
+    differences = [abs(coarse - fine) for fine, coarse in pairwise(values)]
+    drowned = [d <= 2 * r for d, r in zip(differences, rounding, strict=False)]
+    for k in range(len(differences) - 1, -1, -1):
+        above = differences[k + 1] if k + 1 < len(differences) else 0.0
+        if drowned[k]:
+            settled = k + 1 == len(differences) or drowned[k + 1]
+            bounds[k] = max(differences[k], 0.0 if settled else bounds[k + 1] / DECAY)
+        elif differences[k] < above:
+            rest = differences[k] * max(1.0, differences[k] / (above - differences[k]))
+            inherited = bounds[k + 1] / DECAY if math.isfinite(bounds[k + 1]) else 0.0
+            bounds[k] = max(rest, inherited)
     return bounds

@@ -115,7 +115,8 @@ def _level(values: Sequence[float]) -> float:
     the differences still change sign, which noise does and a smooth function does not. Where none
     qualifies the smallest estimate is an upper bound of the noise.
     """
-    differences: FloatArray = np.asarray(values, np.float64)
+    largest = float(np.max(np.abs(values))) or 1.0
+    differences: FloatArray = np.asarray(values, np.float64) / largest  # squares may overflow
     estimates: list[float] = []
     changing: list[bool] = []
     for order in range(1, POINTS - 1):
@@ -126,5 +127,5 @@ def _level(values: Sequence[float]) -> float:
     for order in range(len(estimates) - 2):
         three = estimates[order : order + 3]
         if changing[order] and max(three) <= 4 * min(three):
-            return three[0]
-    return min(estimates)
+            return largest * three[0]
+    return largest * min(estimates)

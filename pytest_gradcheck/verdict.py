@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.differences import Approximation, tolerated
+from pytest_gradcheck.differences import Approximation, rms, tolerated
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Theta
 
@@ -18,6 +18,8 @@ VERDICTS = ("ok", "inconclusive", "kink", "suspect", "bug", "nonfinite")
 """From best to worst; parameters and reports take their worst."""
 
 OK, INCONCLUSIVE, KINK, SUSPECT, BUG, NONFINITE = range(len(VERDICTS))
+
+SMALL = 1e-3
 
 BANDS = ((1e-7, "great"), (1e-5, "good"), (1e-3, "look closer"), (math.inf, "bug"))
 
@@ -74,9 +76,24 @@ def judge(
         verdicts[lost] = NONFINITE
         errors[lost] = math.inf
         errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
-        relative_bars = bars / np.maximum(wide, np.finfo(float).tiny) * 1e-3
-        resolutions = np.where(np.isinf(wide), settings.suspect, 2 * relative_bars)
-    return Judgement(verdicts, errors, np.maximum(settings.suspect, resolutions))
+    resolutions = np.maximum(settings.suspect, _resolvable(approximation, size, theta))
+    return Judgement(verdicts, errors, resolutions)
+
+
+def _resolvable(approximation: Approximation, size: FloatArray, theta: Theta) -> FloatArray:
+    """Return the relative error of each component that its error bar cannot hide.
+
+    Two bars: one by which the approximation may be off, and one that the verdict forgives. A
+    component under a thousandth of its parameter's root mean square counts as one of that size.
+    """
+    result = np.zeros(size.shape)
+    for parameter in theta.selected:
+        part = parameter.slice
+        least = SMALL * rms(approximation.values[part][approximation.checked[part]])
+        scale = np.maximum(np.nan_to_num(size[part], nan=0.0), least)
+        known = (scale > 0) & approximation.checked[part]
+        result[part][known] = 2 * approximation.error_bars[part][known] / scale[known]
+    return result
 
 
 def relative_error(numerical: FloatArray, analytic: FloatArray) -> float:
