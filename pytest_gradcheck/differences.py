@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -176,13 +176,23 @@ def approximate(
         rises, widths = _rises(cost, theta, parameter, numbers, steps)
         result.values[numbers] = rises / widths
         result.error_bars[numbers] = 2 * SAFETY * noise.level / widths
-    wide = tolerated(result, gradient, theta.selected)
+    wide = tolerated(_least(result, gradient), gradient, theta.selected)
     for parameter, numbers in components:
         for number in _undecided(result, gradient, numbers, wide, suspect):
             line = _line(cost, theta, parameter, number, here, steps[number], length[number])
             slope = climb(line, float(gradient[number]), noise.level, float(wide[number]), suspect)
             _record(result, number, slope)
     return result
+
+
+def _least(approximation: Approximation, gradient: FloatArray) -> Approximation:
+    """Return first approximations cut to the size of the gradient.
+
+    A step that is too large for a component may give any number, and one such number must not make
+    all others of its parameter look small.
+    """
+    bounds = np.abs(gradient)
+    return replace(approximation, values=np.clip(approximation.values, -bounds, bounds))
 
 
 def tolerated(
@@ -196,6 +206,8 @@ def tolerated(
     """
     values = np.nan_to_num(approximation.values, nan=0.0, posinf=0.0, neginf=0.0)
     size = np.abs(values) + np.abs(np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
+    for number, (left, right) in approximation.sides.items():
+        size[number] = max(size[number], abs(left) + abs(right))
     whole = rms(values[approximation.checked]) or math.inf
     result = np.full(values.shape, math.inf)
     for parameter in parameters:
@@ -284,7 +296,7 @@ def _line(
 
     # A zero has no size of its own; 1e-16 is where steps end for numbers of the order of 1.
     unit = theta.spacing(original, parameter) if original else 1e-17 * min(length, 1.0)
-    return Line(at, here, float(step), float(length), 8 * unit)
+    return Line(at, here, float(step), max(float(length), 1.0), 8 * unit)
 
 
 def _record(result: Approximation, number: int, slope: Slope) -> None:

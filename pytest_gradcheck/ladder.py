@@ -17,6 +17,7 @@ noise is right.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,17 +31,20 @@ The difference of two calls with noise of standard deviation s, over 2 h, has on
 measured noise may be low by a factor of two, and among a million components the largest of normal
 errors lies at 4.9 standard deviations: 0.71 * 2 * 4.9 = 7."""
 
-RATIO = 4.0
-"""Of neighbouring rungs. The error of a central difference, of order h**2, falls by its square."""
+RATIO = 3.7
+"""Of neighbouring rungs. The error of a central difference, of order h**2, falls by its square. No
+whole number: the steps of a ladder of whole ratios can all be multiples of one period."""
 
 DECAY = RATIO**2
 
-SPAN = 2
+EPSILON = sys.float_info.epsilon
+
+SPAN = 1
 """Rungs on either side of the first step that are looked at before anything is concluded."""
 
 MARGIN = 4.0
 """A disagreement of this many error bars is taken as one without the rest of the ladder, provided
-that no one-sided slope of the finest rungs points the other way."""
+that the deepest step which noise allows bears it out."""
 
 
 @dataclass(frozen=True)
@@ -145,10 +149,12 @@ def climb(line: Line, analytic: float, noise: float, wide: float, suspect: float
     'kink'
     """
     ladder = _Ladder(line, analytic, noise)
+    last = math.inf
     while True:
         slope = ladder.smooth()
-        if ladder.settled(slope, wide, suspect):
+        if ladder.agrees(slope, wide, suspect, last) or ladder.disagrees(slope, wide, suspect):
             return slope
+        last = slope.error_bar
         if not ladder.extend():
             return ladder.conclusion(slope)
 
@@ -158,6 +164,7 @@ class _Ladder:
 
     def __init__(self, line: Line, analytic: float, noise: float) -> None:
         self._line, self._analytic, self._noise = line, analytic, noise
+        self._deepest: _Rung | None = None
         distances = [line.step * RATIO**power for power in range(-SPAN, SPAN + 1)]
         self._rungs = [self._rung(d) for d in distances if line.least <= d <= line.reach]
         if not self._rungs:
@@ -169,7 +176,14 @@ class _Ladder:
         return _Rung(ahead, -behind, up, down, self._line.here)
 
     def _rounding(self, rung: _Rung) -> float:
-        return SAFETY * self._noise / rung.width
+        """Return the error bar that noise leaves a rung with.
+
+        A cost that does not move by a bit may be stuck on the rounding of something inside it that
+        is larger than its value: log(1 + exp(-40)) is 0. A number of the order of 1 is assumed.
+        """
+        stuck = rung.up == rung.down == rung.here
+        noise = max(self._noise, EPSILON) if stuck else self._noise
+        return SAFETY * noise / rung.width
 
     def extend(self) -> bool:
         """Add a rung at either end where it can tell something; return whether one was added."""
@@ -221,33 +235,31 @@ class _Ladder:
         values = [(RATIO * f - c) / (RATIO - 1) for f, c in pairwise(slopes)]
         return _best(values, [3.4 * self._rounding(r) for r in rungs[:-1]])
 
-    def settled(self, slope: Slope, wide: float, suspect: float) -> bool:
-        """Return whether the rungs at hand decide the comparison."""
-        if not math.isfinite(slope.error_bar) or slope.error_bar > wide:
-            return False
+    def agrees(self, slope: Slope, wide: float, suspect: float, last: float) -> bool:
+        """Return whether the values agree, and another rung would not tell it better."""
         off = abs(slope.value - self._analytic)
         size = abs(slope.value) + abs(self._analytic)
-        if off <= suspect * size + slope.error_bar:
-            return True
-        if off <= MARGIN * (suspect * size + slope.error_bar) or len(self._rungs) <= SPAN + 2:
+        if not slope.error_bar <= wide or off > suspect * size + slope.error_bar:
             return False
-        smooth = slope.kind == "smooth" and not self._bends()
-        return smooth and self._one_way(slope.value, off)
+        return slope.error_bar <= suspect * size or slope.error_bar > 0.5 * last
 
-    def _bends(self) -> bool:
-        """Return whether the one-sided slopes do not draw together on the finest three rungs."""
-        fine, coarse = self._rungs[0], self._rungs[2]
-        gap = abs(fine.right - fine.left)
-        return gap > 4 * self._rounding(fine) and gap > 0.5 * abs(coarse.right - coarse.left)
+    def disagrees(self, slope: Slope, wide: float, suspect: float) -> bool:
+        """Return whether the values clearly disagree, at every step there is."""
+        off = abs(slope.value - self._analytic)
+        size = abs(slope.value) + abs(self._analytic)
+        if not slope.error_bar <= wide or off <= MARGIN * (suspect * size + slope.error_bar):
+            return False
+        if self._deepest is None:
+            step = 8 * SAFETY * self._noise / off
+            self._deepest = self._rung(max(self._line.least, min(step, self._rungs[0].width)))
+        return slope.kind == "smooth" and self._bears_out(self._deepest, slope.value, off)
 
-    def _one_way(self, value: float, off: float) -> bool:
-        """Return whether the finest one-sided slopes all lie far off on the same side."""
+    def _bears_out(self, rung: _Rung, value: float, off: float) -> bool:
+        """Return whether a rung shows a smooth cost with a slope as far off on the same side."""
         sign = math.copysign(1.0, value - self._analytic)
-        return all(
-            sign * (one - self._analytic) > 0.5 * off
-            for rung in self._rungs[: SPAN + 1]
-            for one in (rung.left, rung.right)
-        )
+        smooth = abs(rung.right - rung.left) <= 4 * self._rounding(rung)
+        far = sign * (rung.central - self._analytic) > 0.5 * off
+        return smooth and far
 
     def conclusion(self, slope: Slope) -> Slope:
         """Return what the whole ladder says."""

@@ -22,10 +22,10 @@ __all__ = ["EPSILON", "Noise", "measure", "moves_far"]
 POINTS = 7
 """Values in a row; Moré and Wild find 6 to 8 enough for the noise within a factor of two or so."""
 
-SPACINGS = (1e-10, 1e-8, 1e-6, 1e-4)
+SPACINGS = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
 """Distances, relative to the parameters, tried in turn until the cost moves between neighbours."""
 
-FAR = (1e-2, 1.0, 100.0)
+FAR = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0, 1e10, -1e10)
 """Distances at which a cost that moved nowhere near is looked at before it is called unmoved."""
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -81,6 +81,7 @@ def measure(along: Callable[[float], float], here: float) -> Noise:
     magnitude = abs(here)
     level = 0.0
     moved = False
+    seen = [here]
     for spacing in SPACINGS:
         values = _row(along, spacing)
         if not np.all(np.isfinite(values)):
@@ -90,12 +91,12 @@ def measure(along: Callable[[float], float], here: float) -> Noise:
         if len(finite) < POINTS:
             continue
         steps = np.diff(values)
-        moved = moved or bool(np.any(np.asarray(values) != here))
+        seen += values
         if np.count_nonzero(steps) > POINTS // 2:
             level = _level(values)
             break
-    moved = moved or moves_far(along, here)
-    return Noise(max(level, 0.5 * EPSILON * magnitude), magnitude, moved)
+    moved = any(value != here for value in seen) or moves_far(along, here)
+    return Noise(max(level, 0.5 * EPSILON * magnitude, _quantum(seen)), magnitude, moved)
 
 
 def moves_far(along: Callable[[float], float], here: float) -> bool:
@@ -128,4 +129,23 @@ def _level(values: Sequence[float]) -> float:
         three = estimates[order : order + 3]
         if changing[order] and max(three) <= 4 * min(three):
             return largest * three[0]
-    return largest * min(estimates)
+    return largest * min((estimate for estimate in estimates if estimate), default=0.0)
+
+
+def _quantum(values: Sequence[float]) -> float:
+    """Return the noise of costs that are rounded in the end, to float32 or to some decimals.
+
+    Such values may step by equal quanta, which differences of a high order do not show. Rounding
+    to a grid has the standard deviation of its spacing over the square root of 12.
+    """
+    seen = np.unique(values)
+    if seen.size < 3:
+        return 0.0
+    largest = seen[np.argmax(np.abs(seen))]
+    spacings = [
+        float(np.spacing(np.abs(largest.astype(kind))))
+        for kind in (np.float16, np.float32)
+        if np.array_equal(seen, seen.astype(kind))
+    ]
+    spacings += [10.0**-d for d in range(13) if np.array_equal(seen, np.round(seen, d))]
+    return max(spacings, default=0.0) / sqrt(12)

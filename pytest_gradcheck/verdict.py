@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.differences import Approximation, rms, tolerated
+from pytest_gradcheck.differences import Approximation, tolerated
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Theta
 
@@ -18,8 +18,6 @@ VERDICTS = ("ok", "inconclusive", "kink", "suspect", "bug", "nonfinite")
 """From best to worst; parameters and reports take their worst."""
 
 OK, INCONCLUSIVE, KINK, SUSPECT, BUG, NONFINITE = range(len(VERDICTS))
-
-SMALL = 1e-3
 
 BANDS = ((1e-7, "great"), (1e-5, "good"), (1e-3, "look closer"), (math.inf, "bug"))
 
@@ -68,8 +66,8 @@ def judge(
         wide = tolerated(approximation, gradient, theta.selected)
         undecided = ~(bars <= wide) | approximation.of_kind("jump")
         verdicts = np.full(values.shape, OK, np.int8)
+        verdicts[approximation.of_kind("kink")] = KINK
         verdicts[undecided] = INCONCLUSIVE
-        verdicts[approximation.of_kind("kink") & (errors <= settings.suspect)] = KINK
         verdicts[errors > settings.suspect] = SUSPECT
         verdicts[errors > settings.bug] = BUG
         lost = approximation.of_kind("nonfinite") | ~np.isfinite(gradient)
@@ -83,14 +81,13 @@ def judge(
 def _resolvable(approximation: Approximation, size: FloatArray, theta: Theta) -> FloatArray:
     """Return the relative error of each component that its error bar cannot hide.
 
-    Two bars: one by which the approximation may be off, and one that the verdict forgives. A
-    component under a thousandth of its parameter's root mean square counts as one of that size.
+    Two bars: one by which the approximation may be off, and one that the verdict forgives. Where
+    both values are 0 there is nothing that an error could be relative to.
     """
     result = np.zeros(size.shape)
     for parameter in theta.selected:
         part = parameter.slice
-        least = SMALL * rms(approximation.values[part][approximation.checked[part]])
-        scale = np.maximum(np.nan_to_num(size[part], nan=0.0), least)
+        scale = np.nan_to_num(size[part], nan=0.0)
         known = (scale > 0) & approximation.checked[part]
         result[part][known] = 2 * approximation.error_bars[part][known] / scale[known]
     return result
