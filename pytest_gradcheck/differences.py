@@ -267,7 +267,7 @@ def _undecided(
     off = np.abs(values - analytic)
     right = off <= bars + suspect * (np.abs(values) + np.abs(analytic))
     undecided: list[int] = numbers[
-        ~(right & (bars <= wide[numbers])) & np.isfinite(analytic)
+        ~(right & (bars <= wide[numbers]) & np.isfinite(values)) & np.isfinite(analytic)
     ].tolist()
     return undecided
 

@@ -17,6 +17,7 @@ noise is right.
 from __future__ import annotations
 
 import math
+import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,13 @@ EPSILON = sys.float_info.epsilon
 
 SPAN = 1
 """Rungs on either side of the first step that are looked at before anything is concluded."""
+
+STEPS = 9
+"""Values beside the point in which steps of the cost are looked for."""
+
+STRETCHES = (1.0, 2.7, 7.3)
+"""Spacings of those values, in first steps: a spacing that meets steps at the very rate of its own
+sees none of them."""
 
 MARGIN = 4.0
 """A disagreement of this many error bars is taken as one without the rest of the ladder, provided
@@ -152,11 +160,14 @@ def climb(line: Line, analytic: float, noise: float, wide: float, suspect: float
     last = math.inf
     while True:
         slope = ladder.smooth()
-        if ladder.agrees(slope, wide, suspect, last) or ladder.disagrees(slope, wide, suspect):
+        if ladder.agrees(slope, wide, suspect, last):
             return slope
+        wrong = ladder.disagrees(slope, wide, suspect)
         last = slope.error_bar
-        if not ladder.extend():
-            return ladder.conclusion(slope)
+        if not wrong and ladder.extend():
+            continue
+        if not ladder.is_noisier():
+            return slope if wrong else ladder.conclusion(slope)
 
 
 class _Ladder:
@@ -165,6 +176,8 @@ class _Ladder:
     def __init__(self, line: Line, analytic: float, noise: float) -> None:
         self._line, self._analytic, self._noise = line, analytic, noise
         self._deepest: _Rung | None = None
+        self._clean = True
+        self._remeasured = False
         distances = [line.step * RATIO**power for power in range(-SPAN, SPAN + 1)]
         self._rungs = [self._rung(d) for d in distances if line.least <= d <= line.reach]
         if not self._rungs:
@@ -185,8 +198,28 @@ class _Ladder:
         noise = max(self._noise, EPSILON) if stuck else self._noise
         return SAFETY * noise / rung.width
 
+    def is_noisier(self) -> bool:
+        """Return whether the cost turns out to be noisier along this line than it is elsewhere.
+
+        One layer that computes in float32, or a table, moves in steps that a random direction does
+        not meet; between two steps the cost then has a smooth slope, and a wrong one. Only asked
+        of rungs that contradict each other.
+        """
+        if self._clean or self._remeasured:
+            return False
+        self._remeasured = True
+        for stretch in STRETCHES:
+            spacing = min(stretch * self._line.step, self._line.reach / STEPS)
+            moved = (self._line.at(i * spacing)[1] for i in range(1, STEPS + 1))
+            level = _step_noise([self._line.here, *moved])
+            if level > 4 * self._noise:
+                self._noise = level
+                return True
+        return False
+
     def extend(self) -> bool:
         """Add a rung at either end where it can tell something; return whether one was added."""
+        self._clean = False
         finest, coarsest = self._rungs[0], self._rungs[-1]
         finer, coarser = finest.width / RATIO, coarsest.width * RATIO
         added = False
@@ -313,11 +346,29 @@ class _Ladder:
         return Slope(value, bar, "kink", (left, right))
 
 
+def _step_noise(values: Sequence[float]) -> float:
+    """Return the noise of equally spaced values that move in steps, or 0 where they do not.
+
+    Steps give second differences of either sign, and third ones that are no smaller once scaled as
+    noise is (see `noise`). A single kink gives second differences of one sign, and those of a
+    smooth function fall with the order.
+    """
+    second = [c - 2 * b + a for a, b, c in zip(values, values[1:], values[2:], strict=False)]
+    third = [after - before for before, after in pairwise(second)]
+    up, down = max(second), -min(second)
+    if not (up > 0 and down > 0 and 0.25 <= up / down <= 4):
+        return 0.0
+    levels = [math.sqrt(statistics.fmean(d * d for d in second) / 6)]
+    levels.append(math.sqrt(statistics.fmean(d * d for d in third) / 20))
+    return max(levels) if max(levels) <= 4 * min(levels) else 0.0
+
+
 def _best(values: Sequence[float], rounding: Sequence[float]) -> tuple[float, float]:
     """Return the value with the smallest error bar that no finer one contradicts.
 
     Besides the values themselves, each pair's extrapolation to step 0 (L. F. Richardson, 1911) is a
-    candidate: it allows steps large enough for costs in float32.
+    candidate: it allows steps large enough for costs in float32. Where the differences do not fall
+    as h**2 does, three times in a row, it may be off by as much as it corrects.
     """
     extrapolated = [(DECAY * f - c) / (DECAY - 1) for f, c in pairwise(values)]
     plain = _truncation(values, rounding)
@@ -327,7 +378,9 @@ def _best(values: Sequence[float], rounding: Sequence[float]) -> tuple[float, fl
     ]
     candidates += [
         (v, t + r * (DECAY + 1) / (DECAY - 1), k)
-        for k, (v, t, r) in enumerate(zip(extrapolated, steeper, rounding, strict=False))
+        for k, (v, t, r) in enumerate(
+            zip(extrapolated, _unproved(values, extrapolated, steeper), rounding, strict=False)
+        )
     ]
     for value, bar, k in sorted(candidates, key=lambda candidate: candidate[1]):
         if all(
@@ -336,6 +389,23 @@ def _best(values: Sequence[float], rounding: Sequence[float]) -> tuple[float, fl
         ):
             return value, bar
     return values[0], math.inf
+
+
+def _unproved(
+    values: Sequence[float], extrapolated: Sequence[float], bounds: Sequence[float]
+) -> list[float]:
+    """Return the bounds of extrapolations, no less than what each corrects unless h**2 is shown."""
+    differences = [abs(coarse - fine) for fine, coarse in pairwise(values)]
+    falls = [
+        0.5 * DECAY * fine <= coarse <= 2 * DECAY * fine for fine, coarse in pairwise(differences)
+    ]
+    proved = [k + 1 < len(falls) and falls[k] and falls[k + 1] for k in range(len(extrapolated))]
+    return [
+        bound if shown else max(bound, abs(extrapolation - value))
+        for bound, shown, extrapolation, value in zip(
+            bounds, proved, extrapolated, values, strict=False
+        )
+    ]
 
 
 def _truncation(values: Sequence[float], rounding: Sequence[float]) -> list[float]:

@@ -22,7 +22,7 @@ __all__ = ["EPSILON", "Noise", "measure", "moves_far"]
 POINTS = 7
 """Values in a row; Moré and Wild find 6 to 8 enough for the noise within a factor of two or so."""
 
-SPACINGS = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
+SPACINGS = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
 """Distances, relative to the parameters, tried in turn until the cost moves between neighbours."""
 
 FAR = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0, 1e10, -1e10)

@@ -64,7 +64,7 @@ def judge(
         beyond = np.maximum(0.0, np.abs(values - gradient) - bars)
         errors = np.where(size > 0, beyond / size, 0.0)
         wide = tolerated(approximation, gradient, theta.selected)
-        undecided = ~(bars <= wide) | approximation.of_kind("jump")
+        undecided = ~(bars <= wide) | ~np.isfinite(values) | approximation.of_kind("jump")
         verdicts = np.full(values.shape, OK, np.int8)
         verdicts[approximation.of_kind("kink")] = KINK
         verdicts[undecided] = INCONCLUSIVE
