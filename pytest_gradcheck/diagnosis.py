@@ -84,7 +84,9 @@ def _cause(
     clear = np.abs(values) > 10 * bars
     if np.count_nonzero(clear) < min(2, wrong.size) or not clear.any():
         return
-    factor = float(np.dot(analytic[clear], values[clear]) / np.dot(values[clear], values[clear]))
+    clear_values = values[clear] / np.max(np.abs(values))  # scaled: no overflow, no underflow
+    clear_analytic = analytic[clear] / np.max(np.abs(values))
+    factor = float(np.dot(clear_analytic, clear_values) / np.dot(clear_values, clear_values))
     unexplained = np.abs(analytic - factor * values)
     if np.any(
         unexplained > abs(factor) * bars + FIT * np.maximum(np.abs(analytic), np.abs(values))
@@ -144,7 +146,8 @@ def _vacuous(
     parameter: Parameter, approximation: Approximation, gradient: FloatArray, point: str
 ) -> Iterator[Finding]:
     part = parameter.slice
-    if gradient[part].any() or approximation.values[part].any():
+    kinks = approximation.of_kind("kink")[part]
+    if gradient[part].any() or approximation.values[part].any() or kinks.any():
         return
     yield Finding(
         "vacuous",

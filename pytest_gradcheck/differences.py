@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -176,7 +176,7 @@ def approximate(
         rises, widths = _rises(cost, theta, parameter, numbers, steps)
         result.values[numbers] = rises / widths
         result.error_bars[numbers] = 2 * SAFETY * noise.level / widths
-    wide = tolerated(_least(result, gradient), gradient, theta.selected)
+    wide = tolerated(result, gradient, theta.selected, first=True)
     for parameter, numbers in components:
         for number in _undecided(result, gradient, numbers, wide, suspect):
             line = _line(cost, theta, parameter, number, here, steps[number], length[number])
@@ -185,35 +185,36 @@ def approximate(
     return result
 
 
-def _least(approximation: Approximation, gradient: FloatArray) -> Approximation:
-    """Return first approximations cut to the size of the gradient.
-
-    A step that is too large for a component may give any number, and one such number must not make
-    all others of its parameter look small.
-    """
-    bounds = np.abs(gradient)
-    return replace(approximation, values=np.clip(approximation.values, -bounds, bounds))
-
-
 def tolerated(
-    approximation: Approximation, gradient: FloatArray, parameters: Sequence[Parameter]
+    approximation: Approximation,
+    gradient: FloatArray,
+    parameters: Sequence[Parameter],
+    first: bool = False,
 ) -> FloatArray:
     """Return the error bars beyond which components are undecided, over theta.
 
     They are a part of the component's size or of its parameter's root mean square, whichever is
     larger; where analytic and numerical value are both 0, that of the whole gradient will do, and
     where that is 0 too there is nothing to be undecided about.
+
+    Values that drown in their own error bars do not count towards a root mean square. Those of a
+    `first` pass count by no more than the analytic ones: a step that is too large for a component
+    may give any number, which must not make all others look small.
     """
     values = np.nan_to_num(approximation.values, nan=0.0, posinf=0.0, neginf=0.0)
-    size = np.abs(values) + np.abs(np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
+    analytic = np.abs(np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
+    size = np.abs(values) + analytic
     for number, (left, right) in approximation.sides.items():
         size[number] = max(size[number], abs(left) + abs(right))
-    whole = rms(values[approximation.checked]) or math.inf
+    typical = np.where(approximation.error_bars <= np.abs(values), np.abs(values), 0.0)
+    if first:
+        typical = np.minimum(typical, analytic)
+    whole = rms(typical[approximation.checked]) or math.inf
     result = np.full(values.shape, math.inf)
     for parameter in parameters:
         part = parameter.slice
-        typical = rms(values[part][approximation.checked[part]])
-        result[part] = WIDE * np.where(size[part] == 0, whole, np.maximum(size[part], typical))
+        usual = rms(typical[part][approximation.checked[part]])
+        result[part] = WIDE * np.where(size[part] == 0, whole, np.maximum(size[part], usual))
     return result
 
 

@@ -41,20 +41,25 @@ class Noise:
         Standard deviation of the noise of one call, in the units of the cost.
     magnitude : float
         The largest magnitude of the cost that was met.
+    rise : float
+        What the cost changes by over the size of the parameters, if it goes on as it begins.
     moved : bool
         Whether the cost moved with theta at all, near or far.
     """
 
     level: float
     magnitude: float
+    rise: float
     moved: bool
 
     @property
     def relative(self) -> float:
-        """The noise relative to the cost, at least float64's rounding unit."""
-        if not self.magnitude:
-            return EPSILON
-        return min(max(self.level / self.magnitude, EPSILON), 1e-3)
+        """The noise relative to the cost, or to its rise where that is larger.
+
+        Never below float64's rounding unit.
+        """
+        size = max(self.magnitude, self.rise)
+        return min(max(self.level / size, EPSILON), 1e-3) if size else EPSILON
 
 
 def measure(along: Callable[[float], float], here: float) -> Noise:
@@ -79,8 +84,7 @@ def measure(along: Callable[[float], float], here: float) -> Noise:
     True
     """
     magnitude = abs(here)
-    level = 0.0
-    moved = False
+    level, rise = 0.0, 0.0
     seen = [here]
     for spacing in SPACINGS:
         values = _row(along, spacing)
@@ -94,9 +98,11 @@ def measure(along: Callable[[float], float], here: float) -> Noise:
         seen += values
         if np.count_nonzero(steps) > POINTS // 2:
             level = _level(values)
+            rise = abs(values[-1] - here) / (POINTS * spacing)
             break
     moved = any(value != here for value in seen) or moves_far(along, here)
-    return Noise(max(level, 0.5 * EPSILON * magnitude, _quantum(seen)), magnitude, moved)
+    level = max(level, 0.5 * EPSILON * magnitude, _quantum(seen))
+    return Noise(level, magnitude, rise, moved)
 
 
 def moves_far(along: Callable[[float], float], here: float) -> bool:
