@@ -191,12 +191,14 @@ class _Ladder:
     def _rounding(self, rung: _Rung) -> float:
         """Return the error bar that noise leaves a rung with.
 
-        A cost that does not move by a bit may be stuck on the rounding of something inside it that
-        is larger than its value: log(1 + exp(-40)) is 0. A number of the order of 1 is assumed.
+        Far from theta the cost may be larger than where its noise was measured, and rounds with
+        its size. One that does not move by a bit may be stuck on the rounding of something inside
+        it that is larger than its value: log(1 + exp(-40)) is 0. A number of the order of 1 is
+        assumed there.
         """
         stuck = rung.up == rung.down == rung.here
-        noise = max(self._noise, EPSILON) if stuck else self._noise
-        return SAFETY * noise / rung.width
+        size = 2.0 if stuck else max(abs(rung.up), abs(rung.down))
+        return SAFETY * max(self._noise, 0.5 * EPSILON * size) / rung.width
 
     def is_noisier(self) -> bool:
         """Return whether the cost turns out to be noisier along this line than it is elsewhere.
