@@ -205,9 +205,9 @@ class _Ladder:
 
         One layer that computes in float32, or a table, moves in steps that a random direction does
         not meet; between two steps the cost then has a smooth slope, and a wrong one. Only asked
-        of rungs that contradict each other.
+        of rungs that contradict each other, and do not draw together as the step shrinks.
         """
-        if self._clean or self._remeasured:
+        if self._clean or self._remeasured or self._converges():
             return False
         self._remeasured = True
         for stretch in STRETCHES:
@@ -218,6 +218,14 @@ class _Ladder:
                 self._noise = level
                 return True
         return False
+
+    def _converges(self) -> bool:
+        """Return whether the finest rungs approach each other as h**2 until noise takes over."""
+        finite = [r for r in self._rungs if math.isfinite(r.central)]
+        differences = [abs(c.central - f.central) for f, c in pairwise(finite)]
+        clear = [d > 2 * self._rounding(r) for d, r in zip(differences, finite, strict=False)]
+        first = clear.index(True) if True in clear else len(clear)
+        return all(_falls(differences[first : first + 3])) and len(differences) >= first + 3
 
     def extend(self) -> bool:
         """Add a rung at either end where it can tell something; return whether one was added."""
@@ -397,16 +405,20 @@ def _unproved(
     values: Sequence[float], extrapolated: Sequence[float], bounds: Sequence[float]
 ) -> list[float]:
     """Return the bounds of extrapolations, no less than what each corrects unless h**2 is shown."""
-    differences = [abs(coarse - fine) for fine, coarse in pairwise(values)]
-    falls = [
-        0.5 * DECAY * fine <= coarse <= 2 * DECAY * fine for fine, coarse in pairwise(differences)
-    ]
+    falls = _falls([abs(coarse - fine) for fine, coarse in pairwise(values)])
     proved = [k + 1 < len(falls) and falls[k] and falls[k + 1] for k in range(len(extrapolated))]
     return [
         bound if shown else max(bound, abs(extrapolation - value))
         for bound, shown, extrapolation, value in zip(
             bounds, proved, extrapolated, values, strict=False
         )
+    ]
+
+
+def _falls(differences: Sequence[float]) -> list[bool]:
+    """Return whether each difference is to the next coarser one as h**2 makes it."""
+    return [
+        0.5 * DECAY * fine <= coarse <= 2 * DECAY * fine for fine, coarse in pairwise(differences)
     ]
 
 
