@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.canary import unnoticed
-from pytest_gradcheck.comparison import point_report, rank
+from pytest_gradcheck.comparison import joined, point_report
 from pytest_gradcheck.context import Context, current
 from pytest_gradcheck.diagnosis import findings
 from pytest_gradcheck.differences import Approximation, approximate, classical, cost_noise, moves
@@ -19,7 +19,13 @@ from pytest_gradcheck.noise import Noise
 from pytest_gradcheck.points import descend, starts
 from pytest_gradcheck.preflight import examined, refuse_changed, refuse_unreached
 from pytest_gradcheck.problem import Pair, Problem
-from pytest_gradcheck.randomness import around_calls, around_check, disabled, without_penalty
+from pytest_gradcheck.randomness import (
+    around_calls,
+    around_check,
+    by_manager,
+    disabled,
+    without_penalty,
+)
 from pytest_gradcheck.report import PointReport, Report
 from pytest_gradcheck.search import chosen
 from pytest_gradcheck.settings import Settings, resolve
@@ -133,39 +139,52 @@ def _report(problem: Problem, context: Context) -> Report:
     seed = context.seed if settings.seed is None else settings.seed
     data, switched_off = disabled(problem.data, settings.disable, settings.dropout == "freeze")
     points: list[PointReport] = []
-    evaluations = 0
+    pairs: list[Pair] = []
+    notes = [f"switched off: {said}" for said in (*switched_off, *by_manager(settings.dropout))]
+    places = _points(problem, data, settings, seed, pairs)
     # Closed at once on an exception: the user's arrays are put back before anyone sees it.
-    with around_check(settings.dropout), closing(_points(problem, data, settings, seed)) as places:
-        for point, pair in places:
-            rng = np.random.default_rng(seed)
-            points.append(_compared(point, pair, settings, rng, context.canary))
-            evaluations += pair.evaluations
+    with around_check(settings.dropout), closing(places):
+        try:
+            for point, pair in places:
+                rng = np.random.default_rng(seed)
+                points.append(_compared(point, pair, settings, rng, context.canary))
+        except ProblemError as error:
+            # A wrong gradient may well lead training astray; that it is wrong is what to tell.
+            if all(point.passed for point in points):
+                raise
+            notes.append(f"not checked any further: {error}")
     return Report(
         passed=all(point.passed for point in points),
         verdict=max((point.verdict for point in points), key=VERDICTS.index),
-        components=tuple(sorted((c for point in points for c in point.components), key=rank)),
+        components=joined(points),
         findings=tuple(
             sorted((f for point in points for f in point.findings), key=lambda f: f.severity)
         ),
-        evaluations=evaluations,
+        evaluations=sum(pair.evaluations for pair in pairs),
         points=tuple(points),
         seed=seed,
         settings=settings,
-        notes=tuple(f"switched off: {said}" for said in switched_off),
+        notes=tuple(notes),
         style=context.style,
     )
 
 
 def _points(
-    problem: Problem, data: Mapping[str, Any] | None, settings: Settings, seed: int
+    problem: Problem,
+    data: Mapping[str, Any] | None,
+    settings: Settings,
+    seed: int,
+    pairs: list[Pair],
 ) -> Generator[tuple[str, Pair], None, None]:
-    """Yield every point's name, and the pair with theta standing there."""
+    """Yield every point's name, and the pair with theta standing there; note it in `pairs`."""
     around = None
     if settings.dropout == "freeze":
-        around = around_calls([*problem.args, *(data or {}).values()])
+        given = () if callable(problem.params) else (problem.params,)
+        around = around_calls([*problem.args, *(data or {}).values(), *given])
 
     def paired(theta: Theta, at: Mapping[str, Any] | None) -> Pair:
-        return Pair(problem, theta, at, settings.inplace, settings.regularization, around)
+        pairs.append(Pair(problem, theta, at, settings.inplace, settings.regularization, around))
+        return pairs[-1]
 
     for start in starts(problem.params, settings, seed):
         theta = Theta(start.params, settings.inplace, settings.only, settings.exclude)

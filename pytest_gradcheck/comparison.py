@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +15,7 @@ from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.verdict import INCONCLUSIVE, OK, VERDICTS, Judgement, failing, relative_error
 
-__all__ = ["point_report"]
+__all__ = ["joined", "point_report", "rank"]
 
 LISTED = 1000
 """Components of a parameter that a report lists at most; `counts` has them all."""
@@ -33,7 +37,7 @@ def point_report(
     listed = [
         _component(parameter, int(number), name, approximation, gradient, judgement)
         for parameter in theta.selected
-        for number in _worst(parameter, judgement)
+        for number in _worst(parameter, judgement, approximation.checked)
     ]
     verdicts = judgement.verdicts[approximation.checked]
     bad = failing(settings)
@@ -54,12 +58,24 @@ def point_report(
     )
 
 
+def joined(points: Sequence[PointReport]) -> tuple[Component, ...]:
+    """Return the components of all points, worst first, at most `LISTED` of a parameter."""
+    listed: Counter[str] = Counter()
+    kept = []
+    for component in sorted((c for point in points for c in point.components), key=rank):
+        listed[component.parameter] += 1
+        if listed[component.parameter] <= LISTED:
+            kept.append(component)
+    return tuple(kept)
+
+
 def rank(component: Component) -> tuple[int, float, float]:
-    """Return a key that sorts components worst first."""
+    """Return a key that sorts components worst first; NaN would sort nowhere."""
+    apart = abs(component.numerical - component.analytic)
     return (
         -VERDICTS.index(component.verdict),
         -component.relative_error,
-        -abs(component.numerical - component.analytic),
+        -math.inf if math.isnan(apart) else -apart,
     )
 
 
@@ -68,6 +84,8 @@ def _figure(
 ) -> float:
     values = approximation.values[part]
     known = ~np.isnan(values) | ~np.isfinite(gradient[part])
+    if not known.any() or not np.all(np.isfinite(gradient[part][known])):
+        return math.inf
     return relative_error(values[known], gradient[part][known])
 
 
@@ -90,9 +108,11 @@ def _parameter(
     )
 
 
-def _worst(parameter: Parameter, judgement: Judgement) -> npt.NDArray[np.intp]:
-    """Return the numbers of a parameter's components that are not ok, worst first."""
-    verdicts = judgement.verdicts[parameter.slice]
+def _worst(
+    parameter: Parameter, judgement: Judgement, checked: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.intp]:
+    """Return the numbers of a parameter's checked components that are not ok, worst first."""
+    verdicts = np.where(checked[parameter.slice], judgement.verdicts[parameter.slice], OK)
     errors = judgement.errors[parameter.slice]
     order = np.lexsort((-errors, -verdicts))
     return parameter.start + order[: np.count_nonzero(verdicts != OK)][:LISTED]

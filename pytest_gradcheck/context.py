@@ -26,7 +26,7 @@ class Style:
     ascii: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Context:
     """The surroundings of a check.
 

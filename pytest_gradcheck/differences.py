@@ -96,21 +96,26 @@ def cost_noise(
     cost: Callable[[], float], theta: Theta, here: float, rng: np.random.Generator
 ) -> Noise:
     """Measure the noise of the cost along one random direction, scaled to the parameters."""
-    return measure(_random_line(cost, theta, rng), here)
+    return measure(
+        _random_line(cost, theta, rng), here, far=_random_line(cost, theta, rng, least=1.0)
+    )
 
 
 def moves(cost: Callable[[], float], theta: Theta, here: float, rng: np.random.Generator) -> bool:
     """Return whether the cost changes at all along a random direction, far away if need be."""
-    return moves_far(_random_line(cost, theta, rng), here)
+    return moves_far(_random_line(cost, theta, rng, 1.0), here)
 
 
 def _random_line(
-    cost: Callable[[], float], theta: Theta, rng: np.random.Generator
+    cost: Callable[[], float], theta: Theta, rng: np.random.Generator, least: float = 0.0
 ) -> Callable[[float], float]:
-    """Return the cost by distance along a random direction; 1 is the size of the parameters."""
+    """Return the cost by distance along a random direction.
+
+    A distance of 1 is the size of the parameters, or `least` where that is larger.
+    """
     signs = rng.choice((-1.0, 1.0), theta.base.size) * rng.uniform(0.5, 1.5, theta.base.size)
     size = np.abs(theta.base)
-    size = np.where(size > 0, size, np.minimum(lengths(theta), 1.0))
+    size = np.maximum(np.where(size > 0, size, np.minimum(lengths(theta), 1.0)), least)
     direction = np.zeros(theta.base.size)
     for parameter in theta.selected:
         direction[parameter.slice] = (signs * size)[parameter.slice]

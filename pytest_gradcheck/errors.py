@@ -40,6 +40,10 @@ class ProblemError(ValueError):
         super().__init__(f"{code}: {message}")
         self.code = code
 
+    def __reduce__(self) -> tuple[type[ProblemError], tuple[str, str], dict[str, object]]:
+        """Let a pool of processes send it: the default would call it with one argument."""
+        return type(self), (self.code, str(self).removeprefix(f"{self.code}: ")), self.__dict__
+
 
 class GradcheckWarning(UserWarning):
     """Something a reader of the test run should know, though nothing failed."""

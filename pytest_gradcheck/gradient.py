@@ -66,19 +66,19 @@ def laid_out(answer: Any, theta: Theta) -> FloatArray:
         return flat
     found = _collected(answer, theta.root, theta, "the gradient")
     gradient = np.zeros(theta.base.size)
-    numbers = {id(parameter): number for number, parameter in enumerate(theta.parameters)}
-    for parameter in theta.selected:
-        label, value = found.get(numbers[id(parameter)], ("", None))
-        gradient[parameter.slice] = _numeric(value, parameter, label, theta).reshape(-1)
-    for number, (_, value) in found.items():
-        parameter = theta.parameters[number]
-        if parameter not in theta.selected and np.shape(value) == parameter.shape:
+    for number, parameter in enumerate(theta.parameters):
+        label, value = found.get(number, ("", None))
+        if number in theta.selected_numbers:
+            gradient[parameter.slice] = _numeric(value, parameter, label).reshape(-1)
+        elif _fits(value, parameter):
             gradient[parameter.slice] = np.asarray(value, np.float64).reshape(-1)
     return gradient
 
 
 def _flat(answer: Any, theta: Theta) -> FloatArray | None:
     """Read one vector of all components, or of the selected ones."""
+    if isinstance(answer, (list, tuple)) and answer and all(map(_is_number, answer)):
+        answer = np.asarray(answer)
     if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiu":
         return None
     single = isinstance(theta.root, Leaf)
@@ -98,14 +98,14 @@ def _collected(answer: Any, node: Node, theta: Theta, label: str) -> Found:
     """Pair the parameters below `node` with entries of `answer`."""
     if isinstance(node, Leaf):
         return _collected_leaf(answer, node, theta, label)
-    if not isinstance(node, Branch):
+    wanted = [number for number in _leaves(node) if number in theta.selected_numbers]
+    if not isinstance(node, Branch) or not wanted:
         return {}
-    wanted = [number for number in _leaves(node) if theta.parameters[number] in theta.selected]
     if answer is None:
         names = ", ".join(theta.parameters[number].name for number in wanted)
         raise ProblemError("missing-gradient", f"{label} is None, where {names} need one")
     named = _named_entries(answer)
-    if named is not None:
+    if named is not None and not (isinstance(answer, tuple) and _strange(named, node)):
         return _by_name(named, node, theta, label)
     if isinstance(answer, (list, tuple)) or _is_object_array(answer):
         return _by_order(answer, node, theta, label)
@@ -134,6 +134,10 @@ def _collected_leaf(answer: Any, node: Leaf, theta: Theta, label: str) -> Found:
     if isinstance(answer, tuple) and answer and not _fits(answer, parameter):
         return {node.number: (label, answer[0])}  # (gradient, whatever else it returns)
     return {node.number: (label, answer)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool)
 
 
 def _fits(value: Any, parameter: Parameter) -> bool:
@@ -165,30 +169,56 @@ def _by_name(named: Mapping[Any, Any], node: Branch, theta: Theta, label: str) -
     wanted = [
         (key, child)
         for key, child in node.holding()
-        if any(theta.parameters[number] in theta.selected for number in _leaves(child))
+        if any(number in theta.selected_numbers for number in _leaves(child))
     ]
-    spelled = _convention([key.label for key, _ in wanted], named)
+    spelled = _convention(node, named)
     found: Found = {}
     for key, child in wanted:
         name = spelled(key.label)
         if name not in named:
-            raise ProblemError("missing-gradient", _missing(key.text(True), name, named, label))
+            wanting = _names(_leaves(child), theta)
+            raise ProblemError("missing-gradient", _missing(wanting, name, named, label))
         found |= _collected(named[name], child, theta, str(name))
     return found
 
 
-def _convention(labels: Sequence[Any], named: Mapping[Any, Any]) -> Callable[[Any], Any]:
-    """Return the one rule of naming, for the whole dict, that finds the most labels."""
-    own = set(labels)
+def _strange(named: Mapping[Any, Any], node: Branch) -> bool:
+    """Return whether no entry is named after a parameter: a named tuple then counts by order."""
+    labels = [key.label for key, _ in node.holding()]
+    return not any(
+        _spelled(pattern, label) in named for pattern in (*CONVENTIONS, PLAIN) for label in labels
+    )
+
+
+def _convention(node: Branch, named: Mapping[Any, Any]) -> Callable[[Any], Any]:
+    """Return the one rule of naming, for the whole dict, that finds the most labels.
+
+    Plain names that hold the parameters themselves do not count beside prefixed ones: where one of
+    those is missing, it is a missing gradient.
+    """
+    labels = [key.label for key, _ in node.holding()]
 
     def hits(pattern: str) -> int:
-        names = [_spelled(pattern, label) for label in labels]
-        if pattern != PLAIN and own.issuperset(names):
-            return 0  # parameters that are themselves called x and dx
-        return sum(name in named for name in names)
+        return sum(_spelled(pattern, label) in named for label in labels)
 
     best = max((*CONVENTIONS, PLAIN), key=hits)
+    prefixed = max(CONVENTIONS, key=hits)
+    if best == PLAIN and hits(prefixed) and _holds_parameters(named, node):
+        best = prefixed
     return lambda label: _spelled(best, label)
+
+
+def _holds_parameters(named: Mapping[Any, Any], node: Branch) -> bool:
+    """Return whether every entry with a parameter's own name is equal to that parameter."""
+    pairs = zip(node.keys, node.items, strict=True)
+    return all(_equal(named[key.label], item) for key, item in pairs if key.label in named)
+
+
+def _equal(entry: Any, item: Any) -> bool:
+    try:
+        return bool(np.array_equal(entry, item))
+    except (TypeError, ValueError):  # containers of unlike arrays
+        return False
 
 
 def _spelled(pattern: str, label: Any) -> Any:
@@ -208,11 +238,11 @@ def _by_order(answer: Sequence[Any], node: Branch, theta: Theta, label: str) -> 
     """Pair the items of a list with all children, those that hold parameters, or the leaves."""
     holding = [child for _, child in node.holding()]
     leaves = [Leaf(number) for number in _leaves(node)]
-    selected = [leaf for leaf in leaves if theta.parameters[leaf.number] in theta.selected]
+    selected = [leaf for leaf in leaves if leaf.number in theta.selected_numbers]
     checked = [
         child
         for child in holding
-        if any(theta.parameters[number] in theta.selected for number in _leaves(child))
+        if any(number in theta.selected_numbers for number in _leaves(child))
     ]
     refused: ProblemError | None = None
     for nodes in (node.children, holding, checked, leaves, selected):
@@ -231,8 +261,9 @@ def _by_order(answer: Sequence[Any], node: Branch, theta: Theta, label: str) -> 
         raise refused
     raise ProblemError(
         "missing-gradient",
-        f"{label} is a list of {len(answer)}, where there are {len(holding)} parameters: "
-        f"{_names([leaf.number for leaf in leaves], theta)}",
+        f"{label} is a {type(answer).__name__} of {len(answer)}, where there are {len(checked)} "
+        f"parameters ({_names([leaf.number for leaf in selected], theta)}): return one entry for "
+        "each, in this order, or leave a parameter out with exclude=",
     )
 
 
@@ -241,8 +272,8 @@ def _paired(items: Sequence[Any], nodes: Sequence[Node], theta: Theta, label: st
     for position, (item, child) in enumerate(zip(items, nodes, strict=True)):
         found |= _collected(item, child, theta, f"{label}[{position}]")
     for number, (name, value) in found.items():
-        if theta.parameters[number] in theta.selected:
-            _numeric(value, theta.parameters[number], name, theta)
+        if number in theta.selected_numbers:
+            _numeric(value, theta.parameters[number], name)
     return found
 
 
@@ -269,7 +300,7 @@ def _names(numbers: Sequence[int], theta: Theta) -> str:
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
-def _numeric(value: Any, parameter: Parameter, label: str, theta: Theta) -> FloatArray:
+def _numeric(value: Any, parameter: Parameter, label: str) -> FloatArray:
     """Return an entry as a float64 array of the parameter's shape."""
     entry = label if label and label != "the gradient" else f"the gradient of {parameter.name}"
     if value is None:

@@ -43,7 +43,7 @@ EPSILON = sys.float_info.epsilon
 SPAN = 1
 """Rungs on either side of the first step that are looked at before anything is concluded."""
 
-STEPS = 9
+STEPS = 14
 """Values beside the point in which steps of the cost are looked for."""
 
 STRETCHES = (1.0, 2.7, 7.3)
@@ -162,12 +162,15 @@ def climb(line: Line, analytic: float, noise: float, wide: float, suspect: float
         slope = ladder.smooth()
         if ladder.agrees(slope, wide, suspect, last):
             return slope
+        if ladder.is_hopeless(slope, wide):
+            return slope
         wrong = ladder.disagrees(slope, wide, suspect)
         last = slope.error_bar
         if not wrong and ladder.extend():
             continue
-        if not ladder.is_noisier():
-            return slope if wrong else ladder.conclusion(slope)
+        final = slope if wrong else ladder.conclusion(slope)
+        if final.kind != "smooth" or not ladder.is_noisier():
+            return final
 
 
 class _Ladder:
@@ -176,6 +179,7 @@ class _Ladder:
     def __init__(self, line: Line, analytic: float, noise: float) -> None:
         self._line, self._analytic, self._noise = line, analytic, noise
         self._deepest: _Rung | None = None
+        self._gap_bar = 0.0
         self._clean = True
         self._remeasured = False
         distances = [line.step * RATIO**power for power in range(-SPAN, SPAN + 1)]
@@ -197,7 +201,7 @@ class _Ladder:
         assumed there.
         """
         stuck = rung.up == rung.down == rung.here
-        size = 2.0 if stuck else max(abs(rung.up), abs(rung.down))
+        size = 2.0 if stuck else max(abs(v) for v in (rung.up, rung.down, 0.0) if math.isfinite(v))
         return SAFETY * max(self._noise, 0.5 * EPSILON * size) / rung.width
 
     def is_noisier(self) -> bool:
@@ -216,6 +220,7 @@ class _Ladder:
             level = _step_noise([self._line.here, *moved])
             if level > 4 * self._noise:
                 self._noise = level
+                self._deepest = None
                 return True
         return False
 
@@ -262,7 +267,8 @@ class _Ladder:
         central = [r for r in self._rungs if math.isfinite(r.central)]
         if len(central) >= 3 and central[0] is self._rungs[0]:
             value, bar = _best([r.central for r in central], [self._rounding(r) for r in central])
-            return Slope(value, bar)
+            self._gap_bar = self._apart(central)
+            return Slope(value, max(bar, self._gap_bar))
         for side in ("right", "left"):
             finite = [r for r in self._rungs if math.isfinite(getattr(r, side))]
             if len(finite) >= 4 and finite[0] is self._rungs[0]:
@@ -271,6 +277,20 @@ class _Ladder:
         if any(math.isfinite(r.right) or math.isfinite(r.left) for r in self._rungs):
             return Slope(math.nan, math.inf)
         return Slope(math.nan, math.inf, "nonfinite")
+
+    def _apart(self, rungs: Sequence[_Rung]) -> float:
+        """Return the error bar due to one-sided slopes that have not been seen to meet, or 0.
+
+        The slope of a smooth cost is where they meet. Between the noise and the next kink there may
+        be no room to see whether they do.
+        """
+        gaps = [abs(r.right - r.left) for r in rungs]
+        noises = [4 * self._rounding(r) for r in rungs]
+        clear = next((k for k, gap in enumerate(gaps) if gap > noises[k]), None)
+        if clear is None or any(2 * noise < gaps[clear] for noise in noises[:clear]):
+            return 0.0
+        shrinks = clear + 1 < len(gaps) and gaps[clear] <= 0.5 * gaps[clear + 1]
+        return 0.0 if shrinks else 0.5 * gaps[clear] + self._rounding(rungs[clear])
 
     def _one_sided(self, rungs: Sequence[_Rung], side: str) -> tuple[float, float]:
         """Return the slope on one side: first differences, extrapolated once to order h**2."""
@@ -284,7 +304,15 @@ class _Ladder:
         size = abs(slope.value) + abs(self._analytic)
         if not slope.error_bar <= wide or off > suspect * size + slope.error_bar:
             return False
+        if self._gap_bar:  # whether it is a kink shows only on finer rungs
+            return False
         return slope.error_bar <= suspect * size or slope.error_bar > 0.5 * last
+
+    def is_hopeless(self, slope: Slope, wide: float) -> bool:
+        """Return whether values that agree would drown in noise at the largest step as well."""
+        least = SAFETY * self._noise / self._line.reach
+        off = abs(slope.value - self._analytic)
+        return least > wide and off <= slope.error_bar < math.inf and not self._gap_bar
 
     def disagrees(self, slope: Slope, wide: float, suspect: float) -> bool:
         """Return whether the values clearly disagree, at every step there is."""
@@ -359,14 +387,17 @@ class _Ladder:
 def _step_noise(values: Sequence[float]) -> float:
     """Return the noise of equally spaced values that move in steps, or 0 where they do not.
 
-    Steps give second differences of either sign, and third ones that are no smaller once scaled as
-    noise is (see `noise`). A single kink gives second differences of one sign, and those of a
-    smooth function fall with the order.
+    Steps give second differences of either sign, in several places, and third ones that are no
+    smaller once scaled as noise is (see `noise`). A single kink gives second differences of one
+    sign, a single jump two of them, and those of a smooth function fall with the order.
     """
+    if not all(map(math.isfinite, values)):
+        return 0.0
     second = [c - 2 * b + a for a, b, c in zip(values, values[1:], values[2:], strict=False)]
     third = [after - before for before, after in pairwise(second)]
     up, down = max(second), -min(second)
-    if not (up > 0 and down > 0 and 0.25 <= up / down <= 4):
+    several = sum(4 * abs(d) > max(up, down) for d in second) > 2
+    if not (several and up > 0 and down > 0 and 0.25 <= up / down <= 4):
         return 0.0
     levels = [math.sqrt(statistics.fmean(d * d for d in second) / 6)]
     levels.append(math.sqrt(statistics.fmean(d * d for d in third) / 20))

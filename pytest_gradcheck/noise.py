@@ -22,10 +22,13 @@ __all__ = ["EPSILON", "Noise", "measure", "moves_far"]
 POINTS = 7
 """Values in a row; Moré and Wild find 6 to 8 enough for the noise within a factor of two or so."""
 
-SPACINGS = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
+CROOKED = 0.7390851332151607
+"""A factor of no particular value: values of a straight line must not fall on a decimal grid."""
+
+SPACINGS = tuple(CROOKED * size for size in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2))
 """Distances, relative to the parameters, tried in turn until the cost moves between neighbours."""
 
-FAR = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0, 1e10, -1e10)
+FAR = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0)
 """Distances at which a cost that moved nowhere near is looked at before it is called unmoved."""
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -62,7 +65,9 @@ class Noise:
         return min(max(self.level / size, EPSILON), 1e-3) if size else EPSILON
 
 
-def measure(along: Callable[[float], float], here: float) -> Noise:
+def measure(
+    along: Callable[[float], float], here: float, far: Callable[[float], float] | None = None
+) -> Noise:
     """Measure the noise of a cost along one direction.
 
     Parameters
@@ -71,6 +76,8 @@ def measure(along: Callable[[float], float], here: float) -> Noise:
         The cost at a distance along the direction; a distance of 1 is the size of the parameters.
     here : float
         The cost at distance 0.
+    far : callable, optional
+        The same along a direction in which a cost that has not moved is looked at far away.
 
     Returns
     -------
@@ -98,9 +105,11 @@ def measure(along: Callable[[float], float], here: float) -> Noise:
         seen += values
         if np.count_nonzero(steps) > POINTS // 2:
             level = _level(values)
-            rise = abs(values[-1] - here) / (POINTS * spacing)
+            one_way = steps.min() > 0 or steps.max() < 0
+            if one_way and abs(values[-1] - here) > 8 * level:  # a rise, and not the noise
+                rise = abs(values[-1] - here) / (POINTS * spacing)
             break
-    moved = any(value != here for value in seen) or moves_far(along, here)
+    moved = any(value != here for value in seen) or moves_far(far or along, here)
     level = max(level, 0.5 * EPSILON * magnitude, _quantum(seen))
     return Noise(level, magnitude, rise, moved)
 
@@ -120,7 +129,8 @@ def _level(values: Sequence[float]) -> float:
 
     The first order counts at which three successive estimates agree within a factor of four while
     the differences still change sign, which noise does and a smooth function does not. Where none
-    qualifies the smallest estimate is an upper bound of the noise.
+    qualifies the smallest estimates bound the noise from above; the last ones rest on two or three
+    differences, so the second smallest is taken.
     """
     largest = float(np.max(np.abs(values))) or 1.0
     differences: FloatArray = np.asarray(values, np.float64) / largest  # squares may overflow
@@ -135,7 +145,8 @@ def _level(values: Sequence[float]) -> float:
         three = estimates[order : order + 3]
         if changing[order] and max(three) <= 4 * min(three):
             return largest * three[0]
-    return largest * min((estimate for estimate in estimates if estimate), default=0.0)
+    positive = sorted(estimate for estimate in estimates if estimate)
+    return largest * (positive[:2][-1] if positive else 0.0)
 
 
 def _quantum(values: Sequence[float]) -> float:
@@ -145,13 +156,14 @@ def _quantum(values: Sequence[float]) -> float:
     to a grid has the standard deviation of its spacing over the square root of 12.
     """
     seen = np.unique(values)
-    if seen.size < 3:
+    if seen.size < 3 or np.max(np.abs(seen)) > float(np.finfo(np.float32).max):
         return 0.0
     largest = seen[np.argmax(np.abs(seen))]
-    spacings = [
-        float(np.spacing(np.abs(largest.astype(kind))))
-        for kind in (np.float16, np.float32)
-        if np.array_equal(seen, seen.astype(kind))
-    ]
+    with np.errstate(over="ignore"):
+        spacings = [
+            float(np.spacing(np.abs(largest.astype(kind))))
+            for kind in (np.float16, np.float32)
+            if np.array_equal(seen, seen.astype(kind))
+        ]
     spacings += [10.0**-d for d in range(13) if np.array_equal(seen, np.round(seen, d))]
     return max(spacings, default=0.0) / sqrt(12)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.layers import name_of
 from pytest_gradcheck.problem import Pair
 from pytest_gradcheck.settings import Settings
 
@@ -30,7 +31,8 @@ def starts(params: Any, settings: Settings, seed: int) -> Iterator[Start]:
     Raises
     ------
     ProblemError
-        ``bad-setting`` where more than one seed is asked for and params cannot be drawn.
+        ``bad-setting`` where more than one seed is asked for and params cannot be drawn,
+        ``unbound-argument`` where a callable wants more than a generator.
     """
     if not callable(params):
         if settings.seeds > 1:
@@ -41,15 +43,23 @@ def starts(params: Any, settings: Settings, seed: int) -> Iterator[Start]:
             )
         yield Start("given", params)
         return
+    takes_generator = _accepts(params, 1)
+    if not takes_generator and not _accepts(params, 0):
+        raise ProblemError(
+            "unbound-argument",
+            f"{name_of(params)} is called as params(rng), and has other arguments that nothing "
+            "fills: give them defaults, or bind them with functools.partial",
+        )
     for number in range(settings.seeds):
         rng = np.random.default_rng([seed, number])
-        drawn = params(rng) if _takes_generator(params) else params()
+        drawn = params(*([rng] if takes_generator else []))
         yield Start(f"random initialization {number + 1}", drawn)
 
 
-def _takes_generator(params: Any) -> bool:
+def _accepts(params: Any, count: int) -> bool:
+    """Return whether a callable can be called with so many arguments."""
     try:
-        inspect.signature(params).bind(None)
+        inspect.signature(params).bind(*[None] * count)
     except TypeError:
         return False
     except ValueError:  # a builtin that tells no signature
@@ -68,9 +78,10 @@ def descend(pair: Pair, settings: Settings, point: str) -> None:
     theta = pair.theta
     selected = np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
     for step in range(1, settings.train + 1):
-        gradient = pair.gradient()
-        moved = theta.base.copy()
-        moved[selected] -= settings.learning_rate * gradient[selected]
+        with np.errstate(all="ignore"):  # it is our doing that a descent may run away
+            gradient = pair.gradient()
+            moved = theta.base.copy()
+            moved[selected] -= settings.learning_rate * gradient[selected]
         if not np.all(np.isfinite(moved)):
             raise ProblemError(
                 "nonfinite-cost",

@@ -19,10 +19,14 @@ import numpy as np
 from pytest_gradcheck import layers
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.gradient import laid_out
-from pytest_gradcheck.regularization import Penalty
+from pytest_gradcheck.layers import name_of
+from pytest_gradcheck.regularization import Penalty, penalized
 from pytest_gradcheck.theta import FloatArray, Theta
 
 __all__ = ["Pair", "Problem"]
+
+USUAL = ("params", "parameters", "theta", "weights", "w", "W")
+"""What people call the argument that takes the params."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,14 @@ class Problem:
         output times a random, fixed upstream gradient `dout`: a constant one would cancel in
         normalizing layers and hide faults.
         """
-        layer = layers.Layer(forward, backward)
-        return cls(
-            layer.cost, layer.gradient, layers.named(forward, inputs), (), {}, dict(settings)
-        )
+        cost, grad = layers.layer(forward, backward)
+        return cls(cost, grad, layers.named(forward, inputs), (), {}, dict(settings))
 
     @classmethod
     def vjp(cls, f: Callable[..., Any], *inputs: Any, **settings: Any) -> Problem:
         """Return the problem of a function that returns ``out, pullback``, as JAX's vjp does."""
-        layer = layers.Pullback(f)
-        return cls(layer.cost, layer.gradient, layers.named(f, inputs), (), {}, dict(settings))
+        cost, grad = layers.pullback(f)
+        return cls(cost, grad, layers.named(f, inputs), (), {}, dict(settings))
 
 
 class Pair:
@@ -117,17 +119,18 @@ class Pair:
     ) -> None:
         self.theta = theta
         self.evaluations = 0
-        self.narrow = False
         self._penalty = penalty
         self._joint = problem.grad is True
-        self._cost_name = _name(problem.cost)
-        self._grad_name = self._cost_name if self._joint else _name(problem.grad)
+        self._cost_name = name_of(problem.cost)
+        self._grad_name = self._cost_name if self._joint else name_of(problem.grad)
         if not callable(problem.cost) or not (self._joint or callable(problem.grad)):
             raise ProblemError(
                 "unbound-argument",
                 f"cost and grad are functions (grad may be True), not {problem.cost!r} and "
                 f"{problem.grad!r}",
             )
+        if penalty is not None:
+            penalized(penalty, theta)
         if problem.args and data is not None:
             raise ProblemError(
                 "bad-setting",
@@ -184,6 +187,8 @@ class Pair:
             else:
                 with self._around():
                     answer = self._call_grad(self.theta.tree, rest)
+        except ProblemError:
+            raise  # said by a layer, in better words
         except Exception as error:
             raise ProblemError(
                 "gradient-raised", f"{self._grad_name} raised {_told(error)}"
@@ -205,6 +210,8 @@ class Pair:
                 return self._call_cost(self.theta.tree, _NOTHING)
             with self._around():
                 return self._call_cost(self.theta.tree, _NOTHING)
+        except ProblemError:
+            raise  # said by a layer, in better words
         except Exception as error:
             raise ProblemError(
                 "cost-raised",
@@ -212,16 +219,21 @@ class Pair:
             ) from error
 
     def _scalar(self, returned: Any) -> float:
-        value = returned[0] if isinstance(returned, tuple) and returned else returned
-        array = np.asarray(value)
+        several = (tuple, list) if self._joint else tuple
+        value = returned[0] if isinstance(returned, several) and returned else returned
+        try:
+            array = np.asarray(value)
+        except Exception as error:  # a ragged list; a tensor that refuses to be an array
+            raise ProblemError(
+                "nonscalar-cost",
+                f"{self._cost_name} returned a {type(value).__name__}: {_told(error)}",
+            ) from error
         if array.dtype.kind == "c":
             raise ProblemError(
                 "complex-cost",
                 f"{self._cost_name} returned the complex {value!r}: return its real part, or the "
                 "square of its magnitude",
             )
-        if array.dtype.kind == "f" and array.dtype.itemsize < 8:
-            self.narrow = True
         if array.size != 1 or array.dtype.kind not in "fiuO" or value is None:
             raise ProblemError("nonscalar-cost", _nonscalar(self._cost_name, value, array))
         try:
@@ -291,7 +303,7 @@ def _bound(
 ) -> _Call | _Positional:
     """Decide, once, how a user's function is called."""
     if data is None:
-        bare = inplace and not _accepts(function, 1 + len(args)) and _accepts(function, len(args))
+        bare = inplace and _goes_without(function, len(args))
         if not bare:
             _check_positional(function, args, role)
         return _Positional(function, args, bare)
@@ -300,7 +312,7 @@ def _bound(
     except (TypeError, ValueError) as error:
         raise ProblemError(
             "unbound-argument",
-            f"the {role} {_name(function)} has no signature to match data with: wrap it in a "
+            f"the {role} {name_of(function)} has no signature to match data with: wrap it in a "
             "function that names its arguments",
         ) from error
     return _by_name(function, list(parameters), data, inplace, role)
@@ -328,20 +340,20 @@ def _by_name(
         names = ", ".join(p.name for p in left)
         raise ProblemError(
             "unbound-argument",
-            f"the {role} {_name(function)} has more than one argument that data does not name, "
+            f"the {role} {name_of(function)} has more than one argument that data does not name, "
             f"{names}: one of them takes the params; put the others into data={{...}}",
         )
     target = left[0] if left else _optional_target(named, data)
     if target is None and not wants_cache and not inplace:
         raise ProblemError(
             "unbound-argument",
-            f"no argument of the {role} {_name(function)} is left to take the params, as data "
+            f"no argument of the {role} {name_of(function)} is left to take the params, as data "
             "names them all: take the params' name out of data, or say inplace=True if the "
             "network owns its arrays",
         )
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
     first = [p for p in named if p.kind is p.POSITIONAL_ONLY]
-    before = tuple(data[p.name] for p in first if p.name in data)
+    before = tuple(data.get(p.name, p.default) for p in first if p is not target)
     by_place = target is not None and target in first
     keywords = {
         name: value
@@ -358,8 +370,26 @@ def _optional_target(
     named: list[inspect.Parameter], data: Mapping[str, Any]
 ) -> inspect.Parameter | None:
     """Return the argument with a default that is called like parameters, or None."""
-    usual = ("params", "parameters", "theta", "weights")
-    return next((p for p in named if p.name in usual and p.name not in data), None)
+    return next((p for p in named if p.name in USUAL and p.name not in data), None)
+
+
+def _goes_without(function: Any, count: int) -> bool:
+    """Return whether a network that owns its arrays is called with its `count` arguments alone.
+
+    ``loss(x, t, train=False)`` could take params, x and t as well, by their number; that nothing
+    but x and t is required, and what its first argument is called, tells.
+    """
+    if not _accepts(function, count):
+        return False
+    if not _accepts(function, 1 + count):
+        return True
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = sum(p.default is p.empty for p in by_place)
+    return required == count and bool(by_place) and by_place[0].name not in USUAL
 
 
 def _accepts(function: Any, count: int) -> bool:
@@ -387,7 +417,7 @@ def _check_positional(function: Any, args: tuple[Any, ...], role: str) -> None:
     if not required and not args and not _accepts(function, 1):
         raise ProblemError(
             "unbound-argument",
-            f"the {role} {_name(function)} takes no argument, so the params cannot reach it: if "
+            f"the {role} {name_of(function)} takes no argument, so the params cannot reach it: if "
             "the network owns its arrays, hand over those arrays and say inplace=True",
         )
     missing = required[1 + len(args) :] + [
@@ -398,7 +428,7 @@ def _check_positional(function: Any, args: tuple[Any, ...], role: str) -> None:
         raise ProblemError(
             "unbound-argument",
             f"nothing fills the argument{'s' * (len(missing) > 1)} {names} of the {role} "
-            f"{_name(function)}: give data={{...}} by name, or further positional arguments",
+            f"{name_of(function)}: give data={{...}} by name, or further positional arguments",
         )
 
 
@@ -423,15 +453,13 @@ def _nonscalar(name: str, value: Any, array: np.ndarray[Any, Any]) -> str:
             f"{name} returned an array of shape {array.shape}, where a cost is one number: "
             "return its sum or its mean"
         )
-    return f"{name} returned {value!r} of type {type(value).__name__}, where a cost is one number"
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__qualname__", type(function).__name__).replace("<locals>.", "")
+    said = repr(value)
+    said = said if len(said) <= 60 else said[:60] + "…"
+    return f"{name} returned {said} of type {type(value).__name__}, where a cost is one number"
 
 
 def _left_domain(error: BaseException | None) -> bool:
-    return isinstance(error, ArithmeticError) or (
+    return isinstance(error, (ArithmeticError, np.linalg.LinAlgError)) or (
         isinstance(error, ValueError) and ("domain" in str(error) or "expected a" in str(error))
     )
 

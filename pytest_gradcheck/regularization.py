@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from pytest_gradcheck.theta import FloatArray, Parameter
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.settings import nearest
+from pytest_gradcheck.theta import FloatArray, Parameter, Theta
 
-__all__ = ["L1", "L2", "Penalty"]
+__all__ = ["L1", "L2", "Penalty", "penalized"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class Penalty(ABC):
     lambd: float
     m: float = 1
     only: str | Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not self.m > 0:
+            raise ProblemError("bad-setting", f"m is a number of examples, not {self.m!r}")
 
     def penalized(self, parameter: Parameter) -> bool:
         """Return whether a parameter takes part."""
@@ -75,6 +82,29 @@ class L1(Penalty):
         return float(np.abs(values).sum())
 
 
+def penalized(penalty: object, theta: Theta) -> None:
+    """Refuse a penalty that is none, or that reaches no parameter.
+
+    Raises
+    ------
+    ProblemError
+        ``bad-setting``.
+    """
+    if not isinstance(penalty, Penalty):
+        raise ProblemError(
+            "bad-setting", f"regularization is L2(lambd, m) or L1(lambd, m), not {penalty!r}"
+        )
+    patterns = (penalty.only,) if isinstance(penalty.only, str) else penalty.only
+    names = [parameter.name for parameter in theta.parameters]
+    for pattern in patterns:
+        if not any(name == pattern or fnmatchcase(name, pattern) for name in names):
+            raise ProblemError(
+                "bad-setting",
+                f"only={pattern!r} of the regularization matches no parameter"
+                f"{nearest(pattern, names)}; there are {', '.join(names)}",
+            )
+
+
 def _is_bias(name: str) -> bool:
     last = name.rsplit(".", 1)[-1].split("[")[0].lower()
-    return "bias" in last or (last[:1] == "b" and (last[1:] == "" or last[1:].isdigit()))
+    return "bias" in last or last == "b" or bool(re.match(r"b(\d+$|_)", last))

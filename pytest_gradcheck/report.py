@@ -231,9 +231,17 @@ def _plain(value: Any) -> Any:
 
 
 def _setting(value: Any) -> Any:
-    """Return a setting as a plain type; what has none (a context manager, say) as its repr."""
+    """Return a setting as a plain type; what has none (a context manager, say) as its name.
+
+    A name and no ``repr`` with an address, which would differ from run to run.
+    """
     if isinstance(value, (bool, int, float, str, type(None))):
         return _plain(value)
     if isinstance(value, (list, tuple)):
         return [_setting(item) for item in value]
-    return repr(value)
+    if isinstance(value, Mapping):
+        return {str(key): _setting(item) for key, item in value.items()}
+    said = repr(value)
+    if " at 0x" in said:
+        return str(getattr(value, "__qualname__", type(value).__qualname__))
+    return said

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,7 +102,9 @@ class Settings:
         for name in ("only", "exclude"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
         for item in dataclasses.fields(self):
-            _check_type(item, getattr(self, item.name))
+            value = getattr(self, item.name)
+            _check_type(item, value)
+            object.__setattr__(self, item.name, _plain(item.metadata["kind"], value))
         _check_ranges(self)
 
 
@@ -112,7 +115,7 @@ def options() -> list[dataclasses.Field[Any]]:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return " (did you mean 'x'?)" for the name in `names` that is nearest, or an empty string."""
-    match = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    match = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f" (did you mean {match[0]!r}?)" if match else ""
 
 
@@ -120,6 +123,11 @@ def unknown_name(names: Iterable[str], also: Sequence[str] = ()) -> str | None:
     """Return a message about the first of `names` that is no setting, or None."""
     known = [item.name for item in dataclasses.fields(Settings)] + list(also)
     for name in names:
+        if name == "args" and name not in known:
+            return (
+                "args is no setting: give further arguments by position, gradcheck(cost, grad, "
+                "params, X, Y), or by name, data={'X': X, 'Y': Y}"
+            )
         if name not in known:
             return f"unknown setting {name!r}{nearest(name, known)}; known: {', '.join(known)}"
     return None
@@ -214,9 +222,19 @@ def _check_type(item: dataclasses.Field[Any], value: object) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return (
-        not isinstance(value, (bool, str)) and hasattr(value, "__float__") and math.isfinite(value)
-    )
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        return False
+    try:
+        return math.isfinite(value)
+    except (TypeError, ValueError, OverflowError):  # an array; an integer beyond all floats
+        return False
+
+
+def _plain(kind: str, value: Any) -> Any:
+    """Return a number as Python's own type: a report of it is plain JSON."""
+    if value is None or kind not in ("int", "float"):
+        return value
+    return operator.index(value) if kind == "int" else float(value)
 
 
 def _check_ranges(settings: Settings) -> None:

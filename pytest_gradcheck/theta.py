@@ -12,7 +12,7 @@ import copy
 import dataclasses
 import types
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -37,7 +37,7 @@ class Key:
 
     def text(self, first: bool) -> str:
         """Return the step as a user would type it to look at the value."""
-        if self.kind == "position" or isinstance(self.label, int):
+        if self.kind == "position" or isinstance(self.label, (int, np.integer)):
             return f"[{self.label}]"
         if self.kind == "key" and not isinstance(self.label, str):
             return f"[{self.label!r}]"
@@ -65,6 +65,7 @@ class Branch:
     keys: tuple[Key, ...]
     children: tuple[Node, ...]
     original: Any
+    items: tuple[Any, ...]
 
     def holding(self) -> list[tuple[Key, Node]]:
         """Return the children that hold parameters."""
@@ -139,7 +140,7 @@ def children_of(value: Any) -> list[tuple[Key, Any]] | None:
     if isinstance(value, (list, tuple)):
         return [(Key(i, "position"), item) for i, item in enumerate(value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [item.name for item in dataclasses.fields(value)]
+        names = [item.name for item in dataclasses.fields(value) if hasattr(value, item.name)]
         return [(Key(name, "attribute"), getattr(value, name)) for name in names]
     if isinstance(value, types.SimpleNamespace):
         return [(Key(name, "attribute"), item) for name, item in vars(value).items()]
@@ -208,6 +209,8 @@ class Theta:
         Every float leaf, in the order of the structure.
     selected : tuple of Parameter
         Those that are checked.
+    selected_numbers : frozenset of int
+        Their numbers, for a quick look-up.
     base : float64 array
         theta at the point of the check.
     tree : object
@@ -237,12 +240,16 @@ class Theta:
     ) -> None:
         self._inplace = inplace
         self._owned: list[Owned] = []
+        self._holders: list[Branch] = []
+        self._open: set[int] = set()
         layout: list[Parameter] = []
         self.root = self._walk(params, (), None, layout)
         if not layout:
             raise ProblemError("no-parameters", _nothing_found(params))
         self.parameters = tuple(layout)
         self.selected = _select(self.parameters, only, exclude)
+        kept = set(map(id, self.selected))
+        self.selected_numbers = frozenset(n for n, p in enumerate(layout) if id(p) in kept)
         self.base = np.empty(layout[-1].stop)
         for parameter, (_, _, leaf) in zip(layout, self._owned, strict=True):
             self.base[parameter.slice] = np.asarray(leaf, dtype=np.float64).reshape(-1)
@@ -255,18 +262,21 @@ class Theta:
             self._views = [self._view(*pair) for pair in zip(layout, self._owned, strict=True)]
             self._tree = self._build(self.root)
         self._rebuild = not inplace and any(parameter.scalar for parameter in layout)
+        self._shown = self.base
         self._cells = [self._cells_of(number) for number in range(len(layout))]
+        self._cells_by_start = {p.start: c for p, c in zip(layout, self._cells, strict=True)}
 
     @property
     def tree(self) -> Any:
         """What the functions are called with, at the present theta."""
         if self._rebuild:
+            self._shown = self._vector.copy()
             self._tree = self._build(self.root)
         return self._tree
 
     def cells(self, parameter: Parameter) -> Cells:
         """Return the storage of a parameter, flat, to write perturbed values into."""
-        return self._cells[self.parameters.index(parameter)]
+        return self._cells_by_start[parameter.start]
 
     def write(self, values: FloatArray) -> None:
         """Move theta to `values`, another vector of the same length."""
@@ -301,16 +311,17 @@ class Theta:
         """Put the user's own arrays, bit by bit, and their containers back as they came."""
         if not self._inplace:
             return
-        for (container, key, leaf), saved in zip(self._owned, self._saved, strict=True):
+        for (_, _, leaf), saved in zip(self._owned, self._saved, strict=True):
             if isinstance(leaf, np.ndarray):
                 leaf[...] = saved
-            if key is not None and _look(container, key) is not leaf:
-                _assign(container, key, leaf)
+        for holder in self._holders:
+            _refill(holder)
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
-        for number, parameter in enumerate(self.parameters):
-            if not self._intact(number, parameter):
+        held = _held(self._tree, self.root)
+        for number, (parameter, value) in enumerate(zip(self.parameters, held, strict=True)):
+            if not self._intact(number, parameter, value):
                 return parameter.name
         return None
 
@@ -331,18 +342,34 @@ class Theta:
         children = children_of(value)
         if children is None:
             return self._leaf(value, path, holder, layout)
+        if id(value) in self._open:
+            return self._closed_circle(value, path)
+        self._open.add(id(value))
         keys = tuple(key for key, _ in children)
         nodes = tuple(self._walk(item, (*path, key), value, layout) for key, item in children)
+        self._open.remove(id(value))
         if all(isinstance(node, Fixed) for node in nodes):
             return Fixed(value)
-        return Branch(keys, nodes, value)
+        branch = Branch(keys, nodes, value, tuple(item for _, item in children))
+        self._holders.append(branch)
+        return branch
+
+    def _closed_circle(self, value: Any, path: tuple[Key, ...]) -> Fixed:
+        """Stop at a container that holds itself: harmless in place, no copy of it is a tree."""
+        if self._inplace:
+            return Fixed(value)
+        raise ProblemError(
+            "tied-params",
+            f"{_named(path)} is a container that holds itself: leave it out of params, or say "
+            "inplace=True if the network owns its arrays",
+        )
 
     def _leaf(
         self, value: Any, path: tuple[Key, ...], holder: Any, layout: list[Parameter]
     ) -> Node:
         if not isinstance(value, (np.ndarray, np.generic, float, complex)):
             return Fixed(value)
-        name = "".join(step.text(i == 0) for i, step in enumerate(path)) or "theta"
+        name = _named(path)
         array = np.asarray(value)
         if array.dtype.kind == "c":
             raise ProblemError(
@@ -360,8 +387,12 @@ class Theta:
 
     def _view(self, parameter: Parameter, owned: Owned) -> Any:
         view = self._vector[parameter.slice].reshape(parameter.shape)
-        kind = type(owned[2])
-        return view.view(kind) if issubclass(kind, np.matrix) else view
+        leaf = owned[2]
+        if not isinstance(leaf, np.ndarray) or type(leaf) is np.ndarray:
+            return view
+        own = view.view(type(leaf))
+        own.__array_finalize__(leaf)  # what a subclass carries beside its numbers
+        return own
 
     def _build(self, node: Node) -> Any:
         if isinstance(node, Leaf):
@@ -380,20 +411,25 @@ class Theta:
             return part
         container, key, leaf = self._owned[number]
         if isinstance(leaf, np.ndarray):
-            flat: Cells = leaf.reshape(-1) if leaf.flags.c_contiguous else leaf.flat
+            plain = leaf.view(np.ndarray)  # a matrix has no flat view of one axis
+            flat: Cells = plain.reshape(-1) if plain.flags.c_contiguous else plain.flat
             return flat
         return _Scalar(container, key or Key(0), type(leaf))
 
-    def _intact(self, number: int, parameter: Parameter) -> bool:
-        container, key, leaf = self._owned[number]
-        if self._inplace:
-            kept, held = leaf, leaf if key is None else _look(container, key)
-        else:
-            kept, held = self._views[number], _held(self._tree, self.root, number)
-        if held is _ABSENT or (not parameter.scalar and held is not kept):
+    def _intact(self, number: int, parameter: Parameter, held: Any) -> bool:
+        if held is _ABSENT:
             return False
-        values = np.asarray(held, np.float64).reshape(-1)
-        return bool(values.tobytes() == self.base[parameter.slice].tobytes())
+        if not parameter.scalar:
+            kept = self._owned[number][2] if self._inplace else self._views[number]
+            if held is not kept:
+                return False
+        # A structure with scalars is built for every call, so the last one may show a perturbation.
+        expected = self._shown if parameter.scalar and self._rebuild else self.base
+        try:
+            values = np.asarray(held, np.float64).reshape(-1)
+        except (TypeError, ValueError):  # something else stands in a scalar's place
+            return False
+        return bool(values.tobytes() == expected[parameter.slice].tobytes())
 
     def _check_storage(self) -> None:
         arrays: list[tuple[str, Any]] = []
@@ -413,7 +449,7 @@ class Theta:
                             "perturbed alone: hand over one of them",
                         )
                 arrays.append((parameter.name, leaf))
-            elif key is None or isinstance(container, tuple) or _frozen(container):
+            elif key is None or _frozen(container):
                 raise ProblemError(
                     "readonly-params",
                     f"{parameter.name} is a number in something that cannot be written to "
@@ -424,7 +460,15 @@ class Theta:
 _ABSENT = object()
 
 
+def _named(path: Sequence[Key]) -> str:
+    return "".join(step.text(i == 0) for i, step in enumerate(path)) or "theta"
+
+
 def _frozen(container: Any) -> bool:
+    if isinstance(container, Mapping):
+        return not isinstance(container, MutableMapping)
+    if isinstance(container, tuple):
+        return True
     settings = getattr(container, "__dataclass_params__", None)
     return bool(settings is not None and settings.frozen)
 
@@ -435,27 +479,30 @@ def _look(container: Any, key: Key) -> Any:
         if key.kind == "attribute":
             return getattr(container, key.label)
         return container[key.label]
-    except (AttributeError, KeyError, IndexError):
+    except (AttributeError, KeyError, IndexError, TypeError):
         return _ABSENT
 
 
-def _held(tree: Any, node: Node, number: int) -> Any:
-    """Return what a built structure holds at the place of a parameter."""
+def _held(tree: Any, node: Node) -> Iterator[Any]:
+    """Yield what a structure holds now at the place of every parameter, in their order."""
     if isinstance(node, Leaf):
-        return tree if node.number == number else None
-    if isinstance(node, Branch):
-        for key, child in node.holding():
-            if number in _numbers(child):
-                return _held(_look(tree, key), child, number) if tree is not _ABSENT else _ABSENT
-    return _ABSENT
-
-
-def _numbers(node: Node) -> Iterator[int]:
-    if isinstance(node, Leaf):
-        yield node.number
+        yield tree
     elif isinstance(node, Branch):
-        for child in node.children:
-            yield from _numbers(child)
+        for key, child in node.holding():
+            yield from _held(_look(tree, key), child)
+
+
+def _refill(holder: Branch) -> None:
+    """Put back what a container of the user's held, where a function has rebound it."""
+    container = holder.original
+    pairs = zip(holder.keys, holder.items, strict=True)
+    moved = [(key, item) for key, item in pairs if _look(container, key) is not item]
+    if moved and isinstance(container, list):
+        container[:] = holder.items
+        return
+    for key, item in moved:
+        with suppress(TypeError):  # a read-only mapping, whose entries cannot be set through it
+            _assign(container, key, item)
 
 
 def _select(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_gradcheck.report import Report
 
-__all__ = ["brief", "lines"]
+__all__ = ["brief", "lines", "totals"]
 
 FAILURES = 20
+
+Check = Mapping[str, Any]
+"""What `brief` returns, with ``expected``: wrong, in a test that did not fail for it."""
 
 
 def brief(report: Report, whole: bool = False) -> dict[str, Any]:
@@ -38,58 +42,86 @@ def brief(report: Report, whole: bool = False) -> dict[str, Any]:
 
 
 def lines(
-    tests: Mapping[str, Sequence[Mapping[str, Any]]], verbosity: int, ascii: bool
+    tests: Mapping[str, Sequence[Check]], verbosity: int, width: int, ascii: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield the lines of the summary, each with its colour or an empty string.
 
-    Quiet: one line. Default: the totals and the checks that are wrong. Verbose: every check, and
-    the warnings.
+    Quiet: one line. Default: the totals and the checks that failed a test. Verbose: every check,
+    and the warnings; very verbose: uncut.
     """
-    from pytest_gradcheck.render.terminal import plain_ascii
+    from pytest_gradcheck.context import Style
+    from pytest_gradcheck.render.terminal import fitted
 
-    checks = [check for test in tests.values() for check in test]
-    if not checks:
-        return
-    yield _totals(tests, checks)
+    uncut = max(width, 10_000) if verbosity > 1 else width
+    for text, colour in _all_lines(tests, verbosity):
+        yield fitted(text, Style(uncut, ascii)), colour
+
+
+def _all_lines(tests: Mapping[str, Sequence[Check]], verbosity: int) -> Iterator[tuple[str, str]]:
+    wrong = any(_fails(check) for test in tests.values() for check in test)
+    yield totals(tests), "red" if wrong else "green"
     if verbosity < 0:
         return
-    wrong = 0
+    failed = 0
     for nodeid, test in tests.items():
-        for check in test:
-            wrong += not check["passed"]
-            if verbosity > 0 or (not check["passed"] and wrong <= FAILURES):
-                text, colour = _line(nodeid, check)
-                yield (plain_ascii(text) if ascii else text), colour
-            if verbosity > 0:
-                for warning in check["warnings"]:
-                    yield f"       {plain_ascii(warning) if ascii else warning}", "yellow"
-    if verbosity == 0 and wrong > FAILURES:
-        yield f"... and {wrong - FAILURES} more", "red"
+        fails = any(_fails(check) for check in test)
+        failed += fails
+        if verbosity > 0 or (fails and failed <= FAILURES):
+            yield from _test(nodeid, test, verbosity)
+    if verbosity == 0 and failed > FAILURES:
+        yield f"… and {failed - FAILURES} more", "red"
 
 
-def _totals(tests: Mapping[str, Any], checks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+def totals(tests: Mapping[str, Sequence[Check]]) -> str:
+    """Return how many checks there were, and how they ended."""
+    checks = [check for test in tests.values() for check in test]
     right = sum(check["passed"] for check in checks)
+    expected = sum(check["expected"] for check in checks)
+    wrong = len(checks) - right - expected
     calls = sum(check["evaluations"] for check in checks)
     warned = sum(bool(check["warnings"]) for check in checks)
-    parts = [f"{right} right"] if right else []
-    if right < len(checks):
-        parts.append(f"{len(checks) - right} wrong")
-    text = (
-        f"{len(checks)} check{'s' * (len(checks) != 1)} in {len(tests)} "
-        f"test{'s' * (len(tests) != 1)}: {', '.join(parts)}; {calls:,} cost calls"
-    )
-    if warned:
-        text += f"; {warned} with warnings (-v shows them)"
-    return text, "green" if right == len(checks) else "red"
+    counts = ((right, "right"), (wrong, "wrong"), (expected, "wrong as expected"))
+    parts = ", ".join(f"{count} {word}" for count, word in counts if count)
+    head = f"{_some(len(checks), 'check')} in {_some(len(tests), 'test')}"
+    tail = f"; {warned} with warnings" * bool(warned)
+    return f"{head}{f': {parts}' * bool(checks)}; {_some(calls, 'cost call')}{tail}"
 
 
-def _line(nodeid: str, check: Mapping[str, Any]) -> tuple[str, str]:
-    if not check["passed"]:
-        return f"FAIL   {nodeid}: {check['headline']}", "red"
-    points = len(check["points"])
-    at = f" at {points} points" if points > 1 else ""
+def _some(count: int, word: str) -> str:
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+
+def _fails(check: Check) -> bool:
+    return not check["passed"] and not check["expected"]
+
+
+def _test(nodeid: str, checks: Sequence[Check], verbosity: int) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a test: its worst check stands for all, of which Hypothesis makes many."""
+    worst = max(checks, key=lambda check: (_fails(check), not check["passed"], _error(check)))
+    if worst["passed"]:
+        word, colour, figures = worst["verdict"], "green", _figures(worst)
+    else:
+        word, colour = ("FAIL", "red") if _fails(worst) else ("XFAIL", "yellow")
+        figures = worst["headline"]
+    if len(checks) > 1:
+        nodeid += f" (worst of {len(checks)} checks)"
+    if verbosity == 0:
+        yield f"{word:<6} {nodeid}: {figures}", colour
+        return
+    yield f"{word:<6} {nodeid}", colour
+    yield f"       {figures}", ""
+    for warning in dict.fromkeys(warning for check in checks for warning in check["warnings"]):
+        yield f"       warning: {warning}", "yellow"
+
+
+def _error(check: Check) -> float:
+    error: float = check["relative_error"]
+    return math.inf if math.isnan(error) else error
+
+
+def _figures(check: Check) -> str:
+    points = f" at {len(check['points'])} points" * (len(check["points"]) > 1)
     return (
-        f"{check['verdict']:<6} {nodeid}: {check['checked']} components{at}, relative error "
-        f"{check['relative_error']:.1e} ({check['band']}), resolution {check['resolution']:.0e}",
-        "green",
+        f"{_some(check['checked'], 'component')}{points}, relative error "
+        f"{check['relative_error']:.1e} ({check['band']}), resolution {check['resolution']:.0e}"
     )

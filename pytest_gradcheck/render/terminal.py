@@ -6,7 +6,9 @@ ASCII where the style asks for it.
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -14,13 +16,17 @@ from pytest_gradcheck.context import Style
 from pytest_gradcheck.report import Component, Finding, ParameterReport, PointReport, Report
 from pytest_gradcheck.verdict import INCONCLUSIVE, VERDICTS, band, failing
 
-__all__ = ["failure_text", "headline"]
+__all__ = ["failure_text", "fitted", "headline", "plain_ascii"]
 
 LINES = 60
 PARAMETERS = 20
 COMPONENTS = 10
 POINTS = 6
 FINDINGS = 6
+
+GAP = "  "
+SHORTEST = 12
+"""Columns of a name below which a table gives up others of its columns."""
 
 PREFIX = 23 - 8
 """pytest puts ``E       GradientError: `` before the first line, and only its margin of 8 before
@@ -51,16 +57,21 @@ def failure_text(report: Report, style: Style) -> str:
             lines += _wrapped(f"{finding.severity}: {finding.message}", style.width)
         if len(shown) > FINDINGS:
             lines.append(f"… and {len(shown) - FINDINGS} more findings")
-    lines = [_cut(line, style.width) for line in lines]
     if len(lines) > LINES:
         lines = [*lines[: LINES - 1], "…"]
-    text = "\n".join(lines)
-    return plain_ascii(text) if style.ascii else text
+    return "\n".join(fitted(line, style) for line in lines)
 
 
 def plain_ascii(text: str) -> str:
     """Return `text` without a character that an ASCII terminal cannot show."""
     return text.translate(ASCII).encode("ascii", "backslashreplace").decode()
+
+
+def fitted(line: str, style: Style) -> str:
+    """Return a line of a report as the style has it, cut where it is too wide."""
+    if style.ascii:
+        return plain_ascii(_cut(plain_ascii(line), style.width))
+    return _cut(line, style.width)
 
 
 def headline(report: Report, width: int) -> str:
@@ -160,6 +171,7 @@ def _parameter_table(point: PointReport, width: int) -> list[str]:
         ],
         "lrrrrl",
         width,
+        ("shape", "checked", "not ok"),
     )
     return [*lines, left_out] if left_out else lines
 
@@ -184,6 +196,7 @@ def _component_table(point: PointReport, width: int) -> list[str]:
         ],
         "lrrrrl",
         width,
+        ("rel. error", "verdict"),
     )
     total = sum(row.checked - row.counts["ok"] for row in point.parameters)
     if total > COMPONENTS:
@@ -191,22 +204,45 @@ def _component_table(point: PointReport, width: int) -> list[str]:
     return lines
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str, width: int) -> list[str]:
-    """Return aligned rows under a head; the first column gives way where the width is short."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    spare = width - sum(widths[1:]) - 2 * (len(head) - 1)
-    widths[0] = min(widths[0], max(spare, 12))
+def _table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], align: str, width: int, spare: Sequence[str]
+) -> list[str]:
+    """Return aligned rows under a head, at most `width` wide.
 
-    def line(cells: Sequence[str]) -> str:
-        first = _middle(cells[0], widths[0])
-        texts = [first, *cells[1:]]
+    Where that is too narrow, the columns named in `spare` go, in their order, and then the names in
+    the first column are shortened.
+    """
+    kept = list(range(len(head)))
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in kept]
+
+    def room() -> int:
+        return width - sum(widths[i] + len(GAP) for i in kept[1:])
+
+    for name in spare:
+        if room() < min(widths[0], SHORTEST):
+            kept.remove(head.index(name))
+    widths[0] = min(widths[0], max(room(), SHORTEST))
+    names = [head[0], *_shortened([row[0] for row in rows], widths[0])]
+
+    def line(name: str, cells: Sequence[str]) -> str:
+        texts = [name, *(cells[i] for i in kept[1:])]
         padded = [
-            text.ljust(w) if side == "l" else text.rjust(w)
-            for text, w, side in zip(texts, widths, align, strict=True)
+            text.ljust(widths[i]) if align[i] == "l" else text.rjust(widths[i])
+            for i, text in zip(kept, texts, strict=True)
         ]
-        return "  ".join(padded).rstrip()
+        return GAP.join(padded).rstrip()
 
-    return [line(head), *(line(row) for row in rows)]
+    return [line(name, cells) for name, cells in zip(names, [head, *rows], strict=True)]
+
+
+def _shortened(names: Sequence[str], width: int) -> list[str]:
+    """Return names at most `width` wide, without the beginning that all of them have in common."""
+    if len(names) < 2 or all(len(name) <= width for name in names):
+        return [_middle(name, width) for name in names]
+    ends = zip(min(names), max(names), strict=False)  # what these two share, all do
+    shared = "".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], ends))
+    common = re.sub(r"\w*$", "", shared)
+    return [_middle(f"…{name[len(common) :]}" if common else name, width) for name in names]
 
 
 def _distinct(findings: Iterable[Finding]) -> list[Finding]:

@@ -1,0 +1,101 @@
+"""What the plugin costs a test suite that checks no gradient.
+
+Two suites are written to a temporary folder: one of a single test, which shows the bare start of
+pytest, and one of 1,000 that do nothing, which shows what a test costs. Each is run in processes of
+its own, in turn with the plugin and without it, all other plugins being left out. Wall time and CPU
+time of the processes are compared by the ratio of their medians and, as other work on the machine
+only ever adds time, by the ratio of their minima. Beside them stands pytest against itself, run in
+just the same way: how far chance alone moves a figure.
+
+Usage: ``python benchmarks/startup.py [--quick] [--runs N]``; exits with 1 where the least CPU time
+with the plugin is more than 1.05 times that without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+ALLOWED = 1.05
+BARE = ("-p", "no:cacheprovider")
+WAYS = {"alone": BARE, "itself": BARE, "plugin": (*BARE, "-p", "pytest_gradcheck.plugin")}
+ONE = "def test_one():\n    assert True\n"
+MANY = """import pytest
+
+@pytest.mark.parametrize("n", range(1000))
+def test_n(n):
+    assert n >= 0
+"""
+
+Times = dict[str, list[float]]
+"""Seconds of every run, by way."""
+
+
+def run(suite: Path, options: tuple[str, ...]) -> tuple[float, float]:
+    """Run pytest on a suite in a process of its own; return its wall time and its CPU time."""
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", *options, str(suite)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = perf_counter()
+    subprocess.run(command, env=environment, cwd=suite, stdout=subprocess.DEVNULL, check=True)
+    wall = perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def timed(suite: Path, runs: int) -> tuple[Times, Times]:
+    """Return the wall and the CPU times of each way, every round in another order."""
+    walls: Times = {name: [] for name in WAYS}
+    cpus: Times = {name: [] for name in WAYS}
+    for number in range(runs + 1):
+        for place in range(len(WAYS)):
+            name = list(WAYS)[(number + place) % len(WAYS)]
+            wall, cpu = run(suite, WAYS[name])
+            if number:  # the first round writes byte code and warms the disk
+                walls[name].append(wall)
+                cpus[name].append(cpu)
+    return walls, cpus
+
+
+def row(kind: str, times: Times) -> str:
+    """Return a row of the table."""
+    alone = times["alone"]
+    text = f"  {kind:5} {median(alone) * 1e3:8.0f} ms {min(alone) * 1e3:5.0f} ms"
+    for name in ("plugin", "itself"):
+        middle, least = median(times[name]) / median(alone), min(times[name]) / min(alone)
+        text += f"{middle:10.3f} {least:8.3f}"
+    return text
+
+
+def main() -> int:
+    """Print the table; return 1 where the plugin costs more than is allowed."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer runs")
+    parser.add_argument("--runs", type=int, default=0, help="of each; default: 30, or 5 if quick")
+    options = parser.parse_args()
+    runs = options.runs or (5 if options.quick else 30)
+    print(f"time over that of pytest without the plugin, {runs} runs of each")
+    print("                 alone           plugin             itself")
+    print("         median minimum    median  minimum    median  minimum")
+    worst = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in {"one test": ONE, "1,000 tests": MANY}.items():
+            suite = Path(folder) / name
+            suite.mkdir()
+            (suite / "test_suite.py").write_text(text, encoding="utf-8")
+            walls, cpus = timed(suite, runs)
+            print(name, row("wall", walls), row("CPU", cpus), sep="\n", flush=True)
+            worst = max(worst, min(cpus["plugin"]) / min(cpus["alone"]))
+    print(f"least CPU time with the plugin: {worst:.3f} of that without (allowed: {ALLOWED:.2f})")
+    return int(worst > ALLOWED)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,79 @@
+"""What the markers of a test say: merged, the closest first, and refused where they are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_gradcheck import settings
+from pytest_gradcheck.errors import ProblemError
+
+__all__ = ["MARK", "Marking", "fault", "note", "noted"]
+
+MARK = "gradcheck"
+
+
+@dataclass(frozen=True)
+class Marking:
+    """What the markers of a test say.
+
+    Attributes
+    ----------
+    name : str
+        The test's node id before anything was appended to it, as xdist does with its groups.
+    explicit : bool
+        Whether there is a marker that a person wrote.
+    settings, pair : mapping
+        The two kinds of things that a marker names.
+    """
+
+    name: str
+    explicit: bool
+    settings: Mapping[str, Any]
+    pair: Mapping[str, Any]
+
+
+MARKING = pytest.StashKey[Marking]()
+
+
+def note(item: pytest.Item) -> Marking:
+    """Read the markers of a test, and remember them."""
+    marks = list(item.iter_markers(MARK))  # the closest first
+    values = settings.merge(mark.kwargs for mark in reversed(marks))
+    item.stash[MARKING] = Marking(
+        item.nodeid,
+        bool(marks),
+        {name: value for name, value in values.items() if name not in settings.PAIR_NAMES},
+        {name: value for name, value in values.items() if name in settings.PAIR_NAMES},
+    )
+    return item.stash[MARKING]
+
+
+def noted(item: pytest.Item) -> Marking:
+    """Return what was read of a test's markers at its collection."""
+    return item.stash.get(MARKING, None) or note(item)
+
+
+def fault(item: pytest.Item, layers: Sequence[settings.Layer]) -> str | None:
+    """Return what is wrong with the markers of a test, or None."""
+    for mark in item.iter_markers(MARK):
+        if mark.args:
+            return f"@pytest.mark.{MARK} takes keywords only, not {mark.args[0]!r}"
+        message = settings.unknown_name(mark.kwargs, also=settings.PAIR_NAMES)
+        if message:
+            return f"@pytest.mark.{MARK}: bad-setting: {message}"
+    marking = note(item)
+    missing = [name for name in ("cost", "grad", "params") if name not in marking.pair]
+    if marking.pair and missing:
+        return (
+            f"@pytest.mark.{MARK}: bad-setting: a marker that names the pair has cost, grad and "
+            f"params; {', '.join(missing)} is missing"
+        )
+    try:
+        settings.resolve([*layers, ("marker", marking.settings)])
+    except ProblemError as error:
+        return f"@pytest.mark.{MARK}: {error}"
+    return None

@@ -1,0 +1,125 @@
+"""The options of the plugin: declared for the command line and ini files, and read from both."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_gradcheck import settings
+from pytest_gradcheck.errors import ProblemError
+
+__all__ = ["Layers", "declare", "layers", "refuse_impossible", "signature"]
+
+Layers = tuple[tuple[str, dict[str, Any]], ...]
+"""The settings of the run as ``(origin, values)``, the weaker first."""
+
+INI, LINE = "ini file", "command line"
+INI_TYPES: dict[str, Any] = {"float": "float", "int": "int", "bool": "bool", "names": "args"}
+REPORTS = (".json", ".html", ".md")
+
+
+def declare(parser: pytest.Parser) -> None:
+    """Declare every option; one that is not given is None, so that an ini file is heard."""
+    group = parser.getgroup("gradcheck", "gradient checking")
+    kinds: dict[str, Callable[[str], Any]] = {"float": float, "int": int}
+    for item in settings.options():
+        kind, text = item.metadata["kind"], item.metadata["help"]
+        how: dict[str, Any] = {"dest": _key(item.name), "default": None, "help": text}
+        if kind == "bool":
+            how["action"] = "store_true"
+        elif kind == "names":
+            how |= {"action": "append", "metavar": "NAME"}
+        elif kind == "choice":
+            how |= {"choices": item.metadata["choices"]}
+        else:
+            how |= {"type": kinds[kind], "metavar": "N" if kind == "int" else "X"}
+        group.addoption(_flag(item.name), **how)
+        parser.addini(_key(item.name), text, type=INI_TYPES.get(kind), default=None)
+    group.addoption(
+        "--gradcheck-canary",
+        action="store_true",
+        help="plant faults in every analytic gradient and fail the checks that let one pass",
+    )
+    group.addoption(
+        "--gradcheck-report",
+        action="append",
+        metavar="PATH",
+        help="write every check to PATH, a .json, .html or .md file (may be given again)",
+    )
+    group.addoption(
+        "--gradcheck-min",
+        type=int,
+        metavar="N",
+        help="fail the run when fewer than N tests completed a check",
+    )
+    group.addoption(
+        "--gradcheck-off", action="store_true", help="skip tests at their first gradcheck"
+    )
+
+
+def signature() -> str:
+    """Return what the marker takes, for ``pytest --markers``."""
+    pair = [f"{name}=None" for name in settings.PAIR_NAMES]
+    others = [f"{item.name}={item.default!r}" for item in dataclasses.fields(settings.Settings)]
+    return ", ".join([*pair, *others])
+
+
+def refuse_impossible(config: pytest.Config) -> None:
+    """Refuse a gate or a report that cannot be, before any test runs."""
+    least = config.option.gradcheck_min
+    if least is not None and least < 0:
+        raise pytest.UsageError(f"--gradcheck-min {least}: a number of tests is at least 0")
+    for path in config.option.gradcheck_report or ():
+        suffix = Path(path).suffix
+        if suffix not in REPORTS:
+            raise pytest.UsageError(
+                f"--gradcheck-report {path}: the name ends in one of {', '.join(REPORTS)}"
+            )
+        if suffix == ".html" and find_spec("jinja2") is None:
+            raise pytest.UsageError(
+                f"--gradcheck-report {path}: an HTML report needs jinja2: "
+                "pip install 'pytest-gradcheck[html]'"
+            )
+
+
+def layers(config: pytest.Config) -> Layers:
+    """Return the settings of ini file and command line, or refuse them by name."""
+    from_ini: dict[str, Any] = {}
+    from_line: dict[str, Any] = {}
+    for item in settings.options():
+        try:
+            value = config.getini(_key(item.name))
+        except (ValueError, TypeError, pytest.UsageError) as error:
+            raise pytest.UsageError(f"ini option {_key(item.name)}: {error}") from error
+        from_ini[item.name] = value if value != [] else None
+        from_line[item.name] = config.getoption(_key(item.name))
+    found = ((INI, from_ini), (LINE, from_line))
+    try:
+        settings.resolve(found)
+    except ProblemError as error:
+        raise pytest.UsageError(f"{_blamed(str(error), from_ini, from_line)}{error}") from error
+    return found
+
+
+def _blamed(message: str, from_ini: dict[str, Any], from_line: dict[str, Any]) -> str:
+    """Return the option that a message is about: of the settings that it names, one that is set."""
+    for name in re.findall(r"\w+", message):
+        if from_line.get(name) is not None:
+            return f"{_flag(name)}: "
+        if from_ini.get(name) is not None:
+            return f"ini option {_key(name)}: "
+    return ""
+
+
+def _flag(name: str) -> str:
+    return f"--gradcheck-{name.replace('_', '-')}"
+
+
+def _key(name: str) -> str:
+    return f"gradcheck_{name}"

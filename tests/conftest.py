@@ -1,0 +1,105 @@
+"""What tests of the plugin share: a small suite to run pytest on, and its outcomes by name."""
+
+from __future__ import annotations
+
+import warnings
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+
+import numpy as np  # noqa: F401 - inner runs forget what they import, and NumPy bears one import
+import pytest
+
+pytest_plugins = ["pytester"]
+
+INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+
+PAIR = """
+import numpy as np
+from pytest_gradcheck import GradientError, Problem, ProblemError, check_gradients
+from pytest_gradcheck import gradcheck as imported
+
+def cost(params):
+    return float(np.sum(params["W1"] ** 2) + np.sum(params["b1"] ** 3))
+
+def good(params):
+    return {"W1": 2 * params["W1"], "b1": 3 * params["b1"] ** 2}
+
+def bad(params):
+    return {"W1": 2 * params["W1"], "b1": 12 * params["b1"] ** 2}
+
+def slightly(params):
+    return {"W1": 2 * params["W1"], "b1": 3.001 * params["b1"] ** 2}
+
+def broken(params):
+    raise RuntimeError("boom")
+
+PARAMS = {"W1": np.arange(1.0, 7.0).reshape(2, 3), "b1": np.array([1.0, 2.0, 3.0])}
+RIGHT = dict(cost=cost, grad=good, params=PARAMS)
+WRONG = dict(cost=cost, grad=bad, params=PARAMS)
+"""
+
+
+@pytest.fixture(params=[(), ("-n0",), ("-n2",)], ids=["plain", "n0", "n2"])
+def plugin_args(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The ways to run a suite: without xdist's part, with it idle, and on two workers."""
+    args: tuple[str, ...] = request.param
+    return args
+
+
+@dataclass
+class Suite:
+    """A directory with a pair of functions in ``pair.py``, in which tests are run."""
+
+    pytester: pytest.Pytester
+
+    def file(self, source: str, name: str = "test_it") -> None:
+        """Write a test module that has everything of the pair."""
+        self.pytester.makepyfile(**{name: "import pytest\nfrom pair import *\n" + source})
+
+    def run(self, *args: str) -> pytest.RunResult:
+        """Run the tests in this process, without the filters of the outer run."""
+        with warnings.catch_warnings():
+            warnings.resetwarnings()
+            return self.pytester.runpytest_inprocess(*args)
+
+    def outcomes(self, *args: str) -> dict[str, str]:
+        """Run the tests, and return each one's outcome by its name, parametrization included."""
+        self.run("--junitxml=junit.xml", *args)
+        return self.last_outcomes()
+
+    def last_outcomes(self) -> dict[str, str]:
+        """Return the outcomes of the last run that wrote ``junit.xml``."""
+        found = {}
+        for case in ET.parse(self.pytester.path / "junit.xml").iter("testcase"):
+            words = [OUTCOMES.get((child.tag, child.get("type"))) for child in case]
+            words += [OUTCOMES.get((child.tag, None)) for child in case]
+            known = [word for word in words if word]
+            found[case.attrib["name"]] = known[0] if known else "passes"
+        return found
+
+
+OUTCOMES = {
+    ("skipped", "pytest.xfail"): "xfails",
+    ("skipped", "pytest.skip"): "skips",
+    ("failure", None): "fails",
+    ("error", None): "errors",
+}
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """A suite to fill with tests and to run."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("CI", raising=False)  # under it pytest does not cut its summary's lines
+    pytester.makeini(INI)
+    pytester.makepyfile(pair=PAIR)
+    return Suite(pytester)
+
+
+def surprises(outcomes: dict[str, str]) -> dict[str, str]:
+    """Return the outcomes that are not as the names of the tests begin: ``test_fails_…`` fails."""
+    return {
+        name: outcome
+        for name, outcome in outcomes.items()
+        if not name.startswith(f"test_{outcome}_")
+    }

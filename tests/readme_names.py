@@ -1,0 +1,87 @@
+"""The names that the snippets of the README use: a pair in each of the shapes it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck import network
+from pytest_gradcheck.network import initialize
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(3, 20))
+Y = network.one_hot(np.arange(20) % 2)
+random_params = partial(initialize, (3, 4, 2))
+params = parameters = random_params(rng)
+
+
+def cost(
+    params: Any,
+    X: Any = X,
+    Y: Any = Y,
+    lambd: float = 0.0,
+    keep_prob: float = 1.0,
+    rng: np.random.Generator | None = None,
+) -> float:
+    return network.cost(params, X, Y, lambd=lambd, keep_prob=keep_prob, rng=rng)
+
+
+def grad(
+    params: Any,
+    X: Any = X,
+    Y: Any = Y,
+    lambd: float = 0.0,
+    keep_prob: float = 1.0,
+    rng: np.random.Generator | None = None,
+) -> Any:
+    return network.backprop(params, X, Y, lambd=lambd, keep_prob=keep_prob, rng=rng)
+
+
+def grad_with_weight_decay(params: Any) -> Any:
+    return network.backprop(params, X, Y, lambd=0.7)
+
+
+def loss(params: Any) -> tuple[float, Any]:
+    return cost(params), grad(params)
+
+
+def forward_propagation(X: Any, Y: Any, parameters: Any) -> tuple[float, Any]:
+    return network.cost(parameters, X, Y), dict(parameters)
+
+
+def backward_propagation(X: Any, Y: Any, cache: Any) -> Any:
+    return network.backprop(cache, X, Y)
+
+
+class Net:
+    """A network that owns its arrays."""
+
+    def __init__(self) -> None:
+        self.params = initialize((3, 4, 2), np.random.default_rng(1))
+
+    def loss(self) -> float:
+        return network.cost(self.params, X, Y)
+
+    def gradient(self) -> Any:
+        return network.backprop(self.params, X, Y)
+
+
+net = Net()
+x, w, b = rng.normal(size=(5, 3)), rng.normal(size=(3, 2)), rng.normal(size=2)
+
+
+def forward(x: Any, w: Any, b: Any) -> tuple[Any, Any]:
+    return x @ w + b, (x, w)
+
+
+def backward(dout: Any, cache: Any) -> tuple[Any, Any, Any]:
+    x, w = cache
+    return dout @ w.T, x.T @ dout, dout.sum(axis=0)
+
+
+def f(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+    out = np.tanh(x)
+    return out, lambda dout: dout * (1 - out**2)

@@ -1,0 +1,183 @@
+"""What a pattern of errors gives away, and what it does not."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pytest_gradcheck import Report, check_gradients
+
+Array = npt.NDArray[np.float64]
+Params = dict[str, Array]
+
+RNG = np.random.default_rng(8)
+PARAMS: Params = {"W": RNG.normal(size=(3, 4)), "b": RNG.normal(size=5), "s": np.array([0.7])}
+
+
+def cost(p: Params) -> float:
+    return float(np.sum(p["W"] ** 2) + np.sum(np.exp(p["b"])) + np.sum(np.sin(p["s"])))
+
+
+def grad(p: Params) -> Params:
+    return {"W": 2 * p["W"], "b": np.exp(p["b"]), "s": np.cos(p["s"])}
+
+
+def checked(**factors: Any) -> Report:
+    """Check with the gradients of some parameters multiplied by something."""
+    return check_gradients(
+        cost, lambda p: {k: v * factors.get(k, 1.0) for k, v in grad(p).items()}, PARAMS
+    )
+
+
+def causes(report: Report) -> list[tuple[str, str | None, float | None]]:
+    return [
+        (f.code, f.parameter, None if f.factor is None else round(f.factor, 6))
+        for f in report.findings
+        if f.severity == "cause"
+    ]
+
+
+def test_a_right_gradient_has_no_findings() -> None:
+    assert checked().findings == ()
+
+
+@pytest.mark.parametrize("parameter", ["W", "b"])
+@pytest.mark.parametrize("factor", [2.0, 0.5, 32.0, 1 / 20, -3.0, 1.001])
+def test_a_constant_factor_is_told(parameter: str, factor: float) -> None:
+    report = checked(**{parameter: factor})
+    assert causes(report) == [("scale", parameter, round(factor, 6))]
+    assert report.findings[0].message.startswith(f"{parameter}: ")
+
+
+def test_a_factor_is_told_with_three_digits_and_the_count_of_components() -> None:
+    assert (
+        "5 of 5 components are 4.000 x the numerical gradient" in checked(b=4).findings[0].message
+    )
+
+
+@pytest.mark.parametrize("parameter", ["W", "b", "s"])
+def test_a_turned_sign_is_told(parameter: str) -> None:
+    assert causes(checked(**{parameter: -1})) == [("sign", parameter, -1.0)]
+
+
+@pytest.mark.parametrize("parameter", ["W", "b", "s"])
+def test_a_gradient_that_was_never_filled_is_told(parameter: str) -> None:
+    report = checked(**{parameter: 0})
+    assert [cause[:2] for cause in causes(report)] == [("zero", parameter)]
+
+
+def test_one_number_alone_is_not_taken_for_a_factor() -> None:
+    report = checked(s=1.7)
+    assert not report.passed
+    assert causes(report) == []
+
+
+def test_factors_at_random_have_no_cause() -> None:
+    report = checked(b=np.array([1.3, 0.4, -2.0, 5.0, 0.9]))
+    assert not report.passed
+    assert causes(report) == []
+
+
+def test_a_factor_that_misses_one_component_is_no_scale() -> None:
+    codes = [code for code, _, _ in causes(checked(b=np.array([2.0, 2, 2, 2, 2.2])))]
+    assert "scale" not in codes
+
+
+def test_causes_stand_before_warnings() -> None:
+    report = check_gradients(
+        lambda p: float(np.sum(np.maximum(p["a"], 0)) + np.sum(p["b"] ** 2)),
+        lambda p: {"a": 0.3 + 0 * p["a"], "b": 4 * p["b"], "c": 0 * p["c"]},
+        {"a": np.zeros(1), "b": np.ones(2), "c": np.ones(2)},
+    )
+    assert [(f.severity, f.code, f.parameter) for f in report.findings] == [
+        ("cause", "scale", "b"),
+        ("warning", "kink", "a"),
+        ("warning", "vacuous", "c"),
+    ]
+
+
+def test_a_kink_tells_both_slopes_and_what_the_gradient_is_to_them() -> None:
+    def hinge(x: Array) -> float:
+        return float(np.sum(np.where(x > 0, 3 * x, -2 * x)))
+
+    valid = check_gradients(hinge, lambda x: np.array([1.25]), np.zeros(1)).findings
+    assert [f.code for f in valid] == ["kink"]
+    assert "slope -2 on the left and 3 on the right" in valid[0].message
+    assert "the gradient 1.25 lies between them" in valid[0].message
+    invalid = check_gradients(hinge, lambda x: np.array([-4.0]), np.zeros(1)).findings
+    assert "the gradient -4 lies outside them" in next(
+        f.message for f in invalid if f.code == "kink"
+    )
+
+
+def test_several_kinks_of_a_parameter_are_one_finding() -> None:
+    report = check_gradients(
+        lambda x: float(np.maximum(x, 0).sum()), lambda x: 0.0 * x, np.zeros(7)
+    )
+    (found,) = report.findings
+    assert "7 kinks in theta" in found.message
+
+
+def test_a_parameter_of_which_nothing_was_tested_is_told() -> None:
+    report = check_gradients(
+        lambda p: float(p["a"] @ p["a"]),
+        lambda p: {"a": 2 * p["a"], "b": np.zeros((2, 2))},
+        {"a": np.ones(2), "b": np.ones((2, 2))},
+    )
+    assert [(f.code, f.parameter) for f in report.findings] == [("vacuous", "b")]
+    assert "nothing was tested" in report.findings[0].message
+
+
+def shaky(level: float) -> Report:
+    """Check a cost with a parameter whose slope drowns in noise, beside a healthy one."""
+
+    def jitter(p: Params) -> float:
+        return level * (zlib.crc32(p["a"].tobytes() + p["b"].tobytes()) / 2**31 - 1)
+
+    return check_gradients(
+        lambda p: float(np.exp(p["b"]).sum() + 1e-3 * level * p["a"].sum()) + jitter(p),
+        lambda p: {"a": np.full(2, 1e-3 * level), "b": np.exp(p["b"])},
+        {"a": np.ones(2), "b": np.ones(2)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "reason"), [(1e-4, "the cost is noisy"), (1e-6, "the cost computes in float32")]
+)
+def test_what_noise_leaves_open_is_told_with_its_reason(level: float, reason: str) -> None:
+    (found,) = (f for f in shaky(level).findings if f.code == "precision")
+    assert found.parameter == "a"
+    assert found.message.startswith("a: 2 of 2 components cannot be decided: ")
+    assert reason in found.message
+
+
+def test_a_cost_far_larger_than_its_slope_is_told() -> None:
+    report = check_gradients(
+        lambda x: float(np.sum(1e-4 * np.sin(x))) + 1e10, lambda x: 1e-4 * np.cos(x), np.ones(2)
+    )
+    (found,) = report.findings
+    assert found.code == "precision"
+    assert "so large beside its slope" in found.message
+
+
+def test_a_jump_is_told() -> None:
+    report = check_gradients(
+        lambda x: float((x[0] >= 1) + np.sin(x).sum()), np.cos, np.array([1.0, 2.0])
+    )
+    (found,) = report.findings
+    assert (found.code, found.severity) == ("precision", "warning")
+    assert "the cost jumps here" in found.message
+
+
+def test_findings_carry_the_name_of_their_point() -> None:
+    report = check_gradients(
+        lambda x: float(x @ x), lambda x: -2 * x, lambda rng: rng.normal(size=3), seeds=2
+    )
+    assert [f.point for f in report.findings] == [
+        "random initialization 1",
+        "random initialization 2",
+    ]

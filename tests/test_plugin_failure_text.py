@@ -1,0 +1,183 @@
+"""What a user sees of a wrong gradient in the terminal."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Suite
+
+BAD = "def test_bad(gradcheck):\n    gradcheck(cost, bad, PARAMS)\n"
+
+
+def ours(lines: list[str]) -> list[str]:
+    """Return the lines of failures that a plugin has a say in."""
+    return [line for line in lines if line.startswith(("E ", "FAIL ", "FAILED "))]
+
+
+def test_the_first_line_has_the_verdict_and_the_worst_component(suite: Suite) -> None:
+    suite.file(BAD)
+    result = suite.run()
+    result.stdout.fnmatch_lines(
+        [
+            ">       gradcheck(cost, bad, PARAMS)",
+            "E       GradientError: bug at b1[[]2]: 4.000 × the numerical gradient",
+            "E       3 bug, of 9; relative error 5.7e-01 (bug)",
+            "E       parameter  shape  checked  not ok  rel. error  verdict",
+            "E       W1           2×3        6       0 *  ok",
+            "E       b1             3        3       3     6.0e-01  bug",
+            "E       worst  analytic  numerical  ratio  rel. error  verdict",
+            "E       b1[[]2]       108         27  4.000     6.0e-01  bug",
+            "E       cause: b1: 3 of 3 components are 4.000 x the numerical gradient*",
+            "test_it.py:*: GradientError",
+            "FAILED test_it.py::test_bad - GradientError: bug at b1[[]2]: 4.000 *",
+        ]
+    )
+
+
+@pytest.mark.parametrize("form", ["fixture", "import", "returned", "named", "problem"])
+def test_no_frame_of_the_plugin_is_shown(suite: Suite, form: str) -> None:
+    tests = {
+        "fixture": BAD,
+        "import": "def test_bad():\n    imported(cost, bad, PARAMS)\n",
+        "returned": "@pytest.mark.gradcheck\ndef test_bad():\n    return Problem(cost, bad, PARAMS)\n",
+        "named": "@pytest.mark.gradcheck(**WRONG)\ndef test_bad():\n    pass\n",
+        "problem": "def test_bad(gradcheck):\n    gradcheck(broken, good, PARAMS)\n",
+    }
+    shown = {
+        "fixture": ">       gradcheck(cost, bad, PARAMS)",
+        "import": ">       imported(cost, bad, PARAMS)",
+        "returned": ">   @pytest.mark.gradcheck",
+        "named": ">   @pytest.mark.gradcheck(**WRONG)",
+        "problem": ">       gradcheck(broken, good, PARAMS)",
+    }
+    suite.file(tests[form])
+    for style in ("auto", "long", "short", "line"):
+        result = suite.run(f"--tb={style}")
+        text = result.stdout.str()
+        assert "pytest_gradcheck/" not in text
+        assert "hidden" not in text
+        if style in ("auto", "long"):
+            assert [line for line in result.stdout.lines if line == shown[form]]
+    assert "pytest_gradcheck" not in suite.run("--tb=no").stdout.str()
+    assert suite.run("--tb=native").ret == 1
+
+
+def test_the_cause_of_a_problem_is_shown_in_the_function_of_the_user(suite: Suite) -> None:
+    suite.file("def test_bad(gradcheck):\n    gradcheck(broken, good, PARAMS)\n")
+    suite.run().stdout.fnmatch_lines(
+        [
+            '>       raise RuntimeError("boom")',
+            "E       RuntimeError: boom",
+            "The above exception was the direct cause of the following exception:",
+            "E       ProblemError: cost-raised: broken raised RuntimeError: boom*",
+        ]
+    )
+
+
+LARGE = """
+MANY = {f"encoder.layers[{i}].attention.projection.weight": np.arange(1.0, 11.0) for i in range(500)}
+
+def large(params):
+    return float(sum(np.sum(value ** 2) for value in params.values()))
+
+def wrong(params):
+    return {
+        name: value * (2 + np.arange(1, 11) * (i + 1)) for i, (name, value) in enumerate(params.items())
+    }
+
+def test_large(gradcheck):
+    gradcheck(large, wrong, MANY, eps=1e-4)
+
+class TestDeep:
+    def test_deep(self, gradcheck):
+        for _ in range(1):
+            if True:
+                with open(__file__):
+                    gradcheck(cost, bad, PARAMS)
+
+    def test_helper(self):
+        self.helper(bad)
+
+    def helper(self, grad):
+        if grad is bad:
+            imported(
+                cost,
+                grad,
+                PARAMS,
+            )
+
+@pytest.mark.gradcheck
+def test_list():
+    return [Problem(cost, bad, PARAMS)] * 50
+"""
+
+
+def test_reports_of_any_size_fit_a_screen_of_80_columns_and_60_lines(
+    suite: Suite, plugin_args: tuple[str, ...]
+) -> None:
+    suite.file(LARGE)
+    result = suite.run(*plugin_args)
+    result.assert_outcomes(failed=4)
+    lines = ours(result.stdout.lines)
+    assert [line for line in lines if len(line) > 80] == []
+    assert len(lines) < 4 * 60
+    large = [line for line in lines if "weight" in line]
+    assert 25 < len(large) < 60
+    names = [line.split()[1] for line in large if line.endswith(" bug") and " 10 " in line]
+    assert len(set(names)) == len(names) > 10, "shortened names can be told apart"
+    result.stdout.fnmatch_lines(
+        ["E   problem 8 of 50: bug at b1*", "E   and 42 more problems of 50"]
+    )
+    result.stdout.fnmatch_lines(
+        ["E                       GradientError: bug at b1[[]2]: 4.000 × numerical"]
+    )
+
+
+@pytest.mark.parametrize("columns", [60, 100, 200])
+def test_reports_fit_other_widths(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    suite.file(BAD + "def test_more():\n    imported(cost, slightly, PARAMS)\n")
+    lines = ours(suite.run().stdout.lines)
+    assert len(lines) > 20
+    assert [line for line in lines if len(line) > columns] == []
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
+def test_an_ascii_terminal_gets_ascii(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    suite.file(
+        LARGE
+        + """
+def test_problem(gradcheck):
+    gradcheck(cost, lambda p: {f"{i}": 1.0 for i in range(50)}, PARAMS)
+
+def test_name(gradcheck):
+    gradcheck(lambda p: float(p["\\u03b8"] ** 2), lambda p: {"\\u03b8": 1.0}, {"\\u03b8": 3.0})
+"""
+    )
+    result = suite.pytester.runpytest_subprocess("-v", *workers)
+    result.assert_outcomes(failed=6)
+    text = result.stdout.str()
+    assert text.isascii()
+    result.stdout.fnmatch_lines(["E       GradientError: bug at \\u03b8: *", "*b1[[]2]: 4.000 x *"])
+    assert "\\u" not in text.replace("\\u03b8", "")
+    assert "\\x" not in text
+    assert [
+        line for line in ours(result.stdout.lines) if len(line) > 80 and "Prob" not in line
+    ] == []
+
+
+def test_colours_are_pytests_own(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite.file(BAD + "def test_good(gradcheck):\n    gradcheck(cost, good, PARAMS)\n")
+    coloured = suite.run("--color=yes", "-v").stdout.str()
+    assert "\x1b[31mFAIL   test_it.py::test_bad" in coloured
+    assert "\x1b[32mok     test_it.py::test_good" in coloured
+    assert "\x1b" not in suite.run("--color=no", "-v").stdout.str()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in suite.run("-v").stdout.str()
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[31mFAIL" in suite.run().stdout.str()

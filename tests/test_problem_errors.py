@@ -1,0 +1,292 @@
+"""Every reason for which a pair cannot be checked: its code, the entry, and the way out."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pytest_gradcheck import ProblemError, check_gradients, gradcheck
+
+Array = npt.NDArray[np.float64]
+
+
+def sphere(p: dict[str, Any]) -> float:
+    return float(sum(np.sum(np.square(v)) for v in p.values()))
+
+
+def gradient(p: dict[str, Any]) -> dict[str, Any]:
+    return {key: 2 * v for key, v in p.items()}
+
+
+def given() -> dict[str, Any]:
+    return {"W1": np.arange(1.0, 7.0).reshape(2, 3), "b1": np.ones((2, 1))}
+
+
+def drawn(scale: float) -> Callable[..., Any]:
+    rng = np.random.default_rng(0)
+    return lambda p: sphere(p) * (1 + scale * rng.random())
+
+
+def drawn_gradient(p: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    return {key: 2 * v * (1 if key == "W1" else rng.random()) for key, v in p.items()}
+
+
+def shrinking(p: dict[str, Any]) -> float:
+    p["b1"] *= 0.5
+    return 1.0
+
+
+def updating(p: dict[str, Any]) -> dict[str, Any]:
+    answer = gradient(p)
+    p["W1"] -= 0.1 * answer["W1"]
+    return answer
+
+
+def rebinding(p: dict[str, Any]) -> dict[str, Any]:
+    answer = gradient(p)
+    p["b1"] = p["b1"] - 0.1
+    return answer
+
+
+def failing(p: dict[str, Any]) -> Any:
+    return p["W9"]
+
+
+owned = given()
+locked = given()
+locked["b1"].setflags(write=False)
+one = np.ones(4)
+tied = {"W1": one, "b1": one[1:3]}
+
+Row = tuple[Any, Any, Any, dict[str, Any], str]
+
+ERRORS: dict[str, list[Row]] = {
+    "nondeterministic-cost": [
+        (drawn(1.0), gradient, given(), {}, r"two calls .* dropout still on.*dropout='freeze'"),
+        (drawn(1e-6), gradient, given(), {}, "two calls of the cost"),
+    ],
+    "nondeterministic-gradient": [
+        (
+            lambda p, rng: sphere(p),
+            drawn_gradient,
+            given(),
+            {"data": {"rng": np.random.default_rng(0)}},
+            r"two calls of the gradient .* for b1\[0, 0\].*dropout",
+        ),
+    ],
+    "mutated-params": [
+        (shrinking, gradient, given(), {}, "the cost changes .*: b1 was not.*work on a copy"),
+        (sphere, updating, given(), {}, "the gradient changes .*: W1 was not"),
+        (sphere, rebinding, given(), {}, "the gradient changes .*: b1 was not"),
+        (shrinking, gradient, given(), {"inplace": True}, "the cost changes .*: b1"),
+        (sphere, updating, given(), {"inplace": True}, "the gradient changes .*: W1"),
+    ],
+    "unreached-params": [
+        (lambda p: sphere(owned), gradient, given(), {}, "does not move .*inplace=True"),
+        (lambda p: sphere(owned), gradient, given(), {"eps": 1e-7}, "inplace=True"),
+    ],
+    "unbound-argument": [
+        (lambda p, X: 0.0, gradient, given(), {}, "argument X of the cost"),
+        (sphere, lambda p, q: p, given(), {"data": {"Y": 1}}, "p, q: one of them takes the params"),
+    ],
+    "nonscalar-cost": [
+        (lambda p: np.ones(3), gradient, given(), {}, r"shape \(3,\).*its sum or its mean"),
+        (lambda p: [0.1, 0.2], gradient, given(), {}, "sum"),
+        (lambda p: None, gradient, given(), {}, "None: is its return statement missing"),
+        (lambda p: "0.5", gradient, given(), {}, "'0.5' of type str"),
+        (lambda p: True, gradient, given(), {}, "True of type bool"),
+        (lambda p: {"loss": 0.5}, gradient, given(), {}, "type dict"),
+        (lambda p: (), gradient, given(), {}, "type tuple"),
+        (lambda p: np.zeros(0), gradient, given(), {}, "type ndarray"),
+        (lambda p: (np.ones(2), "cache"), gradient, given(), {}, r"shape \(2,\)"),
+        (lambda p: [0.5, np.ones(3)], gradient, given(), {}, "returned a list"),
+        (lambda p: object(), gradient, given(), {}, "type object"),
+    ],
+    "nonfinite-cost": [
+        (lambda p: np.nan, gradient, given(), {}, "the cost is nan.*log-sum-exp"),
+        (lambda p: float("inf"), gradient, given(), {}, "the cost is inf"),
+    ],
+    "complex-cost": [(lambda p: 1 + 1j, gradient, given(), {}, "complex.*real part")],
+    "missing-gradient": [
+        (sphere, lambda p: {"dW1": p["W1"]}, given(), {}, "no entry for b1.*exclude="),
+        (sphere, lambda p: None, given(), {}, "None, where W1, b1"),
+        (sphere, True, given(), {}, r"grad=True, sphere returns \(cost, gradients\)"),
+    ],
+    "shape-mismatch": [
+        (
+            sphere,
+            lambda p: {"dW1": p["W1"], "db1": np.ones((2, 8))},
+            given(),
+            {},
+            r"db1 has shape \(2, 8\), where b1 has shape \(2, 1\): it was not summed",
+        ),
+    ],
+    "nonnumeric-gradient": [
+        (sphere, lambda p: {**gradient(p), "b1": "?"}, given(), {}, "b1 is no array of real"),
+        (sphere, lambda p: {**gradient(p), "b1": 1j * p["b1"]}, given(), {}, "b1 .*complex128"),
+    ],
+    "no-parameters": [
+        (sphere, gradient, {}, {}, "an empty dict: hand over its float arrays"),
+        (sphere, gradient, {"n": 3, "act": "relu"}, {}, r"n \(an int\), act \(a str\).*astype"),
+        (sphere, gradient, np.arange(3), {}, r"int64 and shape \(3,\).*astype\(float\)"),
+        (sphere, gradient, 3, {}, r"write 3\.0"),
+        (sphere, gradient, None, {}, "NoneType"),
+        (sphere, gradient, "W1", {}, "a str"),
+    ],
+    "complex-params": [
+        (sphere, gradient, {"W1": np.ones(2), "z": np.ones(2) * 1j}, {}, "z is complex.*real and"),
+        (sphere, gradient, 1j, {}, "theta is complex"),
+    ],
+    "readonly-params": [
+        (sphere, gradient, locked, {"inplace": True}, "b1 is read-only.*inplace=True out"),
+        (sphere, gradient, (1.0, np.ones(2)), {"inplace": True}, r"\[0\] is a number in .*tuple"),
+        (sphere, gradient, 2.0, {"inplace": True}, "theta is a number"),
+    ],
+    "tied-params": [
+        (sphere, gradient, tied, {"inplace": True}, "b1 and W1 share memory.*one of them"),
+        (sphere, gradient, {"a": one, "b": one}, {"inplace": True}, "b and a share memory"),
+    ],
+    "cost-raised": [
+        (failing, gradient, given(), {}, r"failing raised KeyError: 'W9' \(its call number 1\)"),
+    ],
+    "gradient-raised": [(sphere, failing, given(), {}, "failing raised KeyError: 'W9'")],
+    "bad-setting": [
+        (sphere, gradient, given(), {"esp": 1e-7}, "'esp' .did you mean 'eps'"),
+        (sphere, gradient, given(), {"mode": "fulll"}, "mode .*did you mean 'full'"),
+    ],
+}
+
+ROWS = [
+    pytest.param(code, *row, id=f"{code}-{number}")
+    for code, rows in ERRORS.items()
+    for number, row in enumerate(rows, 1)
+]
+
+
+@pytest.mark.parametrize("check", [gradcheck, check_gradients], ids=repr)
+@pytest.mark.parametrize(("code", "cost", "grad", "params", "how", "message"), ROWS)
+def test_what_keeps_a_pair_from_being_checked_is_named(
+    code: str, cost: Any, grad: Any, params: Any, how: dict[str, Any], message: str, check: Any
+) -> None:
+    with pytest.raises(ProblemError, match=message) as error:
+        check(cost, grad, params, **how)
+    assert error.value.code == code
+    assert str(error.value).startswith(f"{code}: ")
+    assert isinstance(error.value, ValueError)
+
+
+@pytest.mark.parametrize("code", ["cost-raised", "gradient-raised"])
+def test_the_users_own_traceback_is_kept(code: str) -> None:
+    pair = (failing, gradient) if code == "cost-raised" else (sphere, failing)
+    with pytest.raises(ProblemError) as error:
+        check_gradients(*pair, given())
+    cause = error.value.__cause__
+    assert isinstance(cause, KeyError)
+    assert traceback.extract_tb(cause.__traceback__)[-1].name == "failing"
+
+
+def test_a_cost_that_raises_late_is_told_with_the_number_of_its_call() -> None:
+    calls: list[int] = []
+
+    def cost(w: Array) -> float:
+        calls.append(1)
+        if len(calls) == 17:
+            raise RuntimeError
+        return float(w @ w)
+
+    with pytest.raises(ProblemError, match=r"raised RuntimeError \(its call number 17\)") as error:
+        check_gradients(cost, lambda w: 2 * w, np.ones(9))
+    assert error.value.code == "cost-raised"
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_is_let_through(raised: type[BaseException]) -> None:
+    def cost(w: Array) -> float:
+        raise raised
+
+    with pytest.raises(raised):
+        check_gradients(cost, lambda w: w, np.ones(2))
+
+
+def test_a_mutation_that_happens_only_later_is_noticed() -> None:
+    calls: list[int] = []
+
+    def cost(w: Array) -> float:
+        calls.append(1)
+        value = float(w @ w)
+        if len(calls) == 20:
+            w[3] += 1e-3
+        return value
+
+    with pytest.raises(ProblemError, match=r"the cost changes .*theta"):
+        check_gradients(cost, lambda w: 2 * w, np.ones(9))
+
+
+def test_a_constant_cost_with_a_zero_gradient_is_not_unreached() -> None:
+    report = check_gradients(lambda w: 2.0, lambda w: 0 * w, np.ones(3))
+    assert report.passed
+    assert "vacuous" in {finding.code for finding in report.findings}
+
+
+def test_a_cost_whose_gradient_is_zero_here_is_not_unreached() -> None:
+    report = check_gradients(lambda w: float(np.sum(w**4)), lambda w: w + 1, np.zeros(2))
+    assert report.verdict == "bug"
+
+
+def test_a_sum_in_another_order_is_not_called_nondeterministic() -> None:
+    calls: list[int] = []
+
+    def cost(w: Array) -> float:
+        calls.append(1)
+        return float(w @ w) * (1 + (len(calls) % 2) * 2e-16)
+
+    assert check_gradients(cost, lambda w: 2 * w, np.ones(3)).passed
+
+
+def test_nan_in_the_gradient_is_no_problem_of_determinism() -> None:
+    report = check_gradients(
+        lambda w: float(w @ w), lambda w: np.array([2.0, np.nan, np.inf]), np.ones(3)
+    )
+    verdicts = [(component.name, component.verdict) for component in report.components]
+    assert sorted(verdicts) == [("theta[1]", "nonfinite"), ("theta[2]", "nonfinite")]
+
+
+@pytest.mark.parametrize(
+    ("cost", "message"),
+    [
+        (lambda x: ("text", None), "the output of .*lambda.* a str"),
+        (lambda x: (np.arange(3), None), "ndarray"),
+        (lambda x: None, "NoneType"),
+    ],
+)
+def test_a_layer_without_a_float_output_has_no_scalar_cost(cost: Any, message: str) -> None:
+    with pytest.raises(ProblemError, match=message) as error:
+        check_gradients.layer(cost, lambda d, c: d, np.ones(3))
+    assert error.value.code == "nonscalar-cost"
+
+
+def test_a_layer_with_a_complex_output_has_a_complex_cost() -> None:
+    with pytest.raises(ProblemError, match="real floats") as error:
+        check_gradients.layer(lambda x: (x * 1j, None), lambda d, c: d, np.ones(3))
+    assert error.value.code == "complex-cost"
+
+
+def test_a_layer_that_raises_is_called_by_its_own_name() -> None:
+    def conv_forward(x: Array) -> Any:
+        raise IndexError("stride")
+
+    with pytest.raises(ProblemError, match=r"conv_forward raised IndexError: stride") as error:
+        check_gradients.layer(conv_forward, lambda d, c: d, np.ones(3))
+    assert error.value.code == "cost-raised"
+    assert isinstance(error.value.__cause__, IndexError)
+
+
+def test_a_function_without_a_pullback_is_told_so() -> None:
+    with pytest.raises(ProblemError, match=r"to return \(out, pullback\), .* ndarray") as error:
+        check_gradients.vjp(lambda x: x**2, np.ones(3))
+    assert error.value.code == "missing-gradient"
