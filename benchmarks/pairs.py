@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Pair", "elementwise", "points"]
+__all__ = ["Array", "Pair", "Pairs", "after", "elementwise", "item", "points"]
 
 Array = npt.NDArray[np.float64]
 Gradient = Callable[[Array], Any]
@@ -43,6 +43,9 @@ class Pair(NamedTuple):
     exact: Callable[[float], float] | None = None
 
 
+Pairs = Iterator[Pair]
+
+
 def elementwise(
     name: str,
     function: Callable[[Array], Any],
@@ -54,10 +57,17 @@ def elementwise(
     return Pair(name, lambda x: np.sum(function(x)), derivative, x, exact=exact)
 
 
+def after(function: Callable[..., Any], *before: Any, **more: Any) -> Callable[[Any], Any]:
+    """Return a function of the argument that comes after those given here."""
+    return lambda x: function(*before, x, **more)
+
+
+def item(function: Callable[[Any], Any], number: int, factor: float = 1.0) -> Callable[[Any], Any]:
+    """Return one of the values that a function returns, times a factor."""
+    return lambda x: function(x)[number] * factor
+
+
 def points(low: float, high: float, count: int = 8) -> Array:
     """Return so many numbers between two, at random but always the same."""
     rng = np.random.default_rng([count, abs(int(1e6 * low)), abs(int(1e6 * high))])
     return np.sort(rng.uniform(low, high, count))
-
-
-Pairs = Iterator[Pair]

@@ -1,4 +1,4 @@
-"""Pairs from SciPy and NumPy: special functions, distributions, polynomials, splines, test problems.
+"""Pairs from SciPy and NumPy: special functions, laws, polynomials, splines, test problems.
 
 Every function and every derivative is the library's own.
 """
@@ -6,33 +6,23 @@ Every function and every derivative is the library's own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from typing import Any
 
-import mpmath
 import numpy as np
 from numpy.polynomial import Chebyshev, Hermite, HermiteE, Laguerre, Legendre, Polynomial
-from pairs import Array, Pair, Pairs, elementwise, points
+from pairs import Array, Pair, Pairs, after, elementwise, item, points
 from scipy import interpolate, optimize, special, stats
-from scipy.optimize.tests import (
-    test__basinhopping as basins,
-)
-from scipy.optimize.tests import (
-    test_linesearch as lines,
-)
-from scipy.optimize.tests import (
-    test_minimize_constrained as constrained,
-)
-from scipy.optimize.tests import (
-    test_optimize as problems,
-)
-from scipy.optimize.tests import (
-    test_slsqp as slsqp,
-)
-from scipy.optimize.tests import (
-    test_tnc as tnc,
-)
 
 __all__ = ["pairs"]
+
+mpmath: Any = import_module("mpmath")  # has no types
+
+
+def tests(name: str) -> Any:
+    """Return a module of SciPy's own tests, which it installs beside itself."""
+    return import_module(f"scipy.optimize.tests.test_{name}")
 
 
 def exactly(function: Callable[[Any], Any]) -> Callable[[float], float]:
@@ -68,10 +58,10 @@ def bessel() -> Pairs:
         for order in (0, 1, 2.5):
             yield elementwise(
                 f"special.{name}({order}, x)",
-                lambda x, f=f, order=order: f(order, x),
-                lambda x, df=df, order=order: df(order, x),
+                after(f, order),
+                after(df, order),
                 x,
-                exactly(lambda t, mp=mp, order=order: mp(order, t)),
+                exactly(after(mp, order)),
             )
     spherical = {
         "jn": special.spherical_jn,
@@ -82,15 +72,15 @@ def bessel() -> Pairs:
     for name, g in spherical.items():
         yield elementwise(
             f"special.spherical_{name}(2, x)",
-            lambda x, g=g: g(2, x),
-            lambda x, g=g: g(2, x, derivative=True),
+            after(g, 2),
+            after(partial(g, derivative=True), 2),
             points(1, 12),
         )
     for i, name, airy in ((0, "Ai", mpmath.airyai), (2, "Bi", mpmath.airybi)):
         yield elementwise(
             f"special.airy: {name}",
-            lambda x, i=i: special.airy(x)[i],
-            lambda x, i=i: special.airy(x)[i + 1],
+            item(special.airy, i),
+            item(special.airy, i + 1),
             points(-8, 3),
             exactly(airy),
         )
@@ -100,7 +90,7 @@ def bessel() -> Pairs:
             getattr(special, name),
             getattr(special, f"{name}p"),
             points(0.5, 9),
-            exactly(lambda t, mp=getattr(mpmath, name): mp(0, t)),
+            exactly(after(getattr(mpmath, name), 0)),
         )
 
 
@@ -115,32 +105,32 @@ def other_special() -> Pairs:
     for n in (0, 1, 2, 3):
         yield elementwise(
             f"special.polygamma({n}, x)",
-            lambda x, n=n: special.polygamma(n, x),
-            lambda x, n=n: special.polygamma(n + 1, x),
+            after(special.polygamma, n),
+            after(special.polygamma, n + 1),
             x,
-            exactly(lambda t, n=n: mpmath.psi(n, t)),
+            exactly(after(mpmath.psi, n)),
         )
     both: dict[str, tuple[Callable[[Any], Any], Array]] = {
-        "mathieu_cem(2, 1.5, x)": (lambda x: special.mathieu_cem(2, 1.5, x), points(5, 80)),
-        "mathieu_sem(3, 0.7, x)": (lambda x: special.mathieu_sem(3, 0.7, x), points(5, 80)),
+        "mathieu_cem(2, 1.5, x)": (after(special.mathieu_cem, 2, 1.5), points(5, 80)),
+        "mathieu_sem(3, 0.7, x)": (after(special.mathieu_sem, 3, 0.7), points(5, 80)),
         "mathieu_modcem1(2, 1.5, x)": (
-            lambda x: special.mathieu_modcem1(2, 1.5, x),
+            after(special.mathieu_modcem1, 2, 1.5),
             points(0.2, 1.5),
         ),
-        "pbdv(1.5, x)": (lambda x: special.pbdv(1.5, x), points(-3, 4)),
-        "pbvv(0.5, x)": (lambda x: special.pbvv(0.5, x), points(0.3, 3)),
-        "pbwa(0.5, x)": (lambda x: special.pbwa(0.5, x), points(-3, 3)),
-        "pro_ang1(1, 3, 2, x)": (lambda x: special.pro_ang1(1, 3, 2.0, x), points(-0.9, 0.9)),
-        "obl_ang1(0, 2, 1, x)": (lambda x: special.obl_ang1(0, 2, 1.0, x), points(-0.9, 0.9)),
-        "pro_rad1(0, 1, 2, x)": (lambda x: special.pro_rad1(0, 1, 2.0, x), points(1.2, 4)),
+        "pbdv(1.5, x)": (after(special.pbdv, 1.5), points(-3, 4)),
+        "pbvv(0.5, x)": (after(special.pbvv, 0.5), points(0.3, 3)),
+        "pbwa(0.5, x)": (after(special.pbwa, 0.5), points(-3, 3)),
+        "pro_ang1(1, 3, 2, x)": (after(special.pro_ang1, 1, 3, 2.0), points(-0.9, 0.9)),
+        "obl_ang1(0, 2, 1, x)": (after(special.obl_ang1, 0, 2, 1.0), points(-0.9, 0.9)),
+        "pro_rad1(0, 1, 2, x)": (after(special.pro_rad1, 0, 1, 2.0), points(1.2, 4)),
     }
     for name, (function, x) in both.items():
         # Mathieu functions take degrees and differentiate by radians.
         unit = np.pi / 180 if name.startswith(("mathieu_cem", "mathieu_sem")) else 1.0
         yield elementwise(
             f"special.{name}",
-            lambda x, f=function: f(x)[0],
-            lambda x, f=function, unit=unit: f(x)[1] * unit,
+            item(function, 0),
+            item(function, 1, unit),
             x,
         )
 
@@ -175,6 +165,11 @@ DISTRIBUTIONS: dict[str, tuple[Any, tuple[float, float]]] = {
 }
 
 
+def negative(function: Callable[[Array], Any]) -> Callable[[Array], Any]:
+    """Return a function with the other sign."""
+    return lambda x: -function(x)
+
+
 def distributions() -> Pairs:
     """Yield distribution functions with their densities."""
     for name, (law, (low, high)) in DISTRIBUTIONS.items():
@@ -182,7 +177,7 @@ def distributions() -> Pairs:
     for name in ("norm", "gamma(2.3)", "expon", "weibull_min(1.7)"):
         law, (low, high) = DISTRIBUTIONS[name]
         x = points(high, 3 * high)  # the tail: 1e-5 and far below
-        yield elementwise(f"stats.{name}: sf", law.sf, lambda x, law=law: -law.pdf(x), x)
+        yield elementwise(f"stats.{name}: sf", law.sf, negative(law.pdf), x)
 
 
 def polynomials() -> Pairs:
@@ -223,7 +218,7 @@ def splines() -> Pairs:
     for name, spline in made.items():
         yield elementwise(f"interpolate.{name}", spline, spline.derivative(), at)
     grid = points(0, 5, 8)
-    surface = interpolate.RectBivariateSpline(grid, grid, np.sin(np.outer(grid, grid)))
+    surface: Any = interpolate.RectBivariateSpline(grid, grid, np.sin(np.outer(grid, grid)))
     yield elementwise(
         "interpolate.RectBivariateSpline",
         lambda x: surface.ev(x, 2.2),
@@ -232,24 +227,30 @@ def splines() -> Pairs:
     )
 
 
+def array_of(function: Callable[[Array], Any]) -> Callable[[Array], Any]:
+    """Return a function whose list is an array."""
+    return lambda x: np.array(function(x))
+
+
 def test_problems() -> Pairs:
     """Yield the functions that SciPy's own tests minimize."""
     for n, scale in ((2, 1.0), (10, 1.0), (100, 0.5), (5, 1e3), (5, 1e-4)):
         x = scale * np.random.default_rng(n).normal(size=n)
         yield Pair(f"optimize.rosen, n={n}, at {scale:g}", optimize.rosen, optimize.rosen_der, x)
+    problems, toy = tests("optimize"), tests("tnc").TestTnc()
+    basins, constrained = tests("_basinhopping"), tests("minimize_constrained")
     x = np.array([0.3, -1.2])
     yield Pair("himmelblau", problems.himmelblau, problems.himmelblau_grad, x)
     entropy = problems.CheckOptimize()
     entropy.setup_method()
     yield Pair("maximum entropy", entropy.func, entropy.grad, np.array([0.4, -0.2, 0.9]))
-    toy = tnc.TestTnc()
     for number, size in ((1, 2), (3, 2), (4, 2), (5, 2), (38, 4), (45, 5)):
         f, g = getattr(toy, f"f{number}"), getattr(toy, f"g{number}")
         at = np.random.default_rng(number).normal(size=size)
-        yield Pair(f"Schittkowski {number}", f, lambda x, g=g: np.array(g(x)), at)
+        yield Pair(f"Schittkowski {number}", f, array_of(g), at)
     for name, function in {"func2d": basins.func2d, "easyderiv": basins.func2d_easyderiv}.items():
         yield _joint(f"basinhopping {name}", function, np.array([0.7, -0.4]))
-    search = lines.TestLineSearch()
+    search = tests("linesearch").TestLineSearch()
     search.setup_method()
     for name, f, g in search.scalar_funcs:
         yield elementwise(f"line search {name}", f, g, points(-1, 2, 5))
@@ -260,7 +261,7 @@ def test_problems() -> Pairs:
         yield Pair(f"constrained {kind}", problem.fun, problem.grad, points(0.2, 1.7, 2))
     electrons = constrained.Elec(n_electrons=8)
     yield Pair("constrained Elec", electrons.fun, electrons.grad, np.array(electrons.x0))
-    quadratic = slsqp.TestSLSQP()
+    quadratic = tests("slsqp").TestSLSQP()
     yield Pair("SLSQP quadratic", quadratic.fun, quadratic.jac, np.array([-1.1, 0.8]))
 
 

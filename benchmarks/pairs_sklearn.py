@@ -6,10 +6,12 @@ Every function and every gradient is the library's own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from pairs import Array, Pair, Pairs, points
+from pairs import Array, Pair, Pairs, item, points
 from sklearn._loss import loss as losses
 from sklearn.datasets import make_classification
 from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor, kernels
@@ -34,7 +36,7 @@ def pairs() -> Pairs:
 
 def joint(name: str, function: Callable[[Array], Any], x: Array, **more: Any) -> Pair:
     """Return the pair of a function that returns cost and gradient together."""
-    return Pair(name, lambda x: function(x)[0], lambda x: function(x)[1], x, **more)
+    return Pair(name, item(function, 0), item(function, 1), x, **more)
 
 
 BASE: dict[str, Any] = {
@@ -67,19 +69,20 @@ def targets(name: str, count: int) -> Array:
 def raw_losses() -> Pairs:
     """Yield the losses of raw predictions."""
     for name, loss in BASE.items():
-        y = targets(name, 12)
         columns = 3 if name.startswith("HalfMultinomial") else 1
         low = 0.3 if "Identity" in name else -2.0
+        x = points(low, 2.0, 12 * columns)
+        yield joint(f"sklearn {name}", summed(loss, targets(name, 12), columns), x)
 
-        def shaped(raw: Array, columns: int = columns) -> Array:
-            return np.ascontiguousarray(raw.reshape(-1, columns) if columns > 1 else raw)
 
-        yield Pair(
-            f"sklearn {name}",
-            lambda raw, loss=loss, y=y, shaped=shaped: np.sum(loss.loss(y, shaped(raw))),
-            lambda raw, loss=loss, y=y, shaped=shaped: loss.gradient(y, shaped(raw)).ravel(),
-            points(low, 2.0, 12 * columns),
-        )
+def summed(loss: Any, y: Array, columns: int) -> Callable[[Array], Any]:
+    """Return the sum of a loss over examples, and its gradient, by the raw predictions."""
+
+    def both(raw: Array) -> Any:
+        shaped = np.ascontiguousarray(raw.reshape(-1, columns) if columns > 1 else raw)
+        return np.sum(loss.loss(y, shaped)), loss.gradient(y, shaped).ravel()
+
+    return both
 
 
 def linear_models() -> Pairs:
@@ -93,20 +96,14 @@ def linear_models() -> Pairs:
         for penalty, intercept in ((0.0, True), (0.7, True), (0.1, False)):
             model = LinearModelLoss(base_loss=base, fit_intercept=intercept)
             wide = 5 + intercept
-
-            def objective(
-                w: Array, model: Any = model, y: Array = y, l2: float = penalty
-            ) -> tuple[float, Array]:
-                value, slope = model.loss_gradient(w, X, y, l2_reg_strength=l2)
-                return value, slope
-
-            faults = {"missing 1/m": lambda w, f=objective: 40 * f(w)[1]}
+            objective = partial(model.loss_gradient, X=X, y=y)
+            faults = {"missing 1/m": item(partial(objective, l2_reg_strength=penalty), 1, 40.0)}
             if penalty:
-                faults["missing penalty"] = lambda w, f=objective: f(w, l2=0.0)[1]
-                faults["penalty twice"] = lambda w, f=objective, l2=penalty: f(w, l2=2 * l2)[1]
+                faults["missing penalty"] = item(objective, 1)
+                faults["penalty twice"] = item(partial(objective, l2_reg_strength=2 * penalty), 1)
             yield joint(
                 f"sklearn LinearModelLoss({name}), l2={penalty}, intercept={intercept}",
-                objective,
+                partial(objective, l2_reg_strength=penalty),
                 points(-0.6, 0.6, wide * classes),
                 faults=faults,
                 shape=(classes, wide) if classes > 1 else None,
@@ -128,20 +125,27 @@ def networks() -> Pairs:
 def _network(
     kind: Any, activation: str, alpha: float, hidden: Any, X: Array, y: Any, **more: Any
 ) -> Pair:
-    net = kind(hidden, activation=activation, alpha=alpha, random_state=0, max_iter=1, **more)
+    net = kind(
+        hidden_layer_sizes=hidden,
+        activation=activation,
+        alpha=alpha,
+        random_state=0,
+        max_iter=1,
+        **more,
+    )
     net.partial_fit(X, y, **({"classes": np.unique(y)} if kind is MLPClassifier else {}))
     truth = net._label_binarizer.transform(y).astype(float) if kind is MLPClassifier else y
     truth = truth.reshape(len(X), -1)
     layers = [X.shape[1], *hidden, truth.shape[1]]
-    parts = [*zip(layers[:-1], layers[1:], strict=True)]
+    parts = [*pairwise(layers)]
     net._coef_indptr, net._intercept_indptr = _places(parts)
     size = sum(rows * columns + columns for rows, columns in parts)
 
     def objective(x: Array) -> tuple[float, Array]:
-        empty: list[list[Any]] = [[None] * (len(parts) + 1) for _ in range(4)]
-        activations, deltas, coefs, intercepts = empty
-        activations[0] = X
-        return net._loss_grad_lbfgs(x, X, truth, None, activations, deltas, coefs, intercepts)
+        room = [[np.empty(0)] * len(parts) for _ in range(3)]
+        activations = [X, *([np.empty(0)] * len(parts))]
+        value, slope = net._loss_grad_lbfgs(x, X, truth, None, activations, *room)
+        return value, slope
 
     def other(key: str, value: Any) -> Callable[[Array], Array]:
         def gradient(x: Array) -> Array:
@@ -207,10 +211,11 @@ def gaussian_processes() -> Pairs:
         "RBF ** 2": kernels.RBF(0.7) ** 2,
     }
     for name, kernel in made.items():
-        process = GaussianProcessRegressor(kernel + noise, optimizer=None).fit(X, y)
+        inputs = X[:, :1] if name == "ExpSineSquared" else X  # periodic in one dimension only
+        process = GaussianProcessRegressor(kernel + noise, optimizer=None).fit(inputs, y)
         yield joint(
             f"sklearn GaussianProcessRegressor({name})",
-            lambda t, p=process: p.log_marginal_likelihood(t, eval_gradient=True),
+            partial(process.log_marginal_likelihood, eval_gradient=True),
             np.array(process.kernel_.theta) + 0.05,
         )
     labels = (y > np.median(y)).astype(int)
@@ -219,7 +224,7 @@ def gaussian_processes() -> Pairs:
         classifier.fit(X, labels)
         yield joint(
             f"sklearn GaussianProcessClassifier({name})",
-            lambda t, p=classifier: p.log_marginal_likelihood(t, eval_gradient=True),
+            partial(classifier.log_marginal_likelihood, eval_gradient=True),
             np.array(made[name].theta) + 0.05,
         )
 
@@ -236,28 +241,28 @@ def others() -> Pairs:
         return analysis._loss_grad_lbfgs(A, X, same)
 
     yield joint(
-        "sklearn NeighborhoodComponentsAnalysis", components, 0.5 * rng.normal(size=12), shape=(2, 6)
+        "sklearn NeighborhoodComponentsAnalysis",
+        components,
+        0.5 * rng.normal(size=12),
+        shape=(2, 6),
     )
     squares = np.square(X[:, None] - X[None]).sum(axis=2).astype(np.float32)
     P = _joint_probabilities(squares, 7.0, 0)
     for freedom in (1, 2):
         yield joint(
             f"sklearn t-SNE, {freedom} degrees of freedom",
-            lambda x, freedom=freedom: _kl_divergence(x, P, freedom, 25, 2),
+            partial(_kl_divergence, P=P, degrees_of_freedom=freedom, n_samples=25, n_components=2),
             rng.normal(size=50),
             shape=(25, 2),
         )
     target = X @ rng.normal(size=6) + rng.standard_t(2, size=25)
+    huber = partial(
+        _huber_loss_and_gradient, X=X, y=target, epsilon=1.35, sample_weight=np.ones(25)
+    )
     for alpha in (0.0, 0.5):
         yield joint(
             f"sklearn HuberRegressor, alpha={alpha}",
-            lambda w, alpha=alpha: _huber_loss_and_gradient(w, X, target, 1.35, alpha, np.ones(25)),
+            partial(huber, alpha=alpha),
             np.append(rng.normal(size=7), 1.2),
-            faults={
-                "missing penalty": lambda w: _huber_loss_and_gradient(
-                    w, X, target, 1.35, 0.0, np.ones(25)
-                )[1]
-            }
-            if alpha
-            else {},
+            faults={"missing penalty": item(partial(huber, alpha=0.0), 1)} if alpha else {},
         )

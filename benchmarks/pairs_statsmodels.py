@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,9 @@ def generalized() -> Pairs:
         x = np.array([3.0, 0.2, -0.3]) if inside else np.array([0.4, 0.2, -0.3])
         yield Pair(
             f"statsmodels GLM {name}",
-            lambda x, model=model: model.loglike(x, scale=1.0),
-            lambda x, model=model: model.score(x, scale=1.0),
+            partial(model.loglike, scale=1.0),
+            partial(model.score, scale=1.0),
             x,
-            faults={"missing 1/m": lambda x, model=model: model.score(x, scale=1.0) / COUNT},
         )
     ordinary = sm.OLS(outcomes["real"], X)
     yield Pair(
@@ -234,6 +234,11 @@ def links_and_variances() -> Pairs:
         yield elementwise(f"statsmodels variance {name}", variance, variance.deriv, 5 * p)
 
 
+def before(function: Callable[..., Any], last: float) -> Callable[[Array], Any]:
+    """Return a function of the argument that comes before the one given here."""
+    return lambda x: function(x, last)
+
+
 def generators() -> Pairs:
     """Yield the generators of Archimedean copulas."""
     t = points(0.05, 0.95)
@@ -246,13 +251,13 @@ def generators() -> Pairs:
         made = kind()
         yield elementwise(
             f"statsmodels copula generator {name}",
-            lambda t, made=made, theta=theta: made.evaluate(t, theta),
-            lambda t, made=made, theta=theta: made.deriv(t, theta),
+            before(made.evaluate, theta),
+            before(made.deriv, theta),
             t,
         )
         yield elementwise(
             f"statsmodels copula generator {name}, second",
-            lambda t, made=made, theta=theta: made.deriv(t, theta),
-            lambda t, made=made, theta=theta: made.deriv2(t, theta),
+            before(made.deriv, theta),
+            before(made.deriv2, theta),
             t,
         )

@@ -217,19 +217,17 @@ def _compared(
 def _approximated(
     pair: Pair, gradient: FloatArray, here: float, settings: Settings, rng: np.random.Generator
 ) -> tuple[Approximation, Noise | None]:
-    theta = pair.theta
+    theta, probe = pair.theta, pair.prober()
     components = chosen(theta, gradient, settings, rng)
     with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
         if settings.eps is not None:
-            approximation = classical(pair.probe, theta, components, settings.eps)
+            approximation = classical(probe, theta, components, settings.eps)
             still = not np.any(approximation.values[approximation.checked])
-            refuse_unreached(not still or moves(pair.probe, theta, here, rng), gradient, theta)
+            refuse_unreached(not still or moves(probe, theta, here, rng), gradient, theta)
             return approximation, None
-        noise = cost_noise(pair.probe, theta, here, rng)
+        noise = cost_noise(probe, theta, here, rng)
         refuse_unreached(noise.moved, gradient, theta)
-        return approximate(
-            pair.probe, theta, components, gradient, here, noise, settings.suspect
-        ), noise
+        return approximate(probe, theta, components, gradient, here, noise, settings.suspect), noise
 
 
 def _suspects(report: Report) -> str:

@@ -80,7 +80,7 @@ def rank(component: Component) -> tuple[int, float, float]:
 
 
 def _figure(
-    part: npt.NDArray[np.bool_], approximation: Approximation, gradient: FloatArray
+    part: slice | npt.NDArray[np.bool_], approximation: Approximation, gradient: FloatArray
 ) -> float:
     values = approximation.values[part]
     known = ~np.isnan(values) | ~np.isfinite(gradient[part])
@@ -92,15 +92,14 @@ def _figure(
 def _parameter(
     parameter: Parameter, approximation: Approximation, gradient: FloatArray, judgement: Judgement
 ) -> ParameterReport:
-    mine = np.zeros(gradient.shape, np.bool_)
-    mine[parameter.slice] = approximation.checked[parameter.slice]
+    mine = _looked_at(parameter, approximation)
     verdicts = judgement.verdicts[mine]
     tally = np.bincount(verdicts, minlength=len(VERDICTS))
     return ParameterReport(
         name=parameter.name,
         shape=parameter.shape,
         size=parameter.size,
-        checked=int(mine.sum()),
+        checked=verdicts.size,
         relative_error=_figure(mine, approximation, gradient),
         verdict=VERDICTS[int(verdicts.max())],
         counts={word: int(n) for word, n in zip(VERDICTS, tally, strict=True)},
@@ -108,11 +107,23 @@ def _parameter(
     )
 
 
+def _looked_at(parameter: Parameter, approximation: Approximation) -> slice | npt.NDArray[np.bool_]:
+    """Return what picks a parameter's checked components: its slice, where that is all of them."""
+    mine = approximation.checked[parameter.slice]
+    if mine.all():
+        return parameter.slice
+    mask = np.zeros(approximation.checked.shape, np.bool_)
+    mask[parameter.slice] = mine
+    return mask
+
+
 def _worst(
     parameter: Parameter, judgement: Judgement, checked: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.intp]:
     """Return the numbers of a parameter's checked components that are not ok, worst first."""
     verdicts = np.where(checked[parameter.slice], judgement.verdicts[parameter.slice], OK)
+    if not verdicts.any():
+        return np.empty(0, np.intp)
     errors = judgement.errors[parameter.slice]
     order = np.lexsort((-errors, -verdicts))
     return parameter.start + order[: np.count_nonzero(verdicts != OK)][:LISTED]

@@ -83,13 +83,20 @@ def lengths(theta: Theta) -> FloatArray:
     return result
 
 
+def finite_or_zero(values: FloatArray) -> FloatArray:
+    """Return values with 0 in the place of NaN and infinities."""
+    return np.where(np.isfinite(values), values, 0.0)
+
+
 def rms(values: FloatArray) -> float:
     """Return the root mean square of the finite values, 0 where there is none."""
-    values = values[np.isfinite(values)]
-    largest = float(np.max(np.abs(values), initial=0.0))
+    largest = float(np.abs(values).max(initial=0.0))
+    if not math.isfinite(largest):
+        return rms(values[np.isfinite(values)])
     if not largest:
         return 0.0
-    return largest * math.sqrt(float(np.mean((values / largest) ** 2)))  # scaled: no overflow
+    scaled = values / largest  # no overflow
+    return largest * math.sqrt(float(scaled @ scaled) / values.size)
 
 
 def cost_noise(
@@ -97,7 +104,9 @@ def cost_noise(
 ) -> Noise:
     """Measure the noise of the cost along one random direction, scaled to the parameters."""
     return measure(
-        _random_line(cost, theta, rng), here, far=_random_line(cost, theta, rng, least=1.0)
+        _random_line(cost, theta, rng),
+        here,
+        far=lambda distance: _random_line(cost, theta, rng, least=1.0)(distance),
     )
 
 
@@ -113,7 +122,8 @@ def _random_line(
 
     A distance of 1 is the size of the parameters, or `least` where that is larger.
     """
-    signs = rng.choice((-1.0, 1.0), theta.base.size) * rng.uniform(0.5, 1.5, theta.base.size)
+    draw = rng.uniform(-1.0, 1.0, theta.base.size)
+    signs = np.copysign(0.5 + np.abs(draw), draw)
     size = np.abs(theta.base)
     size = np.maximum(np.where(size > 0, size, np.minimum(lengths(theta), 1.0)), least)
     direction = np.zeros(theta.base.size)
@@ -206,12 +216,12 @@ def tolerated(
     `first` pass count by no more than the analytic ones: a step that is too large for a component
     may give any number, which must not make all others look small.
     """
-    values = np.nan_to_num(approximation.values, nan=0.0, posinf=0.0, neginf=0.0)
-    analytic = np.abs(np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
-    size = np.abs(values) + analytic
+    values = np.abs(finite_or_zero(approximation.values))
+    analytic = np.abs(finite_or_zero(gradient))
+    size = values + analytic
     for number, (left, right) in approximation.sides.items():
         size[number] = max(size[number], abs(left) + abs(right))
-    typical = np.where(approximation.error_bars <= np.abs(values), np.abs(values), 0.0)
+    typical = np.where(approximation.error_bars <= values, values, 0.0)
     if first:
         typical = np.minimum(typical, analytic)
     whole = rms(typical[approximation.checked]) or math.inf

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import factorial, sqrt
+from itertools import pairwise
+from math import factorial, isfinite, sqrt
 
 import numpy as np
-
-from pytest_gradcheck.theta import FloatArray
 
 __all__ = ["EPSILON", "Noise", "measure", "moves_far"]
 
@@ -95,17 +94,17 @@ def measure(
     seen = [here]
     for spacing in SPACINGS:
         values = _row(along, spacing)
-        if not np.all(np.isfinite(values)):
+        if not all(map(isfinite, values)):
             values = _row(along, -spacing)
-        finite = [value for value in values if np.isfinite(value)]
+        finite = [value for value in values if isfinite(value)]
         magnitude = max([magnitude, *map(abs, finite)])
         if len(finite) < POINTS:
             continue
-        steps = np.diff(values)
+        steps = [after - before for before, after in pairwise(values)]
         seen += values
-        if np.count_nonzero(steps) > POINTS // 2:
+        if sum(step != 0 for step in steps) > POINTS // 2:
             level = _level(values)
-            one_way = steps.min() > 0 or steps.max() < 0
+            one_way = min(steps) > 0 or max(steps) < 0
             if one_way and abs(values[-1] - here) > 8 * level:  # a rise, and not the noise
                 rise = abs(values[-1] - here) / (POINTS * spacing)
             break
@@ -129,24 +128,24 @@ def _level(values: Sequence[float]) -> float:
 
     The first order counts at which three successive estimates agree within a factor of four while
     the differences still change sign, which noise does and a smooth function does not. Where none
-    qualifies the smallest estimates bound the noise from above; the last ones rest on two or three
-    differences, so the second smallest is taken.
+    qualifies the smallest estimates bound the noise from above. The first is the slope's, and the
+    last ones rest on two or three differences, so the second smallest of the others is taken.
     """
-    largest = float(np.max(np.abs(values))) or 1.0
-    differences: FloatArray = np.asarray(values, np.float64) / largest  # squares may overflow
+    largest = max(map(abs, values)) or 1.0
+    differences = [value / largest for value in values]  # squares may overflow
     estimates: list[float] = []
     changing: list[bool] = []
     for order in range(1, POINTS - 1):
-        differences = np.diff(differences)
-        scale = sqrt(factorial(order) ** 2 / factorial(2 * order))
-        estimates.append(scale * float(np.sqrt(np.mean(differences**2))))
-        changing.append(bool(differences.min() < 0 < differences.max()))
+        differences = [after - before for before, after in pairwise(differences)]
+        scale = factorial(order) ** 2 / factorial(2 * order) / len(differences)
+        estimates.append(sqrt(scale * sum(d * d for d in differences)))
+        changing.append(min(differences) < 0 < max(differences))
     for order in range(len(estimates) - 2):
         three = estimates[order : order + 3]
         if changing[order] and max(three) <= 4 * min(three):
             return largest * three[0]
-    positive = sorted(estimate for estimate in estimates if estimate)
-    return largest * (positive[:2][-1] if positive else 0.0)
+    bent = sorted(estimate for estimate in estimates[1:] if estimate)
+    return largest * (bent[len(bent) > 2] if bent else 0.0)
 
 
 def _quantum(values: Sequence[float]) -> float:
@@ -155,15 +154,14 @@ def _quantum(values: Sequence[float]) -> float:
     Such values may step by equal quanta, which differences of a high order do not show. Rounding
     to a grid has the standard deviation of its spacing over the square root of 12.
     """
-    seen = np.unique(values)
-    if seen.size < 3 or np.max(np.abs(seen)) > float(np.finfo(np.float32).max):
+    seen = set(values)
+    if len(seen) < 3 or not all(map(isfinite, seen)):
         return 0.0
-    largest = seen[np.argmax(np.abs(seen))]
-    with np.errstate(over="ignore"):
-        spacings = [
-            float(np.spacing(np.abs(largest.astype(kind))))
-            for kind in (np.float16, np.float32)
-            if np.array_equal(seen, seen.astype(kind))
-        ]
-    spacings += [10.0**-d for d in range(13) if np.array_equal(seen, np.round(seen, d))]
+    largest = max(map(abs, seen))
+    spacings = [
+        float(np.spacing(kind(largest)))
+        for kind in (np.float16, np.float32)
+        if largest < float(np.finfo(kind).max) and all(float(kind(v)) == v for v in seen)
+    ]
+    spacings += [10.0**-d for d in range(13) if all(round(v, d) == v for v in seen)]
     return max(spacings, default=0.0) / sqrt(12)

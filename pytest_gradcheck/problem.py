@@ -1,22 +1,21 @@
 """The shapes of a pair: what a user has, turned into cost(theta) and gradient(theta).
 
-`Problem` is what the user says; `Pair` is what the check works with. How the functions are called
-follows from `data`: without it positionally, with it by name, the one required argument left over
-taking the params and one named ``cache`` taking what the cost returned beside its value.
+`Problem` is what the user says; `Pair` is what the check works with.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 import numpy as np
 
 from pytest_gradcheck import layers
+from pytest_gradcheck.binding import bound
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.gradient import laid_out
 from pytest_gradcheck.layers import name_of
@@ -24,9 +23,6 @@ from pytest_gradcheck.regularization import Penalty, penalized
 from pytest_gradcheck.theta import FloatArray, Theta
 
 __all__ = ["Pair", "Problem"]
-
-USUAL = ("params", "parameters", "theta", "weights", "w", "W")
-"""What people call the argument that takes the params."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +132,12 @@ class Pair:
                 "bad-setting",
                 "give the functions' further arguments by position or by data=, not both",
             )
-        self._call_cost = _bound(problem.cost, problem.args, data, inplace, "cost")
+        self._around = around or nullcontext
+        call = bound(problem.cost, problem.args, data, inplace, "cost").at(theta)
+        self._call_cost = call if around is None else partial(_within, around, call)
         self._call_grad = (
-            None if self._joint else _bound(problem.grad, problem.args, data, inplace, "gradient")
+            None if self._joint else bound(problem.grad, problem.args, data, inplace, "gradient")
         )
-        self._around = around
 
     def cost(self) -> float:
         """Return the cost at the present theta.
@@ -150,23 +147,35 @@ class Pair:
         ProblemError
             ``cost-raised``, ``nonscalar-cost`` or ``complex-cost``.
         """
-        returned = self._returned()
-        value = returned if type(returned) is float else self._scalar(returned)
+        value = self._scalar(self._returned())
         if self._penalty is None:
             return value
         return value + self._penalty.value(self.moved(), self.theta.parameters)
 
-    def probe(self) -> float:
-        """Return the cost at a perturbed theta: NaN where that lies outside its domain.
+    def prober(self) -> Callable[[], float]:
+        """Return a function that returns the cost at a perturbed theta.
 
-        NumPy says NaN there of itself; the functions of `math` raise.
+        NaN where that lies outside the cost's domain: NumPy says so of itself, the functions of
+        `math` raise. It is called twice for every component, hence a closure with little in it.
         """
-        try:
-            return self.cost()
-        except ProblemError as error:
-            if _left_domain(error.__cause__):
-                return math.nan
-            raise
+        call, scalar, exact = self._call_cost, self._scalar, np.float64
+        plain = self._penalty is None
+
+        def probe() -> float:
+            __tracebackhide__ = True
+            try:
+                if not plain:
+                    return self.cost()
+                self.evaluations += 1
+                value = call()
+            except Exception as error:
+                if _left_domain(error.__cause__ if isinstance(error, ProblemError) else error):
+                    return math.nan
+                self._tell(error)
+            kind = type(value)
+            return value if kind is float or kind is exact else scalar(value)
+
+        return probe
 
     def gradient(self) -> FloatArray:
         """Return the analytic gradient at the present theta, laid out like it.
@@ -178,15 +187,12 @@ class Pair:
         """
         if self._call_grad is None:
             return self._second(self._returned())
-        rest: Any = _NOTHING
+        cache: dict[str, Any] = {}
         if self._call_grad.wants_cache:
-            rest = _beside(self._returned(), self._grad_name)
+            cache = {"cache": _beside(self._returned(), self._grad_name)}
         try:
-            if self._around is None:
-                answer = self._call_grad(self.theta.tree, rest)
-            else:
-                with self._around():
-                    answer = self._call_grad(self.theta.tree, rest)
+            with self._around():
+                answer = self._call_grad.with_tree(self.theta.tree, **cache)()
         except ProblemError:
             raise  # said by a layer, in better words
         except Exception as error:
@@ -203,22 +209,26 @@ class Pair:
         )
 
     def _returned(self) -> Any:
+        """Return all that a call of the cost returns."""
         __tracebackhide__ = True
         self.evaluations += 1
         try:
-            if self._around is None:
-                return self._call_cost(self.theta.tree, _NOTHING)
-            with self._around():
-                return self._call_cost(self.theta.tree, _NOTHING)
-        except ProblemError:
-            raise  # said by a layer, in better words
+            return self._call_cost()
         except Exception as error:
-            raise ProblemError(
-                "cost-raised",
-                f"{self._cost_name} raised {_told(error)} (its call number {self.evaluations})",
-            ) from error
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> NoReturn:
+        __tracebackhide__ = True
+        if isinstance(error, ProblemError):
+            raise error  # said by a layer, in better words
+        raise ProblemError(
+            "cost-raised",
+            f"{self._cost_name} raised {_told(error)} (its call number {self.evaluations})",
+        ) from error
 
     def _scalar(self, returned: Any) -> float:
+        if isinstance(returned, float):
+            return float(returned)  # np.float64 is one, too
         several = (tuple, list) if self._joint else tuple
         value = returned[0] if isinstance(returned, several) and returned else returned
         try:
@@ -253,183 +263,11 @@ class Pair:
         return laid_out(returned[1], self.theta)
 
 
-class _Nothing:
-    """What stands for a cache where none is at hand."""
-
-
-_NOTHING = _Nothing()
-
-
-@dataclass(frozen=True)
-class _Call:
-    """How to call a user's function: which arguments go where."""
-
-    function: Callable[..., Any]
-    before: tuple[Any, ...]
-    keywords: Mapping[str, Any]
-    params: str | int | None
-    wants_cache: bool
-
-    def __call__(self, tree: Any, rest: Any) -> Any:
-        __tracebackhide__ = True
-        keywords = dict(self.keywords)
-        if self.wants_cache:
-            keywords["cache"] = rest
-        if isinstance(self.params, int):
-            before = (*self.before[: self.params], tree, *self.before[self.params :])
-            return self.function(*before, **keywords)
-        if self.params is not None:
-            keywords[self.params] = tree
-        return self.function(*self.before, **keywords)
-
-
-class _Positional:
-    """A function called as ``f(params, *args)``, or without the params where it takes none."""
-
-    wants_cache = False
-
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], bare: bool) -> None:
-        self._function, self._args, self._bare = function, args, bare
-
-    def __call__(self, tree: Any, rest: Any) -> Any:
-        __tracebackhide__ = True
-        if self._bare:
-            return self._function(*self._args)
-        return self._function(tree, *self._args)
-
-
-def _bound(
-    function: Any, args: tuple[Any, ...], data: Mapping[str, Any] | None, inplace: bool, role: str
-) -> _Call | _Positional:
-    """Decide, once, how a user's function is called."""
-    if data is None:
-        bare = inplace and _goes_without(function, len(args))
-        if not bare:
-            _check_positional(function, args, role)
-        return _Positional(function, args, bare)
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise ProblemError(
-            "unbound-argument",
-            f"the {role} {name_of(function)} has no signature to match data with: wrap it in a "
-            "function that names its arguments",
-        ) from error
-    return _by_name(function, list(parameters), data, inplace, role)
-
-
-def _by_name(
-    function: Any,
-    parameters: list[inspect.Parameter],
-    data: Mapping[str, Any],
-    inplace: bool,
-    role: str,
-) -> _Call:
-    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    wants_cache = role == "gradient" and any(
-        p.name == "cache" and p.name not in data for p in named
-    )
-    left = [
-        p
-        for p in named
-        if p.default is p.empty
-        and p.name not in data
-        and not (p.name == "cache" and role == "gradient")
-    ]
-    if len(left) > 1:
-        names = ", ".join(p.name for p in left)
-        raise ProblemError(
-            "unbound-argument",
-            f"the {role} {name_of(function)} has more than one argument that data does not name, "
-            f"{names}: one of them takes the params; put the others into data={{...}}",
-        )
-    target = left[0] if left else _optional_target(named, data)
-    if target is None and not wants_cache and not inplace:
-        raise ProblemError(
-            "unbound-argument",
-            f"no argument of the {role} {name_of(function)} is left to take the params, as data "
-            "names them all: take the params' name out of data, or say inplace=True if the "
-            "network owns its arrays",
-        )
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    first = [p for p in named if p.kind is p.POSITIONAL_ONLY]
-    before = tuple(data.get(p.name, p.default) for p in first if p is not target)
-    by_place = target is not None and target in first
-    keywords = {
-        name: value
-        for name, value in data.items()
-        if (takes_all or any(p.name == name for p in named)) and all(p.name != name for p in first)
-    }
-    place: str | int | None = None
-    if target is not None:
-        place = first.index(target) if by_place else target.name
-    return _Call(function, before, keywords, place, wants_cache)
-
-
-def _optional_target(
-    named: list[inspect.Parameter], data: Mapping[str, Any]
-) -> inspect.Parameter | None:
-    """Return the argument with a default that is called like parameters, or None."""
-    return next((p for p in named if p.name in USUAL and p.name not in data), None)
-
-
-def _goes_without(function: Any, count: int) -> bool:
-    """Return whether a network that owns its arrays is called with its `count` arguments alone.
-
-    ``loss(x, t, train=False)`` could take params, x and t as well, by their number; that nothing
-    but x and t is required, and what its first argument is called, tells.
-    """
-    if not _accepts(function, count):
-        return False
-    if not _accepts(function, 1 + count):
-        return True
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return False
-    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = sum(p.default is p.empty for p in by_place)
-    return required == count and bool(by_place) and by_place[0].name not in USUAL
-
-
-def _accepts(function: Any, count: int) -> bool:
-    """Return whether a function can be called with so many positional arguments."""
-    try:
-        inspect.signature(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that tells no signature
-        return True
-    return True
-
-
-def _check_positional(function: Any, args: tuple[Any, ...], role: str) -> None:
-    """Refuse a call that would miss an argument, naming it, before the function is called."""
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return  # a builtin that tells no signature: its own error says what is wrong
-    required = [
-        p
-        for p in parameters
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    if not required and not args and not _accepts(function, 1):
-        raise ProblemError(
-            "unbound-argument",
-            f"the {role} {name_of(function)} takes no argument, so the params cannot reach it: if "
-            "the network owns its arrays, hand over those arrays and say inplace=True",
-        )
-    missing = required[1 + len(args) :] + [
-        p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty
-    ]
-    if missing:
-        names = ", ".join(p.name for p in missing)
-        raise ProblemError(
-            "unbound-argument",
-            f"nothing fills the argument{'s' * (len(missing) > 1)} {names} of the {role} "
-            f"{name_of(function)}: give data={{...}} by name, or further positional arguments",
-        )
+def _within(around: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Any:
+    """Return what a call returns inside of a context manager of its own."""
+    __tracebackhide__ = True
+    with around():
+        return call()
 
 
 def _beside(returned: Any, name: str) -> Any:

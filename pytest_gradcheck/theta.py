@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import operator
 import types
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
@@ -215,6 +216,8 @@ class Theta:
         theta at the point of the check.
     tree : object
         What the functions are called with.
+    rebuilt : bool
+        Whether the tree is another object at every look, for the sake of scalars in it.
     root : Node
         The structure, for whoever has to walk another one beside it.
 
@@ -261,7 +264,7 @@ class Theta:
             self._vector = self.base.copy()
             self._views = [self._view(*pair) for pair in zip(layout, self._owned, strict=True)]
             self._tree = self._build(self.root)
-        self._rebuild = not inplace and any(parameter.scalar for parameter in layout)
+        self.rebuilt = not inplace and any(parameter.scalar for parameter in layout)
         self._shown = self.base
         self._cells = [self._cells_of(number) for number in range(len(layout))]
         self._cells_by_start = {p.start: c for p, c in zip(layout, self._cells, strict=True)}
@@ -269,7 +272,7 @@ class Theta:
     @property
     def tree(self) -> Any:
         """What the functions are called with, at the present theta."""
-        if self._rebuild:
+        if self.rebuilt:
             self._shown = self._vector.copy()
             self._tree = self._build(self.root)
         return self._tree
@@ -319,7 +322,10 @@ class Theta:
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
-        held = _held(self._tree, self.root)
+        held = list(_held(self._tree, self.root))
+        viewed = not (self._inplace or self.rebuilt) and all(map(operator.is_, held, self._views))
+        if viewed and np.array_equal(self._vector.view(np.int64), self.base.view(np.int64)):
+            return None  # bit by bit, at a glance
         for number, (parameter, value) in enumerate(zip(self.parameters, held, strict=True)):
             if not self._intact(number, parameter, value):
                 return parameter.name
@@ -424,7 +430,7 @@ class Theta:
             if held is not kept:
                 return False
         # A structure with scalars is built for every call, so the last one may show a perturbation.
-        expected = self._shown if parameter.scalar and self._rebuild else self.base
+        expected = self._shown if parameter.scalar and self.rebuilt else self.base
         try:
             values = np.asarray(held, np.float64).reshape(-1)
         except (TypeError, ValueError):  # something else stands in a scalar's place

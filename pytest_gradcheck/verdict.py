@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.differences import Approximation, tolerated
+from pytest_gradcheck.differences import Approximation, finite_or_zero, tolerated
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Theta
 
@@ -87,7 +87,7 @@ def _resolvable(approximation: Approximation, size: FloatArray, theta: Theta) ->
     result = np.zeros(size.shape)
     for parameter in theta.selected:
         part = parameter.slice
-        scale = np.nan_to_num(size[part], nan=0.0)
+        scale = finite_or_zero(size[part])
         known = (scale > 0) & approximation.checked[part]
         result[part][known] = 2 * approximation.error_bars[part][known] / scale[known]
     return result
