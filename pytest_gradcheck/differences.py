@@ -36,6 +36,9 @@ Numbers = npt.NDArray[np.intp]
 Components = Sequence[tuple[Parameter, Numbers]]
 """For each parameter, the numbers of its components to look at."""
 
+STIR = 1e-3
+"""How far, in sizes of a parameter, a cost is looked at that seems not to depend on it."""
+
 KINDS = ("smooth", "kink", "edge", "jump", "nonfinite")
 
 
@@ -193,11 +196,40 @@ def approximate(
         result.error_bars[numbers] = 2 * SAFETY * noise.level / widths
     wide = tolerated(result, gradient, theta.selected, first=True)
     for parameter, numbers in components:
-        for number in _undecided(result, gradient, numbers, wide, suspect):
+        open_ = _undecided(result, gradient, numbers, wide, suspect)
+        if not (gradient[numbers].any() or result.values[numbers].any()):
+            slope = _stirred(cost, theta, parameter, length, here, noise)
+            wide[numbers] = WIDE * slope
+            open_ = numbers.tolist() if slope else []
+        for number in open_:
             line = _line(cost, theta, parameter, number, here, steps[number], length[number])
-            slope = climb(line, float(gradient[number]), noise.level, float(wide[number]), suspect)
-            _record(result, number, slope)
+            found = climb(line, float(gradient[number]), noise.level, float(wide[number]), suspect)
+            _record(result, number, found)
     return result
+
+
+def _stirred(
+    cost: Callable[[], float],
+    theta: Theta,
+    parameter: Parameter,
+    length: FloatArray,
+    here: float,
+    noise: Noise,
+) -> float:
+    """Return how steeply the cost moves with all of a parameter whose gradients are all 0, or 0.
+
+    A gradient that was never filled in looks right where the first steps are too small to show a
+    slope. Two calls, some way off, tell a parameter that has none from one that hides it.
+    """
+    move = np.zeros(theta.base.size)
+    part = parameter.slice
+    move[part] = STIR * np.maximum(length[part], 1.0) * (-1.0) ** np.arange(parameter.size)
+    rises = []
+    for signed in (move, -move):
+        with theta.at(theta.base + signed):
+            rises.append(abs(cost() - here))
+    rise = max(filter(math.isfinite, rises), default=0.0)
+    return rise / float(np.abs(move).max()) if rise > SAFETY * noise.level else 0.0
 
 
 def tolerated(
