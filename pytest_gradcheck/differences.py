@@ -145,9 +145,8 @@ def classical(
 ) -> Approximation:
     """Take the course's differences: one fixed step, divided by ``2 * eps``, and no error bar."""
     result = _empty(theta, components)
-    steps = np.full(theta.base.shape, eps)
     for parameter, numbers in components:
-        rises, _ = _rises(cost, theta, parameter, numbers, steps)
+        rises, _ = _rises(cost, theta, parameter, numbers, np.full(numbers.shape, eps))
         result.values[numbers] = rises / (2 * eps)
         result.error_bars[numbers] = 0.0
     result.kinds[result.checked & ~np.isfinite(result.values)] = KINDS.index("nonfinite")
@@ -183,18 +182,18 @@ def approximate(
     Returns
     -------
     Approximation
-        From two cost calls a component where all agree. The step of the first pass is the cube root
-        of the relative noise times the component's length, where truncation and rounding balance
-        (W. Press et al., Numerical Recipes, 3rd ed., section 5.7).
+        From two cost calls a component where all agree.
     """
     result = _empty(theta, components)
     length = lengths(theta)
     steps = np.cbrt(noise.relative) * length
     for parameter, numbers in components:
-        rises, widths = _rises(cost, theta, parameter, numbers, steps)
+        first = _first_steps(gradient[numbers], length[numbers], noise)
+        rises, widths = _rises(cost, theta, parameter, numbers, first)
         result.values[numbers] = rises / widths
         result.error_bars[numbers] = 2 * SAFETY * noise.level / widths
     wide = tolerated(result, gradient, theta.selected, first=True)
+    wide = np.minimum(wide, np.maximum(result.error_bars, suspect * np.abs(gradient)))
     for parameter, numbers in components:
         open_ = _undecided(result, gradient, numbers, wide, suspect)
         if not (gradient[numbers].any() or result.values[numbers].any()):
@@ -206,6 +205,21 @@ def approximate(
             found = climb(line, float(gradient[number]), noise.level, float(wide[number]), suspect)
             _record(result, number, found)
     return result
+
+
+def _first_steps(gradient: FloatArray, length: FloatArray, noise: Noise) -> FloatArray:
+    """Return steps at which truncation and rounding balance, for components of one parameter.
+
+    That is where h**3 is three times the noise over the third derivative (W. Press et al., Numerical
+    Recipes, 3rd ed., section 5.7), which is of the order of the gradient over the length squared,
+    or of the cost over the length cubed. The larger step of the two has the narrower error bar;
+    beyond a thousandth of the length kinks come in reach. The gradient may be wrong: it sets a step
+    here, and what it is compared with tells.
+    """
+    least = float(np.cbrt(noise.relative))
+    size = rms(gradient) * float(np.median(length))
+    share = float(np.cbrt(3 * noise.level / size)) if size else least
+    return min(max(share, least), max(least, 1e-3)) * length
 
 
 def _stirred(
@@ -288,7 +302,7 @@ def _rises(
     would spoil half of the digits.
     """
     cells = theta.cells(parameter)
-    values, steps = theta.base[numbers], steps[numbers]
+    values = theta.base[numbers]
     plus, minus = theta.stored(values + steps, parameter), theta.stored(values - steps, parameter)
     places = (numbers - parameter.start).tolist()
     rises: list[float] = []
