@@ -26,11 +26,11 @@ from pytest_gradcheck.randomness import (
     disabled,
     without_penalty,
 )
-from pytest_gradcheck.report import PointReport, Report
+from pytest_gradcheck.report import VERDICTS, PointReport, Report
 from pytest_gradcheck.search import chosen
 from pytest_gradcheck.settings import Settings, resolve
 from pytest_gradcheck.theta import FloatArray, Theta
-from pytest_gradcheck.verdict import SUSPECT, VERDICTS, judge
+from pytest_gradcheck.verdict import SUSPECT, judge
 
 __all__ = ["GradCheck", "check_gradients", "check_problem", "gradcheck"]
 

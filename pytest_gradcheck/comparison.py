@@ -10,10 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.differences import Approximation
-from pytest_gradcheck.report import Component, Finding, ParameterReport, PointReport
+from pytest_gradcheck.report import (
+    VERDICTS,
+    Component,
+    Finding,
+    ParameterReport,
+    PointReport,
+    failing,
+)
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Parameter, Theta
-from pytest_gradcheck.verdict import INCONCLUSIVE, OK, VERDICTS, Judgement, failing, relative_error
+from pytest_gradcheck.verdict import INCONCLUSIVE, OK, Judgement, relative_error
 
 __all__ = ["joined", "point_report", "rank"]
 

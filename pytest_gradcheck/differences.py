@@ -210,11 +210,11 @@ def approximate(
 def _first_steps(gradient: FloatArray, length: FloatArray, noise: Noise) -> FloatArray:
     """Return steps at which truncation and rounding balance, for components of one parameter.
 
-    That is where h**3 is three times the noise over the third derivative (W. Press et al., Numerical
-    Recipes, 3rd ed., section 5.7), which is of the order of the gradient over the length squared,
-    or of the cost over the length cubed. The larger step of the two has the narrower error bar;
-    beyond a thousandth of the length kinks come in reach. The gradient may be wrong: it sets a step
-    here, and what it is compared with tells.
+    That is where h**3 is three times the noise over the third derivative (W. Press et al.,
+    Numerical Recipes, 3rd ed., section 5.7), which is of the order of the gradient over the length
+    squared, or of the cost over the length cubed. The larger step of the two has the narrower error
+    bar; beyond a thousandth of the length kinks come in reach. The gradient may be wrong: it sets a
+    step here, and what it is compared with tells.
     """
     least = float(np.cbrt(noise.relative))
     size = rms(gradient) * float(np.median(length))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from pytest_gradcheck.problem import Pair
 from pytest_gradcheck.settings import Settings
 
 __all__ = ["Start", "descend", "starts"]
+
+LEVEL = 1e-9
+"""A cost that rises by no more than this part has not risen: at a minimum, rounding does that."""
 
 
 @dataclass(frozen=True)
@@ -67,25 +71,50 @@ def _accepts(params: Any, count: int) -> bool:
     return True
 
 
-def descend(pair: Pair, settings: Settings, point: str) -> None:
+def descend(pair: Pair, settings: Settings, point: str) -> str | None:
     """Move theta by some steps of gradient descent with the user's own gradient.
+
+    Returns
+    -------
+    str or None
+        What to say of a descent that led upward.
 
     Raises
     ------
     ProblemError
         ``nonfinite-cost`` where the descent runs away.
     """
-    theta = pair.theta
-    selected = np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
-    for step in range(1, settings.train + 1):
-        with np.errstate(all="ignore"):  # it is our doing that a descent may run away
-            gradient = pair.gradient()
-            moved = theta.base.copy()
-            moved[selected] -= settings.learning_rate * gradient[selected]
-        if not np.all(np.isfinite(moved)):
-            raise ProblemError(
-                "nonfinite-cost",
-                f"gradient descent from the point {point!r} ran away at step {step} of "
-                f"{settings.train}: lower learning_rate={settings.learning_rate:g}",
-            )
-        theta.move_base(moved)
+    descent = f"gradient descent from the point {point!r}"
+    remedy = f"lower learning_rate={settings.learning_rate:g}"
+    before = pair.cost()
+    with np.errstate(all="ignore"):  # it is our doing that a descent may run away
+        for step in range(1, settings.train + 1):
+            if not _stepped(pair, settings.learning_rate):
+                raise ProblemError(
+                    "nonfinite-cost",
+                    f"{descent} ran away at step {step} of {settings.train}: {remedy}",
+                )
+        after = pair.cost()
+    if not math.isfinite(after):
+        raise ProblemError(
+            "nonfinite-cost",
+            f"{descent} ran away: the cost is {after} after {settings.train} steps: {remedy}",
+        )
+    if after <= before + LEVEL * abs(before):
+        return None
+    return (
+        f"{descent} led upward, from a cost of {before:.3g} to {after:.3g} in {settings.train} "
+        f"steps: {remedy}"
+    )
+
+
+def _stepped(pair: Pair, learning_rate: float) -> bool:
+    """Take one step, unless it leads to what is not finite."""
+    theta, gradient = pair.theta, pair.gradient()
+    moved = theta.base.copy()
+    for parameter in theta.selected:
+        moved[parameter.slice] -= learning_rate * gradient[parameter.slice]
+    if not np.all(np.isfinite(moved)):
+        return False
+    theta.move_base(moved)
+    return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +39,21 @@ class Penalty(ABC):
     only: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if not self.m > 0:
+        if not _is_finite(self.lambd):
+            raise ProblemError(
+                "bad-setting",
+                f"lambd is the weight of a penalty, a finite number of 0 or more, not "
+                f"{self.lambd!r}",
+            )
+        if not (_is_finite(self.m) and self.m > 0):
             raise ProblemError("bad-setting", f"m is a number of examples, not {self.m!r}")
+        named = isinstance(self.only, str) or (
+            isinstance(self.only, Sequence) and all(isinstance(name, str) for name in self.only)
+        )
+        if not named:
+            raise ProblemError(
+                "bad-setting", f"only takes a name or a list of names, not {self.only!r}"
+            )
 
     def penalized(self, parameter: Parameter) -> bool:
         """Return whether a parameter takes part."""
@@ -103,6 +118,14 @@ def penalized(penalty: object, theta: Theta) -> None:
                 f"only={pattern!r} of the regularization matches no parameter"
                 f"{nearest(pattern, names)}; there are {', '.join(names)}",
             )
+
+
+def _is_finite(size: Any) -> bool:
+    """Return whether a size is a finite number of 0 or more, and not NaN."""
+    try:
+        return bool(0 <= size < math.inf)
+    except (TypeError, ValueError):  # text; an array
+        return False
 
 
 def _is_bias(name: str) -> bool:

@@ -11,7 +11,21 @@ from typing import Any
 from pytest_gradcheck.context import Style
 from pytest_gradcheck.settings import Settings
 
-__all__ = ["Component", "Finding", "ParameterReport", "PointReport", "Report"]
+__all__ = [
+    "VERDICTS",
+    "Component",
+    "Finding",
+    "ParameterReport",
+    "PointReport",
+    "Report",
+    "band",
+    "failing",
+]
+
+VERDICTS = ("ok", "inconclusive", "kink", "suspect", "bug", "nonfinite")
+"""From best to worst; parameters and reports take their worst."""
+
+BANDS = ((1e-7, "great"), (1e-5, "good"), (1e-3, "look closer"), (math.inf, "bug"))
 
 
 @dataclass(frozen=True)
@@ -174,17 +188,13 @@ class Report:
 
     @property
     def worst_point(self) -> PointReport:
-        """The first of the points with the worst verdict, and among those the largest error."""
-        from pytest_gradcheck.verdict import VERDICTS
+        """The point of the worst component; without any, that of the largest relative error."""
 
-        return max(
-            self.points,
-            key=lambda point: (
-                not point.passed,
-                VERDICTS.index(point.verdict),
-                point.relative_error,
-            ),
-        )
+        def badness(point: PointReport) -> tuple[bool, int, float, float]:
+            worst = point.components[0].relative_error if point.components else 0.0
+            return not point.passed, VERDICTS.index(point.verdict), worst, point.relative_error
+
+        return max(self.points, key=badness)
 
     @property
     def relative_error(self) -> float:
@@ -225,9 +235,9 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+    if isinstance(value, float):  # float(), str(): NumPy's are subclasses, which xdist cannot send
+        return float(value) if math.isfinite(value) else str(float(value))
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def _setting(value: Any) -> Any:
@@ -245,3 +255,24 @@ def _setting(value: Any) -> Any:
     if " at 0x" in said:
         return str(getattr(value, "__qualname__", type(value).__qualname__))
     return said
+
+
+def band(error: float) -> str:
+    """Return the course's word for a relative error: 1e-7 great, 1e-5 look, 1e-3 bug.
+
+    Examples
+    --------
+    >>> band(3e-8), band(2e-6), band(2e-5), band(0.3)
+    ('great', 'good', 'look closer', 'bug')
+    """
+    return next(word for bound, word in BANDS if error <= bound or bound == math.inf)
+
+
+def failing(settings: Settings) -> frozenset[str]:
+    """Return the verdicts that fail a check under these settings."""
+    names = {"bug", "nonfinite"}
+    if settings.fail_on == "suspect":
+        names.add("suspect")
+    if settings.strict:
+        names |= {"kink", "inconclusive", "suspect"}
+    return frozenset(names)

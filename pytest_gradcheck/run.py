@@ -174,7 +174,7 @@ class Run:
             return
         verbosity = terminalreporter.verbosity
         if verbosity >= 0:
-            terminalreporter.section("gradient checks")
+            terminalreporter.write_sep("=", "gradient checks")
         if self._checks and verbosity >= -1:
             from pytest_gradcheck.render.summary import lines
 

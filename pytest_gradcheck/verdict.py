@@ -9,17 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.differences import Approximation, finite_or_zero, tolerated
+from pytest_gradcheck.report import VERDICTS
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Theta
 
-__all__ = ["VERDICTS", "Judgement", "band", "failing", "judge", "relative_error"]
-
-VERDICTS = ("ok", "inconclusive", "kink", "suspect", "bug", "nonfinite")
-"""From best to worst; parameters and reports take their worst."""
+__all__ = ["Judgement", "judge", "relative_error"]
 
 OK, INCONCLUSIVE, KINK, SUSPECT, BUG, NONFINITE = range(len(VERDICTS))
-
-BANDS = ((1e-7, "great"), (1e-5, "good"), (1e-3, "look closer"), (math.inf, "bug"))
 
 
 @dataclass(frozen=True)
@@ -110,24 +106,3 @@ def relative_error(numerical: FloatArray, analytic: FloatArray) -> float:
     return difference / float(
         np.linalg.norm(numerical / largest) + np.linalg.norm(analytic / largest)
     )
-
-
-def band(error: float) -> str:
-    """Return the course's word for a relative error: 1e-7 great, 1e-5 look, 1e-3 bug.
-
-    Examples
-    --------
-    >>> band(3e-8), band(2e-6), band(2e-5), band(0.3)
-    ('great', 'good', 'look closer', 'bug')
-    """
-    return next(word for bound, word in BANDS if error <= bound or bound == math.inf)
-
-
-def failing(settings: Settings) -> frozenset[str]:
-    """Return the verdicts that fail a check under these settings."""
-    names = {"bug", "nonfinite"}
-    if settings.fail_on == "suspect":
-        names.add("suspect")
-    if settings.strict:
-        names |= {"kink", "inconclusive", "suspect"}
-    return frozenset(names)

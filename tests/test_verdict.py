@@ -20,15 +20,9 @@ from pytest_gradcheck import (
     gradcheck,
 )
 from pytest_gradcheck.differences import KINDS, Approximation
+from pytest_gradcheck.report import VERDICTS, band, failing
 from pytest_gradcheck.theta import Theta
-from pytest_gradcheck.verdict import (
-    VERDICTS,
-    Judgement,
-    band,
-    failing,
-    judge,
-    relative_error,
-)
+from pytest_gradcheck.verdict import Judgement, judge, relative_error
 
 Array = npt.NDArray[np.float64]
 

@@ -138,6 +138,8 @@ def one_hot(labels: Sequence[int] | npt.NDArray[np.integer], classes: int | None
             "sequence of one integer or more, one for each example"
         )
     classes = int(numbers.max()) + 1 if classes is None else classes
+    if classes < 1 and numbers.min() >= 0:
+        raise ValueError(f"classes is {classes}: there must be 1 or more")
     outside = np.flatnonzero((numbers < 0) | (numbers >= classes))
     if outside.size:
         raise ValueError(

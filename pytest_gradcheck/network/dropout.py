@@ -57,12 +57,16 @@ def keep_probabilities(keep_prob: float | Sequence[float], hidden: int) -> tuple
             "give one number for all, or one for each"
         )
     for probability in each:
-        if not 0 < probability <= 1:
-            raise ValueError(
-                f"keep_prob is {keep_prob}: the probability of keeping a unit must be above 0 and "
-                "at most 1 (1 switches dropout off)"
-            )
+        _check_probability(probability)
     return each
+
+
+def _check_probability(keep_prob: float) -> None:
+    if not 0 < keep_prob <= 1:
+        raise ValueError(
+            f"keep_prob is {keep_prob}: the probability of keeping a unit must be above 0 and "
+            "at most 1 (1 switches dropout off)"
+        )
 
 
 def mask(shape: tuple[int, ...], keep_prob: float, rng: np.random.Generator | None) -> Array:
@@ -84,13 +88,14 @@ def mask(shape: tuple[int, ...], keep_prob: float, rng: np.random.Generator | No
     Raises
     ------
     ValueError
-        When a mask is to be drawn and `rng` is None.
+        When `keep_prob` is not above 0 and at most 1, or a mask is to be drawn and `rng` is None.
 
     Examples
     --------
     >>> mask((2, 3), 0.5, np.random.default_rng(1)).tolist()
     [[0.0, 0.0, 2.0], [0.0, 2.0, 2.0]]
     """
+    _check_probability(keep_prob)
     if keep_prob == 1:
         return np.ones(shape)
     if rng is None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_gradcheck.report import Report
+from pytest_gradcheck.report import Report, band
 
 __all__ = ["brief", "lines", "totals"]
 
 FAILURES = 20
+INDENT = " " * 7
 
 Check = Mapping[str, Any]
 """What `brief` returns, with ``expected``: wrong, in a test that did not fail for it."""
@@ -19,7 +21,6 @@ Check = Mapping[str, Any]
 def brief(report: Report, whole: bool = False) -> dict[str, Any]:
     """Return what the summary needs of a check, in builtin types that can be sent anywhere."""
     from pytest_gradcheck.render.terminal import headline
-    from pytest_gradcheck.verdict import band
 
     error = report.relative_error
     parameters = report.parameters
@@ -47,14 +48,15 @@ def lines(
     """Yield the lines of the summary, each with its colour or an empty string.
 
     Quiet: one line. Default: the totals and the checks that failed a test. Verbose: every check,
-    and the warnings; very verbose: uncut.
+    and the warnings.
     """
     from pytest_gradcheck.context import Style
     from pytest_gradcheck.render.terminal import fitted
 
-    uncut = max(width, 10_000) if verbosity > 1 else width
     for text, colour in _all_lines(tests, verbosity):
-        yield fitted(text, Style(uncut, ascii)), colour
+        wrapped = textwrap.wrap(text, width, subsequent_indent=INDENT) if verbosity > 0 else [text]
+        for line in wrapped:
+            yield fitted(line, Style(width, ascii)), colour
 
 
 def _all_lines(tests: Mapping[str, Sequence[Check]], verbosity: int) -> Iterator[tuple[str, str]]:
@@ -70,6 +72,9 @@ def _all_lines(tests: Mapping[str, Sequence[Check]], verbosity: int) -> Iterator
             yield from _test(nodeid, test, verbosity)
     if verbosity == 0 and failed > FAILURES:
         yield f"… and {failed - FAILURES} more", "red"
+    warned = sum(bool(check["warnings"]) for test in tests.values() for check in test)
+    if verbosity == 0 and warned:
+        yield f"{_some(warned, 'check')} with warnings (-v shows them)", "yellow"
 
 
 def totals(tests: Mapping[str, Sequence[Check]]) -> str:
@@ -79,12 +84,10 @@ def totals(tests: Mapping[str, Sequence[Check]]) -> str:
     expected = sum(check["expected"] for check in checks)
     wrong = len(checks) - right - expected
     calls = sum(check["evaluations"] for check in checks)
-    warned = sum(bool(check["warnings"]) for check in checks)
     counts = ((right, "right"), (wrong, "wrong"), (expected, "wrong as expected"))
     parts = ", ".join(f"{count} {word}" for count, word in counts if count)
     head = f"{_some(len(checks), 'check')} in {_some(len(tests), 'test')}"
-    tail = f"; {warned} with warnings" * bool(warned)
-    return f"{head}{f': {parts}' * bool(checks)}; {_some(calls, 'cost call')}{tail}"
+    return f"{head}{f': {parts}' * bool(checks)}; {_some(calls, 'cost call')}"
 
 
 def _some(count: int, word: str) -> str:
@@ -101,7 +104,7 @@ def _test(nodeid: str, checks: Sequence[Check], verbosity: int) -> Iterator[tupl
     if worst["passed"]:
         word, colour, figures = worst["verdict"], "green", _figures(worst)
     else:
-        word, colour = ("FAIL", "red") if _fails(worst) else ("XFAIL", "yellow")
+        word, colour = ("FAIL", "red") if _fails(worst) else ("wrong", "yellow")
         figures = worst["headline"]
     if len(checks) > 1:
         nodeid += f" (worst of {len(checks)} checks)"
@@ -109,9 +112,9 @@ def _test(nodeid: str, checks: Sequence[Check], verbosity: int) -> Iterator[tupl
         yield f"{word:<6} {nodeid}: {figures}", colour
         return
     yield f"{word:<6} {nodeid}", colour
-    yield f"       {figures}", ""
+    yield f"{INDENT}{figures}", ""
     for warning in dict.fromkeys(warning for check in checks for warning in check["warnings"]):
-        yield f"       warning: {warning}", "yellow"
+        yield f"{INDENT}warning: {warning}", "yellow"
 
 
 def _error(check: Check) -> float:

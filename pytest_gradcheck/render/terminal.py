@@ -6,6 +6,7 @@ ASCII where the style asks for it.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import re
@@ -13,8 +14,16 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from pytest_gradcheck.context import Style
-from pytest_gradcheck.report import Component, Finding, ParameterReport, PointReport, Report
-from pytest_gradcheck.verdict import INCONCLUSIVE, VERDICTS, band, failing
+from pytest_gradcheck.report import (
+    VERDICTS,
+    Component,
+    Finding,
+    ParameterReport,
+    PointReport,
+    Report,
+    band,
+    failing,
+)
 
 __all__ = ["failure_text", "fitted", "headline", "plain_ascii"]
 
@@ -46,7 +55,8 @@ def failure_text(report: Report, style: Style) -> str:
     bug at theta: 3.000 × the numerical gradient
     """
     point = report.worst_point
-    lines = [headline(report, style.width - PREFIX), *_context(report, point)]
+    narrower = dataclasses.replace(style, width=style.width - PREFIX)
+    lines = [fitted(headline(report, narrower.width), narrower), *_context(report, point)]
     lines += ["", *_parameter_table(point, style.width)]
     if point.components:
         lines += ["", *_component_table(point, style.width)]
@@ -85,7 +95,7 @@ def headline(report: Report, width: int) -> str:
     canary = [finding for finding in report.findings if finding.code in ("canary", "vacuous")]
     if canary:
         return _cut(f"{canary[0].code}: {canary[0].message}", width)
-    return _cut(f"{VERDICTS[INCONCLUSIVE]}: no component could be decided", width)
+    return _cut("inconclusive: no component could be decided", width)
 
 
 def _worst_in_a_line(worst: Component, width: int) -> str:
