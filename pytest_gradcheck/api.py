@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ import numpy as np
 from pytest_gradcheck.canary import unnoticed
 from pytest_gradcheck.comparison import joined, point_report
 from pytest_gradcheck.context import Context, current
-from pytest_gradcheck.diagnosis import findings
+from pytest_gradcheck.diagnosis import Clues, findings, in_sight, in_the_penalty
 from pytest_gradcheck.differences import Approximation, approximate, classical, cost_noise, moves
+from pytest_gradcheck.domination import dominated
 from pytest_gradcheck.errors import GradcheckWarning, GradientError, ProblemError
 from pytest_gradcheck.noise import Noise
 from pytest_gradcheck.points import descend, starts
@@ -33,6 +36,10 @@ from pytest_gradcheck.theta import FloatArray, Theta
 from pytest_gradcheck.verdict import SUSPECT, judge
 
 __all__ = ["GradCheck", "check_gradients", "check_problem", "gradcheck"]
+
+
+PENALTY_OFF = ", penalty off"
+"""What follows the name of a point that is looked at again without its penalty."""
 
 
 class GradCheck:
@@ -141,18 +148,28 @@ def _report(problem: Problem, context: Context) -> Report:
     points: list[PointReport] = []
     pairs: list[Pair] = []
     notes = [f"switched off: {said}" for said in (*switched_off, *by_manager(settings.dropout))]
-    places = _points(problem, data, settings, seed, pairs)
+    places = _points(problem, data, settings, seed, pairs, notes)
+    penalized: Approximation | None = None
     # Closed at once on an exception: the user's arrays are put back before anyone sees it.
     with around_check(settings.dropout), closing(places):
         try:
-            for point, pair in places:
+            for point, pair, unpenalized in places:
                 rng = np.random.default_rng(seed)
-                points.append(_compared(point, pair, settings, rng, context.canary))
+                sizes = partial(in_sight, problem, data, settings.regularization, pair.theta)
+                clues = Clues(sizes, unpenalized)
+                compared, numerical = _compared(point, pair, settings, rng, context.canary, clues)
+                if penalized is not None and point.endswith(PENALTY_OFF):
+                    whole = points[-1]
+                    found = dominated(penalized, numerical, pair.theta.selected, whole.name)
+                    points[-1] = replace(whole, findings=(*whole.findings, *found))
+                points.append(compared)
+                penalized = numerical
         except ProblemError as error:
             # A wrong gradient may well lead training astray; that it is wrong is what to tell.
             if all(point.passed for point in points):
                 raise
             notes.append(f"not checked any further: {error}")
+    points = in_the_penalty(points)
     return Report(
         passed=all(point.passed for point in points),
         verdict=max((point.verdict for point in points), key=VERDICTS.index),
@@ -175,8 +192,12 @@ def _points(
     settings: Settings,
     seed: int,
     pairs: list[Pair],
-) -> Generator[tuple[str, Pair], None, None]:
-    """Yield every point's name, and the pair with theta standing there; note it in `pairs`."""
+    notes: list[str],
+) -> Generator[tuple[str, Pair, Pair | None], None, None]:
+    """Yield every point's name, and the pair with theta standing there; note it in `pairs`.
+
+    A point with a penalty comes with its pair without, which is the next point.
+    """
     around = None
     if settings.dropout == "freeze":
         given = () if callable(problem.params) else (problem.params,)
@@ -193,25 +214,33 @@ def _points(
                 name, pair = start.name, paired(theta, data)
                 if steps:
                     name += f", after {steps} steps"
-                    descend(pair, settings, start.name)
-                yield name, pair
-                unpenalized = without_penalty(data)
+                    upward = descend(pair, settings, start.name)
+                    notes += [upward] if upward else []
+                without = without_penalty(data)
+                unpenalized = None if without is None else paired(theta, without)
+                yield name, pair, unpenalized
                 if unpenalized is not None:
-                    yield f"{name}, penalty off", paired(theta, unpenalized)
+                    yield name + PENALTY_OFF, unpenalized, None
 
 
 def _compared(
-    point: str, pair: Pair, settings: Settings, rng: np.random.Generator, canary: bool
-) -> PointReport:
-    """Check at the present theta."""
+    point: str,
+    pair: Pair,
+    settings: Settings,
+    rng: np.random.Generator,
+    canary: bool,
+    clues: Clues,
+) -> tuple[PointReport, Approximation]:
+    """Check at the present theta; return the report, and the numerical gradient it rests on."""
     here, gradient = examined(pair)
     approximation, noise = _approximated(pair, gradient, here, settings, rng)
     refuse_changed(pair, "cost")
     judgement = judge(approximation, gradient, pair.theta, settings)
-    found = findings(approximation, gradient, judgement, pair.theta, noise, point)
+    found = findings(approximation, gradient, judgement, pair, noise, point, clues)
     if canary and judgement.verdicts.max() < SUSPECT:
         found += unnoticed(approximation, gradient, pair.theta, settings, point)
-    return point_report(point, approximation, gradient, judgement, found, pair.theta, settings)
+    report = point_report(point, approximation, gradient, judgement, found, pair.theta, settings)
+    return report, approximation
 
 
 def _approximated(

@@ -136,6 +136,15 @@ def _worst(
     return parameter.start + order[: np.count_nonzero(verdicts != OK)][:LISTED]
 
 
+def _told(error: float, error_bar: float) -> float:
+    """Return an error to six digits, unless it has no error bar and is to the last bit what it is.
+
+    The digits beyond are noise, and would order components of one error differently on every
+    machine.
+    """
+    return float(f"{error:.6g}") if error_bar else error
+
+
 def _component(
     parameter: Parameter,
     number: int,
@@ -152,7 +161,7 @@ def _component(
         analytic=float(gradient[number]),
         numerical=float(approximation.values[number]),
         error_bar=float(approximation.error_bars[number]),
-        relative_error=float(judgement.errors[number]),
+        relative_error=_told(float(judgement.errors[number]), approximation.error_bars[number]),
         verdict=VERDICTS[int(judgement.verdicts[number])],
         point=point,
     )

@@ -60,12 +60,16 @@ def _found(
                 "dominated",
                 "warning",
                 parameter.name,
-                f"{parameter.name}: the penalty's part of the gradient is {ratio:.3g} x the data's "
-                f"(norms {part_of_penalty:.2g} and {part_of_data:.2g}) and hides its faults here; "
+                f"{parameter.name}: the penalty's part of the gradient is {_times(ratio)} x the "
+                f"data's (norms {part_of_penalty:.3g} and {part_of_data:.3g}) and hides faults; "
                 "the point with the penalty off shows them. Is the penalty meant to be that large?",
                 ratio,
                 point,
             )
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio < 1e6 else f"{ratio:.1e}"
 
 
 def _norm(values: FloatArray) -> float:

@@ -59,7 +59,10 @@ def noted(item: pytest.Item) -> Marking:
 
 def fault(item: pytest.Item, layers: Sequence[settings.Layer]) -> str | None:
     """Return what is wrong with the markers of a test, or None."""
-    for mark in item.iter_markers(MARK):
+    marks = list(item.iter_markers(MARK))
+    if not marks:
+        return None
+    for mark in marks:
         if mark.args:
             return f"@pytest.mark.{MARK} takes keywords only, not {mark.args[0]!r}"
         message = settings.unknown_name(mark.kwargs, also=settings.PAIR_NAMES)

@@ -37,6 +37,7 @@ class Record:
 
 
 RECORD = pytest.StashKey[Record]()
+CONTEXT = pytest.StashKey[context.Context]()
 RUN = pytest.StashKey[Run]()
 
 
@@ -118,7 +119,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Let checks of fixtures belong to the test that set them up."""
     item.stash[RECORD] = Record()
-    with context.entered(_context(item)):
+    item.stash[CONTEXT] = _context(item, item.stash[RECORD])
+    with context.entered(item.stash[CONTEXT]):
         return (yield)
 
 
@@ -127,7 +129,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Run the test with its settings in force, and check what it returns or its marker names."""
     __tracebackhide__ = True
     marking = noted(item)
-    with context.entered(_context(item)):
+    with context.entered(item.stash[CONTEXT]):
         if not marking.explicit or not isinstance(item, pytest.Function):
             return (yield)
         with checking(item, marking, lambda returned: _demand_a_check(item, returned)):
@@ -137,13 +139,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """Let checks at the end of fixtures belong to the test that ends them."""
-    with context.entered(_context(item)):
+    with context.entered(item.stash[CONTEXT]):
         return (yield)
 
 
-def _context(item: pytest.Item) -> context.Context:
+def _context(item: pytest.Item, record: Record) -> context.Context:
     run, marking = item.config.stash[RUN], noted(item)
-    record = item.stash.setdefault(RECORD, Record())
     off = item.config.option.gradcheck_off
 
     def begin() -> None:

@@ -6,8 +6,11 @@ import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
-import numpy as np  # noqa: F401 - inner runs forget what they import, and NumPy bears one import
+import hypothesis  # noqa: F401 - slow to import, and inner runs forget what they import
+import numpy as np  # noqa: F401 - the same, and it bears no second import
 import pytest
+
+import pytest_gradcheck.api  # noqa: F401 - slow as well
 
 pytest_plugins = ["pytester"]
 

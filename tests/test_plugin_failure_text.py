@@ -33,32 +33,45 @@ def test_the_first_line_has_the_verdict_and_the_worst_component(suite: Suite) ->
     )
 
 
-@pytest.mark.parametrize("form", ["fixture", "import", "returned", "named", "problem"])
-def test_no_frame_of_the_plugin_is_shown(suite: Suite, form: str) -> None:
-    tests = {
-        "fixture": BAD,
-        "import": "def test_bad():\n    imported(cost, bad, PARAMS)\n",
-        "returned": "@pytest.mark.gradcheck\ndef test_bad():\n    return Problem(cost, bad, PARAMS)\n",
-        "named": "@pytest.mark.gradcheck(**WRONG)\ndef test_bad():\n    pass\n",
-        "problem": "def test_bad(gradcheck):\n    gradcheck(broken, good, PARAMS)\n",
-    }
-    shown = {
-        "fixture": ">       gradcheck(cost, bad, PARAMS)",
-        "import": ">       imported(cost, bad, PARAMS)",
-        "returned": ">   @pytest.mark.gradcheck",
-        "named": ">   @pytest.mark.gradcheck(**WRONG)",
-        "problem": ">       gradcheck(broken, good, PARAMS)",
-    }
-    suite.file(tests[form])
-    for style in ("auto", "long", "short", "line"):
-        result = suite.run(f"--tb={style}")
-        text = result.stdout.str()
-        assert "pytest_gradcheck/" not in text
-        assert "hidden" not in text
-        if style in ("auto", "long"):
-            assert [line for line in result.stdout.lines if line == shown[form]]
-    assert "pytest_gradcheck" not in suite.run("--tb=no").stdout.str()
-    assert suite.run("--tb=native").ret == 1
+@pytest.mark.parametrize("style", ["auto", "long", "short", "line", "no", "native"])
+def test_the_traceback_ends_in_a_line_of_the_user(suite: Suite, style: str) -> None:
+    suite.file(
+        """
+def test_fixture(gradcheck):
+    gradcheck(cost, bad, PARAMS)
+
+def test_import():
+    imported(cost, bad, PARAMS)
+
+@pytest.mark.gradcheck
+def test_returned():
+    return Problem(cost, bad, PARAMS)
+
+@pytest.mark.gradcheck(**WRONG)
+def test_named():
+    pass
+
+def test_problem(gradcheck):
+    gradcheck(broken, good, PARAMS)
+"""
+    )
+    result = suite.run(f"--tb={style}")
+    result.assert_outcomes(failed=5)
+    if style == "native":
+        return  # Python's own traceback has every frame
+    text = result.stdout.str()
+    assert "pytest_gradcheck/" not in text
+    assert "hidden" not in text
+    if style in ("auto", "long"):
+        shown = [line for line in result.stdout.lines if line.startswith(">")]
+        assert shown == [
+            ">       gradcheck(cost, bad, PARAMS)",
+            ">       imported(cost, bad, PARAMS)",
+            ">   @pytest.mark.gradcheck",
+            ">   @pytest.mark.gradcheck(**WRONG)",
+            '>       raise RuntimeError("boom")',
+            ">       gradcheck(broken, good, PARAMS)",
+        ]
 
 
 def test_the_cause_of_a_problem_is_shown_in_the_function_of_the_user(suite: Suite) -> None:
@@ -74,18 +87,12 @@ def test_the_cause_of_a_problem_is_shown_in_the_function_of_the_user(suite: Suit
 
 
 LARGE = """
-MANY = {f"encoder.layers[{i}].attention.projection.weight": np.arange(1.0, 11.0) for i in range(500)}
-
-def large(params):
-    return float(sum(np.sum(value ** 2) for value in params.values()))
-
-def wrong(params):
-    return {
-        name: value * (2 + np.arange(1, 11) * (i + 1)) for i, (name, value) in enumerate(params.items())
-    }
+ALL = np.tile(np.arange(1.0, 11.0), (500, 1))
+MANY = {f"encoder.layers[{i}].attention.projection.weight": row for i, row in enumerate(ALL)}
+WRONG_OF_MANY = {name: row * (2 + row * (i + 1)) for i, (name, row) in enumerate(MANY.items())}
 
 def test_large(gradcheck):
-    gradcheck(large, wrong, MANY, eps=1e-4)
+    gradcheck(lambda: float(np.vdot(ALL, ALL)), lambda: WRONG_OF_MANY, MANY, eps=1e-4, inplace=True)
 
 class TestDeep:
     def test_deep(self, gradcheck):
@@ -127,9 +134,7 @@ def test_reports_of_any_size_fit_a_screen_of_80_columns_and_60_lines(
     result.stdout.fnmatch_lines(
         ["E   problem 8 of 50: bug at b1*", "E   and 42 more problems of 50"]
     )
-    result.stdout.fnmatch_lines(
-        ["E                       GradientError: bug at b1[[]2]: 4.000 × numerical"]
-    )
+    result.stdout.fnmatch_lines(["E                   GradientError: bug at b1[[]2]: 4.000 × num*"])
 
 
 @pytest.mark.parametrize("columns", [60, 100, 200])
@@ -176,8 +181,8 @@ def test_colours_are_pytests_own(suite: Suite, monkeypatch: pytest.MonkeyPatch) 
     assert "\x1b[31mFAIL   test_it.py::test_bad" in coloured
     assert "\x1b[32mok     test_it.py::test_good" in coloured
     assert "\x1b" not in suite.run("--color=no", "-v").stdout.str()
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in suite.run("-v").stdout.str()
-    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.delenv("PY_COLORS")  # pytester's, and stronger than those of users
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "\x1b[31mFAIL" in suite.run().stdout.str()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in suite.run().stdout.str()

@@ -1,4 +1,4 @@
-"""A wrong gradient is a failure of an ordinary test: xfail, skip, pytest's options, and the rest."""
+"""A wrong gradient is a failure of an ordinary test: xfail, skip, pytest's options, …"""
 
 from __future__ import annotations
 

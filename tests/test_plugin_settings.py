@@ -1,4 +1,4 @@
-"""Settings: call > marker > command line > ini file > default, and refusals that name the option."""
+"""Settings: call > marker > command line > ini file > default, and refusals by name."""
 
 from __future__ import annotations
 

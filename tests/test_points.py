@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pytest_gradcheck import ProblemError, Report, check_gradients, gradcheck
+from pytest_gradcheck import Problem, ProblemError, Report, Settings, check_gradients, gradcheck
+from pytest_gradcheck.points import descend
+from pytest_gradcheck.problem import Pair
+from pytest_gradcheck.theta import Theta
 
 Array = npt.NDArray[np.float64]
 
@@ -147,6 +150,31 @@ def test_descent_that_runs_away_from_a_right_gradient_is_told() -> None:
             lambda w: float(np.sum(w**4)), lambda w: 4 * w**3, np.array([9.0]), train=99
         )
     assert error.value.code == "nonfinite-cost"
+
+
+def test_descent_to_a_cost_that_is_not_finite_is_told_with_the_point_it_began_at() -> None:
+    """Theta itself is still finite there: 1e200, whose square is not."""
+    with pytest.raises(ProblemError, match=r"'given' ran away: the cost is inf after 2") as error:
+        check_gradients(sphere, double, np.array([1.0]), train=2, learning_rate=1e100)
+    assert error.value.code == "nonfinite-cost"
+
+
+def descended(start: float, learning_rate: float) -> str | None:
+    theta = Theta(np.array([start]))
+    pair = Pair(Problem(sphere, double, theta.base), theta, None)
+    return descend(pair, Settings(train=3, learning_rate=learning_rate), "given")
+
+
+def test_descent_that_leads_upward_is_told() -> None:
+    assert descended(start=1.0, learning_rate=2.0) == (
+        "gradient descent from the point 'given' led upward, from a cost of 1 to 729 in 3 steps: "
+        "lower learning_rate=2"
+    )
+
+
+@pytest.mark.parametrize("start", [1.0, 0.0, 1e-300])
+def test_descent_that_leads_downward_or_stays_is_not_worth_a_word(start: float) -> None:
+    assert descended(start, learning_rate=0.1) is None
 
 
 def test_a_wrong_gradient_that_leads_descent_astray_is_still_called_wrong() -> None:

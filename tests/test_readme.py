@@ -7,10 +7,7 @@ below it anew.
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import subprocess
-import sys
 import tempfile
 import textwrap
 from pathlib import Path
@@ -18,6 +15,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from documents import comparable, run_pytest
 
 from pytest_gradcheck import Settings, network
 
@@ -53,28 +51,12 @@ def table(head: str) -> list[list[str]]:
 def report_of(source: str, folder: Path) -> str:
     """Run a failing test in 80 columns, and return what pytest shows from its last line on."""
     (folder / "test_softmax.py").write_text(source, encoding="utf-8")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PY_COL"))}
-    environment |= {"COLUMNS": "80", "PYTHONUTF8": "1", "NO_COLOR": "1"}
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_softmax.py"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        encoding="utf-8",
-        check=False,
-    )
+    run = run_pytest(folder, "test_softmax.py")
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout + run.stderr
     lines = [line.rstrip() for line in run.stdout.splitlines()]
     first = next(i for i, line in enumerate(lines) if line.startswith(">"))
     last = next(i for i, line in enumerate(lines) if line.startswith("test_softmax.py:"))
     return "\n".join(lines[first : last + 1]) + "\n"
-
-
-def comparable(report: str) -> list[str]:
-    """Return the lines of a report without what rounding makes of it on another machine."""
-    report = re.sub(r"\d\.\de-(0[7-9]|1\d)", "rounding", report)
-    return re.sub(r"\d+ cost calls", "some cost calls", report).splitlines()
 
 
 def test_report_is_what_the_test_above_it_shows(tmp_path: Path) -> None:

@@ -104,8 +104,29 @@ def test_what_is_no_penalty_is_refused(bad: Any) -> None:
     assert error.value.code == "bad-setting"
 
 
-@pytest.mark.parametrize("m", [0, -1, float("nan")])
-def test_a_penalty_over_no_examples_is_refused(m: float) -> None:
+@pytest.mark.parametrize("penalty", [L1, L2])
+@pytest.mark.parametrize("lambd", [-0.1, float("nan"), float("inf"), "0.7", None, [0.1, 0.2]])
+def test_a_weight_that_no_penalty_can_have_is_refused(penalty: Any, lambd: Any) -> None:
+    with pytest.raises(ProblemError, match="lambd is the weight of a penalty") as error:
+        penalty(lambd, M)
+    assert error.value.code == "bad-setting"
+
+
+def test_a_penalty_may_be_off_and_may_be_a_numpy_number() -> None:
+    theta = Theta(PARAMS)
+    assert L2(0.0, M).value(theta.base, theta.parameters) == 0
+    assert L2(np.float64(0.7), np.int64(M)).value(theta.base, theta.parameters) > 0
+
+
+@pytest.mark.parametrize("only", [5, ["W1", 5], {"W1": 1}])
+def test_what_names_no_parameters_is_refused(only: Any) -> None:
+    with pytest.raises(ProblemError, match="only takes a name or a list of names") as error:
+        L2(0.7, M, only)
+    assert error.value.code == "bad-setting"
+
+
+@pytest.mark.parametrize("m", [0, -1, float("nan"), float("inf"), "many"])
+def test_a_penalty_over_no_examples_is_refused(m: Any) -> None:
     with pytest.raises(ProblemError, match="number of examples") as error:
         L2(0.7, m)
     assert error.value.code == "bad-setting"

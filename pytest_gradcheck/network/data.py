@@ -124,7 +124,8 @@ def one_hot(labels: Sequence[int] | npt.NDArray[np.integer], classes: int | None
     Raises
     ------
     ValueError
-        When the labels are not a sequence of integers, or one is out of range.
+        When the labels are not a sequence of integers, one is out of range, or `classes` is below
+        1.
 
     Examples
     --------
@@ -137,8 +138,8 @@ def one_hot(labels: Sequence[int] | npt.NDArray[np.integer], classes: int | None
             f"labels are of shape {numbers.shape} and type {numbers.dtype}: they must be a "
             "sequence of one integer or more, one for each example"
         )
-    classes = int(numbers.max()) + 1 if classes is None else classes
-    if classes < 1 and numbers.min() >= 0:
+    classes = max(int(numbers.max()) + 1, 1) if classes is None else classes
+    if classes < 1:
         raise ValueError(f"classes is {classes}: there must be 1 or more")
     outside = np.flatnonzero((numbers < 0) | (numbers >= classes))
     if outside.size:

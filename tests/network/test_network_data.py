@@ -107,6 +107,17 @@ def test_one_hot_counts_the_classes_by_the_largest_label() -> None:
     assert one_hot([0, 3]).shape == (4, 2)
 
 
+def test_a_negative_label_is_named_where_the_classes_are_not() -> None:
+    with pytest.raises(ValueError, match=r"labels\[0\] is -1: with 1 classes"):
+        one_hot([-1])
+
+
+@pytest.mark.parametrize("classes", [0, -2])
+def test_less_than_one_class_is_refused(classes: int) -> None:
+    with pytest.raises(ValueError, match=f"classes is {classes}: there must be 1 or more"):
+        one_hot([0], classes)
+
+
 @pytest.mark.parametrize(("labels", "where"), [([0, 5], "1] is 5"), ([-1, 0], "0] is -1")])
 def test_a_label_out_of_range_is_refused_by_position(labels: list[int], where: str) -> None:
     with pytest.raises(ValueError, match=rf"labels\[{where}.*between 0 and 2"):

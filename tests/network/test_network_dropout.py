@@ -54,6 +54,12 @@ def test_a_probability_out_of_range_is_refused(keep_prob: float | Sequence[float
         cost(PARAMS, X, Y, keep_prob=keep_prob, rng=np.random.default_rng(0))
 
 
+@pytest.mark.parametrize("keep_prob", [0.0, -0.5, 2.0, float("nan")])
+def test_a_mask_of_a_probability_out_of_range_is_refused(keep_prob: float) -> None:
+    with pytest.raises(ValueError, match=f"keep_prob is {keep_prob}: .* above 0 and at most 1"):
+        mask((2, 3), keep_prob, np.random.default_rng(0))
+
+
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_number_of_probabilities_that_does_not_fit_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match=f"keep_prob has {number} entries for 2 hidden layers"):

@@ -1,0 +1,154 @@
+"""What the pattern of errors gives away: findings, each said in numbers.
+
+A finding that is not sure is not made: a cause has to explain every component that differs, within
+its error bar. Causes are tried from the simplest on, one number before a pattern of places, and a
+parameter has one; what explains all that is wrong at once is one finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pytest_gradcheck.diagnosis import cautions
+from pytest_gradcheck.diagnosis.chain import stale, upstream
+from pytest_gradcheck.diagnosis.evidence import Cause, Clues, Evidence, Part, listed
+from pytest_gradcheck.diagnosis.factors import multiple, zero
+from pytest_gradcheck.diagnosis.patches import mask, partial
+from pytest_gradcheck.diagnosis.penalties import in_the_penalty, penalty, penalty_alone
+from pytest_gradcheck.diagnosis.places import shifted, swapped, transposed, wrong_axis
+from pytest_gradcheck.diagnosis.sizes import in_sight
+from pytest_gradcheck.differences import Approximation
+from pytest_gradcheck.noise import Noise
+from pytest_gradcheck.problem import Pair
+from pytest_gradcheck.report import Finding
+from pytest_gradcheck.theta import FloatArray
+from pytest_gradcheck.verdict import SUSPECT, Judgement
+
+__all__ = ["CAUSES", "WARNINGS", "Clues", "findings", "in_sight", "in_the_penalty"]
+
+Test = Callable[[Part, Evidence], Cause | None]
+
+EXACT: tuple[Test, ...] = (
+    zero,
+    multiple,
+    penalty,
+    penalty_alone,
+    transposed,
+    swapped,
+    wrong_axis,
+    shifted,
+    mask,
+)
+"""Each tells what the wrong gradient is, and not only where it is wrong."""
+
+CAUSES = (
+    "zero",
+    "sign",
+    "scale",
+    "missing-regularization",
+    "wrong-regularization",
+    "transposed",
+    "swapped",
+    "wrong-axis",
+    "shifted",
+    "mask",
+    "upstream",
+    "stale",
+    "partial",
+)
+"""Codes of causes, from the simplest on."""
+
+WARNINGS = ("dominated", "kink", "precision", "vacuous")
+"""Codes of warnings."""
+
+
+def findings(
+    approximation: Approximation,
+    gradient: FloatArray,
+    judgement: Judgement,
+    pair: Pair,
+    noise: Noise | None,
+    point: str,
+    clues: Clues,
+) -> tuple[Finding, ...]:
+    """Return the causes first, then the warnings, in the order of the parameters.
+
+    Parameters
+    ----------
+    approximation, gradient, judgement
+        The two gradients and their comparison, over theta.
+    pair : Pair
+        To ask for the gradient at other points, where something is wrong.
+    noise : Noise or None
+        Of the cost; None in the classical check, which measures none.
+    point : str
+        The name of the point.
+    clues : Clues
+    """
+    causes: list[Finding] = []
+    if judgement.verdicts.max() >= SUSPECT:
+        evidence = Evidence(approximation, gradient, judgement, pair, noise, point, clues)
+        with np.errstate(all="ignore"):
+            causes = _causes(evidence)
+    warnings: list[Finding] = []
+    if noise is not None:
+        warnings += cautions.coarse(judgement, noise, point)
+    for parameter in pair.theta.selected:
+        warnings += cautions.kink(parameter, approximation, gradient, judgement, point)
+        warnings += cautions.vacuous(parameter, approximation, gradient, point)
+        if noise is not None:
+            warnings += cautions.precision(parameter, approximation, judgement, noise, point)
+    return (*causes, *warnings)
+
+
+def _causes(evidence: Evidence) -> list[Finding]:
+    """Return one cause for each parameter that has one, or one for all of them."""
+    wrong = [part for part in evidence.parts if part.wrong.any()]
+    found = {part.name: _first(EXACT, part, evidence) for part in wrong if part.fits}
+    found = _sure({name: cause for name, cause in found.items() if cause is not None})
+    if not found:
+        chained = upstream(evidence.parts, evidence) or stale(evidence.parts, evidence)
+        if chained is not None:
+            return [chained]
+    for part in wrong:
+        if part.name not in found and part.fits:
+            cause = partial(part, evidence)
+            if cause is not None:
+                found[part.name] = cause
+    return _told(found, wrong, evidence.point)
+
+
+def _first(tests: Sequence[Test], part: Part, evidence: Evidence) -> Cause | None:
+    return next((cause for test in tests if (cause := test(part, evidence)) is not None), None)
+
+
+def _sure(found: dict[str, Cause]) -> dict[str, Cause]:
+    """Return causes without those of a single number that no other parameter shares."""
+    return {
+        name: cause
+        for name, cause in found.items()
+        if cause.sure or any(cause.like(other) for n, other in found.items() if n != name)
+    }
+
+
+def _told(found: dict[str, Cause], wrong: Sequence[Part], point: str) -> list[Finding]:
+    causes = list(found.values())
+    whole = len(causes) == len(wrong) > 1 and all(cause.like(causes[0]) for cause in causes)
+    if whole:
+        return [_finding(list(found), causes, None, point)]
+    return [_finding([name], [cause], name, point) for name, cause in found.items()]
+
+
+def _finding(
+    names: list[str], causes: Sequence[Cause], parameter: str | None, point: str
+) -> Finding:
+    first = causes[0]
+    seen = first.seen.format(
+        wrong=sum(cause.wrong for cause in causes), size=sum(cause.size for cause in causes)
+    )
+    message = f"{listed(names)}: {seen}: {first.why}"
+    if first.code == "scale":
+        message = f"{listed(names)}: {seen}; {first.why}"
+    return Finding(first.code, "cause", parameter, message, first.factor, point)

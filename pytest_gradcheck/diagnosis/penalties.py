@@ -1,0 +1,172 @@
+"""Causes in the penalty: an error that is proportional to theta, or to its signs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from pytest_gradcheck.diagnosis.evidence import (
+    FIT,
+    Cause,
+    Evidence,
+    Part,
+    explained,
+    gradient_at,
+    listed,
+)
+from pytest_gradcheck.diagnosis.sizes import Sizes, named_strength
+from pytest_gradcheck.report import Finding, PointReport
+from pytest_gradcheck.theta import FloatArray
+
+__all__ = ["in_the_penalty", "penalty", "penalty_alone"]
+
+MISSING, WRONG = "missing-regularization", "wrong-regularization"
+OFF = ", penalty off"
+
+FEWEST = 3
+"""Components that have to agree on the strength of a penalty."""
+
+VARIED = 1.05
+"""How much theta has to vary in size: what is constant is proportional to anything."""
+
+FAR = 1e5
+"""How far a parameter is stretched to see what grows with it in its gradient."""
+
+
+def penalty(part: Part, evidence: Evidence) -> Cause | None:
+    """Name an error that is a constant times theta, or times its signs."""
+    wrong = part.wrong
+    sizes = np.abs(part.theta[wrong])
+    if np.count_nonzero(sizes) < FEWEST or sizes.max() < VARIED * sizes[sizes > 0].min():
+        return None
+    for name, basis in (("theta", part.theta), ("sign(theta)", np.sign(part.theta))):
+        if name != "theta" and abs(basis[wrong].sum()) == np.count_nonzero(basis[wrong]):
+            continue  # all of one sign: that is but a constant
+        strength = _strength(part, basis)
+        if strength is not None:
+            return _cause(part, evidence, name, basis, strength)
+    return None
+
+
+def _strength(part: Part, basis: FloatArray) -> float | None:
+    """Return what the numerical gradient has of the basis more than the analytic one."""
+    wrong = part.wrong
+    missing = part.numerical - part.analytic
+    along = basis[wrong] / np.max(np.abs(basis[wrong]))
+    strength = float(np.dot(missing[wrong], along) / np.dot(along, along))
+    strength /= float(np.max(np.abs(basis[wrong])))
+    off = np.abs(missing - strength * basis)[wrong]
+    clear = np.abs(strength * basis[wrong]) > 10 * part.bars[wrong]
+    if np.count_nonzero(clear) < FEWEST:
+        return None
+    if np.any(off > part.bars[wrong] + FIT * np.abs(strength * basis[wrong])):
+        return None
+    return strength if explained(part, part.numerical - strength * basis, where=wrong) else None
+
+
+def _cause(part: Part, evidence: Evidence, name: str, basis: FloatArray, strength: float) -> Cause:
+    sizes = evidence.clues.sizes()
+    said = named_strength(strength, sizes)
+    own = _own_strength(part, evidence, name, basis, strength, sizes)
+    code = MISSING if strength > 0 and own == 0 else WRONG
+    kind = "L2" if name == "theta" else "L1"
+    if code == MISSING:
+        why = f"the {kind} penalty of the cost is missing in the gradient"
+    elif strength > 0:
+        why = f"the {kind} penalty is too weak in the gradient: a factor 2, 1/m or 1/(2m)?"
+    else:
+        why = f"the {kind} penalty is too strong, or the cost does not penalize this"
+    side = "too small" if strength > 0 else "too large"
+    seen = f"{{wrong}} of {{size}} components are {side} by {abs(strength):.4g} x {name}"
+    if said is not None:
+        seen += f" ({said})"
+    wrong, size = int(part.wrong.sum()), part.checked
+    return Cause(code, seen, why, strength, wrong, size)
+
+
+def _own_strength(
+    part: Part, evidence: Evidence, name: str, basis: FloatArray, missing: float, sizes: Sizes
+) -> float:
+    """Return how strong a penalty the gradient has of its own: 0 where nothing says there is one.
+
+    With the penalty of the data switched off the gradient itself tells. Else the parameter is
+    stretched until what grows with it outgrows the rest; what is left then is taken for a penalty
+    only where it is a usual part of the right one.
+    """
+    off = evidence.clues.unpenalized
+    if off is not None:
+        without = gradient_at(off, evidence.pair.theta.base)
+        if without is not None:
+            own = part.analytic - without[part.parameter.slice]
+            scale = float(np.max(np.abs(basis)))
+            return (
+                float(np.max(np.abs(own))) / scale
+                if np.max(np.abs(own)) > 1e-9 * abs(missing) * scale
+                else 0.0
+            )
+    if name != "theta" or missing < 0:
+        return 0.0
+    stretched = evidence.pair.theta.base.copy()
+    stretched[part.parameter.slice] *= FAR
+    gradient = gradient_at(evidence.pair, stretched)
+    if gradient is None:
+        return 0.0
+    shares = gradient[part.parameter.slice][part.wrong] / (FAR * part.theta[part.wrong])
+    own = float(np.median(shares))
+    steady = np.all(np.abs(shares - own) <= 1e-2 * abs(own))
+    usual = [2.0, *sizes.counts(), *(2 * n for n in sizes.counts())]
+    share = abs(own) / (abs(own) + missing)
+    return own if steady and any(abs(share * n - 1) <= 0.02 for n in usual) else 0.0
+
+
+def penalty_alone(part: Part, evidence: Evidence) -> Cause | None:
+    """Name a gradient that is a constant times theta, and has nothing of the data."""
+    theta, analytic = part.theta, part.analytic
+    sizes = np.abs(theta[theta != 0])
+    if sizes.size < FEWEST or sizes.max() < VARIED * sizes.min() or not analytic.any():
+        return None
+    along = theta / sizes.max()
+    strength = float(np.dot(analytic, along) / np.dot(along, along)) / float(sizes.max())
+    if not np.all(np.abs(analytic - strength * theta) <= 1e-9 * np.abs(strength * theta)):
+        return None
+    return Cause(
+        "zero",
+        f"the gradient is {strength:.4g} x theta and nothing else ({{wrong}} of {{size}} wrong)",
+        "the part of the data was overwritten by the penalty's (= for +=)",
+        None,
+        int(part.wrong.sum()),
+        part.checked,
+    )
+
+
+def in_the_penalty(points: Sequence[PointReport]) -> list[PointReport]:
+    """Return the points, with the penalty blamed for what is right without it.
+
+    A point that fails beside one that differs from it in nothing but the penalty, and passes, has
+    its fault there, whatever its pattern.
+    """
+    by_name = {point.name: point for point in points}
+    result = []
+    for point in points:
+        off = by_name.get(point.name + OFF)
+        causes = {f.code for f in point.findings if f.severity == "cause"}
+        if off is not None and off.passed and not point.passed and not causes & {MISSING, WRONG}:
+            found = _blamed(point, off)
+            rest = tuple(f for f in point.findings if f.severity != "cause")
+            point = dataclasses.replace(point, findings=(found, *rest))
+        result.append(point)
+    return result
+
+
+def _blamed(point: PointReport, off: PointReport) -> Finding:
+    wrong = [p for p in point.parameters if p.verdict in ("suspect", "bug", "nonfinite")]
+    count = sum(p.counts.get(v, 0) for p in wrong for v in ("suspect", "bug", "nonfinite"))
+    checked = sum(p.checked for p in point.parameters)
+    message = (
+        f"{listed([p.name for p in wrong])}: {count} of {checked} components are wrong, and none "
+        "with the penalty off: the penalty of the gradient is not that of the cost"
+    )
+    name = wrong[0].name if len(wrong) == 1 else None
+    return Finding(WRONG, "cause", name, message, None, point.name)
