@@ -241,14 +241,16 @@ def test_the_plugin_can_be_loaded_by_name(
     "args",
     [
         ("-W", "error", "--strict-markers", "--strict-config"),
+        ("-W", "error", "--strict-markers", "--strict-config", "-n2"),
         ("-s", "-vv", "--showlocals"),
         ("-q",),
         ("-qq",),
         ("-p", "no:terminal"),
         ("-p", "no:warnings"),
+        ("-p", "no:warnings", "-n2"),
         ("--no-header", "--no-summary"),
         ("--capture=sys",),
-        ("--color=yes",),
+        ("--color=yes", "-n2"),
         ("--setup-show",),
         ("--import-mode=importlib",),
         ("-p", "no:cacheprovider", "--assert=plain"),
@@ -256,12 +258,7 @@ def test_the_plugin_can_be_loaded_by_name(
     ],
     ids=" ".join,
 )
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
-def test_options_of_pytest_change_no_outcome(
-    suite: Suite, args: tuple[str, ...], workers: tuple[str, ...]
-) -> None:
-    if workers and args[0] not in ("-W", "-p", "--color=yes"):
-        pytest.skip("nothing of it happens in the workers")
+def test_options_of_pytest_change_no_outcome(suite: Suite, args: tuple[str, ...]) -> None:
     suite.pytester.makeini(INI + "pythonpath = .\n")
     suite.file(
         """
@@ -277,7 +274,7 @@ def test_fails_returned():
     return Problem(cost, bad, PARAMS)
 """
     )
-    assert surprises(suite.outcomes(*args, *workers)) == {}
+    assert surprises(suite.outcomes(*args)) == {}
 
 
 def test_pytests_strict_mode_is_kept(suite: Suite) -> None:
