@@ -116,7 +116,8 @@ class _Rung:
 
     @property
     def central(self) -> float:
-        return (self.up - self.down) / (self.ahead + self.behind)
+        """The slope of the parabola through all three points, though the sides may be unequal."""
+        return (self.right * self.behind + self.left * self.ahead) / (self.ahead + self.behind)
 
     @property
     def right(self) -> float:
@@ -169,7 +170,8 @@ def climb(line: Line, analytic: float, noise: float, wide: float, suspect: float
         if not wrong and ladder.extend():
             continue
         final = slope if wrong else ladder.conclusion(slope)
-        if final.kind != "smooth" or not ladder.is_noisier():
+        doubtful = final.kind == "smooth" and ladder.differs(final, suspect)
+        if not doubtful or not ladder.is_noisier():
             return final
 
 
@@ -300,13 +302,17 @@ class _Ladder:
 
     def agrees(self, slope: Slope, wide: float, suspect: float, last: float) -> bool:
         """Return whether the values agree, and another rung would not tell it better."""
-        off = abs(slope.value - self._analytic)
         size = abs(slope.value) + abs(self._analytic)
-        if not slope.error_bar <= wide or off > suspect * size + slope.error_bar:
+        if not slope.error_bar <= wide or self.differs(slope, suspect):
             return False
         if self._gap_bar:  # whether it is a kink shows only on finer rungs
             return False
         return slope.error_bar <= suspect * size or slope.error_bar > 0.5 * last
+
+    def differs(self, slope: Slope, suspect: float) -> bool:
+        """Return whether the values lie further apart than the error bar and the threshold."""
+        size = abs(slope.value) + abs(self._analytic)
+        return not abs(slope.value - self._analytic) <= suspect * size + slope.error_bar
 
     def is_hopeless(self, slope: Slope, wide: float) -> bool:
         """Return whether values that agree would drown in noise at the largest step as well."""
