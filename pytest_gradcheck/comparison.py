@@ -90,6 +90,10 @@ def _figure(
     part: slice | npt.NDArray[np.bool_], approximation: Approximation, gradient: FloatArray
 ) -> float:
     values = approximation.values[part]
+    with np.errstate(all="ignore"):
+        finite = math.isfinite(float(values.sum()) + float(gradient[part].sum()))
+    if finite:
+        return relative_error(values, gradient[part])
     known = ~np.isnan(values) | ~np.isfinite(gradient[part])
     if not known.any() or not np.all(np.isfinite(gradient[part][known])):
         return math.inf

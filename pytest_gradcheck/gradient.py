@@ -201,10 +201,12 @@ def _convention(node: Branch, named: Mapping[Any, Any]) -> Callable[[Any], Any]:
     def hits(pattern: str) -> int:
         return sum(_spelled(pattern, label) in named for label in labels)
 
-    best = max((*CONVENTIONS, PLAIN), key=hits)
-    prefixed = max(CONVENTIONS, key=hits)
-    if best == PLAIN and hits(prefixed) and _holds_parameters(named, node):
-        best = prefixed
+    complete = (pattern for pattern in (*CONVENTIONS, PLAIN) if hits(pattern) == len(labels))
+    best = next(complete, None) or max((*CONVENTIONS, PLAIN), key=hits)
+    if best == PLAIN:
+        prefixed = max(CONVENTIONS, key=hits)
+        if hits(prefixed) and _holds_parameters(named, node):
+            best = prefixed
     return lambda label: _spelled(best, label)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -16,8 +15,7 @@ __all__ = ["MARK", "Marking", "fault", "note", "noted"]
 MARK = "gradcheck"
 
 
-@dataclass(frozen=True)
-class Marking:
+class Marking(NamedTuple):
     """What the markers of a test say.
 
     Attributes

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
     from pytest_gradcheck.report import Report
 
 
-@dataclass
 class Record:
     """What a test has checked so far, whether it tried to, and whether it ended without."""
 
-    reports: list[Report] = field(default_factory=list)
-    tried: bool = False
-    unchecked: bool = False
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.tried = False
+        self.unchecked = False
 
     def receive(self, report: Report) -> None:
         """Take note of a finished check."""

@@ -7,7 +7,6 @@ the ini file the default. This module imports no NumPy: pytest loads it at every
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,6 +114,8 @@ def options() -> list[dataclasses.Field[Any]]:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return " (did you mean 'x'?)" for the name in `names` that is nearest, or an empty string."""
+    import difflib  # only where something is wrong
+
     match = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f" (did you mean {match[0]!r}?)" if match else ""
 

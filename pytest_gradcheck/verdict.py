@@ -17,6 +17,9 @@ __all__ = ["Judgement", "judge", "relative_error"]
 
 OK, INCONCLUSIVE, KINK, SUSPECT, BUG, NONFINITE = range(len(VERDICTS))
 
+SAFE_SQUARE = 1e-200
+"""Sums of squares between this and its reciprocal have neither underflown nor overflown."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -97,12 +100,17 @@ def relative_error(numerical: FloatArray, analytic: FloatArray) -> float:
     >>> relative_error(np.array([1.0, 0.0]), np.array([3.0, 0.0]))
     0.5
     """
+    with np.errstate(all="ignore"):
+        apart = numerical - analytic
+        squares = [float(vector @ vector) for vector in (apart, numerical, analytic)]
+    if SAFE_SQUARE < squares[1] + squares[2] < 1 / SAFE_SQUARE:
+        return math.sqrt(squares[0]) / (math.sqrt(squares[1]) + math.sqrt(squares[2]))
     largest = max(float(np.max(np.abs(numerical))), float(np.max(np.abs(analytic))))
     if not largest:
         return 0.0
     if not math.isfinite(largest):
         return math.inf
-    difference = float(np.linalg.norm((numerical - analytic) / largest))
+    difference = float(np.linalg.norm(apart / largest))
     return difference / float(
         np.linalg.norm(numerical / largest) + np.linalg.norm(analytic / largest)
     )

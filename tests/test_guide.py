@@ -58,6 +58,7 @@ def masked(output: str) -> list[str]:
         r"\d\.\d+e[+-]\d\d",
         r"\d+\.\d{3,}",
         r"(?<=step )1e-\d\d",
+        r"\d+(?= (bug|suspect|kink|inconclusive)\b)",
         r"\w+\[\d+, \d+\]",  # which is the worst, of those that are wrong in sign
     ):
         output = re.sub(figure, "…", output)
