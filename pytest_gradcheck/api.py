@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from pytest_gradcheck.canary import unnoticed
 from pytest_gradcheck.comparison import joined, point_report
-from pytest_gradcheck.context import Context, current
+from pytest_gradcheck.context import Context, Extensions, current
 from pytest_gradcheck.diagnosis import Clues, findings, in_sight, in_the_penalty
 from pytest_gradcheck.differences import Approximation, approximate, classical, cost_noise, moves
 from pytest_gradcheck.domination import dominated
@@ -132,6 +132,9 @@ def check_problem(problem: Problem, raising: bool) -> Report:
         report = _report(problem, context)
     except ProblemError as error:
         raise error.with_traceback(None)  # noqa: B904 - its cause is kept; our frames tell nothing
+    if not report.passed:
+        added = tuple(context.extensions.diagnose(report))
+        report = replace(report, findings=(*added, *report.findings)) if added else report
     if context.receive is not None:
         context.receive(report)
     if raising and not report.passed:
@@ -148,10 +151,12 @@ def _report(problem: Problem, context: Context) -> Report:
     points: list[PointReport] = []
     pairs: list[Pair] = []
     notes = [f"switched off: {said}" for said in (*switched_off, *by_manager(settings.dropout))]
+    still, stilled = _still(problem, data, settings, context.extensions)
+    notes += [f"switched off: the randomness of {name}" for name in stilled]
     places = _points(problem, data, settings, seed, pairs, notes)
     penalized: Approximation | None = None
     # Closed at once on an exception: the user's arrays are put back before anyone sees it.
-    with around_check(settings.dropout), closing(places):
+    with around_check(settings.dropout), still, closing(places):
         try:
             for point, pair, unpenalized in places:
                 rng = np.random.default_rng(seed)
@@ -184,6 +189,21 @@ def _report(problem: Problem, context: Context) -> Report:
         notes=tuple(notes),
         style=context.style,
     )
+
+
+def _still(
+    problem: Problem, data: Mapping[str, Any] | None, settings: Settings, extensions: Extensions
+) -> tuple[ExitStack, list[str]]:
+    """Return what switches off the randomness of models among the pair's objects, and whose."""
+    stack, names = ExitStack(), []
+    owners = [getattr(function, "__self__", None) for function in (problem.cost, problem.grad)]
+    models = [*(data or {}).values(), *problem.args, *owners]
+    for model in {id(model): model for model in models if model is not None}.values():
+        manager = None if settings.dropout == "freeze" else extensions.still(model)
+        if manager is not None:
+            stack.enter_context(manager)
+            names.append(type(model).__name__)
+    return stack, names
 
 
 def _points(

@@ -7,15 +7,15 @@ test; without any, a check runs with the defaults and nobody listens. A plain li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.report import Report
+    from pytest_gradcheck.report import Finding, Report
 
-__all__ = ["Context", "Style", "current", "entered"]
+__all__ = ["Context", "Extensions", "Style", "current", "entered"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,18 @@ class Style:
 
     width: int = 72
     ascii: bool = False
+
+
+class Extensions:
+    """What others add to a check; nothing, unless pytest's hooks stand behind it."""
+
+    def still(self, value: object) -> AbstractContextManager[object] | None:
+        """Return a context manager that switches off the randomness of a model, or None."""
+        return None
+
+    def diagnose(self, report: Report) -> Sequence[Finding]:
+        """Return further findings about a report."""
+        return ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +55,7 @@ class Context:
         Called with every finished report.
     canary : bool
         Whether every check also proves that it would notice planted faults.
+    extensions : Extensions
     """
 
     layers: tuple[tuple[str, Mapping[str, object]], ...] = ()
@@ -51,6 +64,7 @@ class Context:
     before: Callable[[], None] | None = None
     receive: Callable[[Report], None] | None = None
     canary: bool = False
+    extensions: Extensions = Extensions()
 
 
 _stack: list[Context] = [Context()]

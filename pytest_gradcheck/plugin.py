@@ -6,19 +6,20 @@ Loaded at every start of pytest, so it imports no NumPy; a check imports what it
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_gradcheck import context, options, settings
+from pytest_gradcheck import context, hookspecs, options, settings
 from pytest_gradcheck.marked import checking
 from pytest_gradcheck.marking import MARK, fault, note, noted
 from pytest_gradcheck.run import Run
 
 if TYPE_CHECKING:
     from pytest_gradcheck.api import GradCheck
-    from pytest_gradcheck.report import Report
+    from pytest_gradcheck.report import Finding, Report
 
 
 class Record:
@@ -41,6 +42,11 @@ RUN = pytest.StashKey[Run]()
 
 
 # The run
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that others may implement."""
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -152,14 +158,56 @@ def _context(item: pytest.Item, record: Record) -> context.Context:
         if off:
             pytest.skip("gradient checks are off (--gradcheck-off)")
 
+    def receive(report: Report) -> None:
+        record.receive(report)
+        item.ihook.pytest_gradcheck_report(report=report, nodeid=marking.name)
+
     return context.Context(
         layers=(*run.layers, ("marker", marking.settings)),
         seed=zlib.crc32(marking.name.encode()),
         style=run.style,
         before=begin,
-        receive=record.receive,
+        receive=receive,
         canary=item.config.option.gradcheck_canary,
+        extensions=Hooks(item),
     )
+
+
+class Hooks(context.Extensions):
+    """What the hooks add to the checks of a test."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        self._hook = item.ihook
+
+    def still(self, value: object) -> AbstractContextManager[object] | None:
+        """Ask for what switches off the randomness of a model."""
+        found: AbstractContextManager[object] | None = self._hook.pytest_gradcheck_still(
+            value=value
+        )
+        return found
+
+    def diagnose(self, report: Report) -> Sequence[Finding]:
+        """Collect the findings of others."""
+        answers = self._hook.pytest_gradcheck_diagnose(report=report)
+        return [finding for answer in answers for finding in answer or ()]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_gradcheck_still(value: object) -> AbstractContextManager[object] | None:
+    """Put a model with a training mode (``training``, ``train()``, ``eval()``) out of it."""
+    training = getattr(value, "training", None)
+    if training is not True or not (hasattr(value, "train") and hasattr(value, "eval")):
+        return None
+    return _evaluating(value)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Generator[None, None, None]:
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
 
 
 def _demand_a_check(item: pytest.Function, returned: object) -> None:

@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from pytest_gradcheck.context import Style
+from pytest_gradcheck.render.map import error_map
 from pytest_gradcheck.report import (
     VERDICTS,
     Component,
@@ -67,6 +68,10 @@ def failure_text(report: Report, style: Style) -> str:
             lines += _wrapped(f"{finding.severity}: {finding.message}", style.width)
         if len(shown) > FINDINGS:
             lines.append(f"… and {len(shown) - FINDINGS} more findings")
+    patches = [f.parameter for f in shown if f.code == "partial" and f.point == point.name]
+    drawn = error_map(point, patches[0] or "", style) if patches else []
+    if len(lines) + len(drawn) <= LINES:
+        lines += drawn
     if len(lines) > LINES:
         lines = [*lines[: LINES - 1], "…"]
     return "\n".join(fitted(line, style) for line in lines)
