@@ -217,7 +217,7 @@ def _first_steps(gradient: FloatArray, length: FloatArray, noise: Noise) -> Floa
     step here, and what it is compared with tells.
     """
     least = float(np.cbrt(noise.relative))
-    size = rms(gradient) * rms(length)
+    size = rms(gradient) * float(length.mean())
     share = float(np.cbrt(3 * noise.level / size)) if size else least
     return min(max(share, least), max(least, 1e-3)) * length
 

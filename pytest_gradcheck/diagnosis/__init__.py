@@ -13,12 +13,13 @@ import numpy as np
 
 from pytest_gradcheck.diagnosis import cautions
 from pytest_gradcheck.diagnosis.chain import stale, upstream
-from pytest_gradcheck.diagnosis.evidence import Cause, Clues, Evidence, Part, listed
-from pytest_gradcheck.diagnosis.factors import multiple, zero
+from pytest_gradcheck.diagnosis.evidence import Cause, Clues, Evidence, Part
+from pytest_gradcheck.diagnosis.factors import multiple, multiple_of_data, zero
 from pytest_gradcheck.diagnosis.patches import mask, partial
 from pytest_gradcheck.diagnosis.penalties import in_the_penalty, penalty, penalty_alone
-from pytest_gradcheck.diagnosis.places import shifted, swapped, transposed, wrong_axis
+from pytest_gradcheck.diagnosis.places import resummed, shifted, swapped, transposed, wrong_axis
 from pytest_gradcheck.diagnosis.sizes import in_sight
+from pytest_gradcheck.diagnosis.words import listed
 from pytest_gradcheck.differences import Approximation
 from pytest_gradcheck.noise import Noise
 from pytest_gradcheck.problem import Pair
@@ -33,12 +34,14 @@ Test = Callable[[Part, Evidence], Cause | None]
 EXACT: tuple[Test, ...] = (
     zero,
     multiple,
-    penalty,
-    penalty_alone,
     transposed,
     swapped,
     wrong_axis,
     shifted,
+    penalty,
+    penalty_alone,
+    multiple_of_data,
+    resummed,
     mask,
 )
 """Each tells what the wrong gradient is, and not only where it is wrong."""
@@ -106,17 +109,17 @@ def findings(
 def _causes(evidence: Evidence) -> list[Finding]:
     """Return one cause for each parameter that has one, or one for all of them."""
     wrong = [part for part in evidence.parts if part.wrong.any()]
-    found = {part.name: _first(EXACT, part, evidence) for part in wrong if part.fits}
-    found = _sure({name: cause for name, cause in found.items() if cause is not None})
+    tried = {part.name: _first(EXACT, part, evidence) for part in wrong if part.fits}
+    found = _sure({name: cause for name, cause in tried.items() if cause is not None})
     if not found:
         chained = upstream(evidence.parts, evidence) or stale(evidence.parts, evidence)
         if chained is not None:
             return [chained]
-    for part in wrong:
-        if part.name not in found and part.fits:
-            cause = partial(part, evidence)
-            if cause is not None:
-                found[part.name] = cause
+    rest = [part for part in wrong if part.name not in found]
+    patches = {part.name: partial(part, evidence) for part in rest if part.fits}
+    told = {name: cause for name, cause in patches.items() if cause is not None}
+    if len(told) == len(rest):  # else they are but where an error shows that comes from elsewhere
+        found |= told
     return _told(found, wrong, evidence.point)
 
 

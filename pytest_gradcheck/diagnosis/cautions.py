@@ -25,6 +25,7 @@ def kink(
     judgement: Judgement,
     point: str,
 ) -> Iterator[Finding]:
+    """Tell of kinks: both slopes, and where the gradient lies."""
     part = parameter.slice
     at_kink = parameter.start + np.flatnonzero(approximation.of_kind("kink")[part])
     if not at_kink.size:
@@ -50,9 +51,11 @@ def kink(
 def vacuous(
     parameter: Parameter, approximation: Approximation, gradient: FloatArray, point: str
 ) -> Iterator[Finding]:
+    """Tell that nothing was tested: both gradients are 0 wherever they were compared."""
     part = parameter.slice
+    checked = approximation.checked[part]
     kinks = approximation.of_kind("kink")[part]
-    if gradient[part].any() or approximation.values[part].any() or kinks.any():
+    if kinks.any() or gradient[part].any() or approximation.values[part][checked].any():
         return
     yield Finding(
         "vacuous",
@@ -72,8 +75,10 @@ def precision(
     noise: Noise,
     point: str,
 ) -> Iterator[Finding]:
+    """Tell how many components cannot be decided, and why."""
     part = parameter.slice
-    undecided = judgement.verdicts[part] == INCONCLUSIVE
+    checked = approximation.checked[part]
+    undecided = checked & (judgement.verdicts[part] == INCONCLUSIVE)
     if not undecided.any():
         return
     if np.any(approximation.of_kind("jump")[part] & undecided):
@@ -84,7 +89,7 @@ def precision(
         "precision",
         "warning",
         parameter.name,
-        f"{parameter.name}: {undecided.sum()} of {undecided.size} components cannot be decided: "
+        f"{parameter.name}: {undecided.sum()} of {checked.sum()} components cannot be decided: "
         f"{reason}",
         None,
         point,

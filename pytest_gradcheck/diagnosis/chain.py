@@ -6,15 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from pytest_gradcheck.diagnosis.evidence import (
-    FIT,
-    Evidence,
-    Mask,
-    Part,
-    gradient_at,
-    listed,
-)
+from pytest_gradcheck.diagnosis.evidence import FIT, Evidence, Part, gradient_at
+from pytest_gradcheck.diagnosis.words import listed
 from pytest_gradcheck.differences import rms
 from pytest_gradcheck.report import Finding
 from pytest_gradcheck.theta import FloatArray
@@ -24,6 +19,11 @@ __all__ = ["layers", "stale", "upstream"]
 FEWEST = 5
 """Components that one unknown distance has to explain."""
 
+SEVERAL = 8
+ALIKE = 0.7
+"""The cosine that the gradients of two points not far apart have at least, in several components;
+numbers at random have no such one."""
+
 PROMISING = 0.5
 """What a straight line may leave of the error at most, for a direction to be followed."""
 
@@ -31,7 +31,11 @@ ROUNDS = 8
 NUDGE = 1e-6
 MOVE = 1e-2
 
+AWAY = 1e-5
+"""How far away another point is at least, in sizes of theta; a jump in the gradient is none."""
+
 Grouped = list[list[Part]]
+Numbers = npt.NDArray[np.intp]
 
 
 def layers(parts: Sequence[Part]) -> Grouped:
@@ -42,8 +46,8 @@ def layers(parts: Sequence[Part]) -> Grouped:
     """
     numbers = [tuple(map(int, re.findall(r"\d+", part.name))) for part in parts]
     if all(numbers):
-        for key in (lambda n: n, lambda n: n[:1], lambda n: n[-1:]):
-            groups = _grouped(parts, [key(n) for n in numbers])
+        for which in (slice(None), slice(1), slice(-1, None)):  # all numbers, the first, the last
+            groups = _grouped(parts, [n[which] for n in numbers])
             if len(groups) < len(parts) and all(_is_layer(group) for group in groups):
                 return groups
     result: Grouped = []
@@ -90,7 +94,8 @@ def upstream(parts: Sequence[Part], evidence: Evidence) -> Finding | None:
     if not any(part.right.any() for part in above[0]):
         return None
     names = [part.name for group in below for part in group]
-    if len(names) < 2 or not _one_error(below[-1]):
+    told = len(below[-1]) > 1 or all(re.search(r"\d", part.name) for part in parts)
+    if len(names) < 2 or not told or not _one_error(below[-1]):
         return None
     entered = listed([part.name for part in below[-1]])
     message = (
@@ -111,9 +116,9 @@ def _one_error(layer: Sequence[Part]) -> bool:
     for bias in biases:
         for weight in weights:
             axes = [axis for axis, n in enumerate(weight.shape) if n == bias.analytic.size]
-            if bias.analytic.size > 1 and axes:
-                if not any(_agree(bias, weight, axis) for axis in axes):
-                    return False
+            connected = bias.analytic.size > 1 and axes
+            if connected and not any(_agree(bias, weight, axis) for axis in axes):
+                return False
     return True
 
 
@@ -162,12 +167,22 @@ def _unmoved(parts: Sequence[Part], evidence: Evidence) -> bool:
     moved = gradient_at(pair, theta.base + MOVE * direction)
     if moved is None or not np.array_equal(moved, evidence.gradient):
         return False
-    if all(np.ptp(part.analytic) == 0 for part in parts):
-        return False  # a plain number is a constant, and not the gradient of a point
+    if not _alike(parts):
+        return False  # constants of some kind, and not the gradient of a point not far away
     cost = _cost_along(evidence, direction)
     bend = cost(2 * MOVE) - 2 * cost(MOVE) + cost(0.0)
     size = abs(cost(MOVE) - cost(0.0))
     return bool(abs(bend) > 1e-4 * size and abs(bend) > 100 * evidence.noise.level)
+
+
+def _alike(parts: Sequence[Part]) -> bool:
+    """Return whether two gradients point the same way, more or less, in enough components."""
+    ours = np.concatenate([part.analytic[part.known] for part in parts])
+    theirs = np.concatenate([part.numerical[part.known] for part in parts])
+    if ours.size < SEVERAL or not ours.any() or not theirs.any():
+        return False
+    cosine = np.dot(ours, theirs) / (np.linalg.norm(ours) * np.linalg.norm(theirs))
+    return bool(cosine >= ALIKE)
 
 
 def _cost_along(evidence: Evidence, direction: FloatArray) -> Callable[[float], float]:
@@ -196,13 +211,9 @@ def _elsewhere(parts: Sequence[Part], evidence: Evidence) -> str | None:
         del basis["gradient"]
     for name, direction in basis.items():
         if numerical.size >= FEWEST and direction.any():
-            found = target.reached(direction[:, None])
+            found = target.reached(direction)
             if found is not None:
-                return f"theta {'-' if found[0] > 0 else '+'} {abs(found[0]):.4g} x {name}"
-    if numerical.size >= 3 * FEWEST:
-        columns = np.stack([np.ones_like(base), base, np.abs(base)], axis=1)
-        if target.reached(columns) is not None:
-            return "nearby"
+                return f"theta {'-' if found > 0 else '+'} {abs(found):.4g} x {name}"
     return None
 
 
@@ -210,55 +221,43 @@ class _Target:
     """Some components of the numerical gradient, and a search for a theta that explains them."""
 
     def __init__(
-        self, evidence: Evidence, places: FloatArray, numerical: FloatArray, bars: FloatArray
+        self, evidence: Evidence, places: Numbers, numerical: FloatArray, bars: FloatArray
     ) -> None:
-        self._pair, self._places = evidence.pair, places.astype(np.intp)
+        self._pair, self._places = evidence.pair, places
         self._numerical, self._bars = numerical, bars
         self._here = evidence.gradient[self._places]
+        self._size = rms(evidence.pair.theta.base) or 1.0
 
-    def reached(self, basis: FloatArray) -> FloatArray | None:
-        """Return how far to go along the columns of a basis, or None where none of it explains."""
-        size = np.max(np.abs(basis), axis=0)
-        distance, gradient = np.zeros(basis.shape[1]), self._here
+    def reached(self, direction: FloatArray) -> float | None:
+        """Return how far to go in a direction, or None where none of it explains the gradient."""
+        size = float(np.max(np.abs(direction)))
+        distance, gradient = 0.0, self._here
         for _ in range(ROUNDS):
+            ahead = self._at(direction, distance + NUDGE / size)
+            if ahead is None:
+                return None
+            slopes = (ahead - gradient) * size / NUDGE
             off = self._numerical - gradient
-            slopes = self._slopes(basis, distance, gradient, NUDGE / size)
-            if slopes is None:
+            if not slopes.any():
                 return None
-            step = np.linalg.lstsq(slopes, off, rcond=None)[0]
-            left = rms(off - slopes @ step)
-            if left > PROMISING * rms(off) and not self._explains(gradient):
+            step = float(np.dot(slopes, off) / np.dot(slopes, slopes))
+            if rms(off - step * slopes) > PROMISING * rms(off):
                 return None
-            moved = self._at(basis @ (distance + step))
+            moved = self._at(direction, distance + step)
             if moved is None:
                 return None
             distance, gradient = distance + step, moved
             if self._explains(gradient):
-                return distance
+                return distance if abs(distance) * size >= AWAY * self._size else None
         return None
 
     def _explains(self, gradient: FloatArray) -> bool:
         off = np.abs(gradient - self._numerical)
         size = np.maximum(np.abs(gradient), np.abs(self._numerical))
         error = rms(self._here - self._numerical)
-        return bool(np.all(off <= self._bars + FIT * size)) and rms(off) <= FIT * error + rms(
-            self._bars
-        )
+        close = rms(off) <= FIT * error + rms(self._bars)
+        return bool(close and np.all(off <= self._bars + FIT * size))
 
-    def _at(self, moved: FloatArray) -> FloatArray | None:
-        gradient = gradient_at(self._pair, self._pair.theta.base + moved)
+    def _at(self, direction: FloatArray, distance: float) -> FloatArray | None:
+        gradient = gradient_at(self._pair, self._pair.theta.base + distance * direction)
         return None if gradient is None else gradient[self._places]
-
-    def _slopes(
-        self, basis: FloatArray, distance: FloatArray, gradient: FloatArray, nudges: FloatArray
-    ) -> FloatArray | None:
-        columns = []
-        for number, nudge in enumerate(nudges):
-            ahead = distance.copy()
-            ahead[number] += nudge
-            moved = self._at(basis @ ahead)
-            if moved is None or not moved.size:
-                return None
-            columns.append((moved - gradient) / nudge)
-        slopes = np.stack(columns, axis=1)
-        return slopes if slopes.any() else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,6 @@ __all__ = [
     "Part",
     "explained",
     "gradient_at",
-    "listed",
-    "numbered",
 ]
 
 FIT = 1e-4
@@ -36,11 +35,15 @@ FIT = 1e-4
 REST = 0.01
 """And all of them, when no more than this part of their error is left."""
 
+CLEAR = 1e-3
+"""How wide the error bar of a component may be that counts as right."""
+
 CLASSICAL = 1e-6
 """What stands for the error bars of the classical check, which has none: a part of the root mean
 square of a parameter."""
 
 Mask = npt.NDArray[np.bool_]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Evidence:
         if self.noise is None:
             bars = np.maximum(bars, CLASSICAL * rms(finite_or_zero(numerical)))
         verdicts = self.judgement.verdicts[part]
+        size = np.abs(analytic) + np.abs(numerical)
         looked_at = self.approximation.checked[part]
         return Part(
             parameter=parameter,
@@ -94,7 +98,7 @@ class Evidence:
             bars=bars,
             known=known,
             wrong=looked_at & ((verdicts == BUG) | (verdicts == SUSPECT)),
-            right=known & (verdicts == OK) & ((analytic != 0) | (numerical != 0)),
+            right=known & (verdicts == OK) & (bars < CLEAR * size),
             checked=int(np.count_nonzero(looked_at)),
         )
 
@@ -113,7 +117,7 @@ class Part:
     wrong : bool array
         Where the verdict is suspect or bug.
     right : bool array
-        Where it is ok, and not because both are 0, which says nothing.
+        Where it is ok, and not because both are 0 or the error bar is wide, which says nothing.
     checked : int
     """
 
@@ -147,7 +151,7 @@ class Part:
         """Whether a pattern can be looked for: something is wrong, and all of that is known."""
         return bool(self.wrong.any()) and not np.any(self.wrong & ~self.known)
 
-    def grid(self, values: FloatArray) -> FloatArray:
+    def grid(self, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """Return flat values in the shape of the parameter."""
         return values.reshape(self.shape)
 
@@ -218,34 +222,3 @@ def gradient_at(pair: Pair, theta: FloatArray) -> FloatArray | None:
         except ProblemError:
             return None  # outside of the gradient's domain, which says nothing of the fault
     return gradient if np.all(np.isfinite(gradient)) else None
-
-
-def listed(names: list[str], most: int = 4) -> str:
-    """Return names in a row, the middle of a long one left out.
-
-    Examples
-    --------
-    >>> listed(["W1", "b1"]), listed(["W1", "b1", "W2", "b2", "W3", "b3"])
-    ('W1, b1', 'W1, b1, …, b3 (6 parameters)')
-    """
-    if len(names) <= most:
-        return ", ".join(names)
-    return f"{', '.join(names[:2])}, …, {names[-1]} ({len(names)} parameters)"
-
-
-def numbered(values: Sequence[int]) -> str:
-    """Return numbers in a row, runs of them shortened.
-
-    Examples
-    --------
-    >>> numbered([0, 2, 3, 4, 7])
-    '0, 2-4, 7'
-    """
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and value == runs[-1][-1] + 1:
-            runs[-1].append(value)
-        else:
-            runs.append([value])
-    texts = [str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs]
-    return ", ".join(texts if len(texts) <= 5 else [*texts[:4], f"… ({sum(map(len, runs))})"])

@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_gradcheck.diagnosis.evidence import FIT, Cause, Evidence, Part, explained
-from pytest_gradcheck.diagnosis.sizes import named_factor
+from pytest_gradcheck.diagnosis.sizes import is_count, named_factor
 
-__all__ = ["multiple", "ratio", "zero"]
+__all__ = ["multiple", "multiple_of_data", "ratio", "zero"]
+
+ENOUGH = 4
+"""Components that a factor and a penalty together have to explain."""
+
+LEAST = 1e-9
+"""A factor below is what rounding leaves of a zero."""
+
+TURNED = "the sign is turned round (Y - A for A - Y, or a minus too many)"
 
 VISIBLE = 0.99e-3
 """How far from 1 a factor has to be for its three digits to show it."""
@@ -31,28 +39,59 @@ def zero(part: Part, evidence: Evidence) -> Cause | None:
 def multiple(part: Part, evidence: Evidence) -> Cause | None:
     """Name a gradient that is a constant times the numerical one."""
     factor = ratio(part, part.known)
-    if factor is None or abs(factor - 1) < VISIBLE:
+    if factor is None or abs(factor - 1) < VISIBLE or abs(factor) < LEAST:
         return None
     wrong, size = int(part.wrong.sum()), part.checked
     if abs(factor + 1) <= FIT:
         return Cause(
             "sign",
             "{wrong} of {size} components are -1.000 x the numerical gradient",
-            "the sign is turned round (Y - A for A - Y, or a minus too many)",
+            TURNED,
             -1.0,
             wrong,
             size,
         )
-    name = named_factor(factor, evidence.clues.sizes())
-    alone = np.count_nonzero(part.known) == 1
+    sizes = evidence.clues.sizes()
+    name = named_factor(factor, sizes)
+    sure = bool(np.count_nonzero(part.known) > 1) or is_count(abs(factor), sizes)
     return Cause(
         "scale",
-        f"{{wrong}} of {{size}} components are {factor:.3f} x the numerical gradient",
+        f"{{wrong}} of {{size}} components are {_figure(factor)} x the numerical gradient",
         (name or _unnamed(factor)) + ("; the sign is turned round" if factor < 0 else ""),
         factor,
         wrong,
         size,
-        sure=not alone,
+        sure=sure,
+    )
+
+
+def multiple_of_data(part: Part, evidence: Evidence) -> Cause | None:
+    """Name a constant factor of all but the penalty, which is proportional to theta.
+
+    Two numbers explain more than one, so the factor has to be the sign or a number in sight.
+    """
+    if np.count_nonzero(part.wrong) < ENOUGH or not part.theta.any():
+        return None
+    known = part.known
+    columns = np.stack([part.numerical[known], part.theta[known]], axis=1)
+    scale = np.max(np.abs(columns), axis=0)
+    fitted, *_ = np.linalg.lstsq(columns / scale, part.analytic[known] / scale[0], rcond=None)
+    factor, strength = float(fitted[0]), float(fitted[1] * scale[0] / scale[1])
+    prediction = factor * part.numerical + strength * part.theta
+    if not explained(part, prediction, max(abs(factor), 1.0) * part.bars):
+        return None
+    name = named_factor(factor, evidence.clues.sizes())
+    turned = abs(factor + 1) <= FIT
+    if abs(factor - 1) < VISIBLE or not (turned or name):
+        return None
+    return Cause(
+        "sign" if turned else "scale",
+        f"{{wrong}} of {{size}} components are {factor:.3f} x the numerical gradient, but for "
+        "the penalty",
+        TURNED if turned else str(name),
+        factor,
+        int(part.wrong.sum()),
+        part.checked,
     )
 
 
@@ -68,6 +107,10 @@ def ratio(part: Part, where: np.typing.NDArray[np.bool_]) -> float | None:
     prediction = np.where(where, factor * part.numerical, part.analytic)
     found = explained(part, prediction, max(abs(factor), 1.0) * part.bars, where)
     return factor if found else None
+
+
+def _figure(factor: float) -> str:
+    return f"{factor:.3f}" if abs(factor) >= 0.05 else f"{factor:.4g}"
 
 
 def _unnamed(factor: float) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_gradcheck.diagnosis.evidence import Cause, Evidence, Mask, Part, numbered
+from pytest_gradcheck.diagnosis.evidence import Cause, Evidence, Mask, Part
 from pytest_gradcheck.diagnosis.factors import ratio
+from pytest_gradcheck.diagnosis.words import numbered
 
 __all__ = ["mask", "partial"]
 
@@ -26,9 +27,8 @@ def mask(part: Part, evidence: Evidence) -> Cause | None:
     if np.all(off[part.wrong]) and wrong >= 2 and np.count_nonzero(part.right & ~off) >= 2:
         return _masked(
             part,
-            f"right in {right} components, wrong in the {{wrong}} of {{size}} whose numerical "
-            "gradient is 0",
-            "what is off there lets the gradient pass: a mask is missing",
+            f"right in {right} components, wrong in the {{wrong}} whose numerical gradient is 0",
+            "units that are off let the gradient pass: a mask is missing",
         )
     if _turned_round(part, off):
         return _masked(
@@ -41,8 +41,8 @@ def mask(part: Part, evidence: Evidence) -> Cause | None:
         return None
     return _masked(
         part,
-        f"wrong in all {{wrong}} components with theta {side} 0, right in all {right} others",
-        "the derivative of one branch (ReLU, abs, clip, where) is wrong or left out",
+        f"wrong in all {{wrong}} components with {part.name} {side} 0, right in the {right} others",
+        "the derivative of one branch (ReLU, abs, where) is wrong",
     )
 
 
@@ -85,9 +85,9 @@ def partial(part: Part, evidence: Evidence) -> Cause | None:
     if not part.analytic[part.wrong].any():
         factor, there = 0.0, "the gradient is 0 there: never filled in, or overwritten"
     elif factor is not None and (part.wrong.sum() > 1 or abs(factor + 1) < 1e-4):
-        there = f"{factor:.3f} x the numerical gradient there: counted too often, or not enough?"
+        there = f"{factor:.3f} x the numerical gradient there: counted too often, or too seldom?"
     else:
-        factor, there = None, "an index or a range that is off, or = for += where indices repeat"
+        factor, there = None, "a range that is off, or = for += where indices repeat?"
     wrong, size = int(part.wrong.sum()), part.checked
     seen = f"{{wrong}} of {{size}} components are wrong, {where}"
     return Cause("partial", seen, there, factor, wrong, size)

@@ -7,16 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pytest_gradcheck.diagnosis.evidence import (
-    FIT,
-    Cause,
-    Evidence,
-    Part,
-    explained,
-    gradient_at,
-    listed,
-)
+from pytest_gradcheck.diagnosis.evidence import FIT, Cause, Evidence, Part, explained, gradient_at
+from pytest_gradcheck.diagnosis.factors import ratio
 from pytest_gradcheck.diagnosis.sizes import Sizes, named_strength
+from pytest_gradcheck.diagnosis.words import listed
 from pytest_gradcheck.report import Finding, PointReport
 from pytest_gradcheck.theta import FloatArray
 
@@ -31,6 +25,12 @@ FEWEST = 3
 VARIED = 1.05
 """How much theta has to vary in size: what is constant is proportional to anything."""
 
+NOTHING = 1e-9
+"""A penalty weaker than this part of another is none: it is rounding."""
+
+STEADY = 1e-2
+"""How much what grows with a stretched parameter may differ between its components."""
+
 FAR = 1e5
 """How far a parameter is stretched to see what grows with it in its gradient."""
 
@@ -41,6 +41,8 @@ def penalty(part: Part, evidence: Evidence) -> Cause | None:
     sizes = np.abs(part.theta[wrong])
     if np.count_nonzero(sizes) < FEWEST or sizes.max() < VARIED * sizes[sizes > 0].min():
         return None
+    if ratio(part, wrong) is not None:
+        return None  # the cost's own gradient is proportional to theta here: a factor, somewhere
     for name, basis in (("theta", part.theta), ("sign(theta)", np.sign(part.theta))):
         if name != "theta" and abs(basis[wrong].sum()) == np.count_nonzero(basis[wrong]):
             continue  # all of one sign: that is but a constant
@@ -74,8 +76,10 @@ def _cause(part: Part, evidence: Evidence, name: str, basis: FloatArray, strengt
     kind = "L2" if name == "theta" else "L1"
     if code == MISSING:
         why = f"the {kind} penalty of the cost is missing in the gradient"
+    elif own < 0:
+        why = f"the {kind} penalty is subtracted in the gradient"
     elif strength > 0:
-        why = f"the {kind} penalty is too weak in the gradient: a factor 2, 1/m or 1/(2m)?"
+        why = f"the {kind} penalty is too weak in the gradient (2, 1/m?)"
     else:
         why = f"the {kind} penalty is too strong, or the cost does not penalize this"
     side = "too small" if strength > 0 else "too large"
@@ -99,13 +103,10 @@ def _own_strength(
     if off is not None:
         without = gradient_at(off, evidence.pair.theta.base)
         if without is not None:
-            own = part.analytic - without[part.parameter.slice]
-            scale = float(np.max(np.abs(basis)))
-            return (
-                float(np.max(np.abs(own))) / scale
-                if np.max(np.abs(own)) > 1e-9 * abs(missing) * scale
-                else 0.0
-            )
+            added = (part.analytic - without[part.parameter.slice]) / np.max(np.abs(basis))
+            if np.max(np.abs(added)) <= NOTHING * abs(missing):
+                return 0.0
+            return float(np.copysign(np.max(np.abs(added)), np.dot(added, basis)))
     if name != "theta" or missing < 0:
         return 0.0
     stretched = evidence.pair.theta.base.copy()
@@ -115,10 +116,11 @@ def _own_strength(
         return 0.0
     shares = gradient[part.parameter.slice][part.wrong] / (FAR * part.theta[part.wrong])
     own = float(np.median(shares))
-    steady = np.all(np.abs(shares - own) <= 1e-2 * abs(own))
-    usual = [2.0, *sizes.counts(), *(2 * n for n in sizes.counts())]
-    share = abs(own) / (abs(own) + missing)
-    return own if steady and any(abs(share * n - 1) <= 0.02 for n in usual) else 0.0
+    if own == 0 or np.any(np.abs(shares - own) > STEADY * abs(own)):
+        return 0.0
+    usual = [-1.0, 2.0, *sizes.counts(), *(2 * n for n in sizes.counts())]
+    share = own / (own + missing) if own + missing else np.inf
+    return own if any(abs(share * n - 1) <= 2 * STEADY for n in usual) else 0.0
 
 
 def penalty_alone(part: Part, evidence: Evidence) -> Cause | None:

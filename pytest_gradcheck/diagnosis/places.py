@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
-from pytest_gradcheck.diagnosis.evidence import Cause, Evidence, Part, explained
+from pytest_gradcheck.diagnosis.evidence import Cause, Evidence, Mask, Part, explained
 from pytest_gradcheck.theta import FloatArray
 
-__all__ = ["shifted", "swapped", "transposed", "wrong_axis"]
+__all__ = ["resummed", "shifted", "swapped", "transposed", "wrong_axis"]
 
 MOST = 100_000
 """Components beyond which no permutations are tried."""
@@ -21,7 +22,11 @@ LINES = 64
 FEWEST = 3
 """Components that must stand in another's place."""
 
-Places = tuple[str, FloatArray]
+SAME_SUM = 1e-7
+"""How well two sums have to agree, as a part of what is summed."""
+
+Numbers = npt.NDArray[np.intp]
+Places = tuple[str, Numbers]
 """What was done, in words, and for every component whose value it has."""
 
 
@@ -32,8 +37,8 @@ def transposed(part: Part, evidence: Evidence) -> Cause | None:
             return _cause(
                 part,
                 "transposed",
-                f"the gradient is the numerical one {said} ({{wrong}} of {{size}} differ)",
-                "a product the wrong way round, a .T too many, or order='F'",
+                f"{{wrong}} of {{size}} components are wrong, it is the numerical gradient {said}",
+                "a product the wrong way round, or order='F'?",
             )
     return None
 
@@ -80,26 +85,24 @@ def swapped(part: Part, evidence: Evidence) -> Cause | None:
             continue
         if sorted(other.shape) != sorted(part.shape) or other.analytic.size != part.analytic.size:
             continue
-        mutual = other.wrong.any() and explained(other, *_of(part, other))
-        if explained(part, *_of(other, part)) and (mutual or part.analytic.size >= FEWEST):
+        mutual = other.wrong.any() and _has(other, part)
+        if _has(part, other) and (mutual or part.analytic.size >= FEWEST):
             both = "and the other way round" if mutual else f"which {other.name} has as well"
             return _cause(
                 part,
                 "swapped",
                 f"all {{size}} components are the numerical gradient of {other.name}, {both}",
-                "two names or places were mixed up",
+                "two names were mixed up",
             )
     return None
 
 
-def _of(source: Part, target: Part) -> tuple[FloatArray, FloatArray]:
-    """Return the numerical gradient of a parameter in the shape of another, and its error bars."""
-    if source.shape == target.shape:
-        return source.numerical, source.bars
-    return (
-        source.grid(source.numerical).T.reshape(-1),
-        source.grid(source.bars).T.reshape(-1),
-    )
+def _has(part: Part, other: Part) -> bool:
+    """Return whether a parameter has the gradient of another one, as it is or transposed."""
+    if part.shape == other.shape and explained(part, other.numerical, other.bars):
+        return True
+    turned, bars = (other.grid(values).T.reshape(-1) for values in (other.numerical, other.bars))
+    return part.shape == other.shape[::-1] and explained(part, turned, bars)
 
 
 def shifted(part: Part, evidence: Evidence) -> Cause | None:
@@ -111,8 +114,8 @@ def shifted(part: Part, evidence: Evidence) -> Cause | None:
             return _cause(
                 part,
                 "shifted",
-                f"the gradient is the numerical one {said} ({{wrong}} of {{size}} differ)",
-                "look for an index that is off, or an order that two places disagree on",
+                f"{{wrong}} of {{size}} components are wrong, it is the numerical gradient {said}",
+                "a wrong index or order?",
             )
     return _shifted_out(part)
 
@@ -130,9 +133,9 @@ def _rolled(part: Part) -> Iterator[Places]:
     grid = part.grid(np.arange(part.analytic.size))
     for axis, n in enumerate(part.shape):
         for distance in range(1, n if n * grid.size <= 10 * MOST else 3):
-            for by in dict.fromkeys((distance, distance - n if distance > n // 2 else distance)):
-                said = f"shifted by {by} along axis {axis}" if grid.ndim > 1 else f"shifted by {by}"
-                yield said, np.roll(grid, by, axis).reshape(-1)
+            by = distance if distance <= n // 2 else distance - n
+            said = f"shifted by {by} along axis {axis}" if grid.ndim > 1 else f"shifted by {by}"
+            yield said, np.roll(grid, by, axis).reshape(-1)
 
 
 def _reordered(part: Part) -> Iterator[Places]:
@@ -173,8 +176,9 @@ def _shifted_out(part: Part) -> Cause | None:
                 return _cause(
                     part,
                     "shifted",
-                    f"the gradient is the numerical one shifted by {by}{along}, but for its end",
-                    "look for an index that is off by one",
+                    "{wrong} of {size} components are wrong, it is the numerical gradient shifted "
+                    f"by {by}{along}, but for its end",
+                    "an index that is off by one?",
                 )
     return None
 
@@ -200,18 +204,45 @@ def wrong_axis(part: Part, evidence: Evidence) -> Cause | None:
                     return _cause(
                         part,
                         "wrong-axis",
-                        f"every entry is the {what} of the numerical gradient over {over}",
-                        "summed over the wrong axis (or all), and broadcast to its shape",
+                        f"all {{size}} components are the {what} of the numerical ones over {over}",
+                        "summed over the wrong axis or all, and broadcast?",
                     )
     return None
 
 
-def _placed(part: Part, places: FloatArray, where: FloatArray | None = None) -> bool:
+def resummed(part: Part, evidence: Evidence) -> Cause | None:
+    """Name a bias whose sum alone is right, where there are as many examples as entries.
+
+    Summed over the units and not over the examples, the errors of a layer are other numbers of the
+    same sum; a shape gives that away unless there are as many of either.
+    """
+    n = part.analytic.size
+    if not part.whole or n < FEWEST or max(part.shape) != n or not np.all(part.wrong):
+        return None
+    if not _as_many_examples(n, evidence):
+        return None
+    sums = part.analytic.sum(), part.numerical.sum()
+    size = np.abs(part.numerical).sum()
+    if abs(sums[0] - sums[1]) > part.bars.sum() + SAME_SUM * size or abs(sums[1]) < size / n**2:
+        return None
+    return _cause(
+        part,
+        "wrong-axis",
+        f"{{wrong}} of {{size}} components are wrong, but their sum is right ({sums[1]:.4g})",
+        f"summed over the {n} units, and not over the {n} examples?",
+    )
+
+
+def _as_many_examples(n: int, evidence: Evidence) -> bool:
+    """Return whether so many examples are likely: two arrays of the data have such an axis."""
+    data = [d for d in evidence.clues.sizes().dimensions if not d.of_params]
+    arrays = {d.array for d in data}
+    return bool(arrays) and len({d.array for d in data if d.size == n}) >= min(2, len(arrays))
+
+
+def _placed(part: Part, places: Numbers, where: Mask | None = None) -> bool:
     """Return whether every component has the value of another one, and that explains it."""
-    order = places.astype(np.intp)
-    bars = part.bars[order] + part.bars
-    mine = part.known if where is None else where
-    return explained(part, part.numerical[order], bars, mine)
+    return explained(part, part.numerical[places], part.bars[places] + part.bars, where)
 
 
 def _cause(part: Part, code: str, seen: str, why: str) -> Cause:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+import math
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +17,10 @@ from pytest_gradcheck.problem import Problem
 from pytest_gradcheck.regularization import Penalty
 from pytest_gradcheck.theta import Theta, children_of
 
-__all__ = ["Dimension", "Sizes", "in_sight", "named_factor", "named_strength"]
+__all__ = ["Dimension", "Sizes", "in_sight", "is_count", "named_factor", "named_strength"]
+
+TIGHT = 1e-6
+"""The same for a factor of one component, which nothing else confirms."""
 
 EXACT = 1e-5
 """A factor is a number in sight when it is off by no more than this part of it."""
@@ -162,7 +167,24 @@ def named_factor(factor: float, sizes: Sizes) -> str | None:
         ):
             if _is(size, value):
                 return f"{text}, and {count} is {said}: {why}"
-    return _ratio(size, sizes) or _number(size, sizes)
+    return _product(size, sizes) or _ratio(size, sizes) or _number(size, sizes)
+
+
+def _product(size: float, sizes: Sizes) -> str | None:
+    """Return which axes of one array a factor is the size of, where a mean was taken over them."""
+    arrays: dict[str, list[Dimension]] = {}
+    for dimension in sizes.dimensions:
+        arrays.setdefault(dimension.array, []).append(dimension)
+    for mine in arrays.values():
+        for count in range(2, min(len(mine), 4) + 1):
+            for some in itertools.combinations(mine, count):
+                product = math.prod(d.size for d in some)
+                said = " x ".join(f"{d.array}.shape[{d.axis}]" for d in some)
+                if product > 1 and _is(size, product):
+                    return f"{product} is {said}: a mean is missing"
+                if product > 1 and _is(size, 1 / product):
+                    return f"1/{product}, and {product} is {said}: a mean too many"
+    return None
 
 
 def _ratio(size: float, sizes: Sizes) -> str | None:
@@ -201,7 +223,13 @@ def _shares(name: str, number: float, sizes: Sizes) -> Iterator[tuple[str, float
         yield f"{name} / {count}", number / count
         yield f"{name} / (2 x {count})", number / (2 * count)
         yield f"2 {name} / {count}", 2 * number / count
+        yield f"{name} - {name} / {count}", number - number / count
 
 
-def _is(value: float, number: float) -> bool:
-    return abs(value - number) <= EXACT * number
+def is_count(factor: float, sizes: Sizes) -> bool:
+    """Return whether a factor is 2, a number of things in sight, or one over it, very nearly."""
+    return any(_is(factor, n, TIGHT) or _is(factor, 1 / n, TIGHT) for n in (2, *sizes.counts()))
+
+
+def _is(value: float, number: float, within: float = EXACT) -> bool:
+    return abs(value - number) <= within * number
