@@ -289,6 +289,15 @@ def test_a_penalty_known_by_name_is_switched_off_to_see_what_is_missing(
     assert message(report).startswith("W1, W2: 35 of 35 components are too ")
 
 
+@pytest.mark.parametrize(("share", "times"), [(1.0, "2 x"), (-0.5, "0.5 x"), (-2.0, "-1 x")])
+def test_how_strong_the_wrong_penalty_is_shows_with_it_switched_off(
+    share: float, times: str
+) -> None:
+    assert f"the L2 penalty of the gradient is {times} that of the cost" in message(
+        network(plus(1, share))
+    )
+
+
 def test_a_point_that_passes_without_its_penalty_blames_the_penalty() -> None:
     report = network(plus(3, 1.0))
     assert causes(report) == [("wrong-regularization", None)]

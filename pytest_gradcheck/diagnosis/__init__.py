@@ -13,6 +13,7 @@ import numpy as np
 
 from pytest_gradcheck.diagnosis import cautions
 from pytest_gradcheck.diagnosis.chain import stale, upstream
+from pytest_gradcheck.diagnosis.codes import CAUSES, WARNINGS
 from pytest_gradcheck.diagnosis.evidence import Cause, Clues, Evidence, Part
 from pytest_gradcheck.diagnosis.factors import multiple, multiple_of_data, zero
 from pytest_gradcheck.diagnosis.patches import mask, partial
@@ -45,26 +46,6 @@ EXACT: tuple[Test, ...] = (
     mask,
 )
 """Each tells what the wrong gradient is, and not only where it is wrong."""
-
-CAUSES = (
-    "zero",
-    "sign",
-    "scale",
-    "missing-regularization",
-    "wrong-regularization",
-    "transposed",
-    "swapped",
-    "wrong-axis",
-    "shifted",
-    "mask",
-    "upstream",
-    "stale",
-    "partial",
-)
-"""Codes of causes, from the simplest on."""
-
-WARNINGS = ("dominated", "kink", "precision", "vacuous")
-"""Codes of warnings."""
 
 
 def findings(

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pytest_gradcheck.diagnosis.codes import CAUSES
 from pytest_gradcheck.diagnosis.evidence import FIT, Cause, Evidence, Part, explained, gradient_at
 from pytest_gradcheck.diagnosis.factors import ratio
-from pytest_gradcheck.diagnosis.sizes import Sizes, named_strength
+from pytest_gradcheck.diagnosis.sizes import named_strength
 from pytest_gradcheck.diagnosis.words import listed
 from pytest_gradcheck.report import Finding, PointReport
 from pytest_gradcheck.theta import FloatArray
@@ -69,15 +70,15 @@ def _strength(part: Part, basis: FloatArray) -> float | None:
 
 
 def _cause(part: Part, evidence: Evidence, name: str, basis: FloatArray, strength: float) -> Cause:
-    sizes = evidence.clues.sizes()
-    said = named_strength(strength, sizes)
-    own = _own_strength(part, evidence, name, basis, strength, sizes)
+    said = named_strength(strength, evidence.clues.sizes())
+    own = _own_strength(part, evidence, name, basis, strength)
     code = MISSING if strength > 0 and own == 0 else WRONG
     kind = "L2" if name == "theta" else "L1"
     if code == MISSING:
         why = f"the {kind} penalty of the cost is missing in the gradient"
-    elif own < 0:
-        why = f"the {kind} penalty is subtracted in the gradient"
+    elif own and abs(own + strength) > STEADY * abs(own):
+        share = own / (own + strength)
+        why = f"the {kind} penalty of the gradient is {share:.3g} x that of the cost"
     elif strength > 0:
         why = f"the {kind} penalty is too weak in the gradient (2, 1/m?)"
     else:
@@ -91,24 +92,31 @@ def _cause(part: Part, evidence: Evidence, name: str, basis: FloatArray, strengt
 
 
 def _own_strength(
-    part: Part, evidence: Evidence, name: str, basis: FloatArray, missing: float, sizes: Sizes
+    part: Part, evidence: Evidence, name: str, basis: FloatArray, missing: float
 ) -> float:
     """Return how strong a penalty the gradient has of its own: 0 where nothing says there is one.
 
-    With the penalty of the data switched off the gradient itself tells. Else the parameter is
-    stretched until what grows with it outgrows the rest; what is left then is taken for a penalty
-    only where it is a usual part of the right one.
+    With the penalty of the data switched off the gradient itself tells.
     """
     off = evidence.clues.unpenalized
-    if off is not None:
-        without = gradient_at(off, evidence.pair.theta.base)
-        if without is not None:
-            added = (part.analytic - without[part.parameter.slice]) / np.max(np.abs(basis))
-            if np.max(np.abs(added)) <= NOTHING * abs(missing):
-                return 0.0
-            return float(np.copysign(np.max(np.abs(added)), np.dot(added, basis)))
-    if name != "theta" or missing < 0:
+    without = None if off is None else gradient_at(off, evidence.pair.theta.base)
+    if without is None:
+        grows = name == "theta" and missing > 0
+        return _far_out(part, evidence, missing) if grows else 0.0
+    added = part.analytic - without[part.parameter.slice]
+    size = float(np.max(np.abs(basis)))
+    if np.max(np.abs(added)) <= NOTHING * abs(missing) * size:
         return 0.0
+    along = basis / size
+    own = float(np.dot(added, along) / np.dot(along, along)) / size
+    return own if np.all(np.abs(added - own * basis) <= FIT * abs(own) * size) else np.nan
+
+
+def _far_out(part: Part, evidence: Evidence, missing: float) -> float:
+    """Return what is left of a gradient when the parameter is stretched until it outgrows the rest.
+
+    It is taken for a penalty only where it is a usual part of the right one.
+    """
     stretched = evidence.pair.theta.base.copy()
     stretched[part.parameter.slice] *= FAR
     gradient = gradient_at(evidence.pair, stretched)
@@ -118,7 +126,8 @@ def _own_strength(
     own = float(np.median(shares))
     if own == 0 or np.any(np.abs(shares - own) > STEADY * abs(own)):
         return 0.0
-    usual = [-1.0, 2.0, *sizes.counts(), *(2 * n for n in sizes.counts())]
+    counts = evidence.clues.sizes().counts()
+    usual = [-1.0, 2.0, *counts, *(2 * n for n in counts)]
     share = own / (own + missing) if own + missing else np.inf
     return own if any(abs(share * n - 1) <= 2 * STEADY for n in usual) else 0.0
 
@@ -153,10 +162,10 @@ def in_the_penalty(points: Sequence[PointReport]) -> list[PointReport]:
     result = []
     for point in points:
         off = by_name.get(point.name + OFF)
-        causes = {f.code for f in point.findings if f.severity == "cause"}
+        causes = {f.code for f in point.findings}
         if off is not None and off.passed and not point.passed and not causes & {MISSING, WRONG}:
             found = _blamed(point, off)
-            rest = tuple(f for f in point.findings if f.severity != "cause")
+            rest = tuple(f for f in point.findings if f.code not in CAUSES)
             point = dataclasses.replace(point, findings=(found, *rest))
         result.append(point)
     return result

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.diagnosis.evidence import Cause, Evidence, Mask, Part, explained
-from pytest_gradcheck.theta import FloatArray
 
 __all__ = ["resummed", "shifted", "swapped", "transposed", "wrong_axis"]
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.problem import Problem
+from pytest_gradcheck.randomness import PENALTIES
 from pytest_gradcheck.regularization import Penalty
 from pytest_gradcheck.theta import Theta, children_of
 
@@ -24,6 +25,8 @@ TIGHT = 1e-6
 
 EXACT = 1e-5
 """A factor is a number in sight when it is off by no more than this part of it."""
+
+TELLING = 5
 
 DEEP = 3
 """Calls of functions by functions through which names of arrays are followed."""
@@ -63,6 +66,14 @@ class Sizes:
         sizes = [d.size for d in self.dimensions]
         sizes += [int(n) for n in self.numbers.values() if n == int(n) and n > 1]
         return [size for size in dict.fromkeys(sizes) if size > 1]
+
+    def telling(self) -> list[int]:
+        """Return the sizes of data that are large enough to be recognized in a product or a ratio.
+
+        Almost any small factor is made up of small sizes.
+        """
+        sizes = [d.size for d in self.dimensions if not d.of_params]
+        return [size for size in dict.fromkeys(sizes) if size >= TELLING]
 
 
 def in_sight(problem: Problem, data: Mapping[str, Any] | None, penalty: Any, theta: Theta) -> Sizes:
@@ -155,7 +166,7 @@ def named_factor(factor: float, sizes: Sizes) -> str | None:
             return f"{count} is {said}: a mean (1/m) is missing"
         if _is(size, 1 / count):
             return f"1/{count}, and {count} is {said}: a mean (1/m) too many"
-    for count in sizes.counts():
+    for count in sizes.telling():
         said = sizes.said(count)
         for text, value, why in (
             (f"2 x {count}", 2 * count, "a mean (1/m) and a 1/2 are missing"),
@@ -174,21 +185,22 @@ def _product(size: float, sizes: Sizes) -> str | None:
     """Return which axes of one array a factor is the size of, where a mean was taken over them."""
     arrays: dict[str, list[Dimension]] = {}
     for dimension in sizes.dimensions:
-        arrays.setdefault(dimension.array, []).append(dimension)
+        if not dimension.of_params:
+            arrays.setdefault(dimension.array, []).append(dimension)
     for mine in arrays.values():
         for count in range(2, min(len(mine), 4) + 1):
             for some in itertools.combinations(mine, count):
                 product = math.prod(d.size for d in some)
                 said = " x ".join(f"{d.array}.shape[{d.axis}]" for d in some)
-                if product > 1 and _is(size, product):
+                if product >= TELLING and _is(size, product):
                     return f"{product} is {said}: a mean is missing"
-                if product > 1 and _is(size, 1 / product):
+                if product >= TELLING and _is(size, 1 / product):
                     return f"1/{product}, and {product} is {said}: a mean too many"
     return None
 
 
 def _ratio(size: float, sizes: Sizes) -> str | None:
-    counts = sizes.counts()
+    counts = sizes.telling()
     for above in counts:
         for below in counts:
             if above != below and _is(size, above / below):
@@ -208,7 +220,7 @@ def _number(size: float, sizes: Sizes) -> str | None:
 def named_strength(strength: float, sizes: Sizes) -> str | None:
     """Return how a penalty's strength is made up of the numbers in sight, or None."""
     for name, number in sizes.numbers.items():
-        if number and number != int(number):
+        if number and (number != int(number) or name in PENALTIES):
             for text, value in _shares(name, number, sizes):
                 if _is(abs(strength), abs(value)):
                     return text
