@@ -49,7 +49,7 @@ def point_report(
     verdicts = judgement.verdicts[approximation.checked]
     bad = failing(settings)
     fails = (
-        any(VERDICTS[code] in bad for code in np.unique(verdicts))
+        any(VERDICTS[code] in bad for code in np.flatnonzero(np.bincount(verdicts)))
         or bool(np.all(verdicts == INCONCLUSIVE))
         or any(finding.code == "canary" for finding in found)
         or (settings.strict and any(finding.code == "vacuous" for finding in found))

@@ -128,7 +128,9 @@ def _random_line(
     draw = rng.uniform(-1.0, 1.0, theta.base.size)
     signs = np.copysign(0.5 + np.abs(draw), draw)
     size = np.abs(theta.base)
-    size = np.maximum(np.where(size > 0, size, np.minimum(lengths(theta), 1.0)), least)
+    if not size.all():
+        size = np.where(size > 0, size, np.minimum(lengths(theta), 1.0))
+    size = np.maximum(size, least)
     direction = np.zeros(theta.base.size)
     for parameter in theta.selected:
         direction[parameter.slice] = (signs * size)[parameter.slice]

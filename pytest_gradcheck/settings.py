@@ -7,6 +7,7 @@ the ini file the default. This module imports no NumPy: pytest loads it at every
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
@@ -178,11 +179,18 @@ def resolve(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
             if value is not None:
                 values[name] = value
                 origins[name] = origin
+    if not values:
+        return _defaults(), origins
     try:
         return Settings(**values), origins
     except ProblemError as error:
         error.args = (_with_origin(str(error), origins),)
         raise
+
+
+@functools.cache
+def _defaults() -> Settings:
+    return Settings()
 
 
 def _with_origin(message: str, origins: Mapping[str, str]) -> str:
