@@ -25,6 +25,7 @@ __all__ = [
     "classical",
     "cost_noise",
     "lengths",
+    "line_along",
     "moves",
     "tolerated",
 ]
@@ -203,7 +204,15 @@ def approximate(
             wide[numbers] = WIDE * slope
             open_ = numbers.tolist() if slope else []
         for number in open_:
-            line = _line(cost, theta, parameter, number, here, steps[number], length[number])
+            line = line_along(
+                cost,
+                theta,
+                np.array([number]),
+                np.ones(1),
+                here,
+                float(steps[number]),
+                float(length[number]),
+            )
             found = climb(line, float(gradient[number]), noise.level, float(wide[number]), suspect)
             _record(result, number, found)
     return result
@@ -336,31 +345,57 @@ def _undecided(
     return undecided
 
 
-def _line(
+def line_along(
     cost: Callable[[], float],
     theta: Theta,
-    parameter: Parameter,
-    number: int,
+    numbers: Numbers,
+    weights: FloatArray,
     here: float,
     step: float,
-    length: float,
+    reach: float,
 ) -> Line:
-    """Return the line along one component."""
-    cells: Cells = theta.cells(parameter)
-    place = number - parameter.start
-    original = float(theta.base[number])
+    """Return the line along a vector, for `climb`: a component is the one along a unit vector.
+
+    Parameters
+    ----------
+    cost : callable
+        The cost at the present theta.
+    theta : Theta
+    numbers : array of int
+        The components in which the vector is not zero, in order.
+    weights : array
+        What it is there.
+    here : float
+        The cost at theta.
+    step, reach : float
+        The first and the largest distance, in lengths of the vector as it is given.
+    """
+    pieces: list[tuple[Parameter, Cells, Numbers, FloatArray, FloatArray]] = []
+    for parameter in theta.selected:
+        first, last = np.searchsorted(numbers, (parameter.start, parameter.stop))
+        if first < last:
+            mine = numbers[first:last]
+            cells, original = theta.cells(parameter), theta.base[mine]
+            pieces.append((parameter, cells, mine - parameter.start, original, weights[first:last]))
 
     def at(distance: float) -> tuple[float, float]:
-        moved = float(theta.stored(np.array([original + distance]), parameter)[0])
-        cells[place] = moved
+        moved = distance
         try:
-            return moved - original, cost()
+            for parameter, cells, places, original, weight in pieces:
+                values = theta.stored(original + distance * weight, parameter)
+                cells[places] = values
+                if numbers.size == 1:  # the distance between numbers as they are stored
+                    moved = float((values[0] - original[0]) / weight[0])
+            return moved, cost()
         finally:
-            cells[place] = original
+            for _, cells, places, original, _ in pieces:
+                cells[places] = original
 
     # A zero has no size of its own; 1e-16 is where steps end for numbers of the order of 1.
-    unit = theta.spacing(original, parameter) if original else 1e-17 * min(length, 1.0)
-    return Line(at, here, float(step), max(float(length), 1.0), 8 * unit)
+    unit = 1e-17 * min(reach, 1.0)
+    if numbers.size == 1 and theta.base[numbers[0]]:
+        unit = theta.spacing(float(theta.base[numbers[0]]), pieces[0][0]) / abs(float(weights[0]))
+    return Line(at, here, step, max(reach, 1.0), 8 * unit)
 
 
 def _record(result: Approximation, number: int, slope: Slope) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -678,3 +679,23 @@ def test_a_parameter_with_a_wrong_kink_fits_no_pattern() -> None:
     )
     assert not report.passed
     assert causes(report) == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_looking_at_other_points_neither_warns_nor_leaves_a_trace() -> None:
+    """Far out, where the strength of a penalty shows, this gradient warns, overflows and raises."""
+    seen: list[float] = []
+
+    def grad(w: Array) -> Array:
+        seen.append(float(np.abs(w).max()))
+        if seen[-1] > 100:
+            warnings.warn("too large", UserWarning, stacklevel=1)
+        return np.asarray(np.exp(w))
+
+    w = MIXED.copy()
+    report = check_gradients(
+        lambda w: float(np.exp(w).sum() + 0.5 * w @ w), grad, w, inplace=True, data={"m": np.inf}
+    )
+    assert causes(report) == [("missing-regularization", "theta")]
+    assert max(seen) > 100
+    np.testing.assert_array_equal(w, MIXED)

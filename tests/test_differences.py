@@ -20,10 +20,12 @@ from pytest_gradcheck.differences import (
     classical,
     cost_noise,
     lengths,
+    line_along,
     moves,
     rms,
     tolerated,
 )
+from pytest_gradcheck.ladder import climb
 from pytest_gradcheck.theta import Theta
 
 Array = npt.NDArray[np.float64]
@@ -302,3 +304,25 @@ def test_float32_parameters_in_place_move_by_what_they_can_store(factor: float) 
     )
     assert report.passed is (factor == 1.0)
     np.testing.assert_array_equal(params["w"], np.array([0.3, -1.7, 2.2], np.float32))
+
+
+def test_the_slope_along_any_vector_is_that_of_the_gradient() -> None:
+    rng = np.random.default_rng(5)
+    x, y, z = rng.normal(size=(3, 4)), rng.normal(size=5), 0.7
+    theta = Theta({"a": x, "b": y, "c": z})
+
+    def cost() -> float:
+        p = theta.tree
+        return float(np.sin(p["a"]).sum() * p["c"] + np.exp(p["b"]).sum())
+
+    gradient = np.concatenate([(z * np.cos(x)).ravel(), np.exp(y), [np.sin(x).sum()]])
+    here, noise = cost(), 1e-15
+    for size in (1, 2, 9, 18):
+        numbers = np.sort(rng.permutation(18)[:size])
+        weights = rng.normal(size=size)
+        line = line_along(cost, theta, numbers, weights, here, 1e-6, 1.0)
+        analytic = float(weights @ gradient[numbers])
+        for claimed in (analytic, 1.01 * analytic):
+            slope = climb(line, claimed, noise, 1e-6, 1e-5)
+            assert abs(slope.value - analytic) <= slope.error_bar <= 1e-6
+        assert theta.changed() is None

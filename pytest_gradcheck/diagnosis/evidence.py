@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -216,7 +217,8 @@ def explained(
 
 def gradient_at(pair: Pair, theta: FloatArray) -> FloatArray | None:
     """Return the analytic gradient at another theta, or None where there is none to be had."""
-    with pair.theta.at(theta), np.errstate(all="ignore"):
+    with pair.theta.at(theta), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is our doing that theta stands there
         try:
             gradient = pair.gradient()
         except ProblemError:

@@ -28,6 +28,9 @@ EXACT = 1e-5
 
 TELLING = 5
 
+ENTRIES = 20
+"""Entries of a container in the data that are looked at."""
+
 DEEP = 3
 """Calls of functions by functions through which names of arrays are followed."""
 
@@ -82,8 +85,9 @@ def in_sight(problem: Problem, data: Mapping[str, Any] | None, penalty: Any, the
     numbers: dict[str, float] = {}
     for name, value in _named_values(problem, data):
         shape = getattr(value, "shape", None)
-        if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
-            numbers.setdefault(name, float(value))
+        if isinstance(value, (int, float, np.integer, np.floating)):
+            if not isinstance(value, bool) and math.isfinite(value):
+                numbers.setdefault(name, float(value))
         elif isinstance(shape, tuple) and all(isinstance(n, int) for n in shape):
             dimensions += [Dimension(n, name, axis, False) for axis, n in enumerate(shape)]
     if isinstance(penalty, Penalty):
@@ -101,7 +105,7 @@ def _named_values(problem: Problem, data: Mapping[str, Any] | None) -> Iterator[
         given |= dict(zip(_argument_names(problem.cost), problem.args, strict=False))
     for name, value in given.items():
         yield name, value
-        for key, item in children_of(value) or []:
+        for key, item in (children_of(value) or [])[:ENTRIES]:
             yield f"{name}{'' if key.text(False)[0] in '.[' else '.'}{key.text(False)}", item
     seen: set[int] = set()
     for function in (problem.cost, problem.grad):
