@@ -16,7 +16,7 @@ from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.layers import name_of
 from pytest_gradcheck.theta import Theta
 
-__all__ = ["Call", "bound"]
+__all__ = ["Call", "accepts", "bound"]
 
 USUAL = ("params", "parameters", "theta", "weights", "w", "W")
 """What people call the argument that takes the params."""
@@ -148,9 +148,9 @@ def _goes_without(function: Any, count: int) -> bool:
     ``loss(x, t, train=False)`` could take params, x and t as well, by their number; that nothing
     but x and t is required, and what its first argument is called, tells.
     """
-    if not _accepts(function, count):
+    if not accepts(function, count):
         return False
-    if not _accepts(function, 1 + count):
+    if not accepts(function, 1 + count):
         return True
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -161,7 +161,7 @@ def _goes_without(function: Any, count: int) -> bool:
     return required == count and bool(by_place) and by_place[0].name not in USUAL
 
 
-def _accepts(function: Any, count: int) -> bool:
+def accepts(function: Any, count: int) -> bool:
     """Return whether a function can be called with so many positional arguments."""
     try:
         inspect.signature(function).bind(*[None] * count)
@@ -183,7 +183,7 @@ def _check_positional(function: Any, args: tuple[Any, ...], role: str) -> None:
         for p in parameters
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
-    if not required and not args and not _accepts(function, 1):
+    if not required and not args and not accepts(function, 1):
         raise ProblemError(
             "unbound-argument",
             f"the {role} {name_of(function)} takes no argument, so the params cannot reach it: if "

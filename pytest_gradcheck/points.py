@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.binding import accepts
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.layers import name_of
 from pytest_gradcheck.problem import Pair
@@ -47,8 +47,8 @@ def starts(params: Any, settings: Settings, seed: int) -> Iterator[Start]:
             )
         yield Start("given", params)
         return
-    takes_generator = _accepts(params, 1)
-    if not takes_generator and not _accepts(params, 0):
+    takes_generator = accepts(params, 1)
+    if not takes_generator and not accepts(params, 0):
         raise ProblemError(
             "unbound-argument",
             f"{name_of(params)} is called as params(rng), and has other arguments that nothing "
@@ -58,17 +58,6 @@ def starts(params: Any, settings: Settings, seed: int) -> Iterator[Start]:
         rng = np.random.default_rng([seed, number])
         drawn = params(*([rng] if takes_generator else []))
         yield Start(f"random initialization {number + 1}", drawn)
-
-
-def _accepts(params: Any, count: int) -> bool:
-    """Return whether a callable can be called with so many arguments."""
-    try:
-        inspect.signature(params).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that tells no signature
-        return True
-    return True
 
 
 def descend(pair: Pair, settings: Settings, point: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from conftest import INI
 
 PAIR = """
 import numpy as np
@@ -40,6 +41,12 @@ def test_data(gradcheck):
 def args(request: pytest.FixtureRequest) -> list[str]:
     given: list[str] = request.param
     return given
+
+
+@pytest.fixture(autouse=True)
+def settled(pytester: pytest.Pytester) -> None:
+    """Say what pytest-asyncio would ask for with a warning."""
+    pytester.makeini(INI)
 
 
 def test_a_hook_switches_off_the_randomness_of_a_model(
