@@ -105,7 +105,7 @@ def _parameter(
 ) -> ParameterReport:
     mine = _looked_at(parameter, approximation)
     verdicts = judgement.verdicts[mine]
-    tally = np.bincount(verdicts, minlength=len(VERDICTS))
+    tally = np.bincount(verdicts, minlength=len(VERDICTS)).tolist()
     return ParameterReport(
         name=parameter.name,
         shape=parameter.shape,
@@ -113,7 +113,7 @@ def _parameter(
         checked=verdicts.size,
         relative_error=_figure(mine, approximation, gradient),
         verdict=VERDICTS[int(verdicts.max())],
-        counts={word: int(n) for word, n in zip(VERDICTS, tally, strict=True)},
+        counts=dict(zip(VERDICTS, tally, strict=True)),
         resolution=float(judgement.resolutions[mine].max()),
     )
 

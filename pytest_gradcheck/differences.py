@@ -37,6 +37,9 @@ Numbers = npt.NDArray[np.intp]
 Components = Sequence[tuple[Parameter, Numbers]]
 """For each parameter, the numbers of its components to look at."""
 
+SAFE_SQUARE = 1e-200
+"""Sums of squares between this and its reciprocal have neither underflown nor overflown."""
+
 STIR = 1e-3
 """How far, in sizes of a parameter, a cost is looked at that seems not to depend on it."""
 
@@ -94,6 +97,10 @@ def finite_or_zero(values: FloatArray) -> FloatArray:
 
 def rms(values: FloatArray) -> float:
     """Return the root mean square of the finite values, 0 where there is none."""
+    with np.errstate(all="ignore"):
+        square = float(values @ values)
+    if SAFE_SQUARE < square < 1 / SAFE_SQUARE:
+        return math.sqrt(square / values.size)
     largest = float(np.abs(values).max(initial=0.0))
     if not math.isfinite(largest):
         return rms(values[np.isfinite(values)])

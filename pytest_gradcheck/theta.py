@@ -283,6 +283,9 @@ class Theta:
 
     def write(self, values: FloatArray) -> None:
         """Move theta to `values`, another vector of the same length."""
+        if not self._inplace:
+            np.copyto(self._vector, values)
+            return
         for parameter, cells in zip(self.parameters, self._cells, strict=True):
             cells[:] = values[parameter.slice]
 

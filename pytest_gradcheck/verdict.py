@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.differences import Approximation, finite_or_zero, tolerated
+from pytest_gradcheck.differences import SAFE_SQUARE, Approximation, finite_or_zero, tolerated
 from pytest_gradcheck.report import VERDICTS
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Theta
@@ -16,9 +16,6 @@ from pytest_gradcheck.theta import FloatArray, Theta
 __all__ = ["Judgement", "judge", "relative_error"]
 
 OK, INCONCLUSIVE, KINK, SUSPECT, BUG, NONFINITE = range(len(VERDICTS))
-
-SAFE_SQUARE = 1e-200
-"""Sums of squares between this and its reciprocal have neither underflown nor overflown."""
 
 
 @dataclass(frozen=True)
