@@ -121,7 +121,7 @@ def test_right(gradcheck): assert gradcheck(cost, right, np.ones(3)).findings ==
     )
     result = pytester.runpytest(*args)
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["E * cause: theta[[]0[]] again"])
+    result.stdout.fnmatch_lines(["E * cause (house): theta[[]0[]] again"])
 
 
 def test_a_hook_hears_of_every_finished_check(pytester: pytest.Pytester, args: list[str]) -> None:

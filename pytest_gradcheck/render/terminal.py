@@ -65,7 +65,8 @@ def failure_text(report: Report, style: Style) -> str:
     if shown:
         lines += [""]
         for finding in shown[:FINDINGS]:
-            lines += _wrapped(f"{finding.severity}: {finding.message}", style.width)
+            kind = f"{finding.severity} ({finding.code})"
+            lines += _wrapped(f"{kind}: {finding.message}", style.width)
         if len(shown) > FINDINGS:
             lines.append(f"… and {len(shown) - FINDINGS} more findings")
     patches = [f.parameter for f in shown if f.code == "partial" and f.point == point.name]
