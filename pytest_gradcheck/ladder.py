@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["SAFETY", "Line", "Slope", "climb"]
+__all__ = ["EPSILON", "SAFETY", "Line", "Slope", "climb"]
 
 SAFETY = 8.0
 """Error bars are this many times the noise over the step.
@@ -161,9 +161,7 @@ def climb(line: Line, analytic: float, noise: float, wide: float, suspect: float
     last = math.inf
     while True:
         slope = ladder.smooth()
-        if ladder.agrees(slope, wide, suspect, last):
-            return slope
-        if ladder.is_hopeless(slope, wide):
+        if ladder.agrees(slope, wide, suspect, last) or ladder.is_hopeless(slope, wide):
             return slope
         wrong = ladder.disagrees(slope, wide, suspect)
         last = slope.error_bar

@@ -16,6 +16,8 @@ from math import factorial, isfinite, sqrt
 
 import numpy as np
 
+from pytest_gradcheck.ladder import EPSILON
+
 __all__ = ["EPSILON", "Noise", "measure", "moves_far"]
 
 POINTS = 7
@@ -29,8 +31,6 @@ SPACINGS = tuple(CROOKED * size for size in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-
 
 FAR = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0)
 """Distances at which a cost that moved nowhere near is looked at before it is called unmoved."""
-
-EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
