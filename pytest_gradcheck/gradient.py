@@ -13,16 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.containers import Branch, Leaf, Node, children_of
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.theta import (
-    Branch,
-    FloatArray,
-    Leaf,
-    Node,
-    Parameter,
-    Theta,
-    children_of,
-)
+from pytest_gradcheck.theta import FloatArray, Parameter, Theta
 
 __all__ = ["laid_out"]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.containers import children_of
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.settings import nearest
-from pytest_gradcheck.theta import children_of
 
 __all__ = ["around_calls", "around_check", "disabled", "without_penalty"]
 

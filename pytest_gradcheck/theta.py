@@ -9,11 +9,9 @@ once, its arrays being views into that vector: to perturb a component is to writ
 from __future__ import annotations
 
 import copy
-import dataclasses
 import operator
-import types
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -21,60 +19,32 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pytest_gradcheck.containers import (
+    ABSENT,
+    Branch,
+    Fixed,
+    Key,
+    Leaf,
+    Node,
+    assign,
+    children_of,
+    described,
+    frozen,
+    held,
+    named,
+    rebuilt,
+    refill,
+)
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.settings import nearest
 
-__all__ = ["Branch", "Cells", "FloatArray", "Key", "Leaf", "Parameter", "Theta", "children_of"]
+__all__ = ["Cells", "FloatArray", "Numbers", "Parameter", "Place", "Theta"]
 
 FloatArray = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.intp]
 
-
-@dataclass(frozen=True)
-class Key:
-    """One step from a container to what it holds: a dict key, an attribute, or a position."""
-
-    label: Any
-    kind: str = "key"
-
-    def text(self, first: bool) -> str:
-        """Return the step as a user would type it to look at the value."""
-        if self.kind == "position" or isinstance(self.label, (int, np.integer)):
-            return f"[{self.label}]"
-        if self.kind == "key" and not isinstance(self.label, str):
-            return f"[{self.label!r}]"
-        return str(self.label) if first else f".{self.label}"
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A float leaf of the structure: the parameter with this number."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A part of the structure that holds no floats; the functions receive it as it is."""
-
-    value: Any
-
-
-@dataclass(frozen=True)
-class Branch:
-    """A container that holds a parameter somewhere below."""
-
-    keys: tuple[Key, ...]
-    children: tuple[Node, ...]
-    original: Any
-    items: tuple[Any, ...]
-
-    def holding(self) -> list[tuple[Key, Node]]:
-        """Return the children that hold parameters."""
-        pairs = zip(self.keys, self.children, strict=True)
-        return [(key, child) for key, child in pairs if not isinstance(child, Fixed)]
-
-
-Node = Leaf | Fixed | Branch
+Place = slice | Numbers
+"""Components of theta: a run of them, or any by their numbers in ascending order."""
 
 Owned = tuple[Any, Key | None, Any]
 """Where the user keeps a parameter: its container, the step to it, and the leaf itself."""
@@ -132,48 +102,6 @@ class Cells(Protocol):
     def __setitem__(self, index: Any, value: Any, /) -> None: ...
 
 
-def children_of(value: Any) -> list[tuple[Key, Any]] | None:
-    """Return the steps and values of a container, or None for anything else."""
-    if isinstance(value, Mapping):
-        return [(Key(key), item) for key, item in value.items()]
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return [(Key(name, "attribute"), getattr(value, name)) for name in value._fields]
-    if isinstance(value, (list, tuple)):
-        return [(Key(i, "position"), item) for i, item in enumerate(value)]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [item.name for item in dataclasses.fields(value) if hasattr(value, item.name)]
-        return [(Key(name, "attribute"), getattr(value, name)) for name in names]
-    if isinstance(value, types.SimpleNamespace):
-        return [(Key(name, "attribute"), item) for name, item in vars(value).items()]
-    if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
-        return [(Key(i, "position"), item) for i, item in enumerate(value)]
-    return None
-
-
-def _rebuilt(original: Any, keys: Sequence[Key], items: Sequence[Any]) -> Any:
-    """Return a container like `original` that holds `items`."""
-    if type(original) is dict:
-        return {key.label: item for key, item in zip(keys, items, strict=True)}
-    if isinstance(original, tuple):
-        make: Callable[[Sequence[Any]], Any] = getattr(original, "_make", type(original))
-        return make(items)
-    if type(original) is list:
-        return list(items)
-    if isinstance(original, Mapping) and not isinstance(original, MutableMapping):
-        return types.MappingProxyType({k.label: v for k, v in zip(keys, items, strict=True)})
-    twin = copy.copy(original)
-    for key, item in zip(keys, items, strict=True):
-        _assign(twin, key, item)
-    return twin
-
-
-def _assign(container: Any, key: Key, value: Any) -> None:
-    if key.kind == "attribute":
-        object.__setattr__(container, key.label, value)  # a frozen dataclass refuses its own
-    else:
-        container[key.label] = value
-
-
 class _Scalar:
     """The storage of a scalar in the user's own container, as cells."""
 
@@ -189,7 +117,7 @@ class _Scalar:
         return np.asarray([value])[index]
 
     def __setitem__(self, index: Any, value: Any, /) -> None:
-        _assign(self._container, self._key, self._like(np.ravel(value)[0]))
+        assign(self._container, self._key, self._like(np.ravel(value)[0]))
 
 
 class Theta:
@@ -298,6 +226,57 @@ class Theta:
         finally:
             self.write(self.base)
 
+    @contextmanager
+    def moved(self, place: Place, weights: FloatArray, distance: float) -> Iterator[None]:
+        """Hold theta moved along a vector, by a distance, for the length of a ``with`` block.
+
+        Parameters
+        ----------
+        place : slice or array of int
+            The components in which the vector is not zero.
+        weights : array
+            What it is there.
+        distance : float
+            In lengths of the vector as it is given.
+        """
+        try:
+            self._move(place, weights, distance)
+            yield
+        finally:
+            self._move_back(place)
+
+    def _move(self, place: Place, weights: FloatArray, distance: float) -> None:
+        if self._inplace:
+            for parameter, cells, there, mine in self._pieces(place):
+                values = distance * weights[mine] + self.base[parameter.slice][there]
+                cells[there] = self.stored(values, parameter)
+        elif isinstance(place, slice):
+            part = self._vector[place]  # no array is made, however large theta is
+            np.multiply(weights, distance, out=part)
+            part += self.base[place]
+        else:
+            self._vector[place] = distance * weights + self.base[place]
+
+    def _move_back(self, place: Place) -> None:
+        if not self._inplace:
+            self._vector[place] = self.base[place]
+            return
+        for parameter, cells, there, _ in self._pieces(place):
+            cells[there] = self.base[parameter.slice][there]
+
+    def _pieces(self, place: Place) -> Iterator[tuple[Parameter, Cells, Place, slice]]:
+        """Yield a place by parameter: its cells, which of them, and which part of the place."""
+        for parameter, cells in zip(self.parameters, self._cells, strict=True):
+            if isinstance(place, slice):
+                first, last = max(place.start, parameter.start), min(place.stop, parameter.stop)
+                if first < last:
+                    there = slice(first - parameter.start, last - parameter.start)
+                    yield parameter, cells, there, slice(first - place.start, last - place.start)
+            else:
+                low, high = np.searchsorted(place, (parameter.start, parameter.stop))
+                if low < high:
+                    yield parameter, cells, place[low:high] - parameter.start, slice(low, high)
+
     def move_base(self, values: FloatArray) -> None:
         """Make `values` the point of the check."""
         self.base = np.concatenate(
@@ -321,15 +300,15 @@ class Theta:
             if isinstance(leaf, np.ndarray):
                 leaf[...] = saved
         for holder in self._holders:
-            _refill(holder)
+            refill(holder)
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
-        held = list(_held(self._tree, self.root))
-        viewed = not (self._inplace or self.rebuilt) and all(map(operator.is_, held, self._views))
+        found = list(held(self._tree, self.root))
+        viewed = not (self._inplace or self.rebuilt) and all(map(operator.is_, found, self._views))
         if viewed and np.array_equal(self._vector.view(np.int64), self.base.view(np.int64)):
             return None  # bit by bit, at a glance
-        for number, (parameter, value) in enumerate(zip(self.parameters, held, strict=True)):
+        for number, (parameter, value) in enumerate(zip(self.parameters, found, strict=True)):
             if not self._intact(number, parameter, value):
                 return parameter.name
         return None
@@ -369,7 +348,7 @@ class Theta:
             return Fixed(value)
         raise ProblemError(
             "tied-params",
-            f"{_named(path)} is a container that holds itself: leave it out of params, or say "
+            f"{named(path)} is a container that holds itself: leave it out of params, or say "
             "inplace=True if the network owns its arrays",
         )
 
@@ -378,7 +357,7 @@ class Theta:
     ) -> Node:
         if not isinstance(value, (np.ndarray, np.generic, float, complex)):
             return Fixed(value)
-        name = _named(path)
+        name = named(path)
         array = np.asarray(value)
         if array.dtype.kind == "c":
             raise ProblemError(
@@ -412,7 +391,7 @@ class Theta:
             return value if isinstance(self._owned[node.number][2], np.generic) else float(value)
         if isinstance(node, Fixed):
             return node.value
-        return _rebuilt(node.original, node.keys, [self._build(child) for child in node.children])
+        return rebuilt(node.original, node.keys, [self._build(child) for child in node.children])
 
     def _cells_of(self, number: int) -> Cells:
         if not self._inplace:
@@ -425,17 +404,17 @@ class Theta:
             return flat
         return _Scalar(container, key or Key(0), type(leaf))
 
-    def _intact(self, number: int, parameter: Parameter, held: Any) -> bool:
-        if held is _ABSENT:
+    def _intact(self, number: int, parameter: Parameter, found: Any) -> bool:
+        if found is ABSENT:
             return False
         if not parameter.scalar:
             kept = self._owned[number][2] if self._inplace else self._views[number]
-            if held is not kept:
+            if found is not kept:
                 return False
         # A structure with scalars is built for every call, so the last one may show a perturbation.
         expected = self._shown if parameter.scalar and self.rebuilt else self.base
         try:
-            values = np.asarray(held, np.float64).reshape(-1)
+            values = np.asarray(found, np.float64).reshape(-1)
         except (TypeError, ValueError):  # something else stands in a scalar's place
             return False
         return bool(values.tobytes() == expected[parameter.slice].tobytes())
@@ -458,60 +437,12 @@ class Theta:
                             "perturbed alone: hand over one of them",
                         )
                 arrays.append((parameter.name, leaf))
-            elif key is None or _frozen(container):
+            elif key is None or frozen(container):
                 raise ProblemError(
                     "readonly-params",
                     f"{parameter.name} is a number in something that cannot be written to "
                     f"({type(container).__name__}): keep it in a dict, a list or an array",
                 )
-
-
-_ABSENT = object()
-
-
-def _named(path: Sequence[Key]) -> str:
-    return "".join(step.text(i == 0) for i, step in enumerate(path)) or "theta"
-
-
-def _frozen(container: Any) -> bool:
-    if isinstance(container, Mapping):
-        return not isinstance(container, MutableMapping)
-    if isinstance(container, tuple):
-        return True
-    settings = getattr(container, "__dataclass_params__", None)
-    return bool(settings is not None and settings.frozen)
-
-
-def _look(container: Any, key: Key) -> Any:
-    """Return what stands at a step of a container now, or a sentinel where nothing does."""
-    try:
-        if key.kind == "attribute":
-            return getattr(container, key.label)
-        return container[key.label]
-    except (AttributeError, KeyError, IndexError, TypeError):
-        return _ABSENT
-
-
-def _held(tree: Any, node: Node) -> Iterator[Any]:
-    """Yield what a structure holds now at the place of every parameter, in their order."""
-    if isinstance(node, Leaf):
-        yield tree
-    elif isinstance(node, Branch):
-        for key, child in node.holding():
-            yield from _held(_look(tree, key), child)
-
-
-def _refill(holder: Branch) -> None:
-    """Put back what a container of the user's held, where a function has rebound it."""
-    container = holder.original
-    pairs = zip(holder.keys, holder.items, strict=True)
-    moved = [(key, item) for key, item in pairs if _look(container, key) is not item]
-    if moved and isinstance(container, list):
-        container[:] = holder.items
-        return
-    for key, item in moved:
-        with suppress(TypeError):  # a read-only mapping, whose entries cannot be set through it
-            _assign(container, key, item)
 
 
 def _select(
@@ -546,25 +477,16 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _nothing_found(params: Any) -> str:
-    what = f"params is {_described(params)}"
+    what = f"params is {described(params)}"
     if isinstance(params, np.ndarray) and params.dtype.kind in "iub":
         return f"{what}, and integers are held fixed: hand over params.astype(float)"
     if isinstance(params, int):
         return f"{what}, and integers are held fixed: write {params}.0"
     children = children_of(params)
     if children:
-        inside = ", ".join(f"{key.text(True)} ({_described(item)})" for key, item in children[:5])
+        inside = ", ".join(f"{key.text(True)} ({described(item)})" for key, item in children[:5])
         return (
             f"{what} with {inside}: no float array or number among them. "
             "Integers are held fixed: convert what is to be checked with .astype(float)"
         )
     return f"{what}: hand over its float arrays in a dict, a list or one array"
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype} and shape {value.shape}"
-    if isinstance(value, (dict, list, tuple)) and not value:
-        return f"an empty {type(value).__name__}"
-    article = "an" if type(value).__name__[:1].lower() in "aeiou" else "a"
-    return f"{article} {type(value).__name__}"

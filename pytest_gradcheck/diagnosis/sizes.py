@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.containers import children_of
 from pytest_gradcheck.problem import Problem
 from pytest_gradcheck.randomness import PENALTIES
 from pytest_gradcheck.regularization import Penalty
-from pytest_gradcheck.theta import Theta, children_of
+from pytest_gradcheck.theta import Theta
 
 __all__ = ["Dimension", "Sizes", "in_sight", "is_count", "named_factor", "named_strength"]
 
