@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.calls import InTurn
 from pytest_gradcheck.canary import unnoticed
 from pytest_gradcheck.comparison import joined, point_report
 from pytest_gradcheck.context import Context, Extensions, current
 from pytest_gradcheck.diagnosis import Clues, findings, in_sight, in_the_penalty
-from pytest_gradcheck.differences import Approximation, approximate, classical, cost_noise, moves
+from pytest_gradcheck.differences import Approximation, approximate, classical
+from pytest_gradcheck.directions import cost_noise, moves
 from pytest_gradcheck.domination import dominated
 from pytest_gradcheck.errors import GradcheckWarning, GradientError, ProblemError
 from pytest_gradcheck.noise import Noise
 from pytest_gradcheck.points import descend, starts
 from pytest_gradcheck.preflight import examined, refuse_changed, refuse_unreached
+from pytest_gradcheck.probing import Probed, probed
 from pytest_gradcheck.problem import Pair, Problem
 from pytest_gradcheck.randomness import (
     around_calls,
@@ -30,7 +33,7 @@ from pytest_gradcheck.randomness import (
     without_penalty,
 )
 from pytest_gradcheck.report import VERDICTS, PointReport, Report
-from pytest_gradcheck.search import chosen
+from pytest_gradcheck.sampling import chosen, is_probed
 from pytest_gradcheck.settings import Settings, resolve
 from pytest_gradcheck.theta import FloatArray, Theta
 from pytest_gradcheck.verdict import SUSPECT, judge
@@ -256,7 +259,7 @@ def _compared(
     approximation, noise = _approximated(pair, gradient, here, settings, rng)
     refuse_changed(pair, "cost")
     judgement = judge(approximation, gradient, pair.theta, settings)
-    found = findings(approximation, gradient, judgement, pair, noise, point, clues)
+    found = findings(approximation, gradient, judgement, pair, noise, point, clues, settings)
     if canary and judgement.verdicts.max() < SUSPECT:
         found += unnoticed(approximation, gradient, pair.theta, settings, point)
     report = point_report(point, approximation, gradient, judgement, found, pair.theta, settings)
@@ -266,17 +269,26 @@ def _compared(
 def _approximated(
     pair: Pair, gradient: FloatArray, here: float, settings: Settings, rng: np.random.Generator
 ) -> tuple[Approximation, Noise | None]:
-    theta, probe = pair.theta, pair.prober()
-    components = chosen(theta, gradient, settings, rng)
+    theta, calls = pair.theta, InTurn(pair.prober(), pair.theta, here)
     with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
         if settings.eps is not None:
-            approximation = classical(probe, theta, components, settings.eps)
+            components = chosen(theta, gradient, settings, rng)
+            approximation = classical(calls, components, settings.eps)
             still = not np.any(approximation.values[approximation.checked])
-            refuse_unreached(not still or moves(probe, theta, here, rng), gradient, theta)
+            refuse_unreached(not still or moves(calls.cost, theta, here, rng), gradient, theta)
             return approximation, None
-        noise = cost_noise(probe, theta, here, rng)
+        noise = cost_noise(calls.cost, theta, here, rng)
         refuse_unreached(noise.moved, gradient, theta)
-        return approximate(probe, theta, components, gradient, here, noise, settings.suspect), noise
+        found = Probed()
+        if is_probed(theta, settings):
+            found = probed(calls, gradient, noise, settings, lambda: pair.evaluations, rng)
+        components = chosen(theta, gradient, settings, rng, found.crowded)
+        return (
+            approximate(
+                calls, components, gradient, noise, settings.suspect, found.slopes, found.seen
+            ),
+            noise,
+        )
 
 
 def _suspects(report: Report) -> str:

@@ -18,9 +18,10 @@ from pytest_gradcheck.report import (
     PointReport,
     failing,
 )
+from pytest_gradcheck.scales import finite_or_zero, rms
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Parameter, Theta
-from pytest_gradcheck.verdict import INCONCLUSIVE, OK, Judgement, relative_error
+from pytest_gradcheck.verdict import INCONCLUSIVE, OK, Judgement, judged, relative_error
 
 __all__ = ["joined", "point_report", "rank"]
 
@@ -39,7 +40,8 @@ def point_report(
 ) -> PointReport:
     """Return the report of one point."""
     parameters = tuple(
-        _parameter(parameter, approximation, gradient, judgement) for parameter in theta.selected
+        _parameter(parameter, approximation, gradient, judgement, settings)
+        for parameter in theta.selected
     )
     listed = [
         _component(parameter, int(number), name, approximation, gradient, judgement)
@@ -47,18 +49,22 @@ def point_report(
         for number in _worst(parameter, judgement, approximation.checked)
     ]
     verdicts = judgement.verdicts[approximation.checked]
+    seen = [judged(one, settings) for one in approximation.seen.values()]
+    tally = np.bincount(verdicts, minlength=len(VERDICTS)) + np.bincount(
+        np.array(seen, np.intp), minlength=len(VERDICTS)
+    )
     bad = failing(settings)
     fails = (
-        any(VERDICTS[code] in bad for code in np.flatnonzero(np.bincount(verdicts)))
-        or bool(np.all(verdicts == INCONCLUSIVE))
+        any(VERDICTS[code] in bad for code in np.flatnonzero(tally))
+        or tally[INCONCLUSIVE] == tally.sum()
         or any(finding.code == "canary" for finding in found)
         or (settings.strict and any(finding.code == "vacuous" for finding in found))
     )
     return PointReport(
         name=name,
         passed=not fails,
-        verdict=VERDICTS[int(verdicts.max())],
-        relative_error=_figure(approximation.checked, approximation, gradient),
+        verdict=VERDICTS[int(np.flatnonzero(tally)[-1])],
+        relative_error=_whole_figure(approximation, gradient),
         parameters=parameters,
         components=tuple(sorted(listed, key=rank)),
         findings=found,
@@ -100,22 +106,58 @@ def _figure(
     return relative_error(values[known], gradient[part][known])
 
 
+def _whole_figure(approximation: Approximation, gradient: FloatArray) -> float:
+    """Return the course's figure; of parameters that only directions have seen, the worst."""
+    figures = [seen.figure for seen in approximation.seen.values()]
+    return max(figures) if figures else _figure(approximation.checked, approximation, gradient)
+
+
 def _parameter(
-    parameter: Parameter, approximation: Approximation, gradient: FloatArray, judgement: Judgement
+    parameter: Parameter,
+    approximation: Approximation,
+    gradient: FloatArray,
+    judgement: Judgement,
+    settings: Settings,
 ) -> ParameterReport:
     mine = _looked_at(parameter, approximation)
     verdicts = judgement.verdicts[mine]
-    tally = np.bincount(verdicts, minlength=len(VERDICTS)).tolist()
+    tally = np.bincount(verdicts, minlength=len(VERDICTS))
+    seen = approximation.seen.get(parameter.name)
+    figure = _figure(mine, approximation, gradient) if seen is None else seen.figure
     return ParameterReport(
         name=parameter.name,
         shape=parameter.shape,
         size=parameter.size,
         checked=verdicts.size,
-        relative_error=_figure(mine, approximation, gradient),
-        verdict=VERDICTS[int(verdicts.max())],
-        counts=dict(zip(VERDICTS, tally, strict=True)),
-        resolution=float(judgement.resolutions[mine].max()),
+        covered=verdicts.size if seen is None else parameter.size,
+        relative_error=figure,
+        verdict=VERDICTS[
+            max([*np.flatnonzero(tally), *([judged(seen, settings)] if seen else [])])
+        ],
+        counts=dict(zip(VERDICTS, tally.tolist(), strict=True)),
+        resolution=_resolution(parameter, mine, approximation, judgement, settings),
     )
+
+
+def _resolution(
+    parameter: Parameter,
+    mine: slice | npt.NDArray[np.bool_],
+    approximation: Approximation,
+    judgement: Judgement,
+    settings: Settings,
+) -> float:
+    """Return the smallest relative error of a component that would have been reported.
+
+    Of any component where all were looked at, else of one of the parameter's usual size.
+    """
+    seen = approximation.seen.get(parameter.name)
+    if seen is not None:
+        return max(settings.suspect, seen.resolution)
+    if isinstance(mine, slice):
+        return float(judgement.resolutions[mine].max())
+    usual = rms(finite_or_zero(approximation.values[mine]))
+    bar = float(approximation.error_bars[mine].max(initial=0.0))
+    return max(settings.suspect, bar / usual if usual else 0.0)
 
 
 def _looked_at(parameter: Parameter, approximation: Approximation) -> slice | npt.NDArray[np.bool_]:

@@ -93,22 +93,27 @@ class ParameterReport:
     ----------
     name : str
     shape : tuple of int
-    size, checked : int
-        Components, and those that were differenced one by one.
+    size, checked, covered : int
+        Components; those that were differenced one by one; and those that were looked at in any
+        way, one by one or by a random direction.
     relative_error : float
-        The course's figure over this parameter.
+        The course's figure over this parameter; where random directions have seen it, an estimate
+        from the first of them.
     verdict : str
-        The worst of its components.
+        The worst of its components, and of what random directions saw that no component explains.
     counts : mapping of str to int
-        Components by verdict.
+        Components by verdict, of those that were differenced one by one.
     resolution : float
-        The smallest relative error in any one component that would have been reported.
+        The smallest relative error in any one component that would have been reported; where not
+        all were differenced one by one, of a component as large as the parameter's gradients are
+        in the root mean square.
     """
 
     name: str
     shape: tuple[int, ...]
     size: int
     checked: int
+    covered: int
     relative_error: float
     verdict: str
     counts: Mapping[str, int]

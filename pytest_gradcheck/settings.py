@@ -79,7 +79,12 @@ class Settings:
     samples: int = _setting(
         20, "int", "components differenced in each parameter when sampling (default: 20)"
     )
-    probes: int = _setting(4, "int", "random directions when probing (default: 4)")
+    probes: int = _setting(
+        4, "int", "random directions over all parameters, besides one over each (default: 4)"
+    )
+    search_calls: int = _setting(
+        4000, "int", "cost calls that a search for wrong components may take (default: 4000)"
+    )
     seed: int | None = _setting(
         None, "int", "seed of every random choice (default: from the test's name)"
     )
@@ -247,7 +252,15 @@ def _plain(kind: str, value: Any) -> Any:
 
 
 def _check_ranges(settings: Settings) -> None:
-    bounds = {"seeds": 1, "train": 0, "samples": 1, "probes": 1, "workers": 1, "seed": 0}
+    bounds = {
+        "seeds": 1,
+        "train": 0,
+        "samples": 1,
+        "probes": 1,
+        "search_calls": 0,
+        "workers": 1,
+        "seed": 0,
+    }
     for name, least in bounds.items():
         value = getattr(settings, name)
         if value is not None and value < least:
@@ -256,6 +269,12 @@ def _check_ranges(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and value <= 0:
             raise ProblemError("bad-setting", f"{name} is greater than 0, not {value!r}")
+    if settings.mode == "probe" and settings.eps is not None:
+        raise ProblemError(
+            "bad-setting",
+            "eps is the step of the classical check, which goes component by component, and "
+            "mode='probe' goes by random directions: leave one of them out",
+        )
     if settings.suspect > settings.bug:
         raise ProblemError(
             "bad-setting",

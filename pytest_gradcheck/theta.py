@@ -138,6 +138,8 @@ class Theta:
         Every float leaf, in the order of the structure.
     selected : tuple of Parameter
         Those that are checked.
+    inplace : bool
+        Whether the user's own arrays are perturbed.
     selected_numbers : frozenset of int
         Their numbers, for a quick look-up.
     base : float64 array
@@ -169,7 +171,7 @@ class Theta:
         only: Sequence[str] = (),
         exclude: Sequence[str] = (),
     ) -> None:
-        self._inplace = inplace
+        self.inplace = inplace
         self._owned: list[Owned] = []
         self._holders: list[Branch] = []
         self._open: set[int] = set()
@@ -211,7 +213,7 @@ class Theta:
 
     def write(self, values: FloatArray) -> None:
         """Move theta to `values`, another vector of the same length."""
-        if not self._inplace:
+        if not self.inplace:
             np.copyto(self._vector, values)
             return
         for parameter, cells in zip(self.parameters, self._cells, strict=True):
@@ -246,7 +248,7 @@ class Theta:
             self._move_back(place)
 
     def _move(self, place: Place, weights: FloatArray, distance: float) -> None:
-        if self._inplace:
+        if self.inplace:
             for parameter, cells, there, mine in self._pieces(place):
                 values = distance * weights[mine] + self.base[parameter.slice][there]
                 cells[there] = self.stored(values, parameter)
@@ -258,7 +260,7 @@ class Theta:
             self._vector[place] = distance * weights + self.base[place]
 
     def _move_back(self, place: Place) -> None:
-        if not self._inplace:
+        if not self.inplace:
             self._vector[place] = self.base[place]
             return
         for parameter, cells, there, _ in self._pieces(place):
@@ -294,7 +296,7 @@ class Theta:
 
     def restore(self) -> None:
         """Put the user's own arrays, bit by bit, and their containers back as they came."""
-        if not self._inplace:
+        if not self.inplace:
             return
         for (_, _, leaf), saved in zip(self._owned, self._saved, strict=True):
             if isinstance(leaf, np.ndarray):
@@ -305,7 +307,7 @@ class Theta:
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
         found = list(held(self._tree, self.root))
-        viewed = not (self._inplace or self.rebuilt) and all(map(operator.is_, found, self._views))
+        viewed = not (self.inplace or self.rebuilt) and all(map(operator.is_, found, self._views))
         if viewed and np.array_equal(self._vector.view(np.int64), self.base.view(np.int64)):
             return None  # bit by bit, at a glance
         for number, (parameter, value) in enumerate(zip(self.parameters, found, strict=True)):
@@ -315,13 +317,13 @@ class Theta:
 
     def stored(self, values: FloatArray, parameter: Parameter) -> FloatArray:
         """Return `values` as they read back after being written into a parameter's storage."""
-        if not self._inplace or parameter.dtype == np.float64:
+        if not self.inplace or parameter.dtype == np.float64:
             return values
         return values.astype(parameter.dtype).astype(np.float64)
 
     def spacing(self, value: float, parameter: Parameter) -> float:
         """Return the distance from `value` to the next number that the storage can hold."""
-        dtype = parameter.dtype if self._inplace else np.dtype(np.float64)
+        dtype = parameter.dtype if self.inplace else np.dtype(np.float64)
         return float(np.spacing(np.abs(np.asarray(value, dtype))))
 
     def _walk(
@@ -344,7 +346,7 @@ class Theta:
 
     def _closed_circle(self, value: Any, path: tuple[Key, ...]) -> Fixed:
         """Stop at a container that holds itself: harmless in place, no copy of it is a tree."""
-        if self._inplace:
+        if self.inplace:
             return Fixed(value)
         raise ProblemError(
             "tied-params",
@@ -394,7 +396,7 @@ class Theta:
         return rebuilt(node.original, node.keys, [self._build(child) for child in node.children])
 
     def _cells_of(self, number: int) -> Cells:
-        if not self._inplace:
+        if not self.inplace:
             part: Cells = self._vector[self.parameters[number].slice]
             return part
         container, key, leaf = self._owned[number]
@@ -408,7 +410,7 @@ class Theta:
         if found is ABSENT:
             return False
         if not parameter.scalar:
-            kept = self._owned[number][2] if self._inplace else self._views[number]
+            kept = self._owned[number][2] if self.inplace else self._views[number]
             if found is not kept:
                 return False
         # A structure with scalars is built for every call, so the last one may show a perturbation.

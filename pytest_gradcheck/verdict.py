@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.differences import SAFE_SQUARE, Approximation, finite_or_zero, tolerated
+from pytest_gradcheck.differences import Approximation, tolerated
+from pytest_gradcheck.directions import Seen
 from pytest_gradcheck.report import VERDICTS
+from pytest_gradcheck.scales import SAFE_SQUARE, finite_or_zero
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Theta
 
-__all__ = ["Judgement", "judge", "relative_error"]
+__all__ = ["Judgement", "judge", "judged", "relative_error"]
 
 OK, INCONCLUSIVE, KINK, SUSPECT, BUG, NONFINITE = range(len(VERDICTS))
 
@@ -72,6 +74,22 @@ def judge(
         errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
     resolutions = np.maximum(settings.suspect, _resolvable(approximation, size, theta))
     return Judgement(verdicts, errors, resolutions)
+
+
+def judged(seen: Seen, settings: Settings) -> int:
+    """Return the verdict on what random directions saw of a parameter, an index into `VERDICTS`.
+
+    What was found wrong has verdicts of its own; this is of what is left.
+    """
+    if seen.kind == "nonfinite":
+        return NONFINITE
+    if seen.relative_error > settings.bug:
+        return BUG
+    if seen.relative_error > settings.suspect:
+        return SUSPECT
+    if seen.kind == "kink":
+        return KINK
+    return INCONCLUSIVE if seen.wide or seen.kind == "jump" else OK
 
 
 def _resolvable(approximation: Approximation, size: FloatArray, theta: Theta) -> FloatArray:

@@ -14,18 +14,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_gradcheck import check_gradients
-from pytest_gradcheck.differences import (
-    Approximation,
-    approximate,
-    classical,
-    cost_noise,
-    lengths,
-    line_along,
-    moves,
-    rms,
-    tolerated,
-)
+from pytest_gradcheck.calls import InTurn
+from pytest_gradcheck.differences import Approximation, approximate, classical, tolerated
+from pytest_gradcheck.directions import cost_noise, line_along, moves
 from pytest_gradcheck.ladder import climb
+from pytest_gradcheck.scales import lengths, rms
 from pytest_gradcheck.theta import Theta
 
 Array = npt.NDArray[np.float64]
@@ -60,7 +53,7 @@ def approximated(
         here = cost()
         noise = cost_noise(cost, theta, here, np.random.default_rng(0))
         before = cost.calls
-        result = approximate(cost, theta, everything(theta), gradient, here, noise, 1e-5)
+        result = approximate(InTurn(cost, theta, here), everything(theta), gradient, noise, 1e-5)
     assert theta.changed() is None
     return result, cost.calls - before
 
@@ -111,7 +104,7 @@ def test_what_is_not_asked_for_is_not_looked_at() -> None:
     here = cost()
     noise = cost_noise(cost, theta, here, np.random.default_rng(0))
     asked = [(theta.parameters[0], np.array([0, 2]))]
-    result = approximate(cost, theta, asked, np.full(5, 2.0), here, noise, 1e-5)
+    result = approximate(InTurn(cost, theta, here), asked, np.full(5, 2.0), noise, 1e-5)
     np.testing.assert_array_equal(result.checked, [True, False, True, False, False])
     assert np.isnan(result.values[~result.checked]).all()
     np.testing.assert_allclose(result.values[result.checked], 2)
@@ -150,7 +143,9 @@ def test_root_mean_square_of_nothing_is_zero() -> None:
 def test_the_classical_check_is_the_course_to_the_last_bit(eps: float) -> None:
     x = np.array([0.3, -1.7, 2.2])
     theta = Theta(x)
-    result = classical(Cost(lambda x: float(np.sin(x).sum()), theta), theta, everything(theta), eps)
+    result = classical(
+        InTurn(Cost(lambda x: float(np.sin(x).sum()), theta), theta, 0.0), everything(theta), eps
+    )
     for number in range(3):
         plus, minus = x.copy(), x.copy()
         plus[number] += eps

@@ -25,6 +25,7 @@ from pytest_gradcheck.differences import Approximation
 from pytest_gradcheck.noise import Noise
 from pytest_gradcheck.problem import Pair
 from pytest_gradcheck.report import Finding
+from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray
 from pytest_gradcheck.verdict import SUSPECT, Judgement
 
@@ -56,6 +57,7 @@ def findings(
     noise: Noise | None,
     point: str,
     clues: Clues,
+    settings: Settings,
 ) -> tuple[Finding, ...]:
     """Return the causes first, then the warnings, in the order of the parameters.
 
@@ -70,15 +72,18 @@ def findings(
     point : str
         The name of the point.
     clues : Clues
+    settings : Settings
+        For the thresholds.
     """
     causes: list[Finding] = []
     if judgement.verdicts.max() >= SUSPECT:
         evidence = Evidence(approximation, gradient, judgement, pair, noise, point, clues)
         with np.errstate(all="ignore"):
             causes = _causes(evidence)
+    causes += cautions.unnamed(approximation, judgement, settings, pair.theta, point)
     warnings: list[Finding] = []
     if noise is not None:
-        warnings += cautions.coarse(judgement, noise, point)
+        warnings += cautions.coarse(approximation, judgement, noise, point)
     for parameter in pair.theta.selected:
         warnings += cautions.kink(parameter, approximation, gradient, judgement, point)
         warnings += cautions.vacuous(parameter, approximation, gradient, point)
@@ -90,7 +95,8 @@ def findings(
 def _causes(evidence: Evidence) -> list[Finding]:
     """Return one cause for each parameter that has one, or one for all of them."""
     wrong = [part for part in evidence.parts if part.wrong.any()]
-    tried = {part.name: _first(EXACT, part, evidence) for part in wrong if part.fits}
+    whole = [part for part in wrong if part.fits and not part.sparse]
+    tried = {part.name: _first(EXACT, part, evidence) for part in whole}
     found = _sure({name: cause for name, cause in tried.items() if cause is not None})
     if not found:
         chained = upstream(evidence.parts, evidence) or stale(evidence.parts, evidence)

@@ -7,15 +7,20 @@ from collections.abc import Iterator
 import numpy as np
 
 from pytest_gradcheck.differences import Approximation
+from pytest_gradcheck.directions import Seen
 from pytest_gradcheck.noise import EPSILON, Noise
 from pytest_gradcheck.report import Finding
-from pytest_gradcheck.theta import FloatArray, Parameter
-from pytest_gradcheck.verdict import INCONCLUSIVE, KINK, Judgement
+from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.theta import FloatArray, Parameter, Theta
+from pytest_gradcheck.verdict import INCONCLUSIVE, KINK, SUSPECT, Judgement, judged
 
-__all__ = ["coarse", "kink", "precision", "vacuous"]
+__all__ = ["coarse", "kink", "precision", "unnamed", "vacuous"]
 
 POOR = 1e-3
 """A check that resolves less than this, the error of a bug, says so."""
+
+
+JUMPS = "the cost jumps here, and has no slope"
 
 
 def kink(
@@ -29,6 +34,7 @@ def kink(
     part = parameter.slice
     at_kink = parameter.start + np.flatnonzero(approximation.of_kind("kink")[part])
     if not at_kink.size:
+        yield from _kink_of_a_direction(parameter.name, approximation, point)
         return
     errors = judgement.errors[at_kink]
     number = int(at_kink[int(np.argmax(errors))])
@@ -48,6 +54,15 @@ def kink(
     )
 
 
+def _kink_of_a_direction(name: str, approximation: Approximation, point: str) -> Iterator[Finding]:
+    if name in approximation.seen and approximation.seen[name].kind == "kink":
+        message = (
+            f"{name}: the cost has a kink along a random direction, and the gradient lies between "
+            "its two slopes: a valid subgradient"
+        )
+        yield Finding("kink", "warning", name, message, None, point)
+
+
 def vacuous(
     parameter: Parameter, approximation: Approximation, gradient: FloatArray, point: str
 ) -> Iterator[Finding]:
@@ -56,6 +71,8 @@ def vacuous(
     checked = approximation.checked[part]
     kinks = approximation.of_kind("kink")[part]
     if kinks.any() or gradient[part].any() or approximation.values[part][checked].any():
+        return
+    if parameter.name in approximation.seen and approximation.seen[parameter.name].off:
         return
     yield Finding(
         "vacuous",
@@ -79,10 +96,15 @@ def precision(
     part = parameter.slice
     checked = approximation.checked[part]
     undecided = checked & (judgement.verdicts[part] == INCONCLUSIVE)
+    seen = approximation.seen.get(parameter.name)
     if not undecided.any():
+        if seen is not None and (seen.wide or seen.kind == "jump"):
+            reason = JUMPS if seen.kind == "jump" else _noise_reason(noise)
+            message = f"{parameter.name}: a random direction cannot be decided: {reason}"
+            yield Finding("precision", "warning", parameter.name, message, None, point)
         return
     if np.any(approximation.of_kind("jump")[part] & undecided):
-        reason = "the cost jumps here, and has no slope"
+        reason = JUMPS
     else:
         reason = _noise_reason(noise)
     yield Finding(
@@ -96,10 +118,39 @@ def precision(
     )
 
 
-def coarse(judgement: Judgement, noise: Noise, point: str) -> Iterator[Finding]:
+def unnamed(
+    approximation: Approximation, judgement: Judgement, settings: Settings, theta: Theta, point: str
+) -> Iterator[Finding]:
+    """Tell of what random directions saw and the search could not put down to components."""
+    for name, seen in approximation.seen.items():
+        if judged(seen, settings) < SUSPECT:
+            continue
+        mine = [p for p in theta.selected if name is None or p.name == name]
+        parts = [approximation.checked[p.slice] for p in mine]
+        wrong = sum(
+            np.count_nonzero(judgement.verdicts[p.slice][part] >= SUSPECT)
+            for p, part in zip(mine, parts, strict=True)
+        )
+        message = (
+            f"{name or 'theta'}: its slope along a random direction is off by {abs(seen.off):.2g} "
+            f"(error bar {seen.error_bar:.1g}) beside the {wrong} wrong of {sum(map(np.sum, parts))} "
+            f"components that were differenced: {_why_unnamed(seen)}"
+        )
+        yield Finding("unnamed", "cause", name, message, None, point)
+
+
+def _why_unnamed(seen: Seen) -> str:
+    if seen.crowded:
+        return "too many are wrong to be named one by one, so some were sampled"
+    return "more is wrong than the search could name; correct these, or raise search_calls"
+
+
+def coarse(
+    approximation: Approximation, judgement: Judgement, noise: Noise, point: str
+) -> Iterator[Finding]:
     """Say what a noisy cost hides, though every component could be decided."""
     worst = float(judgement.resolutions.max())
-    decided = not np.any(judgement.verdicts == INCONCLUSIVE)
+    decided = not np.any(judgement.verdicts[approximation.checked] == INCONCLUSIVE)
     if decided and noise.relative > 100 * EPSILON and worst > POOR:
         message = (
             f"{_noise_reason(noise)}; in the smallest components a relative error under "

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from pytest_gradcheck.diagnosis.evidence import FIT, Evidence, Part, gradient_at
 from pytest_gradcheck.diagnosis.words import listed
-from pytest_gradcheck.differences import rms
 from pytest_gradcheck.report import Finding
+from pytest_gradcheck.scales import rms
 from pytest_gradcheck.theta import FloatArray
 
 __all__ = ["layers", "stale", "upstream"]

@@ -18,6 +18,7 @@ CAUSES = (
     "upstream",
     "stale",
     "partial",
+    "unnamed",
 )
 """Codes of causes, from the simplest on."""
 

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.diagnosis.sizes import Sizes
-from pytest_gradcheck.differences import Approximation, finite_or_zero, rms
+from pytest_gradcheck.differences import Approximation
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.noise import Noise
 from pytest_gradcheck.problem import Pair
+from pytest_gradcheck.scales import finite_or_zero, rms
 from pytest_gradcheck.theta import FloatArray, Parameter
 from pytest_gradcheck.verdict import BUG, OK, SUSPECT, Judgement
 
@@ -91,6 +92,11 @@ class Evidence:
         verdicts = self.judgement.verdicts[part]
         size = np.abs(analytic) + np.abs(numerical)
         looked_at = self.approximation.checked[part]
+        right = known & (verdicts == OK) & (bars < CLEAR * size)
+        seen = self.approximation.seen.get(parameter.name)
+        sparse = seen is not None and abs(seen.off) <= seen.error_bar and not seen.wide
+        if sparse:
+            right = right | ~looked_at
         return Part(
             parameter=parameter,
             theta=self.pair.theta.base[part],
@@ -99,8 +105,9 @@ class Evidence:
             bars=bars,
             known=known,
             wrong=looked_at & ((verdicts == BUG) | (verdicts == SUSPECT)),
-            right=known & (verdicts == OK) & (bars < CLEAR * size),
-            checked=int(np.count_nonzero(looked_at)),
+            right=right,
+            checked=parameter.size if sparse else int(np.count_nonzero(looked_at)),
+            sparse=sparse,
         )
 
 
@@ -120,6 +127,9 @@ class Part:
     right : bool array
         Where it is ok, and not because both are 0 or the error bar is wide, which says nothing.
     checked : int
+        How many components were looked at.
+    sparse : bool
+        Whether all that is wrong is known: a random direction over the others is silent.
     """
 
     parameter: Parameter
@@ -131,6 +141,7 @@ class Part:
     wrong: Mask
     right: Mask
     checked: int
+    sparse: bool
 
     @property
     def name(self) -> str:

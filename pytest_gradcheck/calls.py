@@ -1,0 +1,118 @@
+"""How the calls that single components need are made: here, one after the other.
+
+`batches` makes many at a time, and `workers` lets other processes make them; what is asked of all
+three is the same, and so is the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from pytest_gradcheck.directions import line_along
+from pytest_gradcheck.ladder import Slope, climb
+from pytest_gradcheck.progress import Progress
+from pytest_gradcheck.theta import FloatArray, Numbers, Parameter, Theta
+
+__all__ = ["Asked", "Calls", "Climb", "InTurn", "Rises"]
+
+Asked = Sequence[tuple[Parameter, Numbers]]
+"""For each parameter, the numbers of its components."""
+
+Rises = tuple[FloatArray, FloatArray]
+"""The cost's rises between either side of components, and the distances between the sides."""
+
+
+class Climb(NamedTuple):
+    """A component that needs a ladder of steps; see `ladder.Line` and `ladder.climb`."""
+
+    number: int
+    step: float
+    reach: float
+    analytic: float
+    wide: float
+
+
+class Calls(Protocol):
+    """How the cost is called."""
+
+    theta: Theta
+    here: float
+
+    def cost(self) -> float:
+        """Return the cost at the present theta."""
+
+    def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
+        """Return the two-sided rises of components, at a step for each."""
+
+    def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:
+        """Return the slopes of components from ladders of steps."""
+
+
+class InTurn:
+    """One call after the other, in this process.
+
+    Parameters
+    ----------
+    cost : callable
+        The cost at the present theta.
+    theta : Theta
+    here : float
+        The cost at theta as it stands.
+    progress : callable, optional
+    """
+
+    def __init__(
+        self,
+        cost: Callable[[], float],
+        theta: Theta,
+        here: float,
+        progress: Progress | None = None,
+    ) -> None:
+        self.cost, self.theta, self.here = cost, theta, here
+        self._progress = progress or Progress()
+
+    def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
+        """Return the two-sided rises of components, at a step for each."""
+        self._progress.expect(sum(numbers.size for _, numbers in components))
+        return [
+            self._rises(parameter, numbers, step)
+            for (parameter, numbers), step in zip(components, steps, strict=True)
+        ]
+
+    def _rises(self, parameter: Parameter, numbers: Numbers, steps: FloatArray) -> Rises:
+        """Return the rises of components of one parameter, and the distances between their sides.
+
+        The distance is that of the numbers as stored: x + h is rounded, and dividing by 2 h instead
+        would spoil half of the digits.
+        """
+        cost, cells = self.cost, self.theta.cells(parameter)
+        values = self.theta.base[numbers]
+        plus = self.theta.stored(values + steps, parameter)
+        minus = self.theta.stored(values - steps, parameter)
+        places = (numbers - parameter.start).tolist()
+        sides = list(zip(places, plus.tolist(), minus.tolist(), values.tolist(), strict=True))
+        rises: list[float] = []
+        for some in self._progress.in_moments(sides):
+            for i, ahead, behind, original in some:
+                cells[i] = ahead
+                up = cost()
+                cells[i] = behind
+                rises.append(up - cost())
+                cells[i] = original
+        return np.array(rises), plus - minus
+
+    def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:
+        """Return the slopes of components from ladders of steps."""
+        self._progress.expect(len(climbs))
+        slopes = []
+        for some in self._progress.in_moments(climbs):
+            slopes += [self._climbed(one, noise, suspect) for one in some]
+        return slopes
+
+    def _climbed(self, one: Climb, noise: float, suspect: float) -> Slope:
+        place, unit = slice(one.number, one.number + 1), np.ones(1)
+        line = line_along(self.cost, self.theta, place, unit, self.here, one.step, one.reach)
+        return climb(line, one.analytic, noise, one.wide, suspect)

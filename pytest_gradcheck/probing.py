@@ -1,0 +1,270 @@
+"""Random directions over whole parameters: a screen of any number of components in a few calls.
+
+The slope of the cost along a direction v is compared with v . g. What they differ by is the sum of
+v_i times the fault of component i, so that one wrong component among a million shows as soon as its
+share stands clear of the error bar. Where it does, `search` names the components that are wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from pytest_gradcheck.calls import Calls, Climb
+from pytest_gradcheck.differences import WIDE, stirred
+from pytest_gradcheck.directions import Answer, Questions, Seen, random_weights
+from pytest_gradcheck.ladder import SAFETY, Slope
+from pytest_gradcheck.noise import Noise
+from pytest_gradcheck.scales import finite_or_zero, lengths, rms
+from pytest_gradcheck.search import Run, Search
+from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.theta import FloatArray, Parameter
+
+__all__ = ["Probed", "probed"]
+
+ROUNDS = 8
+"""Fresh directions over the same components, each of which found something more to name."""
+
+FINER = ((16.0, 0.5), (math.inf, 0.125))
+"""By how much a step shrinks for a second look, at what is off by up to so many error bars: noise
+grows as truncation and the reach of kinks fall, and little is to be seen through it."""
+
+SECOND_LOOKS = 3
+
+SETTLED, CROWDED, UNSETTLED = "settled", "crowded", "unsettled"
+"""How a search ends: all is named; too much is wrong to be; or it cannot be made out."""
+
+TYPICAL = math.sqrt(13 / 12)
+"""The root mean square of numbers from 1/2 to 3/2."""
+
+GLANCE = 8
+"""Components that are looked at to see whether a good part of them is wrong."""
+
+PATTERN = 2
+"""So many of those that look wrong are taken for a pattern, which samples describe better."""
+
+
+class Followed(NamedTuple):
+    """The last answer along fresh directions, the cost's kind there, and whether all is crowded."""
+
+    answer: Answer
+    kind: str = "smooth"
+    crowded: bool = False
+
+
+@dataclass
+class Probed:
+    """What is known from random directions.
+
+    Attributes
+    ----------
+    seen : dict
+        By the parameter's name; None for all together, where that shows what none alone does.
+    slopes : dict
+        Of the components that were differenced on the way, by number.
+    crowded : list of Parameter
+        Those in which too much is wrong to be named: they are sampled.
+    """
+
+    seen: dict[str | None, Seen] = field(default_factory=dict)
+    slopes: dict[int, Slope] = field(default_factory=dict)
+    crowded: list[Parameter] = field(default_factory=list)
+
+
+def probed(
+    calls: Calls,
+    gradient: FloatArray,
+    noise: Noise,
+    settings: Settings,
+    spent: Callable[[], int],
+    rng: np.random.Generator,
+) -> Probed:
+    """Look at every parameter along a random direction, and at all of them along some more.
+
+    Parameters
+    ----------
+    calls : Calls
+    gradient : array laid out like theta
+    noise : Noise
+    settings : Settings
+        For `probes`, `search_calls` and the threshold `suspect`.
+    spent : callable
+        Returns the number of cost calls so far.
+    rng : numpy Generator
+    """
+    screen = _Screen(calls, gradient, noise, settings, spent, rng)
+    selected = calls.theta.selected
+    for parameter in selected:
+        screen.look_at(parameter)
+    whole = slice(selected[0].start, selected[-1].stop)
+    for _ in range(settings.probes if not screen.result.crowded else 0):
+        screen.look_at_all(whole)
+    return screen.result
+
+
+class _Screen:
+    """The directions taken so far, and what they showed."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        gradient: FloatArray,
+        noise: Noise,
+        settings: Settings,
+        spent: Callable[[], int],
+        rng: np.random.Generator,
+    ) -> None:
+        self._calls, self._gradient, self._noise = calls, gradient, noise
+        self._suspect, self._rng = settings.suspect, rng
+        self._spent, self._last = spent, spent() + settings.search_calls
+        self._length = _lengths(calls, gradient)
+        finite = gradient if np.all(np.isfinite(gradient)) else finite_or_zero(gradient)
+        self._questions = Questions(calls.cost, calls.theta, finite, calls.here, noise)
+        self.result = Probed()
+
+    def look_at(self, parameter: Parameter) -> None:
+        """Take a direction over one parameter, and follow what it shows."""
+        place = parameter.slice
+        weights, answer = self._fresh(place)
+        unmoved = not (answer.off or self._gradient[place].any())
+        if unmoved and stirred(self._calls, parameter, self._length, self._noise):
+            self.result.crowded.append(parameter)
+            return
+        followed = self._followed(place, weights, answer)
+        if followed.crowded:
+            self.result.crowded.append(parameter)
+        self.result.seen[parameter.name] = self._seen(place, answer.off, followed)
+
+    def look_at_all(self, place: slice) -> None:
+        """Take a direction over all parameters; what it shows, none alone has shown."""
+        weights, answer = self._fresh(place)
+        followed = self._followed(place, weights, answer)
+        if not followed.answer.is_silent:
+            self.result.seen[None] = self._seen(place, answer.off, followed)
+
+    def _fresh(self, place: slice) -> tuple[FloatArray, Answer]:
+        weights = random_weights(self._length[place], self._rng)
+        step = self._questions.step(weights.size)
+        return weights, self._questions.ask(place, weights, step)
+
+    def _followed(self, place: slice, weights: FloatArray, answer: Answer) -> Followed:
+        """Name what is wrong until a fresh direction is silent."""
+        for _ in range(ROUNDS):
+            answer, shrink = self._looked_closer(place, weights, answer)
+            if answer.is_silent:
+                return Followed(answer)
+            before = len(self.result.slopes)
+            ended = UNSETTLED
+            if math.isfinite(answer.off):
+                ended = self._searched(place, weights, answer, shrink)
+            if ended is not SETTLED or len(self.result.slopes) == before:
+                return self._climbed(place, weights, ended is CROWDED)
+            weights, answer = self._fresh(place)
+        return Followed(answer)
+
+    def _looked_closer(
+        self, place: slice, weights: FloatArray, answer: Answer
+    ) -> tuple[Answer, float]:
+        """Look again at smaller steps until what is off does not depend on them.
+
+        Truncation falls with the step, and so do the kinks that lie within it; a fault stays.
+        Return the finest answer, and what its step was multiplied by.
+        """
+        shrink = 1.0
+        for _ in range(SECOND_LOOKS):
+            if answer.is_silent or not math.isfinite(answer.off):
+                break
+            loud = abs(answer.off) / answer.error_bar
+            shrink *= next(factor for most, factor in FINER if loud <= most)
+            step = shrink * self._questions.step(weights.size)
+            finer = self._questions.ask(place, weights, step)
+            same = abs(finer.off - answer.off) <= 0.3 * abs(answer.off)
+            answer = finer
+            if same:
+                break
+        return answer, shrink
+
+    def _searched(self, place: slice, weights: FloatArray, answer: Answer, shrink: float) -> str:
+        """Search along a direction, and return how that ended."""
+        search = Search(self._questions, place.start, weights, shrink, self._slope_of, self._left)
+        runs = search.split(Run(place.start, place.stop, *answer))
+        if not runs:
+            return SETTLED
+        if self._is_crowded(place):
+            return CROWDED
+        if search.through(runs):
+            return SETTLED
+        return CROWDED if self._left() > 0 else UNSETTLED
+
+    def _left(self) -> int:
+        return self._last - self._spent()
+
+    def _slope_of(self, number: int) -> Slope:
+        if number not in self.result.slopes:
+            [climb] = self._climbs([number])
+            [slope] = self._calls.climbed([climb], self._noise.level, self._suspect)
+            self.result.slopes[number] = slope
+        return self.result.slopes[number]
+
+    def _climbs(self, numbers: Sequence[int]) -> list[Climb]:
+        step = float(np.cbrt(self._noise.relative))
+        found = []
+        for number in numbers:
+            parameter = next(p for p in self._calls.theta.selected if p.start <= number < p.stop)
+            analytic, length = float(self._gradient[number]), float(self._length[number])
+            wide = WIDE * max(abs(analytic), rms(self._gradient[parameter.slice]))
+            found.append(Climb(number, step * length, length, analytic, wide))
+        return found
+
+    def _is_crowded(self, place: slice) -> bool:
+        """Return whether a good part of some components looks wrong."""
+        drawn = place.start + self._rng.integers(place.stop - place.start, size=GLANCE)
+        numbers = np.unique(drawn[self._length[drawn] > 0])
+        off = 0
+        for parameter in self._calls.theta.selected:
+            mine = numbers[(parameter.start <= numbers) & (numbers < parameter.stop)]
+            steps = self._questions.step(1) * self._length[mine]
+            [(rises, widths)] = self._calls.rises([(parameter, mine)], [steps])
+            values, analytic = rises / widths, self._gradient[mine]
+            bars = 2 * SAFETY * self._noise.level / widths
+            size = np.abs(values) + np.abs(analytic)
+            off += int(np.count_nonzero(np.abs(values - analytic) > bars + WIDE * size))
+        return bool(off >= min(PATTERN, place.stop - place.start))
+
+    def _climbed(self, place: slice, weights: FloatArray, crowded: bool) -> Followed:
+        """Return what the whole ladder says of a direction."""
+        wide = WIDE * self._questions.size(place, weights)
+        slope = self._questions.climb(place, weights, wide)
+        off = slope.value - self._questions.said(place, weights)
+        return Followed(Answer(off, slope.error_bar), slope.kind, crowded)
+
+    def _seen(self, place: slice, first: float, followed: Followed) -> Seen:
+        answer, length = followed.answer, self._length[place]
+        usual, weight = rms(self._questions.right[place]), TYPICAL * rms(length)
+        size = usual * weight * math.sqrt(length.size)
+        beyond = max(0.0, abs(answer.off) - answer.error_bar) if answer.is_finite else 0.0
+        least = usual * 0.5 * float(length[length > 0].min(initial=math.inf))
+        return Seen(
+            off=answer.off,
+            error_bar=answer.error_bar,
+            kind=followed.kind,
+            figure=abs(first) / (2 * size) if size else float(first != 0),
+            relative_error=beyond / (beyond + 2 * usual * weight) if beyond else 0.0,
+            resolution=answer.error_bar / least if least else 0.0,
+            wide=bool(size) and not answer.error_bar <= WIDE * size,
+            crowded=followed.crowded,
+        )
+
+
+def _lengths(calls: Calls, gradient: FloatArray) -> FloatArray:
+    """Return the lengths of components; 0 where the gradient is no number or is not asked about."""
+    length = np.zeros(gradient.size)
+    known = lengths(calls.theta)
+    for parameter in calls.theta.selected:
+        length[parameter.slice] = known[parameter.slice]
+    length[~np.isfinite(gradient)] = 0.0
+    return length

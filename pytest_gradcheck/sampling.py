@@ -1,0 +1,90 @@
+"""Which components to difference one by one: all of them, or some of every parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.theta import FloatArray, Numbers, Parameter, Theta
+
+__all__ = ["chosen", "is_probed"]
+
+FULL = 10_000
+"""Components up to which ``mode="auto"`` takes them all."""
+
+NONFINITE = 20
+"""How many components that are no number are looked at."""
+
+LARGEST = 4
+"""Of how many samples one is among the largest gradients."""
+
+Components = list[tuple[Parameter, Numbers]]
+
+
+def is_probed(theta: Theta, settings: Settings) -> bool:
+    """Return whether random directions are to look at all components."""
+    return settings.mode == "probe" or (settings.mode == "auto" and not _is_full(theta, settings))
+
+
+def chosen(
+    theta: Theta,
+    gradient: FloatArray,
+    settings: Settings,
+    rng: np.random.Generator,
+    crowded: Sequence[Parameter] = (),
+) -> Components:
+    """Return, for every selected parameter, the numbers of its components to difference.
+
+    Parameters
+    ----------
+    theta : Theta
+    gradient : array laid out like theta
+    settings : Settings
+        For `mode` and `samples`.
+    rng : numpy Generator
+    crowded : sequence of Parameter
+        Those to sample though random directions look at all: too much is wrong in them.
+    """
+    if _is_full(theta, settings):
+        return [(p, np.arange(p.start, p.stop)) for p in theta.selected]
+    count = {p.start: settings.samples for p in crowded}
+    usual = 0 if settings.mode == "probe" else settings.samples
+    return [
+        (p, _sampled(p, theta, gradient, count.get(p.start, usual), rng)) for p in theta.selected
+    ]
+
+
+def _is_full(theta: Theta, settings: Settings) -> bool:
+    size = sum(parameter.size for parameter in theta.selected)
+    return settings.mode == "full" or (settings.mode == "auto" and size <= FULL)
+
+
+def _sampled(
+    parameter: Parameter,
+    theta: Theta,
+    gradient: FloatArray,
+    count: int,
+    rng: np.random.Generator,
+) -> Numbers:
+    """Return the ends, in place and in value, the largest gradients, and random others, in order.
+
+    A penalty's fault may show on one side of 0 only, hence the ends in value. What is no number is
+    known to be wrong without a call of the cost, and is always among them.
+    """
+    if parameter.size <= count:
+        return np.arange(parameter.start, parameter.stop)
+    wrong = np.flatnonzero(~np.isfinite(gradient[parameter.slice]))[:NONFINITE].tolist()
+    if not count:
+        return parameter.start + np.array(wrong, np.intp)
+    values = theta.base[parameter.slice]
+    ends = [0, parameter.size - 1, int(values.argmin()), int(values.argmax())]
+    most = max(1, count // LARGEST)
+    size = np.abs(gradient[parameter.slice])
+    largest = np.argpartition(size, parameter.size - most)[-most:]
+    first = list(dict.fromkeys([*wrong, *ends, *largest.tolist()]))
+    count = max(count, len(wrong))
+    others = rng.choice(parameter.size, size=min(parameter.size, 2 * count), replace=False)
+    picked = list(dict.fromkeys([*first, *others.tolist()]))[:count]
+    return parameter.start + np.sort(np.array(picked, np.intp))

@@ -1,0 +1,49 @@
+"""How large the numbers of a problem are: root mean squares, and lengths of change."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pytest_gradcheck.theta import FloatArray, Theta
+
+__all__ = ["SAFE_SQUARE", "finite_or_zero", "lengths", "rms"]
+
+SAFE_SQUARE = 1e-200
+"""Sums of squares between this and its reciprocal have neither underflown nor overflown."""
+
+
+def lengths(theta: Theta) -> FloatArray:
+    """Return the length over which the cost is expected to change, for every component.
+
+    The larger of the component's own size and the root mean square of its parameter. Where a
+    parameter is all zero (biases at their initialization) the root mean square of theta stands in,
+    at most 1, and 1 where that is zero as well.
+    """
+    whole = rms(theta.base)
+    result = np.empty(theta.base.shape)
+    for parameter in theta.parameters:
+        values = np.abs(theta.base[parameter.slice])
+        result[parameter.slice] = np.maximum(values, rms(values) or min(whole, 1.0) or 1.0)
+    return result
+
+
+def finite_or_zero(values: FloatArray) -> FloatArray:
+    """Return values with 0 in the place of NaN and infinities."""
+    return np.where(np.isfinite(values), values, 0.0)
+
+
+def rms(values: FloatArray) -> float:
+    """Return the root mean square of the finite values, 0 where there is none."""
+    with np.errstate(all="ignore"):
+        square = float(values @ values)
+    if SAFE_SQUARE < square < 1 / SAFE_SQUARE:
+        return math.sqrt(square / values.size)
+    largest = float(np.abs(values).max(initial=0.0))
+    if not math.isfinite(largest):
+        return rms(values[np.isfinite(values)])
+    if not largest:
+        return 0.0
+    scaled = values / largest  # no overflow
+    return largest * math.sqrt(float(scaled @ scaled) / values.size)
