@@ -8,9 +8,9 @@ first layer is off puts the second exactly onto its kinks, so that its biases ha
 are counted in a column of their own, and are no debt of the check's. Ours is counted by component
 too: what it declared a kink, or could not decide.
 
-Usage: ``python benchmarks/false_alarms.py [--quick] [--seeds N] [--peer-seeds N]``; exits with 1
-where ours flags a seed, or where 1 % of the components, besides those that stand on a kink, are
-declared kinks or undecided.
+Usage: ``python benchmarks/false_alarms.py [--quick] [--seeds N] [--peer-seeds N] [--mode M]``;
+exits with 1 where ours flags a seed, or where 1 % of the components, besides those that stand on a
+kink, are declared kinks or undecided (in full mode: the others difference a few components only).
 """
 
 from __future__ import annotations
@@ -176,25 +176,34 @@ class Tally:
             self.components.update(parameter.counts)
         if not report.passed:
             self.failures += [f"seed {seed}: {c}" for c in report.components[:2]]
+            self.failures += [f"seed {seed}: {f.message}" for f in report.findings[:2]]
 
     @property
     def undecided(self) -> float:
         """The share of components that are no better than kinks, besides those that are on one."""
         count = self.components["kink"] + self.components["inconclusive"] - self.kinks
-        return max(count, self.components["inconclusive"]) / self.components.total()
+        return max(count, self.components["inconclusive"]) / max(1, self.components.total())
+
+    @property
+    def on_kinks(self) -> float:
+        """The share of components that stand exactly on a kink."""
+        return self.kinks / max(1, self.components.total())
 
     def share(self, *verdicts: str) -> float:
         """Return the share of components that were given one of these verdicts."""
-        return sum(self.components[v] for v in verdicts) / self.components.total()
+        return sum(self.components[v] for v in verdicts) / max(1, self.components.total())
 
 
-def tallied(kind: str, small: bool, seeds: int, peer_seeds: int) -> Tally:
+def tallied(kind: str, small: bool, seeds: int, peer_seeds: int, mode: str) -> Tally:
     """Check seeds of one kind of network, by ours and, the first of them, by the peers."""
     tally = Tally()
     for seed in range(seeds):
         network = pair(kind, seed, small)
         tally.kinks += network.kinks
-        tally.add(check_gradients(network.cost, network.backprop, network.params), seed)
+        report = check_gradients(
+            network.cost, network.backprop, network.params, mode=mode, seed=seed
+        )
+        tally.add(report, seed)
         if seed < peer_seeds:
             tally.peer_seeds += 1
             said = peers.verdicts(flat(network), slow=seed < peer_seeds // 10)
@@ -205,7 +214,7 @@ def tallied(kind: str, small: bool, seeds: int, peer_seeds: int) -> Tally:
 def row(name: str, tally: Tally) -> str:
     """Return our row of the first table."""
     return (
-        f"{name:22} {tally.flagged['ours']:>7} {tally.kinks / tally.components.total():>8.3%} "
+        f"{name:22} {tally.flagged['ours']:>7} {tally.on_kinks:>8.3%} "
         f"{tally.share('kink'):>8.3%} "
         f"{tally.share('inconclusive'):>12.3%} {tally.components.total() // tally.seeds:>10} "
         f"{tally.evaluations / tally.seeds:>10.0f} {tally.most:>6}"
@@ -231,6 +240,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="50 seeds, 20 for the peers")
     parser.add_argument("--seeds", type=int, default=0, help="of each network; default: 1000")
     parser.add_argument("--peer-seeds", type=int, default=-1, help="for the peers; default: 200")
+    modes = ("full", "probe", "sample")
+    parser.add_argument("--mode", default="full", choices=modes, help="of our checks")
     options = parser.parse_args()
     seeds = options.seeds or (50 if options.quick else 1000)
     peer_seeds = options.peer_seeds if options.peer_seeds >= 0 else 20 if options.quick else 200
@@ -242,7 +253,7 @@ def main() -> int:
     for scale, small in (("1", False), ("0.01", True)):
         for kind in WIDTHS:
             name = f"{kind}, {scale}"
-            tallies[name] = tallied(kind, small, seeds, peer_seeds)
+            tallies[name] = tallied(kind, small, seeds, peer_seeds, options.mode)
             print(row(name, tallies[name]), flush=True)
             print("".join(f"    {line}\n" for line in tallies[name].failures[:6]), end="")
     for scale in ("1", "0.01"):
@@ -251,7 +262,7 @@ def main() -> int:
     undecided = max(tally.undecided for tally in tallies.values())
     print(f"\nours: {flagged} of {seeds * len(tallies)} flagged (allowed: 0)")
     print(f"inconclusive, or a kink where there is none: {undecided:.2%} at most (allowed: 1 %)")
-    return int(flagged > 0 or undecided >= 0.01)
+    return int(flagged > 0 or (options.mode == "full" and undecided >= 0.01))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.batches import Batched
 from pytest_gradcheck.calls import InTurn
 from pytest_gradcheck.canary import unnoticed
 from pytest_gradcheck.comparison import joined, point_report
@@ -24,9 +25,9 @@ from pytest_gradcheck.noise import Noise
 from pytest_gradcheck.points import descend, starts
 from pytest_gradcheck.preflight import examined, refuse_changed, refuse_unreached
 from pytest_gradcheck.probing import Probed, probed
-from pytest_gradcheck.problem import Pair, Problem
+from pytest_gradcheck.problem import Pair, Problem, frozen_calls
+from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.randomness import (
-    around_calls,
     around_check,
     by_manager,
     disabled,
@@ -37,6 +38,7 @@ from pytest_gradcheck.sampling import chosen, is_probed
 from pytest_gradcheck.settings import Settings, resolve
 from pytest_gradcheck.theta import FloatArray, Theta
 from pytest_gradcheck.verdict import SUSPECT, judge
+from pytest_gradcheck.workers import Shared
 
 __all__ = ["GradCheck", "check_gradients", "check_problem", "gradcheck"]
 
@@ -158,14 +160,17 @@ def _report(problem: Problem, context: Context) -> Report:
     notes += [f"switched off: the randomness of {name}" for name in stilled]
     places = _points(problem, data, settings, seed, pairs, notes)
     penalized: Approximation | None = None
+    progress = Progress(context.watcher)
     # Closed at once on an exception: the user's arrays are put back before anyone sees it.
-    with around_check(settings.dropout), still, closing(places):
+    with progress, around_check(settings.dropout), still, closing(places):
         try:
             for point, pair, unpenalized in places:
                 rng = np.random.default_rng(seed)
                 sizes = partial(in_sight, problem, data, settings.regularization, pair.theta)
                 clues = Clues(sizes, unpenalized)
-                compared, numerical = _compared(point, pair, settings, rng, context.canary, clues)
+                compared, numerical = _compared(
+                    point, pair, settings, rng, context.canary, clues, progress
+                )
                 if penalized is not None and point.endswith(PENALTY_OFF):
                     whole = points[-1]
                     found = dominated(penalized, numerical, pair.theta.selected, whole.name)
@@ -221,14 +226,20 @@ def _points(
 
     A point with a penalty comes with its pair without, which is the next point.
     """
-    around = None
-    if settings.dropout == "freeze":
-        given = () if callable(problem.params) else (problem.params,)
-        around = around_calls([*problem.args, *(data or {}).values(), *given])
+    around = frozen_calls(problem, data) if settings.dropout == "freeze" else None
 
     def paired(theta: Theta, at: Mapping[str, Any] | None) -> Pair:
-        pairs.append(Pair(problem, theta, at, settings.inplace, settings.regularization, around))
-        return pairs[-1]
+        pair = Pair(
+            problem,
+            theta,
+            at,
+            settings.inplace,
+            settings.regularization,
+            around,
+            settings.batched,
+        )
+        pairs.append(pair)
+        return pair
 
     for start in starts(problem.params, settings, seed):
         theta = Theta(start.params, settings.inplace, settings.only, settings.exclude)
@@ -253,10 +264,11 @@ def _compared(
     rng: np.random.Generator,
     canary: bool,
     clues: Clues,
+    progress: Progress,
 ) -> tuple[PointReport, Approximation]:
     """Check at the present theta; return the report, and the numerical gradient it rests on."""
     here, gradient = examined(pair)
-    approximation, noise = _approximated(pair, gradient, here, settings, rng)
+    approximation, noise = _approximated(pair, gradient, here, settings, rng, progress)
     refuse_changed(pair, "cost")
     judgement = judge(approximation, gradient, pair.theta, settings)
     found = findings(approximation, gradient, judgement, pair, noise, point, clues, settings)
@@ -267,10 +279,16 @@ def _compared(
 
 
 def _approximated(
-    pair: Pair, gradient: FloatArray, here: float, settings: Settings, rng: np.random.Generator
+    pair: Pair,
+    gradient: FloatArray,
+    here: float,
+    settings: Settings,
+    rng: np.random.Generator,
+    progress: Progress,
 ) -> tuple[Approximation, Noise | None]:
-    theta, calls = pair.theta, InTurn(pair.prober(), pair.theta, here)
+    theta = pair.theta
     with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
+        calls = _calls(pair, here, settings, progress)
         if settings.eps is not None:
             components = chosen(theta, gradient, settings, rng)
             approximation = classical(calls, components, settings.eps)
@@ -282,13 +300,21 @@ def _approximated(
         found = Probed()
         if is_probed(theta, settings):
             found = probed(calls, gradient, noise, settings, lambda: pair.evaluations, rng)
-        components = chosen(theta, gradient, settings, rng, found.crowded)
+        components = chosen(theta, gradient, settings, rng, found.asked)
         return (
             approximate(
                 calls, components, gradient, noise, settings.suspect, found.slopes, found.seen
             ),
             noise,
         )
+
+
+def _calls(pair: Pair, here: float, settings: Settings, progress: Progress) -> InTurn:
+    """Return how the cost is called: one theta after the other, many at once, or by workers."""
+    calls = InTurn(pair.prober(), pair.theta, here, progress)
+    if settings.batched:
+        calls = Batched(pair.costs, pair.prober(), pair.theta, here, progress)
+    return Shared(calls, pair, settings, progress) if settings.workers > 1 else calls
 
 
 def _suspects(report: Report) -> str:

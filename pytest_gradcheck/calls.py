@@ -40,6 +40,7 @@ class Calls(Protocol):
 
     theta: Theta
     here: float
+    progress: Progress
 
     def cost(self) -> float:
         """Return the cost at the present theta."""
@@ -72,11 +73,11 @@ class InTurn:
         progress: Progress | None = None,
     ) -> None:
         self.cost, self.theta, self.here = cost, theta, here
-        self._progress = progress or Progress()
+        self.progress = progress or Progress()
 
     def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
         """Return the two-sided rises of components, at a step for each."""
-        self._progress.expect(sum(numbers.size for _, numbers in components))
+        self.progress.expect(sum(numbers.size for _, numbers in components))
         return [
             self._rises(parameter, numbers, step)
             for (parameter, numbers), step in zip(components, steps, strict=True)
@@ -95,7 +96,7 @@ class InTurn:
         places = (numbers - parameter.start).tolist()
         sides = list(zip(places, plus.tolist(), minus.tolist(), values.tolist(), strict=True))
         rises: list[float] = []
-        for some in self._progress.in_moments(sides):
+        for some in self.progress.in_moments(sides):
             for i, ahead, behind, original in some:
                 cells[i] = ahead
                 up = cost()
@@ -106,9 +107,9 @@ class InTurn:
 
     def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:
         """Return the slopes of components from ladders of steps."""
-        self._progress.expect(len(climbs))
+        self.progress.expect(len(climbs))
         slopes = []
-        for some in self._progress.in_moments(climbs):
+        for some in self.progress.in_moments(climbs):
             slopes += [self._climbed(one, noise, suspect) for one in some]
         return slopes
 

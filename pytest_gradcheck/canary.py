@@ -11,7 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from pytest_gradcheck.differences import Approximation
+from pytest_gradcheck.directions import Seen
 from pytest_gradcheck.report import Finding
+from pytest_gradcheck.scales import lengths
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.verdict import SUSPECT, judge
@@ -41,12 +43,17 @@ def unnoticed(
         As for the comparison itself.
     """
     found = []
+    length = lengths(theta) if approximation.seen else gradient
     for parameter in theta.selected:
-        for fault, values in _faults(parameter, approximation, gradient):
+        part = parameter.slice
+        seen = approximation.seen.get(parameter.name)
+        for fault, values in _faults(parameter, approximation, gradient, seen is not None):
+            if seen is not None and _shows(values - gradient[part], length[part], seen):
+                continue
             planted = gradient.copy()
-            planted[parameter.slice] = values
+            planted[part] = values
             verdicts = judge(approximation, planted, theta, settings).verdicts
-            changed = parameter.start + np.flatnonzero(values != gradient[parameter.slice])
+            changed = parameter.start + np.flatnonzero(values != gradient[part])
             if np.any(verdicts[changed] >= SUSPECT):
                 continue
             message = (
@@ -57,13 +64,22 @@ def unnoticed(
     return tuple(found)
 
 
+def _shows(fault: FloatArray, length: FloatArray, seen: Seen) -> bool:
+    """Return whether a random direction over a parameter shows a fault.
+
+    Its weights are half the lengths at least. Two bars, as for a component: one by which the slope
+    may be off, and one that the verdict forgives.
+    """
+    return bool(0.5 * np.linalg.norm(length * fault) > 2 * seen.error_bar)
+
+
 def _faults(
-    parameter: Parameter, approximation: Approximation, gradient: FloatArray
+    parameter: Parameter, approximation: Approximation, gradient: FloatArray, covered: bool
 ) -> Iterator[tuple[str, FloatArray]]:
     """Yield faulty gradients of a parameter that differ from its own where it was looked at."""
     part = parameter.slice
     own = gradient[part]
-    clear = approximation.checked[part] & approximation.of_kind("smooth")[part]
+    clear = (approximation.checked[part] | covered) & approximation.of_kind("smooth")[part]
     if not np.any(own[clear]):
         return
     largest = int(np.argmax(np.where(clear, np.abs(own), -1.0)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_gradcheck.progress import Watcher
     from pytest_gradcheck.report import Finding, Report
 
 __all__ = ["Context", "Extensions", "Style", "current", "entered"]
@@ -53,6 +54,8 @@ class Context:
         Called before a check that may raise; it may skip the test.
     receive : callable or None
         Called with every finished report.
+    watcher : Watcher or None
+        Told how far a check has come.
     canary : bool
         Whether every check also proves that it would notice planted faults.
     extensions : Extensions
@@ -63,6 +66,7 @@ class Context:
     style: Style = Style()
     before: Callable[[], None] | None = None
     receive: Callable[[Report], None] | None = None
+    watcher: Watcher | None = None
     canary: bool = False
     extensions: Extensions = Extensions()
 

@@ -20,9 +20,9 @@ from pytest_gradcheck.directions import Seen
 from pytest_gradcheck.ladder import SAFETY, Slope
 from pytest_gradcheck.noise import Noise
 from pytest_gradcheck.scales import finite_or_zero, lengths, rms
-from pytest_gradcheck.theta import FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.theta import FloatArray, Numbers, Parameter, Place, Theta
 
-__all__ = ["WIDE", "Approximation", "approximate", "classical", "stirred", "tolerated"]
+__all__ = ["KINDS", "WIDE", "Approximation", "approximate", "classical", "stirred", "tolerated"]
 
 WIDE = 1e-3
 """An error bar beyond this part of a component's size leaves it undecided."""
@@ -64,6 +64,13 @@ class Approximation:
     checked: npt.NDArray[np.bool_]
     sides: dict[int, tuple[float, float]]
     seen: Mapping[str | None, Seen] = field(default_factory=dict)
+
+    @property
+    def looked_at(self) -> Place:
+        """The components that were looked at."""
+        if self.checked.all():
+            return slice(0, self.checked.size)
+        return np.flatnonzero(self.checked)
 
     def of_kind(self, kind: str) -> npt.NDArray[np.bool_]:
         """Return where the cost is of a kind."""
@@ -128,10 +135,12 @@ def approximate(
         result.checked[number] = True
         _record(result, number, slope)
     wide = tolerated(result, gradient, theta.selected, first=True)
-    wide = np.minimum(wide, np.maximum(result.error_bars, suspect * np.abs(gradient)))
     share = float(np.cbrt(noise.relative))
     open_: list[Climb] = []
     for parameter, numbers in components:
+        size = np.maximum(np.abs(gradient[numbers]), np.abs(finite_or_zero(result.values[numbers])))
+        most = np.maximum(result.error_bars[numbers], suspect * size)
+        wide[numbers] = np.minimum(wide[numbers], most)
         undecided = _undecided(result, gradient, numbers, wide, suspect)
         if not (gradient[numbers].any() or result.values[numbers].any()):
             steepness = stirred(calls, parameter, length, noise)
@@ -193,21 +202,34 @@ def tolerated(
     `first` pass count by no more than the analytic ones: a step that is too large for a component
     may give any number, which must not make all others look small.
     """
-    values = np.abs(finite_or_zero(approximation.values))
-    analytic = np.abs(finite_or_zero(gradient))
+    at = approximation.looked_at
+    values = np.abs(finite_or_zero(approximation.values[at]))
+    analytic = np.abs(finite_or_zero(gradient[at]))
     size = values + analytic
     for number, (left, right) in approximation.sides.items():
-        size[number] = max(size[number], abs(left) + abs(right))
-    typical = np.where(approximation.error_bars <= values, values, 0.0)
+        place = number if isinstance(at, slice) else int(np.searchsorted(at, number))
+        size[place] = max(size[place], abs(left) + abs(right))
+    typical = np.where(approximation.error_bars[at] <= values, values, 0.0)
     if first:
         typical = np.minimum(typical, analytic)
-    whole = rms(typical[approximation.checked]) or math.inf
-    result = np.full(values.shape, math.inf)
+    whole = rms(typical) or math.inf
+    bars = np.full(size.shape, math.inf)
     for parameter in parameters:
-        part = parameter.slice
-        usual = rms(typical[part][approximation.checked[part]])
-        result[part] = WIDE * np.where(size[part] == 0, whole, np.maximum(size[part], usual))
+        part = _within(parameter, at)
+        usual = rms(typical[part])
+        bars[part] = WIDE * np.where(size[part] == 0, whole, np.maximum(size[part], usual))
+    if isinstance(at, slice):
+        return bars
+    result = np.full(gradient.shape, math.inf)
+    result[at] = bars
     return result
+
+
+def _within(parameter: Parameter, at: Place) -> slice:
+    """Return where a parameter's components stand among those of a place."""
+    if isinstance(at, slice):
+        return parameter.slice
+    return slice(*np.searchsorted(at, (parameter.start, parameter.stop)).tolist())
 
 
 def _others(numbers: Numbers, known: Mapping[int, Slope]) -> Numbers:

@@ -170,6 +170,8 @@ class Seen:
         Whether the error bar is too wide to tell right from wrong.
     crowded : bool
         Whether too much is wrong to be named.
+    where : str or None
+        The row, column or slice that all of it lies in.
     """
 
     off: float
@@ -180,6 +182,7 @@ class Seen:
     resolution: float
     wide: bool
     crowded: bool
+    where: str | None = None
 
 
 class Questions:

@@ -168,6 +168,7 @@ def _context(item: pytest.Item, record: Record) -> context.Context:
         style=run.style,
         before=begin,
         receive=receive,
+        watcher=run.watcher(marking.name),
         canary=item.config.option.gradcheck_canary,
         extensions=Hooks(item),
     )

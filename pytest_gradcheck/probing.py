@@ -19,10 +19,11 @@ from pytest_gradcheck.differences import WIDE, stirred
 from pytest_gradcheck.directions import Answer, Questions, Seen, random_weights
 from pytest_gradcheck.ladder import SAFETY, Slope
 from pytest_gradcheck.noise import Noise
+from pytest_gradcheck.sampling import sampled
 from pytest_gradcheck.scales import finite_or_zero, lengths, rms
-from pytest_gradcheck.search import Run, Search
+from pytest_gradcheck.search import Run, Search, one_slice
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.theta import FloatArray, Parameter
+from pytest_gradcheck.theta import FloatArray, Numbers, Parameter
 
 __all__ = ["Probed", "probed"]
 
@@ -41,6 +42,9 @@ SETTLED, CROWDED, UNSETTLED = "settled", "crowded", "unsettled"
 TYPICAL = math.sqrt(13 / 12)
 """The root mean square of numbers from 1/2 to 3/2."""
 
+EVERY = 100
+"""Components of a parameter, or of a slice of it, that are differenced all where some are wrong."""
+
 GLANCE = 8
 """Components that are looked at to see whether a good part of them is wrong."""
 
@@ -54,6 +58,7 @@ class Followed(NamedTuple):
     answer: Answer
     kind: str = "smooth"
     crowded: bool = False
+    where: str | None = None
 
 
 @dataclass
@@ -66,13 +71,14 @@ class Probed:
         By the parameter's name; None for all together, where that shows what none alone does.
     slopes : dict
         Of the components that were differenced on the way, by number.
-    crowded : list of Parameter
-        Those in which too much is wrong to be named: they are sampled.
+    asked : dict
+        By where a parameter starts, the numbers of its components to be differenced: some of those
+        in which too much is wrong to be named.
     """
 
     seen: dict[str | None, Seen] = field(default_factory=dict)
     slopes: dict[int, Slope] = field(default_factory=dict)
-    crowded: list[Parameter] = field(default_factory=list)
+    asked: dict[int, Numbers] = field(default_factory=dict)
 
 
 def probed(
@@ -98,11 +104,15 @@ def probed(
     """
     screen = _Screen(calls, gradient, noise, settings, spent, rng)
     selected = calls.theta.selected
+    whole = slice(selected[0].start, selected[-1].stop)
+    calls.progress.expect(len(selected) + settings.probes)
     for parameter in selected:
         screen.look_at(parameter)
-    whole = slice(selected[0].start, selected[-1].stop)
-    for _ in range(settings.probes if not screen.result.crowded else 0):
-        screen.look_at_all(whole)
+        calls.progress.advance(1)
+    for _ in range(settings.probes):
+        if not screen.result.asked:  # else what they show is known
+            screen.look_at_all(whole)
+        calls.progress.advance(1)
     return screen.result
 
 
@@ -119,7 +129,7 @@ class _Screen:
         rng: np.random.Generator,
     ) -> None:
         self._calls, self._gradient, self._noise = calls, gradient, noise
-        self._suspect, self._rng = settings.suspect, rng
+        self._suspect, self._samples, self._rng = settings.suspect, settings.samples, rng
         self._spent, self._last = spent, spent() + settings.search_calls
         self._length = _lengths(calls, gradient)
         finite = gradient if np.all(np.isfinite(gradient)) else finite_or_zero(gradient)
@@ -132,12 +142,24 @@ class _Screen:
         weights, answer = self._fresh(place)
         unmoved = not (answer.off or self._gradient[place].any())
         if unmoved and stirred(self._calls, parameter, self._length, self._noise):
-            self.result.crowded.append(parameter)
+            self._ask_for(parameter)
             return
-        followed = self._followed(place, weights, answer)
-        if followed.crowded:
-            self.result.crowded.append(parameter)
+        few = parameter.size <= EVERY
+        closer, _ = self._looked_closer(place, weights, answer) if few else (answer, 1.0)
+        if few and not closer.is_silent:
+            self._ask_for(parameter)
+            return
+        followed = self._followed(place, weights, closer)
+        if followed.crowded and parameter.start not in self.result.asked:
+            self._ask_for(parameter)
         self.result.seen[parameter.name] = self._seen(place, answer.off, followed)
+
+    def _ask_for(self, parameter: Parameter) -> None:
+        """Have components of a parameter differenced: all of them, where they are few."""
+        count = parameter.size if parameter.size <= EVERY else self._samples
+        self.result.asked[parameter.start] = sampled(
+            parameter, self._calls.theta, self._gradient, count, self._rng
+        )
 
     def look_at_all(self, place: slice) -> None:
         """Take a direction over all parameters; what it shows, none alone has shown."""
@@ -161,8 +183,10 @@ class _Screen:
             ended = UNSETTLED
             if math.isfinite(answer.off):
                 ended = self._searched(place, weights, answer, shrink)
-            if ended is not SETTLED or len(self.result.slopes) == before:
-                return self._climbed(place, weights, ended is CROWDED)
+            if ended not in (SETTLED, CROWDED, UNSETTLED):
+                return Followed(answer, "smooth", True, ended)
+            if ended != SETTLED or len(self.result.slopes) == before:
+                return self._climbed(place, weights, ended == CROWDED)
             weights, answer = self._fresh(place)
         return Followed(answer)
 
@@ -189,16 +213,38 @@ class _Screen:
         return answer, shrink
 
     def _searched(self, place: slice, weights: FloatArray, answer: Answer, shrink: float) -> str:
-        """Search along a direction, and return how that ended."""
+        """Search along a direction; return how that ended, or in which slice all of it lies."""
         search = Search(self._questions, place.start, weights, shrink, self._slope_of, self._left)
         runs = search.split(Run(place.start, place.stop, *answer))
         if not runs:
             return SETTLED
+        where = self._slice(place, weights, answer, shrink)
+        if where is not None:
+            return where
         if self._is_crowded(place):
             return CROWDED
         if search.through(runs):
             return SETTLED
         return CROWDED if self._left() > 0 else UNSETTLED
+
+    def _slice(
+        self, place: slice, weights: FloatArray, answer: Answer, shrink: float
+    ) -> str | None:
+        """Name the row, column or slice in which all that is wrong lies, and ask for some of it."""
+        selected = self._calls.theta.selected
+        parameter = next((p for p in selected if p.slice == place), None)
+        if parameter is None or len(parameter.shape) < 2:
+            return None
+        found = one_slice(self._questions, parameter, weights, answer, shrink)
+        if found is None:
+            return None
+        axis, position, numbers = found
+        if numbers.size > max(self._samples, EVERY):
+            numbers = np.sort(self._rng.choice(numbers, self._samples, replace=False))
+        self.result.asked[parameter.start] = numbers
+        what = ("row", "column")[axis] if len(parameter.shape) == 2 else "slice"
+        on = "" if len(parameter.shape) == 2 else f" of axis {axis}"
+        return f"{what} {position}{on} of {parameter.shape[axis]}"
 
     def _left(self) -> int:
         return self._last - self._spent()
@@ -257,6 +303,7 @@ class _Screen:
             resolution=answer.error_bar / least if least else 0.0,
             wide=bool(size) and not answer.error_bar <= WIDE * size,
             crowded=followed.crowded,
+            where=followed.where,
         )
 
 

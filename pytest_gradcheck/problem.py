@@ -19,10 +19,17 @@ from pytest_gradcheck.binding import bound
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.gradient import laid_out
 from pytest_gradcheck.layers import name_of
+from pytest_gradcheck.randomness import around_calls
 from pytest_gradcheck.regularization import Penalty, penalized
 from pytest_gradcheck.theta import FloatArray, Theta
 
-__all__ = ["Pair", "Problem"]
+__all__ = ["BATCHED", "Pair", "Problem", "frozen_calls"]
+
+BATCHED = (
+    "write it along the last axes (W @ X, sum(axis=(-2, -1))), so that every leaf of params may "
+    "have one more in front, or leave batched=True out"
+)
+"""What to do about a cost that does not take many thetas."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,14 @@ class Problem:
         return cls(cost, grad, layers.named(f, inputs), (), {}, dict(settings))
 
 
+def frozen_calls(
+    problem: Problem, data: Mapping[str, Any] | None
+) -> Callable[[], AbstractContextManager[None]]:
+    """Return a maker of context managers in which a pair's functions draw the same every time."""
+    given = () if callable(problem.params) else (problem.params,)
+    return around_calls([*problem.args, *(data or {}).values(), *given])
+
+
 class Pair:
     """A cost and its gradient as functions of the present theta.
 
@@ -97,11 +112,15 @@ class Pair:
         Added to the cost.
     around : callable
         Makes the context manager in which every call of a user's function runs.
+    batched : bool
+        Whether the cost takes many thetas on a leading axis, and returns the cost of each.
 
     Attributes
     ----------
+    problem, data, theta
+        As above.
     evaluations : int
-        Calls of the cost so far.
+        Calls of the cost so far; where it takes many thetas, how many it took.
     """
 
     def __init__(
@@ -112,7 +131,9 @@ class Pair:
         inplace: bool = False,
         penalty: Penalty | None = None,
         around: Callable[[], AbstractContextManager[Any]] | None = None,
+        batched: bool = False,
     ) -> None:
+        self.problem, self.data = problem, data
         self.theta = theta
         self.evaluations = 0
         self._penalty = penalty
@@ -133,11 +154,15 @@ class Pair:
                 "give the functions' further arguments by position or by data=, not both",
             )
         self._around = around or nullcontext
-        call = bound(problem.cost, problem.args, data, inplace, "cost").at(theta)
-        self._call_cost = call if around is None else partial(_within, around, call)
+        self._bound = bound(problem.cost, problem.args, data, inplace, "cost")
         self._call_grad = (
             None if self._joint else bound(problem.grad, problem.args, data, inplace, "gradient")
         )
+        self._batched = batched
+        if batched:
+            self._refuse_batched(inplace)
+        call = self._bound.with_tree(theta.stacked(theta.row)) if batched else self._bound.at(theta)
+        self._call_cost = call if around is None else partial(_within, around, call)
 
     def cost(self) -> float:
         """Return the cost at the present theta.
@@ -147,10 +172,69 @@ class Pair:
         ProblemError
             ``cost-raised``, ``nonscalar-cost`` or ``complex-cost``.
         """
+        if self._batched:
+            return float(self.costs(self.theta.row)[0])
         value = self._scalar(self._returned())
         if self._penalty is None:
             return value
         return value + self._penalty.value(self.moved(), self.theta.parameters)
+
+    def costs(self, rows: FloatArray) -> FloatArray:
+        """Return the costs of many thetas, the rows of an array, from one call.
+
+        Raises
+        ------
+        ProblemError
+            ``bad-setting`` where it returns something else than a cost for each of them.
+        """
+        self.evaluations += len(rows)
+        try:
+            with self._around():
+                returned = self._bound.with_tree(self.theta.stacked(rows))()
+        except Exception as error:
+            if not self._takes_one():
+                self._tell(error)
+            raise ProblemError(
+                "bad-setting",
+                f"batched=True: {self._cost_name} raised {_told(error)} when every leaf of params "
+                f"had a leading axis of {len(rows)}: {BATCHED}",
+            ) from error
+        value = returned[0] if isinstance(returned, tuple) and returned else returned
+        costs = np.asarray(value)
+        if costs.shape != (len(rows),) or costs.dtype.kind not in "fiu":
+            raise ProblemError(
+                "bad-setting",
+                f"batched=True: with a leading axis of {len(rows)} on every leaf of params, "
+                f"{self._cost_name} returned {_shaped(costs)}, where a vector of {len(rows)} costs "
+                f"is due: {BATCHED}",
+            )
+        costs = costs.astype(np.float64)
+        if self._penalty is not None:
+            costs += [self._penalty.value(row, self.theta.parameters) for row in rows]
+        return costs
+
+    def _takes_one(self) -> bool:
+        """Return whether the cost takes a plain theta, so that it is the leading axis it minds."""
+        try:
+            with self._around():
+                self._bound.with_tree(self.theta.tree)()
+        except Exception:
+            return False
+        return True
+
+    def _refuse_batched(self, inplace: bool) -> None:
+        """Refuse what has no leading axis."""
+        what = None
+        if inplace:
+            what = "a network that owns its arrays (inplace=True) has no leading axis"
+        elif self._call_grad is None:
+            what = "a cost that returns its gradient (grad=True) is called with one theta at a time"
+        elif self._call_grad.wants_cache:
+            what = "a gradient that takes the cost's cache is called with that of one theta"
+        if what:
+            raise ProblemError(
+                "bad-setting", f"batched=True: {what}; leave it out, or write the two apart"
+            )
 
     def prober(self) -> Callable[[], float]:
         """Return a function that returns the cost at a perturbed theta.
@@ -261,6 +345,10 @@ class Pair:
                 f"{type(returned).__name__}",
             )
         return laid_out(returned[1], self.theta)
+
+
+def _shaped(array: np.ndarray[Any, Any]) -> str:
+    return f"an array of shape {array.shape}" if array.ndim else "one number"
 
 
 def _within(around: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Any:

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import TypeVar
+from types import TracebackType
+from typing import Protocol, TypeVar
 
-__all__ = ["Progress", "Tell"]
-
-Tell = Callable[[int, int], None]
-"""Called now and then with the number of components that are done, and of all known so far."""
+__all__ = ["Progress", "Watcher"]
 
 MOMENT = 0.1
-"""Seconds between two looks at the clock, and so between two calls."""
+"""Seconds between two looks at the clock, and so between two words to the watcher."""
 
 Item = TypeVar("Item")
 
 
+class Watcher(Protocol):
+    """Who is told how far a check has come."""
+
+    def tell(self, done: int, total: int, seconds: float) -> None:
+        """Hear how much is done of all that is known so far, and how long that took."""
+
+    def end(self) -> None:
+        """Hear that the check has ended, in whatever way."""
+
+
 class Progress:
-    """Counts what is done of what is to be done.
+    """Counts what is done of what is to be done, for the length of a ``with`` block.
 
     Parameters
     ----------
-    tell : callable, optional
-        Without it nothing is counted, and the clock is not looked at.
+    watcher : Watcher, optional
+        Without one nothing is counted, and the clock is not looked at.
     """
 
-    def __init__(self, tell: Tell | None = None) -> None:
-        self._tell = tell
+    def __init__(self, watcher: Watcher | None = None) -> None:
+        self._watcher = watcher
         self._done = self._total = 0
+        self._began = 0.0 if watcher is None else monotonic()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._watcher is not None:
+            self._watcher.end()
 
     def expect(self, count: int) -> None:
         """Note that so many more are to be done."""
@@ -37,12 +58,12 @@ class Progress:
     def advance(self, count: int) -> None:
         """Note that so many more are done, and tell."""
         self._done += count
-        if self._tell is not None:
-            self._tell(self._done, self._total)
+        if self._watcher is not None:
+            self._watcher.tell(self._done, self._total, monotonic() - self._began)
 
     def in_moments(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         """Yield the items in pieces that take a moment each, and tell after every piece."""
-        if self._tell is None:
+        if self._watcher is None:
             yield items
             return
         start, size = 0, 1

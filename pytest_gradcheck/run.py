@@ -20,6 +20,7 @@ import pytest
 from pytest_gradcheck import context
 from pytest_gradcheck.errors import GradcheckWarning, GradientError, ProblemError
 from pytest_gradcheck.options import Layers
+from pytest_gradcheck.waiting import Line, waits
 
 __all__ = ["Run"]
 
@@ -51,6 +52,7 @@ class Run:
         self._troubles: list[str] = []
         self._notes: list[str] = []
         self._style: context.Style | None = None
+        self._waits: bool | None = None
 
     @property
     def _is_worker(self) -> bool:
@@ -63,6 +65,12 @@ class Run:
             sent = getattr(self._config, "workerinput", {}).get("gradcheck_style")
             self._style = context.Style(*sent) if sent else _terminal_style(self._config)
         return self._style
+
+    def watcher(self, name: str) -> Line | None:
+        """Return what shows how far a check of a test has come, where somebody may be waiting."""
+        if self._waits is None:
+            self._waits = waits(self._config)
+        return Line(self._config, name) if self._waits else None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

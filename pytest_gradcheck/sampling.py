@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Numbers, Parameter, Theta
 
-__all__ = ["chosen", "is_probed"]
+__all__ = ["chosen", "is_probed", "sampled"]
 
 FULL = 10_000
 """Components up to which ``mode="auto"`` takes them all."""
+
+NOTHING: Mapping[int, Numbers] = {}
 
 NONFINITE = 20
 """How many components that are no number are looked at."""
@@ -33,7 +35,7 @@ def chosen(
     gradient: FloatArray,
     settings: Settings,
     rng: np.random.Generator,
-    crowded: Sequence[Parameter] = (),
+    asked: Mapping[int, Numbers] = NOTHING,
 ) -> Components:
     """Return, for every selected parameter, the numbers of its components to difference.
 
@@ -44,15 +46,16 @@ def chosen(
     settings : Settings
         For `mode` and `samples`.
     rng : numpy Generator
-    crowded : sequence of Parameter
-        Those to sample though random directions look at all: too much is wrong in them.
+    asked : mapping of int to array of int
+        By where a parameter starts, components that are to be differenced in any case.
     """
     if _is_full(theta, settings):
         return [(p, np.arange(p.start, p.stop)) for p in theta.selected]
-    count = {p.start: settings.samples for p in crowded}
-    usual = 0 if settings.mode == "probe" else settings.samples
+    count = 0 if settings.mode == "probe" else settings.samples
+    drawn = [(p, sampled(p, theta, gradient, count, rng)) for p in theta.selected]
     return [
-        (p, _sampled(p, theta, gradient, count.get(p.start, usual), rng)) for p in theta.selected
+        (p, np.union1d(numbers, asked[p.start]) if p.start in asked else numbers)
+        for p, numbers in drawn
     ]
 
 
@@ -61,7 +64,7 @@ def _is_full(theta: Theta, settings: Settings) -> bool:
     return settings.mode == "full" or (settings.mode == "auto" and size <= FULL)
 
 
-def _sampled(
+def sampled(
     parameter: Parameter,
     theta: Theta,
     gradient: FloatArray,

@@ -22,10 +22,10 @@ def lengths(theta: Theta) -> FloatArray:
     at most 1, and 1 where that is zero as well.
     """
     whole = rms(theta.base)
-    result = np.empty(theta.base.shape)
+    result = np.abs(theta.base)
     for parameter in theta.parameters:
-        values = np.abs(theta.base[parameter.slice])
-        result[parameter.slice] = np.maximum(values, rms(values) or min(whole, 1.0) or 1.0)
+        values = result[parameter.slice]
+        np.maximum(values, rms(values) or min(whole, 1.0) or 1.0, out=values)
     return result
 
 

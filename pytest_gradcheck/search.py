@@ -24,9 +24,9 @@ import numpy as np
 
 from pytest_gradcheck.directions import Answer, Questions
 from pytest_gradcheck.ladder import Slope
-from pytest_gradcheck.theta import FloatArray
+from pytest_gradcheck.theta import FloatArray, Numbers, Parameter
 
-__all__ = ["Run", "Search"]
+__all__ = ["Run", "Search", "one_slice"]
 
 TRUST = 0.5
 """The part of an error bar that is believed here: bars are some ten standard deviations of the
@@ -203,3 +203,57 @@ class Search:
     def _ask(self, start: int, stop: int, weights: FloatArray) -> Answer:
         step = self._shrink * self._questions.step(stop - start)
         return self._questions.ask(slice(start, stop), weights, step)
+
+
+def one_slice(
+    questions: Questions, parameter: Parameter, weights: FloatArray, answer: Answer, shrink: float
+) -> tuple[int, int, Numbers] | None:
+    """Return the one slice of an array in which all that is wrong lies, or None.
+
+    Weighed by its position along an axis, a slice is read off the ratio just as a component is,
+    however many of its components are wrong. A question of that slice alone confirms it.
+
+    Parameters
+    ----------
+    questions : Questions
+    parameter : Parameter
+        Of two axes or more.
+    weights : array
+        A direction over all of it.
+    answer : Answer
+        What that says.
+    shrink : float
+        As for `Search`.
+
+    Returns
+    -------
+    axis, position : int
+    numbers : array of int
+        The components of the slice.
+    """
+    step = shrink * questions.step(parameter.size)
+    for axis, count in enumerate(parameter.shape):
+        if count < 2 or count == parameter.size:
+            continue
+        along = np.arange(count).reshape(
+            [-1 if a == axis else 1 for a in range(len(parameter.shape))]
+        )
+        positions = np.broadcast_to(along, parameter.shape).reshape(-1)
+        coded = questions.ask(parameter.slice, weights * ((positions + 0.5) / count), step)
+        share = coded.off / answer.off
+        slack = TRUST * (coded.error_bar + abs(share) * answer.error_bar) / abs(answer.off)
+        place = count * share - 0.5
+        position = round(place) if math.isfinite(place) else -1
+        if (
+            not 0 <= position < count
+            or abs(place - position) > count * slack
+            or count * slack > 0.5
+        ):
+            continue
+        mine = np.flatnonzero(positions == position)
+        numbers = parameter.start + mine
+        part = questions.ask(numbers, weights[mine], shrink * questions.step(mine.size))
+        bars = TRUST * math.hypot(part.error_bar, answer.error_bar)
+        if abs(part.off - answer.off) <= bars:
+            return axis, position, numbers
+    return None

@@ -138,6 +138,8 @@ class Theta:
         Every float leaf, in the order of the structure.
     selected : tuple of Parameter
         Those that are checked.
+    params : object
+        What the user handed over.
     inplace : bool
         Whether the user's own arrays are perturbed.
     selected_numbers : frozenset of int
@@ -171,6 +173,7 @@ class Theta:
         only: Sequence[str] = (),
         exclude: Sequence[str] = (),
     ) -> None:
+        self.params = params
         self.inplace = inplace
         self._owned: list[Owned] = []
         self._holders: list[Branch] = []
@@ -206,6 +209,20 @@ class Theta:
             self._shown = self._vector.copy()
             self._tree = self._build(self.root)
         return self._tree
+
+    def stacked(self, rows: FloatArray) -> Any:
+        """Return the structure with many thetas, the rows of an array, on a leading axis of all.
+
+        Its arrays are views into `rows`, scalars among them.
+        """
+        views = [rows[:, p.slice].reshape(-1, *p.shape) for p in self.parameters]
+        return _stacked(self.root, views)
+
+    @property
+    def row(self) -> FloatArray:
+        """Theta as it stands at each moment, as the one row of an array."""
+        row: FloatArray = self._vector.reshape(1, -1)
+        return row
 
     def cells(self, parameter: Parameter) -> Cells:
         """Return the storage of a parameter, flat, to write perturbed values into."""
@@ -445,6 +462,14 @@ class Theta:
                     f"{parameter.name} is a number in something that cannot be written to "
                     f"({type(container).__name__}): keep it in a dict, a list or an array",
                 )
+
+
+def _stacked(node: Node, views: Sequence[FloatArray]) -> Any:
+    if isinstance(node, Leaf):
+        return views[node.number]
+    if isinstance(node, Fixed):
+        return node.value
+    return rebuilt(node.original, node.keys, [_stacked(child, views) for child in node.children])
 
 
 def _select(

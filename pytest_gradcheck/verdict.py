@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.differences import Approximation, tolerated
+from pytest_gradcheck.differences import KINDS, Approximation, tolerated
 from pytest_gradcheck.directions import Seen
 from pytest_gradcheck.report import VERDICTS
-from pytest_gradcheck.scales import SAFE_SQUARE, finite_or_zero
+from pytest_gradcheck.scales import SAFE_SQUARE
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.theta import FloatArray, Theta
+from pytest_gradcheck.theta import FloatArray, Numbers, Theta
 
 __all__ = ["Judgement", "judge", "judged", "relative_error"]
 
@@ -27,7 +28,7 @@ class Judgement:
     Attributes
     ----------
     verdicts : int8 array
-        Index into `VERDICTS`.
+        Index into `VERDICTS`; of components that were not looked at, that of ``ok``.
     errors : float64 array
         ``max(0, |D - g| - u) / (|D| + |g|)``; 0 where both are 0.
     resolutions : float64 array
@@ -56,24 +57,46 @@ def judge(
     -------
     Judgement
     """
-    values, bars = approximation.values, approximation.error_bars
+    at = approximation.looked_at
+    values, bars, analytic = approximation.values[at], approximation.error_bars[at], gradient[at]
+    kinds = approximation.kinds[at]
     with np.errstate(all="ignore"):
-        size = np.abs(values) + np.abs(gradient)
-        beyond = np.maximum(0.0, np.abs(values - gradient) - bars)
+        size = np.abs(values) + np.abs(analytic)
+        beyond = np.maximum(0.0, np.abs(values - analytic) - bars)
         errors = np.where(size > 0, beyond / size, 0.0)
-        wide = tolerated(approximation, gradient, theta.selected)
-        undecided = ~(bars <= wide) | ~np.isfinite(values) | approximation.of_kind("jump")
+        wide = tolerated(approximation, gradient, theta.selected)[at]
+        undecided = ~(bars <= wide) | ~np.isfinite(values) | (kinds == KINDS.index("jump"))
         verdicts = np.full(values.shape, OK, np.int8)
-        verdicts[approximation.of_kind("kink")] = KINK
+        verdicts[kinds == KINDS.index("kink")] = KINK
         verdicts[undecided] = INCONCLUSIVE
         verdicts[errors > settings.suspect] = SUSPECT
         verdicts[errors > settings.bug] = BUG
-        lost = approximation.of_kind("nonfinite") | ~np.isfinite(gradient)
+        lost = (kinds == KINDS.index("nonfinite")) | ~np.isfinite(analytic)
         verdicts[lost] = NONFINITE
         errors[lost] = math.inf
         errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
-    resolutions = np.maximum(settings.suspect, _resolvable(approximation, size, theta))
-    return Judgement(verdicts, errors, resolutions)
+        resolutions = np.maximum(settings.suspect, _resolvable(bars, size))
+    if isinstance(at, slice):
+        return Judgement(verdicts, errors, resolutions)
+    return Judgement(
+        *(_spread(part, at, gradient.size) for part in (verdicts, errors, resolutions))
+    )
+
+
+def _resolvable(bars: FloatArray, size: FloatArray) -> FloatArray:
+    """Return the relative error of each component that its error bar cannot hide.
+
+    Two bars: one by which the approximation may be off, and one that the verdict forgives. Where
+    both values are 0 there is nothing that an error could be relative to.
+    """
+    return np.where((size > 0) & np.isfinite(size), 2 * bars / size, 0.0)
+
+
+def _spread(part: npt.NDArray[Any], at: Numbers, size: int) -> npt.NDArray[Any]:
+    """Return values over theta from those of the components that were looked at; 0 elsewhere."""
+    result = np.zeros(size, part.dtype)
+    result[at] = part
+    return result
 
 
 def judged(seen: Seen, settings: Settings) -> int:
@@ -90,21 +113,6 @@ def judged(seen: Seen, settings: Settings) -> int:
     if seen.kind == "kink":
         return KINK
     return INCONCLUSIVE if seen.wide or seen.kind == "jump" else OK
-
-
-def _resolvable(approximation: Approximation, size: FloatArray, theta: Theta) -> FloatArray:
-    """Return the relative error of each component that its error bar cannot hide.
-
-    Two bars: one by which the approximation may be off, and one that the verdict forgives. Where
-    both values are 0 there is nothing that an error could be relative to.
-    """
-    result = np.zeros(size.shape)
-    for parameter in theta.selected:
-        part = parameter.slice
-        scale = finite_or_zero(size[part])
-        known = (scale > 0) & approximation.checked[part]
-        result[part][known] = 2 * approximation.error_bars[part][known] / scale[known]
-    return result
 
 
 def relative_error(numerical: FloatArray, analytic: FloatArray) -> float:

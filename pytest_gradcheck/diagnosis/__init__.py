@@ -80,7 +80,8 @@ def findings(
         evidence = Evidence(approximation, gradient, judgement, pair, noise, point, clues)
         with np.errstate(all="ignore"):
             causes = _causes(evidence)
-    causes += cautions.unnamed(approximation, judgement, settings, pair.theta, point)
+    explained = {cause.parameter for cause in causes}
+    causes += cautions.unnamed(approximation, judgement, settings, pair.theta, point, explained)
     warnings: list[Finding] = []
     if noise is not None:
         warnings += cautions.coarse(approximation, judgement, noise, point)
@@ -95,7 +96,7 @@ def findings(
 def _causes(evidence: Evidence) -> list[Finding]:
     """Return one cause for each parameter that has one, or one for all of them."""
     wrong = [part for part in evidence.parts if part.wrong.any()]
-    whole = [part for part in wrong if part.fits and not part.sparse]
+    whole = [part for part in wrong if part.fits and not (part.sparse or part.where)]
     tried = {part.name: _first(EXACT, part, evidence) for part in whole}
     found = _sure({name: cause for name, cause in tried.items() if cause is not None})
     if not found:
@@ -103,7 +104,11 @@ def _causes(evidence: Evidence) -> list[Finding]:
         if chained is not None:
             return [chained]
     rest = [part for part in wrong if part.name not in found]
-    patches = {part.name: partial(part, evidence) for part in rest if part.fits}
+    patches = {
+        part.name: partial(part, evidence)
+        for part in rest
+        if part.fits and (part.where or not part.open)
+    }
     told = {name: cause for name, cause in patches.items() if cause is not None}
     if len(told) == len(rest):  # else they are but where an error shows that comes from elsewhere
         found |= told

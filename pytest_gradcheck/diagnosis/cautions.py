@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -119,11 +119,19 @@ def precision(
 
 
 def unnamed(
-    approximation: Approximation, judgement: Judgement, settings: Settings, theta: Theta, point: str
+    approximation: Approximation,
+    judgement: Judgement,
+    settings: Settings,
+    theta: Theta,
+    point: str,
+    explained: Collection[str | None],
 ) -> Iterator[Finding]:
-    """Tell of what random directions saw and the search could not put down to components."""
+    """Tell of what random directions saw and the search could not put down to components.
+
+    Not of what a cause has been found for, in the parameters that are `explained`.
+    """
     for name, seen in approximation.seen.items():
-        if judged(seen, settings) < SUSPECT:
+        if judged(seen, settings) < SUSPECT or (seen.crowded and name in explained):
             continue
         mine = [p for p in theta.selected if name is None or p.name == name]
         parts = [approximation.checked[p.slice] for p in mine]
@@ -133,8 +141,8 @@ def unnamed(
         )
         message = (
             f"{name or 'theta'}: its slope along a random direction is off by {abs(seen.off):.2g} "
-            f"(error bar {seen.error_bar:.1g}) beside the {wrong} wrong of {sum(map(np.sum, parts))} "
-            f"components that were differenced: {_why_unnamed(seen)}"
+            f"(error bar {seen.error_bar:.1g}), beside {wrong} wrong components of "
+            f"{sum(map(np.count_nonzero, parts))} that were differenced: {_why_unnamed(seen)}"
         )
         yield Finding("unnamed", "cause", name, message, None, point)
 

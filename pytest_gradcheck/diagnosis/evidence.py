@@ -108,6 +108,8 @@ class Evidence:
             right=right,
             checked=parameter.size if sparse else int(np.count_nonzero(looked_at)),
             sparse=sparse,
+            open=seen is not None and not sparse,
+            where=None if seen is None else seen.where,
         )
 
 
@@ -130,6 +132,10 @@ class Part:
         How many components were looked at.
     sparse : bool
         Whether all that is wrong is known: a random direction over the others is silent.
+    open : bool
+        Whether more is wrong than is known: a random direction over the others is not silent.
+    where : str or None
+        The slice that all of it lies in, as random directions say.
     """
 
     parameter: Parameter
@@ -142,6 +148,8 @@ class Part:
     right: Mask
     checked: int
     sparse: bool
+    open: bool
+    where: str | None
 
     @property
     def name(self) -> str:

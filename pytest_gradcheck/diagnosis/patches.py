@@ -76,9 +76,12 @@ def _masked(part: Part, seen: str, why: str) -> Cause:
 
 def partial(part: Part, evidence: Evidence) -> Cause | None:
     """Name errors that fill rows, columns or borders, or are a few single entries."""
-    if part.analytic.size < 2 or not part.right.any():
+    if part.where is not None:
+        where: str | None = f"all in {part.where}"
+    elif part.analytic.size < 2 or not part.right.any():
         return None
-    where = _slices(part) or _border(part) or _run(part) or _entries(part)
+    else:
+        where = _slices(part) or _border(part) or _run(part) or _entries(part)
     if where is None:
         return None
     factor = ratio(part, part.wrong)
