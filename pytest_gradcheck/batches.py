@@ -107,15 +107,14 @@ class Batched(InTurn):
         count = max(1, min(ROWS, BLOCK // (8 * self.theta.base.size)) // 2)
         block = self._block(2 * min(count, numbers.size))
         rises = np.empty(numbers.size)
-        pieces = range(0, numbers.size, count)
-        for some in self.progress.in_moments(pieces):
-            for start in some:
-                part = slice(start, start + count)
-                mine = numbers[part]
-                rows = block[: 2 * mine.size]
-                places = np.arange(mine.size)
-                rows[places, mine], rows[places + mine.size, mine] = plus[part], minus[part]
-                costs = self._costs(rows)
-                rises[part] = costs[: mine.size] - costs[mine.size :]
-                rows[places, mine] = rows[places + mine.size, mine] = values[part]
+        for start in range(0, numbers.size, count):
+            part = slice(start, start + count)
+            mine = numbers[part]
+            rows = block[: 2 * mine.size]
+            places = np.arange(mine.size)
+            rows[places, mine], rows[places + mine.size, mine] = plus[part], minus[part]
+            costs = self._costs(rows)
+            rises[part] = costs[: mine.size] - costs[mine.size :]
+            rows[places, mine] = rows[places + mine.size, mine] = values[part]
+            self.progress.advance(mine.size)
         return rises, plus - minus

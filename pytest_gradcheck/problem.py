@@ -192,6 +192,9 @@ class Pair:
             with self._around():
                 returned = self._bound.with_tree(self.theta.stacked(rows))()
         except Exception as error:
+            if len(rows) > 1 and _left_domain(error):
+                self.evaluations -= len(rows)
+                return np.array([self._at(row) for row in rows])
             if not self._takes_one():
                 self._tell(error)
             raise ProblemError(
@@ -212,6 +215,11 @@ class Pair:
         if self._penalty is not None:
             costs += [self._penalty.value(row, self.theta.parameters) for row in rows]
         return costs
+
+    def _at(self, row: FloatArray) -> float:
+        """Return the cost of one of many thetas, alone."""
+        with self.theta.at(row):
+            return self.prober()()
 
     def _takes_one(self) -> bool:
         """Return whether the cost takes a plain theta, so that it is the leading axis it minds."""

@@ -226,8 +226,8 @@ class Shared(InTurn):
         tasks = [(partial(_slopes_of, part, noise, suspect), len(part)) for part in parts]
         return [slope for slopes in self._shared(tasks) for slope in slopes]
 
-    def _shared(self, tasks: Sequence[tuple[Task, int]]) -> Iterator[list[Any]]:
-        """Yield the answers to tasks, in their order."""
+    def _shared(self, tasks: Sequence[tuple[Task, int]]) -> list[list[Any]]:
+        """Return the answers to tasks, in their order."""
         import joblib
 
         recipe = self._prepared()
@@ -237,11 +237,14 @@ class Shared(InTurn):
             n_jobs=self._settings.workers, return_as="generator" if streams else "list"
         )
         answers: Iterable[Done] = pool(joblib.delayed(_done)(recipe, task) for task, _ in tasks)
+        found = []
         for (_, size), done in zip(tasks, answers, strict=True):
-            self._refuse_other(done)
             self._pair.evaluations += done.evaluations
             self.progress.advance(size)
-            yield done.answer
+            found.append(done)
+        for done in found:  # not before all have come: joblib minds answers that nobody takes
+            self._refuse_other(done)
+        return [done.answer for done in found]
 
     def _refuse_other(self, done: Done) -> None:
         if done.far is None or self._expected is None:

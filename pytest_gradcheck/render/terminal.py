@@ -93,15 +93,28 @@ def fitted(line: str, style: Style) -> str:
 def headline(report: Report, width: int) -> str:
     """Return the verdict with the worst component, in one line of at most `width` columns."""
     if report.passed:
-        checked = sum(parameter.checked for parameter in report.parameters)
-        return _cut(f"{report.verdict}: {checked} components agree with their differences", width)
+        return _cut(f"{report.verdict}: {_agreeing(report.parameters)}", width)
     bad = failing(report.settings)
     if report.components and report.components[0].verdict in bad:
         return _worst_in_a_line(report.components[0], width)
+    unnamed = [finding for finding in report.findings if finding.code == "unnamed"]
+    if unnamed:
+        name = unnamed[0].parameter or "theta"
+        what = "off along a random direction, by what no component explains"
+        return _cut(f"{report.verdict} in {name}: {what}", width)
     canary = [finding for finding in report.findings if finding.code in ("canary", "vacuous")]
     if canary:
         return _cut(f"{canary[0].code}: {canary[0].message}", width)
     return _cut("inconclusive: no component could be decided", width)
+
+
+def _agreeing(parameters: Sequence[ParameterReport]) -> str:
+    """Return how many components agree, and with what."""
+    checked = sum(parameter.checked for parameter in parameters)
+    covered = sum(parameter.covered for parameter in parameters)
+    if covered == checked:
+        return f"{checked} components agree with their differences"
+    return f"{covered:,} components agree along random directions"
 
 
 def _worst_in_a_line(worst: Component, width: int) -> str:
@@ -149,10 +162,12 @@ def _context(report: Report, point: PointReport) -> list[str]:
     size = sum(parameter.size for parameter in point.parameters)
     off = [f"{totals[word]} {word}" for word in reversed(VERDICTS[1:]) if totals.get(word)]
     of = f"{checked}" if checked == size else f"{checked} looked at ({size} in all)"
+    covered = sum(parameter.covered for parameter in point.parameters)
+    seen = f"{covered:,} seen along random directions; " if covered > checked else ""
     lines = [
         f"{', '.join(off) or 'none wrong'}, of {of}; "
         f"relative error {_figure(point.relative_error)} ({band(point.relative_error)})",
-        f"{report.evaluations} cost calls, seed {report.seed}",
+        f"{seen}{report.evaluations} cost calls, seed {report.seed}",
     ]
     lines += list(report.notes)
     if len(report.points) > 1:
