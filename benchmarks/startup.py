@@ -2,10 +2,13 @@
 
 Two suites are written to a temporary folder: one of a single test, which shows the bare start of
 pytest, and one of 1,000 that do nothing, which shows what a test costs. Each is run in processes of
-its own, in turn with the plugin and without it, all other plugins being left out. A figure is the
-median over the rounds of the ratio of two runs of the same round, in wall time and in CPU time,
-beside the quartiles. Next to it stands pytest against itself, run in just the same way: how far
-chance alone moves a figure.
+its own, in turn with the plugin and without it, all other plugins being left out. pytest finds the
+plugin by its entry point, as it does for whoever has installed it, and every module is read from
+byte code, as `pip` leaves it, so that no run compiles what another only loads.
+
+A figure is the median over the rounds of the ratio of two runs of the same round, in wall time and
+in CPU time, beside the quartiles. Next to it stands pytest against itself, run in just the same
+way: how far chance alone moves a figure.
 
 Usage: ``python benchmarks/startup.py [--quick] [--runs N]``; exits with 1 where the CPU time with
 the plugin is more than 1.05 times that without, and than chance explains.
@@ -19,13 +22,13 @@ import resource
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import entry_points
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
 
 ALLOWED = 1.05
-BARE = ("-p", "no:cacheprovider")
-WAYS = {"alone": BARE, "itself": BARE, "plugin": (*BARE, "-p", "pytest_gradcheck.plugin")}
+PLUGIN = "gradcheck"
 ONE = "def test_one():\n    assert True\n"
 MANY = """import pytest
 
@@ -38,9 +41,21 @@ Times = dict[str, list[float]]
 """Seconds of every run, by way."""
 
 
-def run(suite: Path, options: tuple[str, ...]) -> tuple[float, float]:
+def ways() -> dict[str, list[str]]:
+    """Return the options of each way to run pytest: they name the plugins that it leaves out."""
+    others = {entry.name for entry in entry_points(group="pytest11")}
+    if PLUGIN not in others:
+        raise SystemExit("pytest does not find the plugin: pip install it first")
+    left_out = [f"-pno:{name}" for name in ("cacheprovider", *sorted(others - {PLUGIN}))]
+    without = [*left_out, f"-pno:{PLUGIN}"]
+    return {"alone": without, "itself": without, "plugin": left_out}
+
+
+def run(suite: Path, options: list[str]) -> tuple[float, float]:
     """Run pytest on a suite in a process of its own; return its wall time and its CPU time."""
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    left_out = ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment["PYTHONPYCACHEPREFIX"] = str(suite.parent / "bytecode")
     command = [sys.executable, "-m", "pytest", "-q", *options, str(suite)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = perf_counter()
@@ -52,12 +67,14 @@ def run(suite: Path, options: tuple[str, ...]) -> tuple[float, float]:
 
 def timed(suite: Path, runs: int) -> tuple[Times, Times]:
     """Return the wall and the CPU times of each way, every round in another order."""
-    walls: Times = {name: [] for name in WAYS}
-    cpus: Times = {name: [] for name in WAYS}
+    options = ways()
+    names = list(options)
+    walls: Times = {name: [] for name in names}
+    cpus: Times = {name: [] for name in names}
     for number in range(runs + 1):
-        for place in range(len(WAYS)):
-            name = list(WAYS)[(number + place) % len(WAYS)]
-            wall, cpu = run(suite, WAYS[name])
+        for place in range(len(names)):
+            name = names[(number + place) % len(names)]
+            wall, cpu = run(suite, options[name])
             if number:  # the first round writes byte code and warms the disk
                 walls[name].append(wall)
                 cpus[name].append(cpu)
