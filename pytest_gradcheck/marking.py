@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from pytest_gradcheck import settings
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.declarations import PAIR_NAMES
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.settings import Layer
 
 __all__ = ["MARK", "Marking", "fault", "note", "noted"]
 
@@ -29,9 +31,9 @@ class Marking(NamedTuple):
     """
 
     name: str
-    explicit: bool
-    settings: Mapping[str, Any]
-    pair: Mapping[str, Any]
+    explicit: bool = False
+    settings: Mapping[str, Any] = {}
+    pair: Mapping[str, Any] = {}
 
 
 MARKING = pytest.StashKey[Marking]()
@@ -40,14 +42,20 @@ MARKING = pytest.StashKey[Marking]()
 def note(item: pytest.Item) -> Marking:
     """Read the markers of a test, and remember them."""
     marks = list(item.iter_markers(MARK))  # the closest first
-    values = settings.merge(mark.kwargs for mark in reversed(marks))
-    item.stash[MARKING] = Marking(
-        item.nodeid,
-        bool(marks),
-        {name: value for name, value in values.items() if name not in settings.PAIR_NAMES},
-        {name: value for name, value in values.items() if name in settings.PAIR_NAMES},
+    marking = item.stash[MARKING] = _read(item.nodeid, marks) if marks else Marking(item.nodeid)
+    return marking
+
+
+def _read(name: str, marks: Sequence[pytest.Mark]) -> Marking:
+    from pytest_gradcheck.settings import merge
+
+    values = merge(mark.kwargs for mark in reversed(marks))
+    return Marking(
+        name,
+        True,
+        {name: value for name, value in values.items() if name not in PAIR_NAMES},
+        {name: value for name, value in values.items() if name in PAIR_NAMES},
     )
-    return item.stash[MARKING]
 
 
 def noted(item: pytest.Item) -> Marking:
@@ -55,15 +63,18 @@ def noted(item: pytest.Item) -> Marking:
     return item.stash.get(MARKING, None) or note(item)
 
 
-def fault(item: pytest.Item, layers: Sequence[settings.Layer]) -> str | None:
+def fault(item: pytest.Item, layers: Sequence[Layer]) -> str | None:
     """Return what is wrong with the markers of a test, or None."""
     marks = list(item.iter_markers(MARK))
     if not marks:
         return None
+    from pytest_gradcheck.errors import ProblemError
+    from pytest_gradcheck.settings import resolve, unknown_name
+
     for mark in marks:
         if mark.args:
             return f"@pytest.mark.{MARK} takes keywords only, not {mark.args[0]!r}"
-        message = settings.unknown_name(mark.kwargs, also=settings.PAIR_NAMES)
+        message = unknown_name(mark.kwargs, also=PAIR_NAMES)
         if message:
             return f"@pytest.mark.{MARK}: bad-setting: {message}"
     marking = note(item)
@@ -74,7 +85,7 @@ def fault(item: pytest.Item, layers: Sequence[settings.Layer]) -> str | None:
             f"params; {', '.join(missing)} is missing"
         )
     try:
-        settings.resolve([*layers, ("marker", marking.settings)])
+        resolve([*layers, ("marker", marking.settings)])
     except ProblemError as error:
         return f"@pytest.mark.{MARK}: {error}"
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -11,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gradcheck import settings
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.declarations import PAIR_NAMES, SETTINGS
 
 __all__ = ["Layers", "declare", "layers", "refuse_impossible", "signature"]
 
@@ -21,6 +19,7 @@ Layers = tuple[tuple[str, dict[str, Any]], ...]
 
 INI, LINE = "ini file", "command line"
 INI_TYPES: dict[str, Any] = {"float": "float", "int": "int", "bool": "bool", "names": "args"}
+OPTIONS = tuple(setting for setting in SETTINGS if setting.kind != "code")
 REPORTS = (".json", ".html", ".md")
 
 
@@ -28,19 +27,18 @@ def declare(parser: pytest.Parser) -> None:
     """Declare every option; one that is not given is None, so that an ini file is heard."""
     group = parser.getgroup("gradcheck", "gradient checking")
     kinds: dict[str, Callable[[str], Any]] = {"float": float, "int": int}
-    for item in settings.options():
-        kind, text = item.metadata["kind"], item.metadata["help"]
-        how: dict[str, Any] = {"dest": _key(item.name), "default": None, "help": text}
+    for name, _, kind, text, choices in OPTIONS:
+        how: dict[str, Any] = {"dest": _key(name), "default": None, "help": text}
         if kind == "bool":
             how["action"] = "store_true"
         elif kind == "names":
             how |= {"action": "append", "metavar": "NAME"}
         elif kind == "choice":
-            how |= {"choices": item.metadata["choices"]}
+            how |= {"choices": choices}
         else:
             how |= {"type": kinds[kind], "metavar": "N" if kind == "int" else "X"}
-        group.addoption(_flag(item.name), **how)
-        parser.addini(_key(item.name), text, type=INI_TYPES.get(kind), default=None)
+        group.addoption(_flag(name), **how)
+        parser.addini(_key(name), text, type=INI_TYPES.get(kind), default=None)
     group.addoption(
         "--gradcheck-canary",
         action="store_true",
@@ -65,8 +63,8 @@ def declare(parser: pytest.Parser) -> None:
 
 def signature() -> str:
     """Return what the marker takes, for ``pytest --markers``."""
-    pair = [f"{name}=None" for name in settings.PAIR_NAMES]
-    others = [f"{item.name}={item.default!r}" for item in dataclasses.fields(settings.Settings)]
+    pair = [f"{name}=None" for name in PAIR_NAMES]
+    others = [f"{setting.name}={setting.default!r}" for setting in SETTINGS]
     return ", ".join([*pair, *others])
 
 
@@ -92,27 +90,37 @@ def layers(config: pytest.Config) -> Layers:
     """Return the settings of ini file and command line, or refuse them by name."""
     from_ini: dict[str, Any] = {}
     from_line: dict[str, Any] = {}
-    for item in settings.options():
+    for setting in OPTIONS:
+        key = _key(setting.name)
         try:
-            value = config.getini(_key(item.name))
+            value = config.getini(key)
         except (ValueError, TypeError, pytest.UsageError) as error:
-            raise pytest.UsageError(f"ini option {_key(item.name)}: {error}") from error
-        from_ini[item.name] = value if value != [] else None
-        from_line[item.name] = config.getoption(_key(item.name))
-    found = ((INI, from_ini), (LINE, from_line))
+            raise pytest.UsageError(f"ini option {key}: {error}") from error
+        if value is not None and value != []:
+            from_ini[setting.name] = value
+        if config.getoption(key) is not None:
+            from_line[setting.name] = config.getoption(key)
+    if from_ini or from_line:
+        _refuse_wrong(from_ini, from_line)
+    return (INI, from_ini), (LINE, from_line)
+
+
+def _refuse_wrong(from_ini: dict[str, Any], from_line: dict[str, Any]) -> None:
+    from pytest_gradcheck.errors import ProblemError
+    from pytest_gradcheck.settings import resolve
+
     try:
-        settings.resolve(found)
+        resolve([(INI, from_ini), (LINE, from_line)])
     except ProblemError as error:
         raise pytest.UsageError(f"{_blamed(str(error), from_ini, from_line)}{error}") from error
-    return found
 
 
 def _blamed(message: str, from_ini: dict[str, Any], from_line: dict[str, Any]) -> str:
     """Return the option that a message is about: of the settings that it names, one that is set."""
     for name in re.findall(r"\w+", message):
-        if from_line.get(name) is not None:
+        if name in from_line:
             return f"{_flag(name)}: "
-        if from_ini.get(name) is not None:
+        if name in from_ini:
             return f"ini option {_key(name)}: "
     return ""
 

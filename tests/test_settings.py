@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import ProblemError, Settings, check_gradients
+from pytest_gradcheck.declarations import SETTINGS
 from pytest_gradcheck.settings import merge, nearest, resolve, unknown_name
 
 DEFAULTS: dict[str, Any] = {
@@ -37,6 +38,10 @@ DEFAULTS: dict[str, Any] = {
 
 def test_the_settings_are_those_of_the_table_with_its_defaults() -> None:
     assert dataclasses.asdict(Settings()) == DEFAULTS
+
+
+def test_every_declared_setting_is_one() -> None:
+    assert [setting.name for setting in SETTINGS] == [f.name for f in dataclasses.fields(Settings)]
 
 
 def test_settings_are_frozen() -> None:
