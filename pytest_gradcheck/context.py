@@ -7,10 +7,9 @@ test; without any, a check runs with the defaults and nobody listens. A plain li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pytest_gradcheck.progress import Watcher
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Context", "Extensions", "Style", "current", "entered"]
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """How the text of a report is drawn: its columns, and whether only ASCII may be used."""
 
     width: int = 72
@@ -39,8 +37,7 @@ class Extensions:
         return ()
 
 
-@dataclass(frozen=True, eq=False)
-class Context:
+class Context(NamedTuple):
     """The surroundings of a check.
 
     Attributes
@@ -71,19 +68,28 @@ class Context:
     extensions: Extensions = Extensions()
 
 
-_stack: list[Context] = [Context()]
+_stack: list[Callable[[], Context]] = [Context]
 
 
 def current() -> Context:
     """Return the innermost context."""
-    return _stack[-1]
+    return _stack[-1]()
 
 
-@contextmanager
-def entered(context: Context) -> Iterator[None]:
-    """Make `context` the innermost one for the length of a ``with`` block."""
-    _stack.append(context)
-    try:
-        yield
-    finally:
-        _stack.remove(context)
+class entered:  # no generator: every test enters one
+    """Make a context the innermost one for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    context : Context or callable
+        What makes one; it is called by every check, and so not at all in a test without any.
+    """
+
+    def __init__(self, context: Context | Callable[[], Context]) -> None:
+        self._make = context if callable(context) else lambda: context
+
+    def __enter__(self) -> None:
+        _stack.append(self._make)
+
+    def __exit__(self, *raised: object) -> None:
+        _stack.remove(self._make)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_gradcheck import context, hookspecs, options, settings
-from pytest_gradcheck.marked import checking
+from pytest_gradcheck import context, hookspecs, options
 from pytest_gradcheck.marking import MARK, fault, note, noted
 from pytest_gradcheck.run import Run
 
@@ -37,8 +37,9 @@ class Record:
 
 
 RECORD = pytest.StashKey[Record]()
-CONTEXT = pytest.StashKey[context.Context]()
 RUN = pytest.StashKey[Run]()
+FOLLOWING = Lock()
+"""Held while the hooks of checks are registered: a test may start its checks in threads."""
 
 
 # The run
@@ -93,16 +94,15 @@ def gradcheck() -> GradCheck:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Make a wrong marker an error of the collection, naming the test."""
+    """Read the markers of tests, and make a wrong one an error of the collection."""
     report = yield
-    layers = collector.config.stash[RUN].layers
-    wrong = [
-        f"{item.nodeid}: {message}"
-        for item in report.result or ()
-        if isinstance(item, pytest.Item)
-        for message in [fault(item, layers)]
-        if message
-    ]
+    wrong = []
+    for item in report.result or ():
+        if isinstance(item, pytest.Item) and note(item).explicit:
+            _follow(item.config)
+            message = fault(item, item.config.stash[RUN].layers)
+            if message:
+                wrong.append(f"{item.nodeid}: {message}")
     if wrong:
         report.outcome = "failed"
         report.longrepr = "\n".join(wrong)
@@ -112,44 +112,25 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Read a test's markers, then let ``-m gradcheck`` select users of the fixture as well."""
-    if not note(item).explicit and MARK in getattr(item, "fixturenames", ()):
+    """Let ``-m gradcheck`` select users of the fixture as well."""
+    if MARK in getattr(item, "fixturenames", ()) and not noted(item).explicit:
         item.add_marker(MARK)
 
 
-# The phases of a test
+# A test
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    """Let checks of fixtures belong to the test that set them up."""
-    item.stash[RECORD] = Record()
-    item.stash[CONTEXT] = _context(item, item.stash[RECORD])
-    with context.entered(item.stash[CONTEXT]):
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let every check belong to the test, those of the fixtures that it sets up or ends as well."""
+    with context.entered(lambda: _context(item)):
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Run the test with its settings in force, and check what it returns or its marker names."""
-    __tracebackhide__ = True
-    marking = noted(item)
-    with context.entered(item.stash[CONTEXT]):
-        if not marking.explicit or not isinstance(item, pytest.Function):
-            return (yield)
-        with checking(item, marking, lambda returned: _demand_a_check(item, returned)):
-            return (yield)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Let checks at the end of fixtures belong to the test that ends them."""
-    with context.entered(item.stash[CONTEXT]):
-        return (yield)
-
-
-def _context(item: pytest.Item, record: Record) -> context.Context:
+def _context(item: pytest.Item) -> context.Context:
+    _follow(item.config)
     run, marking = item.config.stash[RUN], noted(item)
+    record = item.stash.setdefault(RECORD, Record())
     off = item.config.option.gradcheck_off
 
     def begin() -> None:
@@ -211,34 +192,66 @@ def _evaluating(model: Any) -> Generator[None, None, None]:
         model.train()
 
 
+# A test that checks, or is to
+
+
+class Checks:
+    """The hooks of tests that check a gradient, or are marked.
+
+    A hook costs every test a little, and most suites have no such test: these are registered when
+    the first marker is read or the first check begins.
+    """
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Check what a marked test returns or its marker names."""
+        __tracebackhide__ = True
+        marking = noted(item)
+        if not marking.explicit or not isinstance(item, pytest.Function):
+            return (yield)
+        from pytest_gradcheck.marked import checking
+
+        with checking(item, marking, lambda returned: _demand_a_check(item, returned)):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach what was checked to pytest's report, as builtins: xdist sends nothing else."""
+        report = yield
+        if RECORD not in item.stash:
+            return report
+        record = item.stash[RECORD]
+        if record.reports:
+            from pytest_gradcheck.render.summary import brief
+
+            name, whole = noted(item).name, bool(item.config.option.gradcheck_report)
+            checks = [{"test": name, **brief(check, whole)} for check in record.reports]
+            report.gradcheck = checks  # type: ignore[attr-defined]
+            record.reports.clear()
+        if call.when == "call" and report.passed and not hasattr(report, "wasxfail"):
+            report.gradcheck_unchecked = record.unchecked  # type: ignore[attr-defined]
+        if call.when == "teardown":  # a rerun begins anew
+            del item.stash[RECORD]
+        return report
+
+
+def _follow(config: pytest.Config) -> None:
+    with FOLLOWING:
+        if not config.pluginmanager.has_plugin("gradcheck-checks"):
+            config.pluginmanager.register(Checks(), "gradcheck-checks")
+
+
 def _demand_a_check(item: pytest.Function, returned: object) -> None:
     """Note that a marked test ends without a check, or fail it where the settings are strict."""
     __tracebackhide__ = True
-    record, marking = item.stash[RECORD], noted(item)
+    record, marking = item.stash.setdefault(RECORD, Record()), noted(item)
     if record.tried or item.config.option.gradcheck_off:
         return
+    from pytest_gradcheck.settings import resolve
+
     layers = [*item.config.stash[RUN].layers, ("marker", marking.settings)]
-    if settings.resolve(layers)[0].strict:
+    if resolve(layers)[0].strict:
         pytest.fail(f"{marking.name} is marked gradcheck, but checked no gradient", pytrace=False)
     record.unchecked = returned is None  # pytest has a warning of its own for other values
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Attach what was checked to pytest's report, as builtins: xdist sends nothing else."""
-    report = yield
-    record = item.stash.get(RECORD, None)
-    if record is None:
-        return report
-    if record.reports:
-        from pytest_gradcheck.render.summary import brief
-
-        name, whole = noted(item).name, bool(item.config.option.gradcheck_report)
-        checks = [{"test": name, **brief(check, whole)} for check in record.reports]
-        report.gradcheck = checks  # type: ignore[attr-defined]
-        record.reports.clear()
-    if call.when == "call" and report.passed and not hasattr(report, "wasxfail"):
-        report.gradcheck_unchecked = record.unchecked  # type: ignore[attr-defined]
-    return report

@@ -6,21 +6,22 @@ for what was checked travels on pytest's own reports.
 
 from __future__ import annotations
 
-import dataclasses
 import linecache
 import sys
 import warnings
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_gradcheck import context
-from pytest_gradcheck.errors import GradcheckWarning, GradientError, ProblemError
 from pytest_gradcheck.options import Layers
 from pytest_gradcheck.waiting import Line, waits
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.errors import GradientError
 
 __all__ = ["Run"]
 
@@ -89,6 +90,8 @@ class Run:
         """
         if call.excinfo is None:
             return
+        from pytest_gradcheck.errors import GradientError, ProblemError
+
         error = call.excinfo.value
         if isinstance(error, GradientError):
             _place(error, call.excinfo, self.style)
@@ -101,9 +104,8 @@ class Run:
         """Collect the checks of a test; a rerun, which sets it up again, begins anew."""
         if report.when == "setup":
             self._checks.pop(report.nodeid, None)
-        expected = report.outcome != "failed"
         for check in getattr(report, "gradcheck", ()):
-            wrong_as_expected = expected and not check["passed"]
+            wrong_as_expected = report.outcome != "failed" and not check["passed"]
             self._checks.setdefault(report.nodeid, []).append(
                 {**check, "expected": wrong_as_expected}
             )
@@ -159,6 +161,8 @@ class Run:
         """Warn once, here and not in the tests, for workers do not know what others have said."""
         if not self._unchecked:
             return
+        from pytest_gradcheck.errors import GradcheckWarning
+
         (name, report), *others = sorted(self._unchecked.items())
         more = f" (nor in {len(others)} more such test{'s' * (len(others) != 1)})" * bool(others)
         message = (
@@ -226,7 +230,7 @@ def _place(
     if deeper > 0:
         from pytest_gradcheck.render.terminal import failure_text
 
-        narrower = dataclasses.replace(style, width=max(NARROWEST, style.width - deeper))
+        narrower = style._replace(width=max(NARROWEST, style.width - deeper))
         further = str(error).removeprefix(str(error.report))
         error.args = (failure_text(error.report, narrower) + further,)
 

@@ -105,8 +105,10 @@ def test_a_suite_without_checks_pays_nothing(pytester: pytest.Pytester) -> None:
         """
         import sys
 
-        def pytest_sessionfinish():
+        def pytest_sessionfinish(session):
             print(sorted(m for m in sys.modules if m.startswith(("numpy", "pytest_gradcheck"))))
+            names = [name for name, _ in session.config.pluginmanager.list_name_plugin()]
+            print(sorted(name for name in names if name.startswith("gradcheck")))
         """
     )
     pytester.makepyfile("def test_unrelated(tmp_path):\n    pass\n")
@@ -114,9 +116,11 @@ def test_a_suite_without_checks_pays_nothing(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*'pytest_gradcheck.plugin'*"])
+    result.stdout.fnmatch_lines(["*'gradcheck', 'gradcheck-run'?"])
     result.stdout.no_fnmatch_line("*numpy*")
     result.stdout.no_fnmatch_line("*pytest_gradcheck.api*")
     result.stdout.no_fnmatch_line("*pytest_gradcheck.render*")
+    result.stdout.no_fnmatch_line("*pytest_gradcheck.settings*")
     made = {path.name for path in pytester.path.iterdir()} - before
     made -= {"__pycache__", "stdout", "stderr"}
     assert [name for name in made if not name.startswith("runpytest-")] == []

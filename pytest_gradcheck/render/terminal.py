@@ -6,7 +6,6 @@ ASCII where the style asks for it.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import re
@@ -56,7 +55,7 @@ def failure_text(report: Report, style: Style) -> str:
     bug at theta: 3.000 × the numerical gradient
     """
     point = report.worst_point
-    narrower = dataclasses.replace(style, width=style.width - PREFIX)
+    narrower = style._replace(width=style.width - PREFIX)
     lines = [fitted(headline(report, narrower.width), narrower), *_context(report, point)]
     lines += ["", *_parameter_table(point, style.width)]
     if point.components:
