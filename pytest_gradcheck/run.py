@@ -18,10 +18,10 @@ import pytest
 
 from pytest_gradcheck import context
 from pytest_gradcheck.options import Layers
-from pytest_gradcheck.waiting import Line, waits
 
 if TYPE_CHECKING:
     from pytest_gradcheck.errors import GradientError
+    from pytest_gradcheck.waiting import Line
 
 __all__ = ["Run"]
 
@@ -69,6 +69,8 @@ class Run:
 
     def watcher(self, name: str) -> Line | None:
         """Return what shows how far a check of a test has come, where somebody may be waiting."""
+        from pytest_gradcheck.waiting import Line, waits
+
         if self._waits is None:
             self._waits = waits(self._config)
         return Line(self._config, name) if self._waits else None
