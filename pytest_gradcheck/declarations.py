@@ -29,8 +29,9 @@ SETTINGS = (
         "mode",
         "auto",
         "choice",
-        "full: every component; sample: some of every parameter; probe: random directions; "
-        "auto: full up to 10,000 components, else sampled (default: auto)",
+        "full: every component; sample: some of every parameter; probe: random directions, then a "
+        "search for what is wrong; auto: full up to 10,000 components, else probe and sample "
+        "(default: auto)",
         ("auto", "full", "sample", "probe"),
     ),
     Setting(

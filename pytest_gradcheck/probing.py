@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,11 @@ FINER = ((16.0, 0.5), (math.inf, 0.125))
 """By how much a step shrinks for a second look, at what is off by up to so many error bars: noise
 grows as truncation and the reach of kinks fall, and little is to be seen through it."""
 
-SECOND_LOOKS = 3
+LOOKS = 4
+ALIKE = 2
+"""Looks at smaller steps, and how many in a row have to see the same: a kink so close that one step
+more does not get inside of it is as rare as it is close.
+"""
 
 SETTLED, CROWDED, UNSETTLED = "settled", "crowded", "unsettled"
 """How a search ends: all is named; too much is wrong to be; or it cannot be made out."""
@@ -50,6 +55,25 @@ GLANCE = 8
 
 PATTERN = 2
 """So many of those that look wrong are taken for a pattern, which samples describe better."""
+
+
+class Look(NamedTuple):
+    """A direction over a run of components, and what it says.
+
+    Attributes
+    ----------
+    place : slice
+    weights : array
+        The direction.
+    answer : Answer
+    shrink : float
+        What the usual step was multiplied by.
+    """
+
+    place: slice
+    weights: FloatArray
+    answer: Answer
+    shrink: float
 
 
 class Followed(NamedTuple):
@@ -134,25 +158,25 @@ class _Screen:
         self._length = _lengths(calls, gradient)
         finite = gradient if np.all(np.isfinite(gradient)) else finite_or_zero(gradient)
         self._questions = Questions(calls.cost, calls.theta, finite, calls.here, noise)
+        self._reached = 1.0
         self.result = Probed()
 
     def look_at(self, parameter: Parameter) -> None:
         """Take a direction over one parameter, and follow what it shows."""
-        place = parameter.slice
-        weights, answer = self._fresh(place)
-        unmoved = not (answer.off or self._gradient[place].any())
+        look = self._fresh(parameter.slice)
+        unmoved = not (look.answer.off or self._gradient[parameter.slice].any())
         if unmoved and stirred(self._calls, parameter, self._length, self._noise):
             self._ask_for(parameter)
             return
-        few = parameter.size <= EVERY
-        closer, _ = self._looked_closer(place, weights, answer) if few else (answer, 1.0)
-        if few and not closer.is_silent:
+        look = self._closer(look)
+        self._reached = min(self._reached, look.shrink)
+        if parameter.size <= EVERY and not look.answer.is_silent:
             self._ask_for(parameter)
             return
-        followed = self._followed(place, weights, closer)
+        followed = self._followed(look)
         if followed.crowded and parameter.start not in self.result.asked:
             self._ask_for(parameter)
-        self.result.seen[parameter.name] = self._seen(place, answer.off, followed)
+        self.result.seen[parameter.name] = self._seen(look, followed)
 
     def _ask_for(self, parameter: Parameter) -> None:
         """Have components of a parameter differenced: all of them, where they are few."""
@@ -162,63 +186,74 @@ class _Screen:
         )
 
     def look_at_all(self, place: slice) -> None:
-        """Take a direction over all parameters; what it shows, none alone has shown."""
-        weights, answer = self._fresh(place)
-        followed = self._followed(place, weights, answer)
+        """Take a direction over all parameters; what it shows, none alone has shown.
+
+        Its steps begin where those over single parameters have come to: kinks that are in reach of
+        those are in its reach.
+        """
+        look = self._closer(self._fresh(place, self._reached))
+        followed = self._followed(look)
         if not followed.answer.is_silent:
-            self.result.seen[None] = self._seen(place, answer.off, followed)
+            self.result.seen[None] = self._seen(look, followed)
 
-    def _fresh(self, place: slice) -> tuple[FloatArray, Answer]:
+    def _fresh(self, place: slice, shrink: float = 1.0) -> Look:
         weights = random_weights(self._length[place], self._rng)
-        step = self._questions.step(weights.size)
-        return weights, self._questions.ask(place, weights, step)
+        return self._taken(place, weights, shrink)
 
-    def _followed(self, place: slice, weights: FloatArray, answer: Answer) -> Followed:
-        """Name what is wrong until a fresh direction is silent."""
-        for _ in range(ROUNDS):
-            answer, shrink = self._looked_closer(place, weights, answer)
-            if answer.is_silent:
-                return Followed(answer)
-            before = len(self.result.slopes)
-            ended = UNSETTLED
-            if math.isfinite(answer.off):
-                ended = self._searched(place, weights, answer, shrink)
-            if ended not in (SETTLED, CROWDED, UNSETTLED):
-                return Followed(answer, "smooth", True, ended)
-            if ended != SETTLED or len(self.result.slopes) == before:
-                return self._climbed(place, weights, ended == CROWDED)
-            weights, answer = self._fresh(place)
-        return Followed(answer)
+    def _taken(self, place: slice, weights: FloatArray, shrink: float) -> Look:
+        step = shrink * self._questions.step(weights.size)
+        return Look(place, weights, self._questions.ask(place, weights, step), shrink)
 
-    def _looked_closer(
-        self, place: slice, weights: FloatArray, answer: Answer
-    ) -> tuple[Answer, float]:
+    def _closer(self, look: Look) -> Look:
         """Look again at smaller steps until what is off does not depend on them.
 
         Truncation falls with the step, and so do the kinks that lie within it; a fault stays.
-        Return the finest answer, and what its step was multiplied by.
+        Return the finest look, or, where something is off, the coarsest that the next finer one
+        bears out, for it has the narrowest error bar.
         """
-        shrink = 1.0
-        for _ in range(SECOND_LOOKS):
-            if answer.is_silent or not math.isfinite(answer.off):
-                break
-            loud = abs(answer.off) / answer.error_bar
-            shrink *= next(factor for most, factor in FINER if loud <= most)
-            step = shrink * self._questions.step(weights.size)
-            finer = self._questions.ask(place, weights, step)
-            same = abs(finer.off - answer.off) <= 0.3 * abs(answer.off)
-            answer = finer
-            if same:
-                break
-        return answer, shrink
+        looks, alike = [look], 0
+        while len(looks) <= LOOKS and alike < ALIKE:
+            last = looks[-1]
+            if last.answer.is_silent or not math.isfinite(last.answer.off):
+                return last
+            loud = abs(last.answer.off) / last.answer.error_bar
+            factor = next(factor for most, factor in FINER if loud <= most)
+            finer = self._taken(look.place, look.weights, factor * last.shrink)
+            same = abs(finer.answer.off - last.answer.off) <= 0.3 * abs(last.answer.off)
+            alike = alike + 1 if same else 0
+            looks.append(finer)
+        for coarse, fine in pairwise(looks):
+            apart = abs(coarse.answer.off - fine.answer.off)
+            if apart <= coarse.answer.error_bar + fine.answer.error_bar:
+                return coarse
+        return looks[-1]
 
-    def _searched(self, place: slice, weights: FloatArray, answer: Answer, shrink: float) -> str:
+    def _followed(self, look: Look) -> Followed:
+        """Name what is wrong until a fresh direction is silent."""
+        for _ in range(ROUNDS):
+            if look.answer.is_silent:
+                break
+            before = len(self.result.slopes)
+            ended = self._searched(look) if math.isfinite(look.answer.off) else UNSETTLED
+            if ended not in (SETTLED, CROWDED, UNSETTLED):
+                return Followed(look.answer, "smooth", True, ended)
+            if ended != SETTLED or len(self.result.slopes) == before:
+                return self._climbed(look, ended == CROWDED)
+            look = self._closer(self._fresh(look.place))
+        return Followed(look.answer)
+
+    def _searched(self, look: Look) -> str:
         """Search along a direction; return how that ended, or in which slice all of it lies."""
-        search = Search(self._questions, place.start, weights, shrink, self._slope_of, self._left)
-        runs = search.split(Run(place.start, place.stop, *answer))
+        place = look.place
+        search = Search(
+            self._questions, place.start, look.weights, look.shrink, self._slope_of, self._left
+        )
+        runs = search.split(Run(place.start, place.stop, *look.answer))
         if not runs:
             return SETTLED
-        where = self._slice(place, weights, answer, shrink)
+        if not self._is_borne_out(look):
+            return UNSETTLED
+        where = self._slice(look)
         if where is not None:
             return where
         if self._is_crowded(place):
@@ -227,15 +262,18 @@ class _Screen:
             return SETTLED
         return CROWDED if self._left() > 0 else UNSETTLED
 
-    def _slice(
-        self, place: slice, weights: FloatArray, answer: Answer, shrink: float
-    ) -> str | None:
+    def _is_borne_out(self, look: Look) -> bool:
+        """Return whether the whole ladder, too, shows that something is wrong."""
+        answer = self._climbed(look, False).answer
+        return answer.is_finite and not answer.is_silent
+
+    def _slice(self, look: Look) -> str | None:
         """Name the row, column or slice in which all that is wrong lies, and ask for some of it."""
         selected = self._calls.theta.selected
-        parameter = next((p for p in selected if p.slice == place), None)
+        parameter = next((p for p in selected if p.slice == look.place), None)
         if parameter is None or len(parameter.shape) < 2:
             return None
-        found = one_slice(self._questions, parameter, weights, answer, shrink)
+        found = one_slice(self._questions, parameter, look.weights, look.answer, look.shrink)
         if found is None:
             return None
         axis, position, numbers = found
@@ -281,24 +319,25 @@ class _Screen:
             off += int(np.count_nonzero(np.abs(values - analytic) > bars + WIDE * size))
         return bool(off >= min(PATTERN, place.stop - place.start))
 
-    def _climbed(self, place: slice, weights: FloatArray, crowded: bool) -> Followed:
+    def _climbed(self, look: Look, crowded: bool) -> Followed:
         """Return what the whole ladder says of a direction."""
-        wide = WIDE * self._questions.size(place, weights)
-        slope = self._questions.climb(place, weights, wide)
-        off = slope.value - self._questions.said(place, weights)
+        wide = WIDE * self._questions.size(look.place, look.weights)
+        slope = self._questions.climb(look.place, look.weights, wide)
+        off = slope.value - self._questions.said(look.place, look.weights)
         return Followed(Answer(off, slope.error_bar), slope.kind, crowded)
 
-    def _seen(self, place: slice, first: float, followed: Followed) -> Seen:
-        answer, length = followed.answer, self._length[place]
-        usual, weight = rms(self._questions.right[place]), TYPICAL * rms(length)
+    def _seen(self, first: Look, followed: Followed) -> Seen:
+        answer, length = followed.answer, self._length[first.place]
+        usual, weight = rms(self._questions.right[first.place]), TYPICAL * rms(length)
         size = usual * weight * math.sqrt(length.size)
         beyond = max(0.0, abs(answer.off) - answer.error_bar) if answer.is_finite else 0.0
         least = usual * 0.5 * float(length[length > 0].min(initial=math.inf))
+        off = abs(first.answer.off) if first.answer.is_finite else math.inf
         return Seen(
             off=answer.off,
             error_bar=answer.error_bar,
             kind=followed.kind,
-            figure=abs(first) / (2 * size) if size else float(first != 0),
+            figure=off / (2 * size) if size else float(off != 0),
             relative_error=beyond / (beyond + 2 * usual * weight) if beyond else 0.0,
             resolution=answer.error_bar / least if least else 0.0,
             wide=bool(size) and not answer.error_bar <= WIDE * size,

@@ -15,7 +15,8 @@ rng = np.random.default_rng(0)
 X = rng.normal(size=(3, 20))
 Y = network.one_hot(np.arange(20) % 2)
 random_params = partial(initialize, (3, 4, 2))
-params = parameters = random_params(rng)
+params = parameters = small_params = random_params(rng)
+large_params = initialize((3, 8000, 2), rng)
 
 
 def cost(
@@ -42,6 +43,19 @@ def grad(
 
 def grad_with_weight_decay(params: Any) -> Any:
     return network.backprop(params, X, Y, lambd=0.7)
+
+
+def gradient_of_one(params: Any) -> Any:
+    """Return the gradient of half a squared error, of a tanh network."""
+    A = np.tanh(params["W1"] @ X + params["b1"])
+    dZ2 = params["W2"] @ A + params["b2"] - Y
+    dZ1 = params["W2"].T @ dZ2 * (1 - A**2)
+    return {
+        "dW1": dZ1 @ X.T,
+        "db1": dZ1.sum(axis=1, keepdims=True),
+        "dW2": dZ2 @ A.T,
+        "db2": dZ2.sum(axis=1, keepdims=True),
+    }
 
 
 def loss(params: Any) -> tuple[float, Any]:

@@ -307,10 +307,3 @@ def test_settings_of_a_problem_are_checked_like_those_of_a_call() -> None:
     problem = Problem(np.sum, np.ones_like, np.zeros(2), settings={"esp": 1})
     with pytest.raises(ProblemError, match="did you mean 'eps'"):
         check_gradients(problem.cost, problem.grad, problem.params, **problem.settings)
-
-
-def test_a_later_version_is_announced_for_what_this_one_cannot() -> None:
-    for setting in ({"mode": "probe"}, {"workers": 2}, {"batched": True}):
-        with pytest.raises(ProblemError, match="not in this version yet") as error:
-            check_gradients(np.sum, np.ones_like, np.zeros(2), **setting)
-        assert error.value.code == "bad-setting"

@@ -25,6 +25,7 @@ VALUES: dict[str, tuple[Any, Any, Any, Any]] = {
     "learning_rate": (1e-4, 2e-4, 3e-4, 4e-4),
     "samples": (21, 22, 23, 24),
     "probes": (5, 6, 7, 8),
+    "search_calls": (100, 200, 300, 400),
     "seed": (11, 12, 13, 14),
     "workers": (2, 3, 4, 5),
     "batched": (True, True, False, True),

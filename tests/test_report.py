@@ -69,6 +69,7 @@ FIELDS: dict[type, list[str]] = {
         "shape",
         "size",
         "checked",
+        "covered",
         "relative_error",
         "verdict",
         "counts",

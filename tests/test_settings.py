@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "learning_rate": 0.1,
     "samples": 20,
     "probes": 4,
+    "search_calls": 4000,
     "seed": None,
     "workers": 1,
     "batched": False,
@@ -51,6 +52,7 @@ def test_settings_are_frozen() -> None:
 
 GOOD: list[tuple[str, Any, Any]] = [
     ("mode", "full", "full"),
+    ("search_calls", 0, 0),
     ("mode", "sample", "sample"),
     ("mode", "probe", "probe"),
     ("eps", 1e-7, 1e-7),

@@ -18,9 +18,8 @@ CAUSES = (
     "upstream",
     "stale",
     "partial",
-    "unnamed",
 )
-"""Codes of causes, from the simplest on."""
+"""Codes of causes, from the simplest on; beside them, ``unnamed`` says that there is more."""
 
 WARNINGS = ("dominated", "kink", "precision", "vacuous")
 """Codes of warnings."""
