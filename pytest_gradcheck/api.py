@@ -17,8 +17,13 @@ from pytest_gradcheck.canary import unnoticed
 from pytest_gradcheck.comparison import joined, point_report
 from pytest_gradcheck.context import Context, Extensions, current
 from pytest_gradcheck.diagnosis import Clues, findings, in_sight, in_the_penalty
-from pytest_gradcheck.differences import Approximation, approximate, classical
-from pytest_gradcheck.directions import cost_noise, moves
+from pytest_gradcheck.differences import (
+    Approximation,
+    approximate,
+    classical,
+    cost_noise,
+    moves,
+)
 from pytest_gradcheck.domination import dominated
 from pytest_gradcheck.errors import GradcheckWarning, GradientError, ProblemError
 from pytest_gradcheck.noise import Noise
@@ -293,9 +298,9 @@ def _approximated(
             components = chosen(theta, gradient, settings, rng)
             approximation = classical(calls, components, settings.eps)
             still = not np.any(approximation.values[approximation.checked])
-            refuse_unreached(not still or moves(calls.cost, theta, here, rng), gradient, theta)
+            refuse_unreached(not still or moves(calls, rng), gradient, theta)
             return approximation, None
-        noise = cost_noise(calls.cost, theta, here, rng)
+        noise = cost_noise(calls, rng)
         refuse_unreached(noise.moved, gradient, theta)
         found = Probed()
         if is_probed(theta, settings):

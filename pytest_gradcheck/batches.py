@@ -6,7 +6,7 @@ of a block apart would give wrong slopes, so a few thetas are first asked about 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -94,6 +94,16 @@ class Batched(InTurn):
     def _alone(self, row: FloatArray) -> float:
         with self.theta.at(row):
             return self.cost()
+
+    def along(self, weights: FloatArray, distances: Sequence[float]) -> list[float]:
+        """Return the costs at distances along a vector, from one call.
+
+        Rounding is that of a block, too: a BLAS adds up many rows in another order than one.
+        """
+        rows = self.theta.base + np.asarray(distances)[:, None] * weights
+        if rows.nbytes > BLOCK:
+            return super().along(weights, distances)
+        return [float(cost) for cost in self._costs(rows)]
 
     def _block(self, rows: int) -> FloatArray:
         """Return an array of that many rows at least, each of them theta."""

@@ -22,6 +22,10 @@ USUAL = ("params", "parameters", "theta", "weights", "w", "W")
 """What people call the argument that takes the params."""
 
 
+def _nothing() -> None:
+    """Find no fault with a call whose arguments are matched by name."""
+
+
 @dataclass(frozen=True)
 class Call:
     """How to call a function of the user's.
@@ -37,6 +41,8 @@ class Call:
         The place or the name of the argument that takes the params; None where none does.
     wants_cache : bool
         Whether it takes what the cost returned beside its value.
+    blame : callable
+        Raises ``unbound-argument`` where the call itself is at fault for a TypeError.
     """
 
     function: Callable[..., Any]
@@ -44,6 +50,7 @@ class Call:
     keywords: Mapping[str, Any]
     params: str | int | None
     wants_cache: bool = False
+    blame: Callable[[], None] = _nothing
 
     def with_tree(self, tree: Any, **cache: Any) -> Callable[[], Any]:
         """Return the call with everything filled in, as cheap to make as Python has it."""
@@ -69,13 +76,13 @@ def bound(
     Raises
     ------
     ProblemError
-        ``unbound-argument``, naming the argument.
+        ``unbound-argument``, naming the argument, where `data` says which takes what.
     """
     if data is None:
-        bare = inplace and _goes_without(function, len(args))
-        if not bare:
-            _check_positional(function, args, role)
-        return Call(function, args, {}, None if bare else 0)
+        if inplace and _goes_without(function, len(args)):
+            return Call(function, args, {}, None)
+        # Whether it takes them shows when it is called; a signature takes its time to read.
+        return Call(function, args, {}, 0, blame=partial(_check_positional, function, args, role))
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError) as error:
@@ -173,7 +180,7 @@ def accepts(function: Any, count: int) -> bool:
 
 
 def _check_positional(function: Any, args: tuple[Any, ...], role: str) -> None:
-    """Refuse a call that would miss an argument, naming it, before the function is called."""
+    """Refuse a call that misses an argument, naming it."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

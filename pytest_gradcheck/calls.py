@@ -45,6 +45,9 @@ class Calls(Protocol):
     def cost(self) -> float:
         """Return the cost at the present theta."""
 
+    def along(self, weights: FloatArray, distances: Sequence[float]) -> list[float]:
+        """Return the costs at distances along a vector."""
+
     def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
         """Return the two-sided rises of components, at a step for each."""
 
@@ -62,7 +65,7 @@ class InTurn:
     theta : Theta
     here : float
         The cost at theta as it stands.
-    progress : callable, optional
+    progress : Progress, optional
     """
 
     def __init__(
@@ -74,6 +77,14 @@ class InTurn:
     ) -> None:
         self.cost, self.theta, self.here = cost, theta, here
         self.progress = progress or Progress()
+
+    def along(self, weights: FloatArray, distances: Sequence[float]) -> list[float]:
+        """Return the costs at distances along a vector."""
+        costs = []
+        for distance in distances:
+            with self.theta.moved(slice(0, weights.size), weights, distance):
+                costs.append(self.cost())
+        return costs
 
     def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
         """Return the two-sided rises of components, at a step for each."""
@@ -97,12 +108,12 @@ class InTurn:
         sides = list(zip(places, plus.tolist(), minus.tolist(), values.tolist(), strict=True))
         rises: list[float] = []
         for some in self.progress.in_moments(sides):
-            for i, ahead, behind, original in some:
+            for i, ahead, behind, middle in some:
                 cells[i] = ahead
                 up = cost()
                 cells[i] = behind
                 rises.append(up - cost())
-                cells[i] = original
+                cells[i] = middle
         return np.array(rises), plus - minus
 
     def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:

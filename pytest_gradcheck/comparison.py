@@ -20,7 +20,7 @@ from pytest_gradcheck.report import (
 )
 from pytest_gradcheck.scales import finite_or_zero, rms
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.theta import FloatArray, Parameter, Theta
+from pytest_gradcheck.theta import FloatArray, Parameter, Place, Theta
 from pytest_gradcheck.verdict import INCONCLUSIVE, OK, Judgement, judged, relative_error
 
 __all__ = ["joined", "point_report", "rank"]
@@ -46,9 +46,9 @@ def point_report(
     listed = [
         _component(parameter, int(number), name, approximation, gradient, judgement)
         for parameter in theta.selected
-        for number in _worst(parameter, judgement, approximation.checked)
+        for number in _worst(parameter, judgement)
     ]
-    verdicts = judgement.verdicts[approximation.checked]
+    verdicts = judgement.verdicts[approximation.looked_at]
     seen = [judged(one, settings) for one in approximation.seen.values()]
     tally = np.bincount(verdicts, minlength=len(VERDICTS)) + np.bincount(
         np.array(seen, np.intp), minlength=len(VERDICTS)
@@ -93,7 +93,7 @@ def rank(component: Component) -> tuple[int, float, float]:
 
 
 def _figure(
-    part: slice | npt.NDArray[np.bool_], approximation: Approximation, gradient: FloatArray
+    part: Place | npt.NDArray[np.bool_], approximation: Approximation, gradient: FloatArray
 ) -> float:
     values = approximation.values[part]
     with np.errstate(all="ignore"):
@@ -109,7 +109,7 @@ def _figure(
 def _whole_figure(approximation: Approximation, gradient: FloatArray) -> float:
     """Return the course's figure; of parameters that only directions have seen, the worst."""
     figures = [seen.figure for seen in approximation.seen.values()]
-    return max(figures) if figures else _figure(approximation.checked, approximation, gradient)
+    return max(figures) if figures else _figure(approximation.looked_at, approximation, gradient)
 
 
 def _parameter(
@@ -170,11 +170,9 @@ def _looked_at(parameter: Parameter, approximation: Approximation) -> slice | np
     return mask
 
 
-def _worst(
-    parameter: Parameter, judgement: Judgement, checked: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.intp]:
+def _worst(parameter: Parameter, judgement: Judgement) -> npt.NDArray[np.intp]:
     """Return the numbers of a parameter's checked components that are not ok, worst first."""
-    verdicts = np.where(checked[parameter.slice], judgement.verdicts[parameter.slice], OK)
+    verdicts = judgement.verdicts[parameter.slice]
     if not verdicts.any():
         return np.empty(0, np.intp)
     errors = judgement.errors[parameter.slice]

@@ -10,19 +10,30 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.calls import Calls, Climb
-from pytest_gradcheck.directions import Seen
+from pytest_gradcheck.directions import Seen, random_weights
 from pytest_gradcheck.ladder import SAFETY, Slope
-from pytest_gradcheck.noise import Noise
+from pytest_gradcheck.noise import Along, Noise, measure, moves_far
 from pytest_gradcheck.scales import finite_or_zero, lengths, rms
 from pytest_gradcheck.theta import FloatArray, Numbers, Parameter, Place, Theta
 
-__all__ = ["KINDS", "WIDE", "Approximation", "approximate", "classical", "stirred", "tolerated"]
+__all__ = [
+    "KINDS",
+    "WIDE",
+    "Approximation",
+    "approximate",
+    "classical",
+    "cost_noise",
+    "moves",
+    "stirred",
+    "tolerated",
+]
 
 WIDE = 1e-3
 """An error bar beyond this part of a component's size leaves it undecided."""
@@ -34,6 +45,8 @@ STIR = 1e-3
 """How far, in sizes of a parameter, a cost is looked at that seems not to depend on it."""
 
 NOTHING: Mapping[Any, Any] = {}
+
+EVERYWHERE = slice(None)
 
 KINDS = ("smooth", "kink", "edge", "jump", "nonfinite")
 
@@ -72,9 +85,41 @@ class Approximation:
             return slice(0, self.checked.size)
         return np.flatnonzero(self.checked)
 
-    def of_kind(self, kind: str) -> npt.NDArray[np.bool_]:
-        """Return where the cost is of a kind."""
-        return np.asarray(self.kinds == KINDS.index(kind))
+    def of_kind(self, kind: str, part: slice = EVERYWHERE) -> npt.NDArray[np.bool_]:
+        """Return where the cost is of a kind, in a part of theta."""
+        return np.asarray(self.kinds[part] == KINDS.index(kind))
+
+
+def cost_noise(calls: Calls, rng: np.random.Generator) -> Noise:
+    """Measure the noise of the cost along one random direction, scaled to the parameters."""
+    return measure(
+        _random_line(calls, rng),
+        calls.here,
+        far=lambda distances: _random_line(calls, rng, least=1.0)(distances),
+    )
+
+
+def moves(calls: Calls, rng: np.random.Generator) -> bool:
+    """Return whether the cost changes at all along a random direction, far away if need be."""
+    return moves_far(_random_line(calls, rng, 1.0), calls.here)
+
+
+def _random_line(calls: Calls, rng: np.random.Generator, least: float = 0.0) -> Along:
+    """Return the costs by distances along a random direction.
+
+    A distance of 1 is the size of the parameters, or `least` where that is larger.
+    """
+    theta = calls.theta
+    size = np.abs(theta.base)
+    if not size.all():
+        size = np.where(size > 0, size, np.minimum(lengths(theta), 1.0))
+    weights = random_weights(np.maximum(size, least, out=size), rng)
+    start = 0
+    for parameter in theta.selected:
+        weights[start : parameter.start] = 0.0
+        start = parameter.stop
+    weights[start:] = 0.0
+    return partial(calls.along, weights)
 
 
 def classical(calls: Calls, components: Components, eps: float) -> Approximation:
@@ -135,21 +180,19 @@ def approximate(
         result.checked[number] = True
         _record(result, number, slope)
     wide = tolerated(result, gradient, theta.selected, first=True)
-    share = float(np.cbrt(noise.relative))
-    open_: list[Climb] = []
+    undecided = _undecided(result, gradient, wide, suspect)
     for parameter, numbers in components:
-        size = np.maximum(np.abs(gradient[numbers]), np.abs(finite_or_zero(result.values[numbers])))
-        most = np.maximum(result.error_bars[numbers], suspect * size)
-        wide[numbers] = np.minimum(wide[numbers], most)
-        undecided = _undecided(result, gradient, numbers, wide, suspect)
         if not (gradient[numbers].any() or result.values[numbers].any()):
             steepness = stirred(calls, parameter, length, noise)
             wide[numbers] = WIDE * steepness
-            undecided = numbers.tolist() if steepness else []
-        open_ += [
-            Climb(n, share * float(length[n]), float(length[n]), float(gradient[n]), float(wide[n]))
-            for n in undecided
-        ]
+            undecided[numbers] = steepness > 0
+    for number in slopes:
+        undecided[number] = False
+    share = float(np.cbrt(noise.relative))
+    open_ = [
+        Climb(n, share * float(length[n]), float(length[n]), float(gradient[n]), float(wide[n]))
+        for n in np.flatnonzero(undecided).tolist()
+    ]
     for climb, slope in zip(open_, calls.climbed(open_, noise.level, suspect), strict=True):
         _record(result, climb.number, slope)
     return result
@@ -250,19 +293,20 @@ def _empty(theta: Theta, components: Components) -> Approximation:
 
 
 def _undecided(
-    result: Approximation,
-    gradient: FloatArray,
-    numbers: Numbers,
-    wide: FloatArray,
-    suspect: float,
-) -> list[int]:
-    """Return the components that the first pass does not show to be right."""
-    values, bars, analytic = result.values[numbers], result.error_bars[numbers], gradient[numbers]
-    off = np.abs(values - analytic)
-    right = off <= bars + suspect * (np.abs(values) + np.abs(analytic))
-    undecided: list[int] = numbers[
-        ~(right & (bars <= wide[numbers]) & np.isfinite(values)) & np.isfinite(analytic)
-    ].tolist()
+    result: Approximation, gradient: FloatArray, wide: FloatArray, suspect: float
+) -> npt.NDArray[np.bool_]:
+    """Return where the first pass does not show a component to be right, over theta.
+
+    `wide` is narrowed on the way, to what the comparison needs.
+    """
+    at = result.looked_at
+    values, bars, analytic = result.values[at], result.error_bars[at], gradient[at]
+    known = np.isfinite(values)
+    size, other = np.where(known, np.abs(values), 0.0), np.abs(analytic)
+    wide[at] = np.minimum(wide[at], np.maximum(bars, suspect * np.maximum(size, other)))
+    right = np.abs(values - analytic) <= bars + suspect * (size + other)
+    undecided = np.zeros(gradient.shape, np.bool_)
+    undecided[at] = ~(right & known & (bars <= wide[at])) & np.isfinite(analytic)
     return undecided
 
 

@@ -10,58 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from pytest_gradcheck.ladder import EPSILON, SAFETY, Line, Slope, climb
-from pytest_gradcheck.noise import Noise, measure, moves_far
-from pytest_gradcheck.scales import lengths
+from pytest_gradcheck.noise import Noise
 from pytest_gradcheck.theta import FloatArray, Place, Theta
 
-__all__ = ["Answer", "Questions", "Seen", "cost_noise", "line_along", "moves", "random_weights"]
+__all__ = ["Answer", "Questions", "Seen", "line_along", "random_weights"]
 
 NEAR = 1e-3
 """The largest first step, in lengths: beyond it kinks come in reach."""
 
 SINGLE = 2.0**-24
 """The rounding unit of float32, which a gradient that was computed in it carries."""
-
-
-def cost_noise(
-    cost: Callable[[], float], theta: Theta, here: float, rng: np.random.Generator
-) -> Noise:
-    """Measure the noise of the cost along one random direction, scaled to the parameters."""
-    return measure(
-        _random_line(cost, theta, rng),
-        here,
-        far=lambda distance: _random_line(cost, theta, rng, least=1.0)(distance),
-    )
-
-
-def moves(cost: Callable[[], float], theta: Theta, here: float, rng: np.random.Generator) -> bool:
-    """Return whether the cost changes at all along a random direction, far away if need be."""
-    return moves_far(_random_line(cost, theta, rng, 1.0), here)
-
-
-def _random_line(
-    cost: Callable[[], float], theta: Theta, rng: np.random.Generator, least: float = 0.0
-) -> Callable[[float], float]:
-    """Return the cost by distance along a random direction.
-
-    A distance of 1 is the size of the parameters, or `least` where that is larger.
-    """
-    size = np.abs(theta.base)
-    if not size.all():
-        size = np.where(size > 0, size, np.minimum(lengths(theta), 1.0))
-    weights = random_weights(np.maximum(size, least, out=size), rng)
-    start = 0
-    for parameter in theta.selected:
-        weights[start : parameter.start] = 0.0
-        start = parameter.stop
-    weights[start:] = 0.0
-    everything = slice(0, weights.size)
-
-    def along(distance: float) -> float:
-        with theta.moved(everything, weights, distance):
-            return cost()
-
-    return along
 
 
 def random_weights(sizes: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -18,7 +18,7 @@ import numpy as np
 
 from pytest_gradcheck.ladder import EPSILON
 
-__all__ = ["EPSILON", "Noise", "measure", "moves_far"]
+__all__ = ["EPSILON", "Along", "Noise", "measure", "moves_far"]
 
 POINTS = 7
 """Values in a row; Moré and Wild find 6 to 8 enough for the noise within a factor of two or so."""
@@ -31,6 +31,10 @@ SPACINGS = tuple(CROOKED * size for size in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-
 
 FAR = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0)
 """Distances at which a cost that moved nowhere near is looked at before it is called unmoved."""
+
+
+Along = Callable[[Sequence[float]], Sequence[float]]
+"""The costs at distances along a direction."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,14 @@ class Noise:
         return min(max(self.level / size, EPSILON), 1e-3) if size else EPSILON
 
 
-def measure(
-    along: Callable[[float], float], here: float, far: Callable[[float], float] | None = None
-) -> Noise:
+def measure(along: Along, here: float, far: Along | None = None) -> Noise:
     """Measure the noise of a cost along one direction.
 
     Parameters
     ----------
     along : callable
-        The cost at a distance along the direction; a distance of 1 is the size of the parameters.
+        Takes distances along the direction, of which 1 is the size of the parameters, and returns
+        the costs there.
     here : float
         The cost at distance 0.
     far : callable, optional
@@ -86,7 +89,7 @@ def measure(
 
     Examples
     --------
-    >>> measure(lambda t: np.float32(1 + 0.3 * t), 1.0).level > 1e-9
+    >>> measure(lambda row: [np.float32(1 + 0.3 * t) for t in row], 1.0).level > 1e-9
     True
     """
     magnitude = abs(here)
@@ -113,14 +116,14 @@ def measure(
     return Noise(level, magnitude, rise, moved)
 
 
-def moves_far(along: Callable[[float], float], here: float) -> bool:
+def moves_far(along: Along, here: float) -> bool:
     """Return whether a cost differs from its value `here` at some large distance."""
-    return any(along(distance) != here for distance in FAR)
+    return any(along([distance])[0] != here for distance in FAR)
 
 
-def _row(along: Callable[[float], float], spacing: float) -> list[float]:
+def _row(along: Along, spacing: float) -> Sequence[float]:
     """Return values on one side of theta, lest a kink that lies exactly there pass for noise."""
-    return [along(i * spacing) for i in range(1, POINTS + 1)]
+    return along([i * spacing for i in range(1, POINTS + 1)])
 
 
 def _level(values: Sequence[float]) -> float:

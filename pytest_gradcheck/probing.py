@@ -170,11 +170,13 @@ class _Screen:
             return
         look = self._closer(look)
         self._reached = min(self._reached, look.shrink)
-        if parameter.size <= EVERY and not look.answer.is_silent:
+        followed = self._climbed(look, False) if self._is_wide(look) else None
+        answer = look.answer if followed is None else followed.answer
+        if parameter.size <= EVERY and not answer.is_silent:
             self._ask_for(parameter)
             return
-        followed = self._followed(look)
-        if followed.crowded and parameter.start not in self.result.asked:
+        followed = followed or self._followed(look)
+        if not followed.answer.is_silent and parameter.start not in self.result.asked:
             self._ask_for(parameter)
         self.result.seen[parameter.name] = self._seen(look, followed)
 
@@ -195,6 +197,11 @@ class _Screen:
         followed = self._followed(look)
         if not followed.answer.is_silent:
             self.result.seen[None] = self._seen(look, followed)
+
+    def _is_wide(self, look: Look) -> bool:
+        """Return whether nothing is to be seen because the noise over so small a step hides it."""
+        size = self._questions.size(look.place, look.weights)
+        return look.answer.is_silent and 0 < WIDE * size < look.answer.error_bar
 
     def _fresh(self, place: slice, shrink: float = 1.0) -> Look:
         weights = random_weights(self._length[place], self._rng)

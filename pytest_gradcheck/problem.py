@@ -261,13 +261,18 @@ class Pair:
                 self.evaluations += 1
                 value = call()
             except Exception as error:
-                if _left_domain(error.__cause__ if isinstance(error, ProblemError) else error):
-                    return math.nan
-                self._tell(error)
+                return self._outside(error)
             kind = type(value)
             return value if kind is float or kind is exact else scalar(value)
 
         return probe
+
+    def _outside(self, error: Exception) -> float:
+        """Return NaN for a theta outside the cost's domain, or tell of any other error."""
+        __tracebackhide__ = True
+        if _left_domain(error.__cause__ if isinstance(error, ProblemError) else error):
+            return math.nan
+        self._tell(error)
 
     def gradient(self) -> FloatArray:
         """Return the analytic gradient at the present theta, laid out like it.
@@ -288,6 +293,8 @@ class Pair:
         except ProblemError:
             raise  # said by a layer, in better words
         except Exception as error:
+            if isinstance(error, TypeError):
+                self._call_grad.blame()
             raise ProblemError(
                 "gradient-raised", f"{self._grad_name} raised {_told(error)}"
             ) from error
@@ -313,6 +320,8 @@ class Pair:
         __tracebackhide__ = True
         if isinstance(error, ProblemError):
             raise error  # said by a layer, in better words
+        if isinstance(error, TypeError):
+            self._bound.blame()
         raise ProblemError(
             "cost-raised",
             f"{self._cost_name} raised {_told(error)} (its call number {self.evaluations})",

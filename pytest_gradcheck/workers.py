@@ -174,6 +174,10 @@ class Shared(InTurn):
         self._recipe: Recipe | bytes | None = None
         self._expected: float | None = None
 
+    def along(self, weights: FloatArray, distances: Sequence[float]) -> list[float]:
+        """Return the costs at distances along a vector."""
+        return self._calls.along(weights, distances)
+
     def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
         """Return the two-sided rises of components, at a step for each."""
         count = sum(numbers.size for _, numbers in components)

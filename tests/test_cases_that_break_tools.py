@@ -169,6 +169,42 @@ def test_a_thousand_right_components_take_two_calls_each() -> None:
     assert check_gradients(*objective(1000)).evaluations <= 2 * 1000 + 40
 
 
+@pytest.mark.parametrize(("n", "factor"), [(100_000, 2.0), (1_000_000, 100.0), (1_000_000, 1.01)])
+def test_one_wrong_component_among_very_many_is_named(n: int, factor: float) -> None:
+    report = check_with(objective(n), n // 3, lambda g: factor * g)
+    assert [(c.name, c.verdict) for c in report.components] == [(f"theta[{n // 3}]", "bug")]
+    assert report.evaluations <= 120
+
+
+def test_a_million_right_components_pass_in_some_calls() -> None:
+    report = check_gradients(*objective(1_000_000))
+    assert report.verdict == "ok"
+    assert report.evaluations <= 40 + 2 * 20  # random directions, and samples one by one
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_right_gradient_passes_in_probe_mode(name: str) -> None:
+    report = check_gradients(*ALL[name], mode="probe")
+    assert report.passed
+    assert report.verdict == "ok"
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("component", [0, 4, 9])
+def test_one_component_that_is_one_percent_too_large_is_named_in_probe_mode(
+    name: str, component: int
+) -> None:
+    case = ALL[name]
+
+    def wrong(x: Array) -> Array:
+        gradient = case.grad(x)
+        gradient[component] *= 1.01
+        return gradient
+
+    report = check_gradients(case.cost, wrong, case.x, mode="probe")
+    assert names_of_wrong(report) == [f"theta[{component}]"]
+
+
 @pytest.mark.parametrize("unit", [1e-8, 1e-4, 1.0, 1e4, 1e8])
 def test_a_fault_is_found_whatever_the_unit_of_the_parameters(unit: float) -> None:
     case = scaled(objective(), unit)

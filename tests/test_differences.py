@@ -15,8 +15,15 @@ from hypothesis import strategies as st
 
 from pytest_gradcheck import check_gradients
 from pytest_gradcheck.calls import InTurn
-from pytest_gradcheck.differences import Approximation, approximate, classical, tolerated
-from pytest_gradcheck.directions import cost_noise, line_along, moves
+from pytest_gradcheck.differences import (
+    Approximation,
+    approximate,
+    classical,
+    cost_noise,
+    moves,
+    tolerated,
+)
+from pytest_gradcheck.directions import line_along
 from pytest_gradcheck.ladder import climb
 from pytest_gradcheck.scales import lengths, rms
 from pytest_gradcheck.theta import Theta
@@ -51,7 +58,7 @@ def approximated(
     cost = Cost(function, theta)
     with np.errstate(all="ignore"):
         here = cost()
-        noise = cost_noise(cost, theta, here, np.random.default_rng(0))
+        noise = cost_noise(InTurn(cost, theta, here), np.random.default_rng(0))
         before = cost.calls
         result = approximate(InTurn(cost, theta, here), everything(theta), gradient, noise, 1e-5)
     assert theta.changed() is None
@@ -102,7 +109,7 @@ def test_what_is_not_asked_for_is_not_looked_at() -> None:
     theta = Theta({"a": np.ones(3), "b": np.ones(2)})
     cost = Cost(lambda p: float(p["a"].sum() * p["b"].sum()), theta)
     here = cost()
-    noise = cost_noise(cost, theta, here, np.random.default_rng(0))
+    noise = cost_noise(InTurn(cost, theta, here), np.random.default_rng(0))
     asked = [(theta.parameters[0], np.array([0, 2]))]
     result = approximate(InTurn(cost, theta, here), asked, np.full(5, 2.0), noise, 1e-5)
     np.testing.assert_array_equal(result.checked, [True, False, True, False, False])
@@ -184,8 +191,8 @@ def test_error_bars_are_held_against_the_component_or_its_parameter() -> None:
 def test_a_cost_moves_or_it_does_not() -> None:
     theta = Theta(np.ones(2))
     rng = np.random.default_rng(0)
-    assert moves(Cost(lambda x: float(x.sum()), theta), theta, 2.0, rng)
-    assert not moves(Cost(lambda x: 2.0, theta), theta, 2.0, rng)
+    assert moves(InTurn(Cost(lambda x: float(x.sum()), theta), theta, 2.0), rng)
+    assert not moves(InTurn(Cost(lambda x: 2.0, theta), theta, 2.0), rng)
 
 
 # Random functions

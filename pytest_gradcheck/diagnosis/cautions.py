@@ -32,7 +32,7 @@ def kink(
 ) -> Iterator[Finding]:
     """Tell of kinks: both slopes, and where the gradient lies."""
     part = parameter.slice
-    at_kink = parameter.start + np.flatnonzero(approximation.of_kind("kink")[part])
+    at_kink = parameter.start + np.flatnonzero(approximation.of_kind("kink", part))
     if not at_kink.size:
         yield from _kink_of_a_direction(parameter.name, approximation, point)
         return
@@ -68,9 +68,9 @@ def vacuous(
 ) -> Iterator[Finding]:
     """Tell that nothing was tested: both gradients are 0 wherever they were compared."""
     part = parameter.slice
-    checked = approximation.checked[part]
-    kinks = approximation.of_kind("kink")[part]
-    if kinks.any() or gradient[part].any() or approximation.values[part][checked].any():
+    if gradient[part].any() or approximation.of_kind("kink", part).any():
+        return
+    if approximation.values[part][approximation.checked[part]].any():
         return
     if parameter.name in approximation.seen and approximation.seen[parameter.name].off:
         return
@@ -94,8 +94,7 @@ def precision(
 ) -> Iterator[Finding]:
     """Tell how many components cannot be decided, and why."""
     part = parameter.slice
-    checked = approximation.checked[part]
-    undecided = checked & (judgement.verdicts[part] == INCONCLUSIVE)
+    undecided = judgement.verdicts[part] == INCONCLUSIVE
     seen = approximation.seen.get(parameter.name)
     if not undecided.any():
         if seen is not None and (seen.wide or seen.kind == "jump"):
@@ -103,7 +102,7 @@ def precision(
             message = f"{parameter.name}: a random direction cannot be decided: {reason}"
             yield Finding("precision", "warning", parameter.name, message, None, point)
         return
-    if np.any(approximation.of_kind("jump")[part] & undecided):
+    if np.any(approximation.of_kind("jump", part) & undecided):
         reason = JUMPS
     else:
         reason = _noise_reason(noise)
@@ -111,8 +110,8 @@ def precision(
         "precision",
         "warning",
         parameter.name,
-        f"{parameter.name}: {undecided.sum()} of {checked.sum()} components cannot be decided: "
-        f"{reason}",
+        f"{parameter.name}: {undecided.sum()} of {approximation.checked[part].sum()} components "
+        f"cannot be decided: {reason}",
         None,
         point,
     )
