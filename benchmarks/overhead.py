@@ -117,7 +117,8 @@ def bare(case: Case, eps: float = 1e-5) -> Params:
 
 def ours(case: Case) -> None:
     """Check the pair."""
-    report = check_gradients(case.cost, case.grad, case.params, mode="full")
+    mode = "full" if case.size > 10_000 else "auto"  # below that they are the same
+    report = check_gradients(case.cost, case.grad, case.params, mode=mode)
     assert report.passed, str(report)
 
 

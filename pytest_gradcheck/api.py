@@ -273,44 +273,17 @@ def _compared(
 ) -> tuple[PointReport, Approximation]:
     """Check at the present theta; return the report, and the numerical gradient it rests on."""
     here, gradient = examined(pair)
-    approximation, noise = _approximated(pair, gradient, here, settings, rng, progress)
-    refuse_changed(pair, "cost")
-    judgement = judge(approximation, gradient, pair.theta, settings)
-    found = findings(approximation, gradient, judgement, pair, noise, point, clues, settings)
-    if canary and judgement.verdicts.max() < SUSPECT:
-        found += unnoticed(approximation, gradient, pair.theta, settings, point)
-    report = point_report(point, approximation, gradient, judgement, found, pair.theta, settings)
-    return report, approximation
-
-
-def _approximated(
-    pair: Pair,
-    gradient: FloatArray,
-    here: float,
-    settings: Settings,
-    rng: np.random.Generator,
-    progress: Progress,
-) -> tuple[Approximation, Noise | None]:
-    theta = pair.theta
     with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
         calls = _calls(pair, here, settings, progress)
-        if settings.eps is not None:
-            components = chosen(theta, gradient, settings, rng)
-            approximation = classical(calls, components, settings.eps)
-            still = not np.any(approximation.values[approximation.checked])
-            refuse_unreached(not still or moves(calls, rng), gradient, theta)
-            return approximation, None
-        noise = cost_noise(calls, rng)
-        refuse_unreached(noise.moved, gradient, theta)
-        found = Probed()
-        if is_probed(theta, settings):
-            found = probed(calls, gradient, noise, settings, lambda: pair.evaluations, rng)
-        components = chosen(theta, gradient, settings, rng, found.asked)
+        approximation, noise = _approximated(calls, pair, gradient, settings, rng)
+        refuse_changed(pair, "cost")
+        judgement = judge(approximation, gradient, pair.theta, settings)
+        found = findings(approximation, gradient, judgement, pair, noise, point, clues, settings)
+        if canary and judgement.verdicts.max() < SUSPECT:
+            found += unnoticed(approximation, gradient, pair.theta, settings, point)
         return (
-            approximate(
-                calls, components, gradient, noise, settings.suspect, found.slopes, found.seen
-            ),
-            noise,
+            point_report(point, approximation, gradient, judgement, found, pair.theta, settings),
+            approximation,
         )
 
 
@@ -320,6 +293,28 @@ def _calls(pair: Pair, here: float, settings: Settings, progress: Progress) -> I
     if settings.batched:
         calls = Batched(pair.costs, pair.prober(), pair.theta, here, progress)
     return Shared(calls, pair, settings, progress) if settings.workers > 1 else calls
+
+
+def _approximated(
+    calls: InTurn, pair: Pair, gradient: FloatArray, settings: Settings, rng: np.random.Generator
+) -> tuple[Approximation, Noise | None]:
+    """Return the numerical gradient as the settings want it, and the noise of the cost."""
+    theta = pair.theta
+    if settings.eps is not None:
+        approximation = classical(calls, chosen(theta, gradient, settings, rng), settings.eps)
+        still = not np.any(approximation.values[approximation.checked])
+        refuse_unreached(not still or moves(calls, rng), gradient, theta)
+        return approximation, None
+    noise = cost_noise(calls, rng)
+    refuse_unreached(noise.moved, gradient, theta)
+    found = Probed()
+    if is_probed(theta, settings):
+        found = probed(calls, gradient, noise, settings, lambda: pair.evaluations, rng)
+    components = chosen(theta, gradient, settings, rng, found.asked)
+    return (
+        approximate(calls, components, gradient, noise, settings.suspect, found.slopes, found.seen),
+        noise,
+    )
 
 
 def _suspects(report: Report) -> str:

@@ -104,11 +104,10 @@ class InTurn:
         values = self.theta.base[numbers]
         plus = self.theta.stored(values + steps, parameter)
         minus = self.theta.stored(values - steps, parameter)
-        places = (numbers - parameter.start).tolist()
-        sides = list(zip(places, plus.tolist(), minus.tolist(), values.tolist(), strict=True))
+        sides = [side.tolist() for side in (numbers - parameter.start, plus, minus, values)]
         rises: list[float] = []
-        for some in self.progress.in_moments(sides):
-            for i, ahead, behind, middle in some:
+        for part in self.progress.in_moments(numbers.size):
+            for i, ahead, behind, middle in zip(*(side[part] for side in sides), strict=True):
                 cells[i] = ahead
                 up = cost()
                 cells[i] = behind
@@ -120,8 +119,8 @@ class InTurn:
         """Return the slopes of components from ladders of steps."""
         self.progress.expect(len(climbs))
         slopes = []
-        for some in self.progress.in_moments(climbs):
-            slopes += [self._climbed(one, noise, suspect) for one in some]
+        for part in self.progress.in_moments(len(climbs)):
+            slopes += [self._climbed(one, noise, suspect) for one in climbs[part]]
         return slopes
 
     def _climbed(self, one: Climb, noise: float, suspect: float) -> Slope:

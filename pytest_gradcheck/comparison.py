@@ -95,15 +95,14 @@ def rank(component: Component) -> tuple[int, float, float]:
 def _figure(
     part: Place | npt.NDArray[np.bool_], approximation: Approximation, gradient: FloatArray
 ) -> float:
-    values = approximation.values[part]
-    with np.errstate(all="ignore"):
-        finite = math.isfinite(float(values.sum()) + float(gradient[part].sum()))
-    if finite:
-        return relative_error(values, gradient[part])
-    known = ~np.isnan(values) | ~np.isfinite(gradient[part])
-    if not known.any() or not np.all(np.isfinite(gradient[part][known])):
+    values, analytic = approximation.values[part], gradient[part]
+    figure = relative_error(values, analytic)
+    if math.isfinite(figure):
+        return figure
+    known = ~np.isnan(values) | ~np.isfinite(analytic)
+    if not known.any() or not np.all(np.isfinite(analytic[known])):
         return math.inf
-    return relative_error(values[known], gradient[part][known])
+    return relative_error(values[known], analytic[known])
 
 
 def _whole_figure(approximation: Approximation, gradient: FloatArray) -> float:

@@ -170,25 +170,24 @@ def approximate(
     others = [(p, _others(numbers, slopes)) for p, numbers in components]
     components = [(p, numbers) for p, numbers in others if numbers.size]
     length = lengths(theta)
-    first = [_first_steps(gradient[numbers], length[numbers], noise) for _, numbers in components]
-    for (_, numbers), (rises, widths) in zip(
-        components, calls.rises(components, first), strict=True
-    ):
-        result.values[numbers] = rises / widths
-        result.error_bars[numbers] = 2 * SAFETY * noise.level / widths
+    places = [p.slice if numbers.size == p.size else numbers for p, numbers in components]
+    share = float(np.cbrt(noise.relative))
+    first = [_first_steps(gradient[place], length[place], noise, share) for place in places]
+    for place, (rises, widths) in zip(places, calls.rises(components, first), strict=True):
+        result.values[place] = rises / widths
+        result.error_bars[place] = 2 * SAFETY * noise.level / widths
     for number, slope in slopes.items():
         result.checked[number] = True
         _record(result, number, slope)
     wide = tolerated(result, gradient, theta.selected, first=True)
     undecided = _undecided(result, gradient, wide, suspect)
-    for parameter, numbers in components:
-        if not (gradient[numbers].any() or result.values[numbers].any()):
+    for (parameter, _), place in zip(components, places, strict=True):
+        if not (gradient[place].any() or result.values[place].any()):
             steepness = stirred(calls, parameter, length, noise)
-            wide[numbers] = WIDE * steepness
-            undecided[numbers] = steepness > 0
+            wide[place] = WIDE * steepness
+            undecided[place] = steepness > 0
     for number in slopes:
         undecided[number] = False
-    share = float(np.cbrt(noise.relative))
     open_ = [
         Climb(n, share * float(length[n]), float(length[n]), float(gradient[n]), float(wide[n]))
         for n in np.flatnonzero(undecided).tolist()
@@ -198,16 +197,18 @@ def approximate(
     return result
 
 
-def _first_steps(gradient: FloatArray, length: FloatArray, noise: Noise) -> FloatArray:
+def _first_steps(
+    gradient: FloatArray, length: FloatArray, noise: Noise, least: float
+) -> FloatArray:
     """Return steps at which truncation and rounding balance, for components of one parameter.
 
     That is where h**3 is three times the noise over the third derivative (W. Press et al.,
     Numerical Recipes, 3rd ed., section 5.7), which is of the order of the gradient over the length
     squared, or of the cost over the length cubed. The larger step of the two has the narrower error
     bar; beyond a thousandth of the length kinks come in reach. The gradient may be wrong: it sets a
-    step here, and what it is compared with tells.
+    step here, and what it is compared with tells. `least` is the part of the length that balances
+    them for a cost that changes by its own size over it.
     """
-    least = float(np.cbrt(noise.relative))
     size = rms(gradient) * float(length.mean())
     share = float(np.cbrt(3 * noise.level / size)) if size else least
     return min(max(share, least), max(least, 1e-3)) * length
@@ -244,6 +245,8 @@ def tolerated(
     Values that drown in their own error bars do not count towards a root mean square. Those of a
     `first` pass count by no more than the analytic ones: a step that is too large for a component
     may give any number, which must not make all others look small.
+
+    Where all error bars are narrower than that part of the components' own sizes, that is returned.
     """
     at = approximation.looked_at
     values = np.abs(finite_or_zero(approximation.values[at]))
@@ -252,7 +255,10 @@ def tolerated(
     for number, (left, right) in approximation.sides.items():
         place = number if isinstance(at, slice) else int(np.searchsorted(at, number))
         size[place] = max(size[place], abs(left) + abs(right))
-    typical = np.where(approximation.error_bars[at] <= values, values, 0.0)
+    error_bars = approximation.error_bars[at]
+    if np.all(error_bars <= WIDE * size):
+        return _over_theta(WIDE * size, at, gradient.size)
+    typical = np.where(error_bars <= values, values, 0.0)
     if first:
         typical = np.minimum(typical, analytic)
     whole = rms(typical) or math.inf
@@ -261,9 +267,13 @@ def tolerated(
         part = _within(parameter, at)
         usual = rms(typical[part])
         bars[part] = WIDE * np.where(size[part] == 0, whole, np.maximum(size[part], usual))
+    return _over_theta(bars, at, gradient.size)
+
+
+def _over_theta(bars: FloatArray, at: Place, size: int) -> FloatArray:
     if isinstance(at, slice):
         return bars
-    result = np.full(gradient.shape, math.inf)
+    result = np.full(size, math.inf)
     result[at] = bars
     return result
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from time import monotonic
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 __all__ = ["Progress", "Watcher"]
 
 MOMENT = 0.1
 """Seconds between two looks at the clock, and so between two words to the watcher."""
-
-Item = TypeVar("Item")
 
 
 class Watcher(Protocol):
@@ -61,16 +59,16 @@ class Progress:
         if self._watcher is not None:
             self._watcher.tell(self._done, self._total, monotonic() - self._began)
 
-    def in_moments(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-        """Yield the items in pieces that take a moment each, and tell after every piece."""
+    def in_moments(self, count: int) -> Iterator[slice]:
+        """Yield slices of so many items that take a moment each, and tell after every one."""
         if self._watcher is None:
-            yield items
+            yield slice(0, count)
             return
         start, size = 0, 1
-        while start < len(items):
-            piece = items[start : start + size]
+        while start < count:
+            part = slice(start, min(start + size, count))
             began = monotonic()
-            yield piece
-            self.advance(len(piece))
-            start += size
+            yield part
+            self.advance(part.stop - part.start)
+            start = part.stop
             size = 2 * size if monotonic() - began < MOMENT else max(1, size // 2)

@@ -36,8 +36,7 @@ def finite_or_zero(values: FloatArray) -> FloatArray:
 
 def rms(values: FloatArray) -> float:
     """Return the root mean square of the finite values, 0 where there is none."""
-    with np.errstate(all="ignore"):
-        square = float(values @ values)
+    square = float(values @ values)  # may overflow, where NumPy's warnings are off
     if SAFE_SQUARE < square < 1 / SAFE_SQUARE:
         return math.sqrt(square / values.size)
     largest = float(np.abs(values).max(initial=0.0))

@@ -134,6 +134,7 @@ def test_zeros_alone_have_the_length_of_one() -> None:
     "values",
     [[3.0, 4.0], [3e200, 4e200], [3e-200, 4e-200], [3.0, np.nan, 4.0], [3.0, 4.0, np.inf]],
 )
+@np.errstate(over="ignore")  # as it is in a check
 def test_root_mean_square_neither_overflows_nor_underflows(values: list[float]) -> None:
     unit = values[0] / 3
     assert rms(np.array(values)) == pytest.approx(math.sqrt(12.5) * unit)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from pytest_gradcheck.diagnosis import cautions
 from pytest_gradcheck.diagnosis.chain import stale, upstream
 from pytest_gradcheck.diagnosis.codes import CAUSES, WARNINGS
@@ -27,7 +25,7 @@ from pytest_gradcheck.problem import Pair
 from pytest_gradcheck.report import Finding
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray
-from pytest_gradcheck.verdict import SUSPECT, Judgement
+from pytest_gradcheck.verdict import OK, SUSPECT, Judgement
 
 __all__ = ["CAUSES", "WARNINGS", "Clues", "findings", "in_sight", "in_the_penalty"]
 
@@ -76,19 +74,22 @@ def findings(
         For the thresholds.
     """
     causes: list[Finding] = []
-    if judgement.verdicts.max() >= SUSPECT:
+    worst = int(judgement.verdicts.max())
+    if worst >= SUSPECT:
         evidence = Evidence(approximation, gradient, judgement, pair, noise, point, clues)
-        with np.errstate(all="ignore"):
-            causes = _causes(evidence)
+        causes = _causes(evidence)
     explained = {cause.parameter for cause in causes}
     causes += cautions.unnamed(approximation, judgement, settings, pair.theta, point, explained)
     warnings: list[Finding] = []
     if noise is not None:
         warnings += cautions.coarse(approximation, judgement, noise, point)
+    plain = worst == OK and not (approximation.seen or approximation.kinds.any())
     for parameter in pair.theta.selected:
-        warnings += cautions.kink(parameter, approximation, gradient, judgement, point)
-        warnings += cautions.vacuous(parameter, approximation, gradient, point)
-        if noise is not None:
+        if not plain:
+            warnings += cautions.kink(parameter, approximation, gradient, judgement, point)
+        if not gradient[parameter.slice].any():
+            warnings += cautions.vacuous(parameter, approximation, point)
+        if noise is not None and not plain:
             warnings += cautions.precision(parameter, approximation, judgement, noise, point)
     return (*causes, *warnings)
 
