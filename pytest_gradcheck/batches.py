@@ -10,24 +10,24 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pytest_gradcheck.calls import InTurn, Rises
+from pytest_gradcheck.calls import Asked, InTurn, Rises
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.problem import BATCHED
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.scales import lengths
-from pytest_gradcheck.theta import FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.theta import FloatArray, Numbers, Theta
 
 __all__ = ["Batched"]
 
 BLOCK = 2**25
 """Bytes that a block of thetas may take."""
 
-ROWS = 256
+ROWS = 128
 """Thetas in a block at most: what the cost makes of them has to fit into memory too, and is fastest
 where it fits into a cache."""
 
-TRIED = 4
-"""Thetas that are asked about together and alone."""
+TRIED = 3
+"""Thetas that are asked about together: the one of the check, and one on either side."""
 
 FAR = 1e-2
 """How far they lie apart, in lengths of the components: far beyond what rounding may explain."""
@@ -74,16 +74,15 @@ class Batched(InTurn):
 
     def _refuse_mixed(self) -> None:
         base = self.theta.base
-        signs = (-1.0) ** (np.arange(base.size) // np.arange(1, TRIED)[:, None])
-        rows = np.concatenate([base[None], base + FAR * lengths(self.theta) * signs])
-        alone = np.array([self.here, *(self._alone(row) for row in rows[1:])])
-        together = self._costs(rows)
+        away = FAR * lengths(self.theta) * (-1.0) ** np.arange(base.size)
+        together = self._costs(np.stack([base - away, base, base + away]))[1:]
+        alone = np.array([self.here, self._alone(base + away)])
         known = np.isfinite(alone) & np.isfinite(together)
         slack = APART * float(np.ptp(alone[known])) + 1e-13 * float(np.max(np.abs(alone[known])))
-        off = np.abs(together - alone)
-        if np.all(off[known] <= slack):
+        off = np.where(known, np.abs(together - alone), 0.0)
+        if np.all(off <= slack):
             return
-        row = int(np.argmax(np.where(known, off, 0.0)))
+        row = int(np.argmax(off))
         raise ProblemError(
             "bad-setting",
             f"batched=True: among {TRIED} thetas one has the cost {float(together[row])!r}, and "
@@ -108,10 +107,24 @@ class Batched(InTurn):
     def _block(self, rows: int) -> FloatArray:
         """Return an array of that many rows at least, each of them theta."""
         if len(self._rows) < rows:
-            self._rows = np.tile(self.theta.base, (rows, 1))
+            self._rows = np.empty((rows, self.theta.base.size))
+            self._rows[:] = self.theta.base
         return self._rows
 
-    def _rises(self, parameter: Parameter, numbers: Numbers, steps: FloatArray) -> Rises:
+    def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
+        """Return the two-sided rises of components, at a step for each.
+
+        Those of all parameters together: a small one does not fill a block.
+        """
+        if not components:
+            return []
+        numbers = np.concatenate([numbers for _, numbers in components])
+        self.progress.expect(numbers.size)
+        rises, widths = self._all_rises(numbers, np.concatenate(steps))
+        ends = np.cumsum([numbers.size for _, numbers in components])[:-1]
+        return list(zip(np.split(rises, ends), np.split(widths, ends), strict=True))
+
+    def _all_rises(self, numbers: Numbers, steps: FloatArray) -> Rises:
         values = self.theta.base[numbers]
         plus, minus = values + steps, values - steps
         count = max(1, min(ROWS, BLOCK // (8 * self.theta.base.size)) // 2)
