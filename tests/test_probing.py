@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -425,3 +426,31 @@ def test_the_headline_of_a_pass_says_what_was_seen() -> None:
 def test_fewer_probes_take_fewer_calls() -> None:
     many, few = (probe(objective(20_000), probes=count).evaluations for count in (9, 1))
     assert many - few == 2 * 8
+
+
+@pytest.mark.parametrize("mode", ["probe", "auto"])
+def test_a_check_takes_a_few_copies_of_theta(mode: str) -> None:
+    case = objective(200_000)
+    probe(case, mode=mode)  # a first run, for imports and caches
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    assert probe(case, mode=mode).passed
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (most - before) / case.x.nbytes < 9
+
+
+def test_theta_is_not_copied_again_for_a_call() -> None:
+    x = np.ones(200_000)
+    extra = []
+
+    def value(x: Array) -> float:
+        now, _ = tracemalloc.get_traced_memory()
+        extra.append(now)
+        return float(x @ x)
+
+    tracemalloc.start()
+    probe(Vector(value, lambda x: 2 * x, x))
+    tracemalloc.stop()
+    calls = extra[9:]  # those along random directions
+    assert (max(calls) - min(calls)) / x.nbytes < 2.5
