@@ -81,8 +81,10 @@ class InTurn:
     def along(self, weights: FloatArray, distances: Sequence[float]) -> list[float]:
         """Return the costs at distances along a vector."""
         costs = []
-        for distance in distances:
-            with self.theta.moved(slice(0, weights.size), weights, distance):
+        everywhere = slice(0, weights.size)
+        with self.theta.kept(everywhere):
+            for distance in distances:
+                self.theta.move(everywhere, weights, distance)
                 costs.append(self.cost())
         return costs
 

@@ -9,10 +9,11 @@ with the order, and the noise does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import factorial, isfinite, sqrt
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,6 +33,8 @@ SPACINGS = tuple(CROOKED * size for size in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-
 FAR = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0)
 """Distances at which a cost that moved nowhere near is looked at before it is called unmoved."""
 
+
+Grid = TypeVar("Grid")
 
 Along = Callable[[Sequence[float]], Sequence[float]]
 """The costs at distances along a direction."""
@@ -161,10 +164,18 @@ def _quantum(values: Sequence[float]) -> float:
     if len(seen) < 3 or not all(map(isfinite, seen)):
         return 0.0
     largest = max(map(abs, seen))
-    spacings = [
-        float(np.spacing(kind(largest)))
-        for kind in (np.float16, np.float32)
-        if largest < float(np.finfo(kind).max) and all(float(kind(v)) == v for v in seen)
-    ]
-    spacings += [10.0**-d for d in range(13) if all(round(v, d) == v for v in seen)]
+    spacings = [10.0**-digits for digits in _from_finest(range(12, -1, -1), seen, round)]
+    kinds = [kind for kind in (np.float32, np.float16) if largest < float(np.finfo(kind).max)]
+    for kind in _from_finest(kinds, seen, lambda value, kind: float(kind(value))):
+        spacings.append(float(np.spacing(kind(largest))))
     return max(spacings, default=0.0) / sqrt(12)
+
+
+def _from_finest(
+    grids: Iterable[Grid], values: Collection[float], rounded: Callable[[float, Grid], float]
+) -> Iterator[Grid]:
+    """Yield the grids that all values lie on; those on a coarse one lie on each finer one too."""
+    for grid in grids:
+        if any(rounded(value, grid) != value for value in values):
+            return
+        yield grid

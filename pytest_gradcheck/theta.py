@@ -258,13 +258,20 @@ class Theta:
         distance : float
             In lengths of the vector as it is given.
         """
+        with self.kept(place):
+            self.move(place, weights, distance)
+            yield
+
+    @contextmanager
+    def kept(self, place: Place) -> Iterator[None]:
+        """Put theta back in a place, however it was moved, at the end of a ``with`` block."""
         try:
-            self._move(place, weights, distance)
             yield
         finally:
             self._move_back(place)
 
-    def _move(self, place: Place, weights: FloatArray, distance: float) -> None:
+    def move(self, place: Place, weights: FloatArray, distance: float) -> None:
+        """Move theta along a vector, from where it stands at the check; see `moved`."""
         if self.inplace:
             for parameter, cells, there, mine in self._pieces(place):
                 values = distance * weights[mine] + self.base[parameter.slice][there]
