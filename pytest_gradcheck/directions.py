@@ -121,7 +121,7 @@ class Seen:
         The course's relative error of the parameter, estimated from the first direction.
     relative_error : float
         What is left beyond the error bar, as the relative error of one component of the size of the
-        root mean square of the parameter's gradient.
+        root mean square of the parameter's gradient; where it is spread over many, of each.
     resolution : float
         The smallest relative error of such a component that would have shown.
     wide : bool

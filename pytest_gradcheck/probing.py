@@ -8,7 +8,7 @@ share stands clear of the error bar. Where it does, `search` names the component
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from pytest_gradcheck.ladder import SAFETY, Slope
 from pytest_gradcheck.noise import Noise
 from pytest_gradcheck.sampling import sampled
 from pytest_gradcheck.scales import finite_or_zero, lengths, rms
-from pytest_gradcheck.search import Run, Search, one_slice
+from pytest_gradcheck.search import CROWD, Run, Search, one_slice
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Numbers, Parameter
 
@@ -41,8 +41,12 @@ ALIKE = 2
 more does not get inside of it is as rare as it is close.
 """
 
-SETTLED, CROWDED, UNSETTLED = "settled", "crowded", "unsettled"
-"""How a search ends: all is named; too much is wrong to be; or it cannot be made out."""
+SETTLED, CROWDED, SPREAD, UNSETTLED = "settled", "crowded", "spread", "unsettled"
+"""How a search ends: all is named; too much is wrong to be; all of it is a little off, each by less
+than counts; or it cannot be made out."""
+
+ADDED = 4.0
+"""How far many small errors may add up along a direction, in standard deviations."""
 
 TYPICAL = math.sqrt(13 / 12)
 """The root mean square of numbers from 1/2 to 3/2."""
@@ -74,6 +78,13 @@ class Look(NamedTuple):
     weights: FloatArray
     answer: Answer
     shrink: float
+
+
+class Glance(NamedTuple):
+    """What a few components show: whether many are wrong, and what small errors add up to."""
+
+    crowded: bool
+    spread: float
 
 
 class Followed(NamedTuple):
@@ -242,6 +253,9 @@ class _Screen:
                 break
             before = len(self.result.slopes)
             ended = self._searched(look) if math.isfinite(look.answer.off) else UNSETTLED
+            if ended == SPREAD:
+                off, bar = look.answer
+                return Followed(Answer(off, abs(off) + bar))
             if ended not in (SETTLED, CROWDED, UNSETTLED):
                 return Followed(look.answer, "smooth", True, ended)
             if ended != SETTLED or len(self.result.slopes) == before:
@@ -263,11 +277,14 @@ class _Screen:
         where = self._slice(look)
         if where is not None:
             return where
-        if self._is_crowded(place):
+        glance = self._glanced(place)
+        if glance.crowded:
             return CROWDED
+        if abs(look.answer.off) <= ADDED * glance.spread:
+            return SPREAD
         if search.through(runs):
             return SETTLED
-        return CROWDED if self._left() > 0 else UNSETTLED
+        return CROWDED if self._left() > 0 or search.loud >= CROWD else UNSETTLED
 
     def _is_borne_out(self, look: Look) -> bool:
         """Return whether the whole ladder, too, shows that something is wrong."""
@@ -296,35 +313,34 @@ class _Screen:
 
     def _slope_of(self, number: int) -> Slope:
         if number not in self.result.slopes:
-            [climb] = self._climbs([number])
-            [slope] = self._calls.climbed([climb], self._noise.level, self._suspect)
-            self.result.slopes[number] = slope
-        return self.result.slopes[number]
-
-    def _climbs(self, numbers: Sequence[int]) -> list[Climb]:
-        step = float(np.cbrt(self._noise.relative))
-        found = []
-        for number in numbers:
             parameter = next(p for p in self._calls.theta.selected if p.start <= number < p.stop)
             analytic, length = float(self._gradient[number]), float(self._length[number])
+            step = float(np.cbrt(self._noise.relative)) * length
             wide = WIDE * max(abs(analytic), rms(self._gradient[parameter.slice]))
-            found.append(Climb(number, step * length, length, analytic, wide))
-        return found
+            climb = Climb(number, step, length, analytic, wide)
+            [self.result.slopes[number]] = self._calls.climbed(
+                [climb], self._noise.level, self._suspect
+            )
+        return self.result.slopes[number]
 
-    def _is_crowded(self, place: slice) -> bool:
-        """Return whether a good part of some components looks wrong."""
+    def _glanced(self, place: slice) -> Glance:
+        """Difference some components, to see what is off in most of them."""
         drawn = place.start + self._rng.integers(place.stop - place.start, size=GLANCE)
         numbers = np.unique(drawn[self._length[drawn] > 0])
-        off = 0
+        wrong, shares = 0, [0.0]
         for parameter in self._calls.theta.selected:
             mine = numbers[(parameter.start <= numbers) & (numbers < parameter.stop)]
+            if not mine.size:
+                continue
             steps = self._questions.step(1) * self._length[mine]
             [(rises, widths)] = self._calls.rises([(parameter, mine)], [steps])
-            values, analytic = rises / widths, self._gradient[mine]
-            bars = 2 * SAFETY * self._noise.level / widths
-            size = np.abs(values) + np.abs(analytic)
-            off += int(np.count_nonzero(np.abs(values - analytic) > bars + WIDE * size))
-        return bool(off >= min(PATTERN, place.stop - place.start))
+            values, right = rises / widths, self._questions.right[mine]
+            clear = np.abs(values - right) - 2 * SAFETY * self._noise.level / widths
+            off = clear > WIDE * (np.abs(values) + np.abs(right))
+            wrong += int(np.count_nonzero(off))
+            shares += (np.maximum(clear, 0.0) * self._length[mine])[~off].tolist()
+        spread = TYPICAL * rms(np.array(shares)) * math.sqrt(place.stop - place.start)
+        return Glance(wrong >= min(PATTERN, numbers.size), spread)
 
     def _climbed(self, look: Look, crowded: bool) -> Followed:
         """Return what the whole ladder says of a direction."""
@@ -337,16 +353,18 @@ class _Screen:
         answer, length = followed.answer, self._length[first.place]
         usual, weight = rms(self._questions.right[first.place]), TYPICAL * rms(length)
         size = usual * weight * math.sqrt(length.size)
+        unit = size if followed.crowded else usual * weight
         beyond = max(0.0, abs(answer.off) - answer.error_bar) if answer.is_finite else 0.0
         least = usual * 0.5 * float(length[length > 0].min(initial=math.inf))
         off = abs(first.answer.off) if first.answer.is_finite else math.inf
+        hidden = max(answer.error_bar, abs(answer.off)) if answer.is_finite else math.inf
         return Seen(
             off=answer.off,
             error_bar=answer.error_bar,
             kind=followed.kind,
             figure=off / (2 * size) if size else float(off != 0),
-            relative_error=beyond / (beyond + 2 * usual * weight) if beyond else 0.0,
-            resolution=answer.error_bar / least if least else 0.0,
+            relative_error=beyond / (beyond + 2 * unit) if beyond else 0.0,
+            resolution=hidden / least if least else 0.0,
             wide=bool(size) and not answer.error_bar <= WIDE * size,
             crowded=followed.crowded,
             where=followed.where,

@@ -26,7 +26,7 @@ from pytest_gradcheck.directions import Answer, Questions
 from pytest_gradcheck.ladder import Slope
 from pytest_gradcheck.theta import FloatArray, Numbers, Parameter
 
-__all__ = ["Run", "Search", "one_slice"]
+__all__ = ["CROWD", "Run", "Search", "one_slice"]
 
 TRUST = 0.5
 """The part of an error bar that is believed here: bars are some ten standard deviations of the
@@ -86,6 +86,11 @@ class Search:
         Returns the slope of a component, from a two-sided difference of its own.
     left : callable
         Returns how many calls may still be made.
+
+    Attributes
+    ----------
+    loud : int
+        How many parts of the components were loud when they were last looked through.
     """
 
     def __init__(
@@ -100,7 +105,7 @@ class Search:
         self._questions, self._origin, self._weights = questions, origin, weights
         self._shrink = shrink
         self._slope_of, self._left = slope_of, left
-        self._heard = self._silent = 0
+        self._silent = self.loud = 0
 
     def through(self, runs: Sequence[Run]) -> bool:
         """Go through runs, and what they are split into, until all is settled.
@@ -109,7 +114,7 @@ class Search:
         that what is wrong must be too much to be named one by one.
         """
         while runs:
-            self._heard = self._silent = 0
+            self._silent, self.loud = 0, len(runs)
             parts: list[Run] = []
             for run in runs:
                 if self._left() <= 0:

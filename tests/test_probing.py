@@ -353,6 +353,29 @@ def test_a_gradient_in_float32_is_no_fault() -> None:
     assert report.evaluations <= 40
 
 
+@pytest.mark.parametrize("size", [1e-9, 1e-7, 4e-7, 3e-6])
+def test_errors_below_the_threshold_in_all_components_do_not_add_up_to_a_fault(
+    size: float,
+) -> None:
+    case = objective(100_000)
+    errors = size * np.random.default_rng(1).normal(size=100_000)
+
+    def grad(x: Array) -> Array:
+        return case.grad(x) * (1 + errors)
+
+    report = check_gradients(case.cost, grad, case.x, mode="probe")
+    assert report.passed
+    assert report.evaluations <= 1000
+
+    def wrong(x: Array) -> Array:
+        gradient = grad(x)
+        gradient[54_321] *= 1.5
+        return gradient
+
+    report = check_gradients(case.cost, wrong, case.x, mode="probe")
+    assert named(report) == {54_321}
+
+
 def test_a_parameter_without_effect_is_vacuous(net: Net) -> None:
     params = {**net.params, "unused": np.ones(500)}
 
