@@ -130,3 +130,17 @@ def test_fails_here(gradcheck):
         said.append((suite.pytester.path / "report.json").read_text(encoding="utf-8"))
     assert said[0] == said[1]
     assert said[0].count('"verdict": "bug"') > 3
+
+
+def test_the_summary_counts_what_random_directions_have_seen(suite: Suite) -> None:
+    suite.file(
+        """
+def test_passes_here(gradcheck):
+    gradcheck(lambda x: float(np.sum(np.sin(x))), np.cos, np.linspace(0, 1, 12_000), mode="probe")
+"""
+    )
+    result = suite.run("-v", "--gradcheck-report=report.md", "--gradcheck-report=report.html")
+    result.stdout.fnmatch_lines(["*12,000 components, relative error*"])
+    assert "| 12000 |" in (suite.pytester.path / "report.md").read_text(encoding="utf-8")
+    page = (suite.pytester.path / "report.html").read_text(encoding="utf-8")
+    assert "<td>0 of 12000, 12000 seen</td>" in page

@@ -48,5 +48,5 @@ def _row(nodeid: str, check: Mapping[str, Any]) -> str:
     error = check["relative_error"]
     figure = f"{error:.1e} ({check['band']})" if math.isfinite(error) else str(error)
     worst = "" if check["passed"] else check["headline"]
-    cells = (f"`{nodeid}`", check["verdict"], str(check["checked"]), figure, worst)
+    cells = (f"`{nodeid}`", check["verdict"], str(check["covered"]), figure, worst)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -67,7 +67,9 @@ code { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 <tbody>
 {% for row in point.parameters %}
 <tr><td><code>{{ row.name }}</code></td><td>{{ row.shape | join("\u00d7") or "scalar" }}</td>
-<td>{{ row.checked }} of {{ row.size }}</td><td>{{ row.checked - row.counts.ok }}</td>
+<td>{{ row.checked }} of {{ row.size }}
+{%- if row.covered > row.checked %}, {{ row.covered }} seen{% endif %}</td>
+<td>{{ row.checked - row.counts.ok }}</td>
 <td>{{ row.relative_error | figure }}</td><td>{{ row.resolution | figure }}</td>
 <td>{{ row.verdict }}</td></tr>
 {% endfor %}

@@ -28,7 +28,7 @@ def brief(report: Report, whole: bool = False) -> dict[str, Any]:
         "passed": report.passed,
         "verdict": report.verdict,
         "headline": headline(report, 72),
-        "checked": sum(parameter.checked for parameter in parameters),
+        "covered": sum(parameter.covered for parameter in parameters),
         "points": [point.name for point in report.points],
         "relative_error": error,
         "band": band(error),
@@ -125,6 +125,6 @@ def _error(check: Check) -> float:
 def _figures(check: Check) -> str:
     points = f" at {len(check['points'])} points" * (len(check["points"]) > 1)
     return (
-        f"{_some(check['checked'], 'component')}{points}, relative error "
+        f"{_some(check['covered'], 'component')}{points}, relative error "
         f"{check['relative_error']:.1e} ({check['band']}), resolution {check['resolution']:.0e}"
     )
