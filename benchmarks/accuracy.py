@@ -51,6 +51,9 @@ LEVELS = 4
 RUNGS = 20
 
 
+OURS = {"full": "ours", "probe": "ours, probe mode"}
+
+
 class Reference(NamedTuple):
     """An independent gradient: which components, their values, and the bounds of their errors.
 
@@ -262,23 +265,24 @@ class Tally:
         self.right, self.wrong = self.right + (not wrong), self.wrong + wrong
         if wrong:
             self.kinds[case.name] += 1
-        self._add_ours(pair, case, truth)
+        for mode in OURS:
+            self._add_ours(pair, case, truth, mode)
         for rule, accepted in peers.verdicts(case.flat, slow).items():
             self.asked[rule, wrong] += 1
             self.mistakes[rule, wrong] += accepted == wrong
 
-    def _add_ours(self, pair: Pair, case: Case, truth: Reference) -> None:
-        wrong = bool(case.wrong)
-        self.asked["ours", wrong] += 1
+    def _add_ours(self, pair: Pair, case: Case, truth: Reference, mode: str) -> None:
+        wrong, name = bool(case.wrong), OURS[mode]
+        self.asked[name, wrong] += 1
         try:
-            report = check_gradients(*case.flat, mode="full")
+            report = check_gradients(*case.flat, mode=mode, seed=0)
         except ProblemError as error:
             self.failures.append(f"{pair.name} | {case.name} | {error.code}: {error}")
-            self.mistakes["ours", wrong] += 1
+            self.mistakes[name, wrong] += 1
             return
         accused = _accused(report)
         innocent = sorted((accused & case.known) - _guilty(case, truth))
-        self.mistakes["ours", wrong] += report.passed == wrong or bool(innocent)
+        self.mistakes[name, wrong] += report.passed == wrong or bool(innocent)
         if not wrong:
             self.undecided.update(c.verdict for c in report.components)
         if report.passed == wrong:
@@ -307,7 +311,7 @@ class Tally:
     def table(self) -> Iterator[str]:
         """Yield the table of mistakes."""
         yield f"{'':26}{'false alarms':>16}{'misses':>16}"
-        for rule in ("ours", *peers.RULES):
+        for rule in (*OURS.values(), *peers.RULES):
             cells = ""
             for wrong in (False, True):
                 asked = self.asked[rule, wrong]
