@@ -289,7 +289,7 @@ def _compared(
 
 def _calls(pair: Pair, here: float, settings: Settings, progress: Progress) -> InTurn:
     """Return how the cost is called: one theta after the other, many at once, or by workers."""
-    calls = InTurn(pair.prober(), pair.theta, here, progress)
+    calls = InTurn(pair.prober(), pair.theta, here, progress, pair.sweep)
     if settings.batched:
         calls = Batched(pair.costs, pair.prober(), pair.theta, here, progress)
     return Shared(calls, pair, settings, progress) if settings.workers > 1 else calls

@@ -6,7 +6,8 @@ three is the same, and so is the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,15 +15,22 @@ import numpy as np
 from pytest_gradcheck.directions import line_along
 from pytest_gradcheck.ladder import Slope, climb
 from pytest_gradcheck.progress import Progress
-from pytest_gradcheck.theta import FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.theta import Cells, FloatArray, Numbers, Parameter, Theta
 
-__all__ = ["Asked", "Calls", "Climb", "InTurn", "Rises"]
+__all__ = ["Asked", "Calls", "Climb", "InTurn", "Rises", "Sides", "swept"]
 
 Asked = Sequence[tuple[Parameter, Numbers]]
 """For each parameter, the numbers of its components."""
 
 Rises = tuple[FloatArray, FloatArray]
 """The cost's rises between either side of components, and the distances between the sides."""
+
+
+Sides = Iterable[tuple[int, float, float, float]]
+"""The places of components, and their values ahead, behind and in the middle."""
+
+Sweep = Callable[[Cells, Sides], list[float]]
+"""Returns the cost's rises between the sides of one component after the other."""
 
 
 class Climb(NamedTuple):
@@ -66,6 +74,8 @@ class InTurn:
     here : float
         The cost at theta as it stands.
     progress : Progress, optional
+    sweep : callable, optional
+        Does what `swept` does with `cost`, faster.
     """
 
     def __init__(
@@ -74,9 +84,11 @@ class InTurn:
         theta: Theta,
         here: float,
         progress: Progress | None = None,
+        sweep: Sweep | None = None,
     ) -> None:
         self.cost, self.theta, self.here = cost, theta, here
         self.progress = progress or Progress()
+        self._sweep = sweep or partial(swept, cost)
 
     def along(self, weights: FloatArray, distances: Sequence[float]) -> list[float]:
         """Return the costs at distances along a vector."""
@@ -102,19 +114,15 @@ class InTurn:
         The distance is that of the numbers as stored: x + h is rounded, and dividing by 2 h instead
         would spoil half of the digits.
         """
-        cost, cells = self.cost, self.theta.cells(parameter)
-        values = self.theta.base[numbers]
+        cells, values = self.theta.cells(parameter), self.theta.base[numbers]
+        if isinstance(cells, np.ndarray) and cells.dtype == np.float64:
+            cells = cells.data  # a memoryview, which takes single numbers in less time
         plus = self.theta.stored(values + steps, parameter)
         minus = self.theta.stored(values - steps, parameter)
         sides = [side.tolist() for side in (numbers - parameter.start, plus, minus, values)]
         rises: list[float] = []
         for part in self.progress.in_moments(numbers.size):
-            for i, ahead, behind, middle in zip(*(side[part] for side in sides), strict=True):
-                cells[i] = ahead
-                up = cost()
-                cells[i] = behind
-                rises.append(up - cost())
-                cells[i] = middle
+            rises += self._sweep(cells, zip(*(side[part] for side in sides), strict=True))
         return np.array(rises), plus - minus
 
     def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:
@@ -129,3 +137,15 @@ class InTurn:
         place, unit = slice(one.number, one.number + 1), np.ones(1)
         line = line_along(self.cost, self.theta, place, unit, self.here, one.step, one.reach)
         return climb(line, one.analytic, noise, one.wide, suspect)
+
+
+def swept(cost: Callable[[], float], cells: Cells, sides: Sides) -> list[float]:
+    """Return the cost's rises between the sides of one component after the other."""
+    rises = []
+    for place, ahead, behind, middle in sides:
+        cells[place] = ahead
+        up = cost()
+        cells[place] = behind
+        rises.append(up - cost())
+        cells[place] = middle
+    return rises

@@ -80,6 +80,8 @@ Node = Leaf | Fixed | Branch
 
 def children_of(value: Any) -> list[tuple[Key, Any]] | None:
     """Return the steps and values of a container, or None for anything else."""
+    if type(value) is np.ndarray and value.dtype != object:
+        return None  # at once: most of what is asked about
     if isinstance(value, Mapping):
         return [(Key(key), item) for key, item in value.items()]
     if isinstance(value, tuple) and hasattr(value, "_fields"):

@@ -16,12 +16,13 @@ import numpy as np
 
 from pytest_gradcheck import layers
 from pytest_gradcheck.binding import bound
+from pytest_gradcheck.calls import Sides, swept
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.gradient import laid_out
 from pytest_gradcheck.layers import name_of
 from pytest_gradcheck.randomness import around_calls
 from pytest_gradcheck.regularization import Penalty, penalized
-from pytest_gradcheck.theta import FloatArray, Theta
+from pytest_gradcheck.theta import Cells, FloatArray, Theta
 
 __all__ = ["BATCHED", "Pair", "Problem", "frozen_calls"]
 
@@ -266,6 +267,38 @@ class Pair:
             return value if kind is float or kind is exact else scalar(value)
 
         return probe
+
+    def sweep(self, cells: Cells, sides: Sides) -> list[float]:
+        """Return the cost's rises between the sides of one component after the other.
+
+        What `prober` does, twice for each, written out: here a check spends its time.
+        """
+        __tracebackhide__ = True
+        if self._penalty is not None or self._batched:
+            return swept(self.prober(), cells, sides)
+        call, scalar, exact, before = self._call_cost, self._scalar, np.float64, self.evaluations
+        rises: list[float] = []
+        try:
+            for place, ahead, behind, middle in sides:
+                cells[place] = ahead
+                try:
+                    up = call()
+                except Exception as error:
+                    self.evaluations = before + 2 * len(rises) + 1
+                    up = self._outside(error)
+                cells[place] = behind
+                try:
+                    down = call()
+                except Exception as error:
+                    self.evaluations = before + 2 * len(rises) + 2
+                    down = self._outside(error)
+                cells[place] = middle
+                if type(up) is not exact or type(down) is not exact:
+                    up, down = scalar(up), scalar(down)
+                rises.append(float(up) - float(down))
+        finally:
+            self.evaluations = max(self.evaluations, before + 2 * len(rises))
+        return rises
 
     def _outside(self, error: Exception) -> float:
         """Return NaN for a theta outside the cost's domain, or tell of any other error."""

@@ -91,7 +91,7 @@ class Recipe:
         )
         if settings.batched:
             return pair, Batched(pair.costs, pair.prober(), theta, self.here, tried=True)
-        return pair, InTurn(pair.prober(), theta, self.here)
+        return pair, InTurn(pair.prober(), theta, self.here, sweep=pair.sweep)
 
 
 class Done(NamedTuple):
