@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.batches import Batched
+from pytest_gradcheck.batches import made_here
 from pytest_gradcheck.calls import InTurn
 from pytest_gradcheck.canary import unnoticed
 from pytest_gradcheck.comparison import joined, point_report
@@ -288,10 +288,8 @@ def _compared(
 
 
 def _calls(pair: Pair, here: float, settings: Settings, progress: Progress) -> InTurn:
-    """Return how the cost is called: one theta after the other, many at once, or by workers."""
-    calls = InTurn(pair.prober(), pair.theta, here, progress, pair.sweep)
-    if settings.batched:
-        calls = Batched(pair.costs, pair.prober(), pair.theta, here, progress)
+    """Return how the cost is called: in this process, or by workers."""
+    calls = made_here(pair, here, settings, progress)
     return Shared(calls, pair, settings, progress) if settings.workers > 1 else calls
 
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from pytest_gradcheck.calls import Asked, InTurn, Rises
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.problem import BATCHED
+from pytest_gradcheck.problem import BATCHED, Pair
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.scales import lengths
+from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import FloatArray, Numbers, Theta
 
-__all__ = ["Batched"]
+__all__ = ["Batched", "made_here"]
 
 BLOCK = 2**25
 """Bytes that a block of thetas may take."""
@@ -37,6 +38,15 @@ APART = 1e-3
 
 Costs = Callable[[FloatArray], FloatArray]
 """Takes thetas as the rows of an array, and returns the cost of each."""
+
+
+def made_here(
+    pair: Pair, here: float, settings: Settings, progress: Progress, tried: bool = False
+) -> InTurn:
+    """Return how calls are made in this process: one theta after the other, or many at once."""
+    if settings.batched:
+        return Batched(pair.costs, pair.prober(), pair.theta, here, progress, tried)
+    return InTurn(pair.prober(), pair.theta, here, progress, pair.sweep)
 
 
 class Batched(InTurn):
@@ -99,9 +109,9 @@ class Batched(InTurn):
 
         Rounding is that of a block, too: a BLAS adds up many rows in another order than one.
         """
-        rows = self.theta.base + np.asarray(distances)[:, None] * weights
-        if rows.nbytes > BLOCK:
+        if len(distances) * weights.nbytes > BLOCK:
             return super().along(weights, distances)
+        rows = self.theta.base + np.asarray(distances)[:, None] * weights
         return [float(cost) for cost in self._costs(rows)]
 
     def _block(self, rows: int) -> FloatArray:

@@ -25,7 +25,6 @@ Asked = Sequence[tuple[Parameter, Numbers]]
 Rises = tuple[FloatArray, FloatArray]
 """The cost's rises between either side of components, and the distances between the sides."""
 
-
 Sides = Iterable[tuple[int, float, float, float]]
 """The places of components, and their values ahead, behind and in the middle."""
 

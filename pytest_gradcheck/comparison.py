@@ -65,7 +65,7 @@ def point_report(
         name=name,
         passed=not fails,
         verdict=VERDICTS[int(np.flatnonzero(tally)[-1])],
-        relative_error=_whole_figure(approximation, gradient),
+        relative_error=_whole_figure(figures, approximation, gradient),
         parameters=parameters,
         components=tuple(sorted(listed, key=rank)),
         findings=found,
@@ -106,10 +106,13 @@ def _figure(
     return relative_error(values[known], analytic[known])
 
 
-def _whole_figure(approximation: Approximation, gradient: FloatArray) -> float:
-    """Return the course's figure; of parameters that only directions have seen, the worst."""
-    figures = [seen.figure for seen in approximation.seen.values()]
-    return max(figures) if figures else _figure(approximation.looked_at, approximation, gradient)
+def _whole_figure(
+    figures: Sequence[float], approximation: Approximation, gradient: FloatArray
+) -> float:
+    """Return the course's figure; where directions have seen parameters, the worst of one."""
+    if approximation.seen:
+        return max([*figures, *(seen.figure for seen in approximation.seen.values())])
+    return _figure(approximation.looked_at, approximation, gradient)
 
 
 def _figures(

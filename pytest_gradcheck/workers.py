@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pytest_gradcheck.batches import Batched
+from pytest_gradcheck.batches import made_here
 from pytest_gradcheck.calls import Asked, Climb, InTurn, Rises
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.ladder import Slope
@@ -89,9 +89,7 @@ class Recipe:
             around,
             settings.batched,
         )
-        if settings.batched:
-            return pair, Batched(pair.costs, pair.prober(), theta, self.here, tried=True)
-        return pair, InTurn(pair.prober(), theta, self.here, sweep=pair.sweep)
+        return pair, made_here(pair, self.here, settings, Progress(), tried=True)
 
 
 class Done(NamedTuple):

@@ -204,6 +204,7 @@ def test_a_small_parameter_with_something_wrong_is_differenced_in_full(net: Net)
     b2 = next(p for p in report.parameters if p.name == "b2")
     assert (b2.checked, b2.counts["bug"]) == (30, 1)
     assert [c.name for c in report.components] == ["b2[4, 0]"]
+    assert report.relative_error == max(p.relative_error for p in report.parameters) > 1e-3
 
 
 def test_a_gradient_that_was_never_filled_is_zero(net: Net) -> None:
