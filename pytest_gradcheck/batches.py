@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pytest_gradcheck.calls import Asked, InTurn, Rises
+from pytest_gradcheck.calls import InTurn, Rises
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.problem import BATCHED, Pair
 from pytest_gradcheck.progress import Progress
@@ -121,20 +121,9 @@ class Batched(InTurn):
             self._rows[:] = self.theta.base
         return self._rows
 
-    def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
-        """Return the two-sided rises of components, at a step for each.
-
-        Those of all parameters together: a small one does not fill a block.
-        """
-        if not components:
-            return []
-        numbers = np.concatenate([numbers for _, numbers in components])
+    def rises(self, numbers: Numbers, steps: FloatArray) -> Rises:
+        """Return the two-sided rises of components, at a step for each."""
         self.progress.expect(numbers.size)
-        rises, widths = self._all_rises(numbers, np.concatenate(steps))
-        ends = np.cumsum([numbers.size for _, numbers in components])[:-1]
-        return list(zip(np.split(rises, ends), np.split(widths, ends), strict=True))
-
-    def _all_rises(self, numbers: Numbers, steps: FloatArray) -> Rises:
         values = self.theta.base[numbers]
         plus, minus = values + steps, values - steps
         count = max(1, min(ROWS, BLOCK // (8 * self.theta.base.size)) // 2)

@@ -15,12 +15,9 @@ import numpy as np
 from pytest_gradcheck.directions import line_along
 from pytest_gradcheck.ladder import Slope, climb
 from pytest_gradcheck.progress import Progress
-from pytest_gradcheck.theta import Cells, FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.theta import Cells, FloatArray, Numbers, Theta
 
-__all__ = ["Asked", "Calls", "Climb", "InTurn", "Rises", "Sides", "swept"]
-
-Asked = Sequence[tuple[Parameter, Numbers]]
-"""For each parameter, the numbers of its components."""
+__all__ = ["Calls", "Climb", "InTurn", "Rises", "Sides", "swept"]
 
 Rises = tuple[FloatArray, FloatArray]
 """The cost's rises between either side of components, and the distances between the sides."""
@@ -55,7 +52,7 @@ class Calls(Protocol):
     def along(self, weights: FloatArray, distances: Sequence[float]) -> list[float]:
         """Return the costs at distances along a vector."""
 
-    def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
+    def rises(self, numbers: Numbers, steps: FloatArray) -> Rises:
         """Return the two-sided rises of components, at a step for each."""
 
     def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:
@@ -99,29 +96,21 @@ class InTurn:
                 costs.append(self.cost())
         return costs
 
-    def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
-        """Return the two-sided rises of components, at a step for each."""
-        self.progress.expect(sum(numbers.size for _, numbers in components))
-        return [
-            self._rises(parameter, numbers, step)
-            for (parameter, numbers), step in zip(components, steps, strict=True)
-        ]
+    def rises(self, numbers: Numbers, steps: FloatArray) -> Rises:
+        """Return the two-sided rises of components, at a step for each.
 
-    def _rises(self, parameter: Parameter, numbers: Numbers, steps: FloatArray) -> Rises:
-        """Return the rises of components of one parameter, and the distances between their sides.
-
-        The distance is that of the numbers as stored: x + h is rounded, and dividing by 2 h instead
-        would spoil half of the digits.
+        The distance between the sides is that of the numbers as stored: x + h is rounded, and
+        dividing by 2 h instead would spoil half of the digits.
         """
-        cells, values = self.theta.cells(parameter), self.theta.base[numbers]
-        if isinstance(cells, np.ndarray) and cells.dtype == np.float64:
-            cells = cells.data  # a memoryview, which takes single numbers in less time
-        plus = self.theta.stored(values + steps, parameter)
-        minus = self.theta.stored(values - steps, parameter)
-        sides = [side.tolist() for side in (numbers - parameter.start, plus, minus, values)]
+        self.progress.expect(numbers.size)
+        theta, values = self.theta, self.theta.base[numbers]
+        plus = theta.stored(values + steps, numbers)
+        minus = theta.stored(values - steps, numbers)
         rises: list[float] = []
-        for part in self.progress.in_moments(numbers.size):
-            rises += self._sweep(cells, zip(*(side[part] for side in sides), strict=True))
+        for cells, places, run in theta.runs(numbers):
+            sides = [places, *(side[run].tolist() for side in (plus, minus, values))]
+            for part in self.progress.in_moments(len(places)):
+                rises += self._sweep(cells, zip(*(side[part] for side in sides), strict=True))
         return np.array(rises), plus - minus
 
     def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:

@@ -25,6 +25,9 @@ from pytest_gradcheck.verdict import INCONCLUSIVE, OK, Judgement, judged, relati
 
 __all__ = ["joined", "point_report", "rank"]
 
+Tally = Sequence[int]
+"""A count for each of `VERDICTS`."""
+
 LISTED = 1000
 """Components of a parameter that a report lists at most; `counts` has them all."""
 
@@ -40,31 +43,33 @@ def point_report(
 ) -> PointReport:
     """Return the report of one point."""
     figures = _figures(theta.selected, approximation, gradient)
+    tallies = _tallies(theta, approximation, judgement)
+    resolutions = _resolutions(theta.selected, approximation, judgement, settings)
     parameters = tuple(
-        _parameter(parameter, figure, approximation, judgement, settings)
-        for parameter, figure in zip(theta.selected, figures, strict=True)
+        _parameter(parameter, tally, figure, resolution, approximation, settings)
+        for parameter, tally, figure, resolution in zip(
+            theta.selected, tallies, figures, resolutions, strict=True
+        )
     )
     listed = [
         _component(parameter, int(number), name, approximation, gradient, judgement)
         for parameter in (theta.selected if judgement.verdicts.any() else ())
         for number in _worst(parameter, judgement)
     ]
-    verdicts = judgement.verdicts[approximation.looked_at]
-    seen = [judged(one, settings) for one in approximation.seen.values()]
-    tally = np.bincount(verdicts, minlength=len(VERDICTS)) + np.bincount(
-        np.array(seen, np.intp), minlength=len(VERDICTS)
-    )
+    whole = [sum(counts) for counts in zip(*tallies, strict=True)]
+    for seen in approximation.seen.values():
+        whole[judged(seen, settings)] += 1
     bad = failing(settings)
     fails = (
-        any(VERDICTS[code] in bad for code in np.flatnonzero(tally))
-        or tally[INCONCLUSIVE] == tally.sum()
+        any(count and verdict in bad for verdict, count in zip(VERDICTS, whole, strict=True))
+        or whole[INCONCLUSIVE] == sum(whole)
         or any(finding.code == "canary" for finding in found)
         or (settings.strict and any(finding.code == "vacuous" for finding in found))
     )
     return PointReport(
         name=name,
         passed=not fails,
-        verdict=VERDICTS[int(np.flatnonzero(tally)[-1])],
+        verdict=VERDICTS[_worst_of(whole)],
         relative_error=_whole_figure(figures, approximation, gradient),
         parameters=parameters,
         components=tuple(sorted(listed, key=rank)),
@@ -143,44 +148,69 @@ def _figures(
 
 def _parameter(
     parameter: Parameter,
+    tally: Tally,
     figure: float,
+    resolution: float,
     approximation: Approximation,
-    judgement: Judgement,
     settings: Settings,
 ) -> ParameterReport:
-    mine = _looked_at(parameter, approximation)
-    verdicts = judgement.verdicts[mine]
-    tally = np.bincount(verdicts, minlength=len(VERDICTS))
+    checked, worst = sum(tally), _worst_of(tally)
     seen = approximation.seen.get(parameter.name)
     return ParameterReport(
         name=parameter.name,
         shape=parameter.shape,
         size=parameter.size,
-        checked=verdicts.size,
-        covered=verdicts.size if seen is None else parameter.size,
+        checked=checked,
+        covered=checked if seen is None else parameter.size,
         relative_error=figure,
-        verdict=VERDICTS[
-            max([*np.flatnonzero(tally), *([judged(seen, settings)] if seen else [])])
-        ],
-        counts=dict(zip(VERDICTS, tally.tolist(), strict=True)),
-        resolution=_resolution(parameter, mine, approximation, judgement, settings),
+        verdict=VERDICTS[worst if seen is None else max(worst, judged(seen, settings))],
+        counts=dict(zip(VERDICTS, tally, strict=True)),
+        resolution=resolution,
     )
 
 
-def _resolution(
-    parameter: Parameter,
-    mine: slice | npt.NDArray[np.bool_],
+def _worst_of(tally: Tally) -> int:
+    """Return the worst verdict that was counted at all, an index into `VERDICTS`."""
+    return max((code for code, count in enumerate(tally) if count), default=OK)
+
+
+def _tallies(theta: Theta, approximation: Approximation, judgement: Judgement) -> list[Tally]:
+    """Return how often each verdict fell on the components of every parameter."""
+    at = approximation.looked_at
+    if isinstance(at, slice) and not judgement.verdicts.any():
+        others = [0] * (len(VERDICTS) - 1)
+        return [[parameter.size, *others] for parameter in theta.selected]
+    kinds = len(VERDICTS)
+    numbers = np.arange(at.stop) if isinstance(at, slice) else at
+    codes = theta.owners(numbers) * kinds + judgement.verdicts[at]
+    table = np.bincount(codes, minlength=len(theta.parameters) * kinds).reshape(-1, kinds)
+    return [table[number].tolist() for number in sorted(theta.selected_numbers)]
+
+
+def _resolutions(
+    parameters: Sequence[Parameter],
     approximation: Approximation,
     judgement: Judgement,
     settings: Settings,
-) -> float:
+) -> list[float]:
     """Return the smallest relative error of a component that would have been reported.
 
-    Of any component where all were looked at, else of one of the parameter's usual size.
+    Of any component where all of a parameter were looked at, else of one of its usual size.
     """
+    if isinstance(approximation.looked_at, slice) and not approximation.seen:
+        starts = [parameter.start for parameter in parameters]
+        largest: list[float] = np.maximum.reduceat(judgement.resolutions, starts).tolist()
+        return largest
+    return [_resolution(one, approximation, judgement, settings) for one in parameters]
+
+
+def _resolution(
+    parameter: Parameter, approximation: Approximation, judgement: Judgement, settings: Settings
+) -> float:
     seen = approximation.seen.get(parameter.name)
     if seen is not None:
         return max(settings.suspect, seen.resolution)
+    mine = _looked_at(parameter, approximation)
     if isinstance(mine, slice):
         return float(judgement.resolutions[mine].max())
     usual = rms(finite_or_zero(approximation.values[mine]))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,8 @@ from pytest_gradcheck.calls import Calls, Climb
 from pytest_gradcheck.directions import Seen, random_weights
 from pytest_gradcheck.ladder import SAFETY, Slope
 from pytest_gradcheck.noise import Along, Noise, measure, moves_far
-from pytest_gradcheck.scales import finite_or_zero, lengths, rms
-from pytest_gradcheck.theta import FloatArray, Numbers, Parameter, Place, Theta
+from pytest_gradcheck.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
+from pytest_gradcheck.theta import FloatArray, Numbers, Parameter, Place, Theta, spread
 
 __all__ = [
     "KINDS",
@@ -38,8 +38,8 @@ __all__ = [
 WIDE = 1e-3
 """An error bar beyond this part of a component's size leaves it undecided."""
 
-Components = Sequence[tuple[Parameter, Numbers]]
-"""For each parameter, the numbers of its components to look at."""
+TINY = 1e-300
+"""Stands where a zero would be divided by."""
 
 STIR = 1e-3
 """How far, in sizes of a parameter, a cost is looked at that seems not to depend on it."""
@@ -78,7 +78,7 @@ class Approximation:
     sides: dict[int, tuple[float, float]]
     seen: Mapping[str | None, Seen] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def looked_at(self) -> Place:
         """The components that were looked at."""
         if self.checked.all():
@@ -122,20 +122,17 @@ def _random_line(calls: Calls, rng: np.random.Generator, least: float = 0.0) -> 
     return partial(calls.along, weights)
 
 
-def classical(calls: Calls, components: Components, eps: float) -> Approximation:
+def classical(calls: Calls, numbers: Numbers, eps: float) -> Approximation:
     """Take the course's differences: one fixed step, divided by ``2 * eps``, and no error bar."""
-    result = _empty(calls.theta, components)
-    steps = [np.full(numbers.shape, eps) for _, numbers in components]
-    for (_, numbers), (rises, _) in zip(components, calls.rises(components, steps), strict=True):
-        result.values[numbers] = rises / (2 * eps)
-        result.error_bars[numbers] = 0.0
+    rises, _ = calls.rises(numbers, np.full(numbers.size, eps))
+    result = _first(rises / (2 * eps), np.zeros(numbers.size), numbers, calls.theta.base.size)
     result.kinds[result.checked & ~np.isfinite(result.values)] = KINDS.index("nonfinite")
     return result
 
 
 def approximate(
     calls: Calls,
-    components: Components,
+    numbers: Numbers,
     gradient: FloatArray,
     noise: Noise,
     suspect: float,
@@ -148,8 +145,8 @@ def approximate(
     ----------
     calls : Calls
         How the cost is called.
-    components : list of (parameter, numbers)
-        Which components to look at.
+    numbers : int array
+        Which components to look at, in ascending order.
     gradient : array
         The analytic gradient, laid out like theta.
     noise : Noise
@@ -165,29 +162,28 @@ def approximate(
     Approximation
         From two cost calls a component where all agree.
     """
-    theta = calls.theta
-    result = replace(_empty(theta, components), seen=seen)
-    others = [(p, _others(numbers, slopes)) for p, numbers in components]
-    components = [(p, numbers) for p, numbers in others if numbers.size]
-    length = lengths(theta)
-    places = [p.slice if numbers.size == p.size else numbers for p, numbers in components]
-    share = float(np.cbrt(noise.relative))
-    first = [_first_steps(gradient[place], length[place], noise, share) for place in places]
-    for place, (rises, widths) in zip(places, calls.rises(components, first), strict=True):
-        result.values[place] = rises / widths
-        result.error_bars[place] = 2 * SAFETY * noise.level / widths
+    theta, length = calls.theta, lengths(calls.theta)
+    known = list(slopes)
+    unknown = np.setdiff1d(numbers, known) if known else numbers
+    steps = _first_steps(gradient, length, noise, theta, unknown)
+    rises, widths = calls.rises(unknown, steps)
+    bars = 2 * SAFETY * noise.level / widths
+    result = _first(rises / widths, bars, unknown, gradient.size, seen, known)
+    if not known and agree(result, gradient, suspect):
+        return result
     for number, slope in slopes.items():
-        result.checked[number] = True
         _record(result, number, slope)
     wide = tolerated(result, gradient, theta.selected, first=True)
     undecided = _undecided(result, gradient, wide, suspect)
-    for (parameter, _), place in zip(components, places, strict=True):
-        if not (gradient[place].any() or result.values[place].any()):
+    for parameter in theta.selected:
+        part = parameter.slice
+        if not gradient[part].any() and _is_flat(result, part):
             steepness = stirred(calls, parameter, length, noise)
-            wide[place] = WIDE * steepness
-            undecided[place] = steepness > 0
-    for number in slopes:
-        undecided[number] = False
+            here = part.start + np.flatnonzero(result.checked[part])
+            wide[here] = WIDE * steepness
+            undecided[here] = steepness > 0
+    undecided[known] = False
+    share = float(np.cbrt(noise.relative))
     open_ = [
         Climb(n, share * float(length[n]), float(length[n]), float(gradient[n]), float(wide[n]))
         for n in np.flatnonzero(undecided).tolist()
@@ -197,21 +193,65 @@ def approximate(
     return result
 
 
+def _first(
+    values: FloatArray,
+    error_bars: FloatArray,
+    numbers: Numbers,
+    size: int,
+    seen: Mapping[str | None, Seen] = NOTHING,
+    known: Sequence[int] = (),
+) -> Approximation:
+    """Return the approximation of a first pass over components, with room for those `known`."""
+    checked = spread(np.ones(numbers.size, np.bool_), numbers, size)
+    checked[list(known)] = True
+    return Approximation(
+        spread(values, numbers, size, math.nan),
+        spread(error_bars, numbers, size, math.inf),
+        np.zeros(size, np.int8),
+        checked,
+        {},
+        seen,
+    )
+
+
+def _is_flat(result: Approximation, part: slice) -> bool:
+    """Return whether components were looked at, and the cost does not move with any of them."""
+    checked = result.checked[part]
+    return bool(checked.any() and not result.values[part][checked].any())
+
+
 def _first_steps(
-    gradient: FloatArray, length: FloatArray, noise: Noise, least: float
+    gradient: FloatArray, length: FloatArray, noise: Noise, theta: Theta, numbers: Numbers
 ) -> FloatArray:
-    """Return steps at which truncation and rounding balance, for components of one parameter.
+    """Return steps at which truncation and rounding balance, for components.
 
     That is where h**3 is three times the noise over the third derivative (W. Press et al.,
     Numerical Recipes, 3rd ed., section 5.7), which is of the order of the gradient over the length
-    squared, or of the cost over the length cubed. The larger step of the two has the narrower error
-    bar; beyond a thousandth of the length kinks come in reach. The gradient may be wrong: it sets a
-    step here, and what it is compared with tells. `least` is the part of the length that balances
-    them for a cost that changes by its own size over it.
+    squared, or of the cost over the length cubed, in each parameter. The larger step of the two has
+    the narrower error bar; beyond a thousandth of the length kinks come in reach. The gradient may
+    be wrong: it sets a step here, and what it is compared with tells.
     """
-    size = rms(gradient) * float(length.mean())
-    share = float(np.cbrt(3 * noise.level / size)) if size else least
-    return min(max(share, least), max(least, 1e-3)) * length
+    least = float(np.cbrt(noise.relative))  # balances them for a cost that changes by its own size
+    size = rms_of_each(gradient, theta) * (np.add.reduceat(length, theta.starts) / theta.sizes)
+    share = np.cbrt(3 * noise.level / np.maximum(size, TINY))
+    share[size == 0] = least
+    share = np.clip(share, least, max(least, 1e-3))
+    if numbers.size == theta.base.size:
+        return np.asarray(of_each(share, theta) * length)
+    return np.asarray(share[theta.owners(numbers)] * length[numbers])
+
+
+def agree(approximation: Approximation, gradient: FloatArray, suspect: float) -> bool:
+    """Return whether all that was looked at is right, and decided beside its own size.
+
+    Most gradients are, and most questions need not be asked of them.
+    """
+    at = approximation.looked_at
+    values, bars, analytic = approximation.values[at], approximation.error_bars[at], gradient[at]
+    size = np.abs(values) + np.abs(analytic)
+    apart = np.abs(values - analytic)
+    decided = np.all(bars <= WIDE * size) and np.all(apart <= bars + suspect * size)
+    return bool(decided) and math.isfinite(float(size.sum()))
 
 
 def stirred(calls: Calls, parameter: Parameter, length: FloatArray, noise: Noise) -> float:
@@ -257,7 +297,7 @@ def tolerated(
         size[place] = max(size[place], abs(left) + abs(right))
     error_bars = approximation.error_bars[at]
     if np.all(error_bars <= WIDE * size):
-        return _over_theta(WIDE * size, at, gradient.size)
+        return spread(WIDE * size, at, gradient.size, math.inf)
     typical = np.where(error_bars <= values, values, 0.0)
     if first:
         typical = np.minimum(typical, analytic)
@@ -267,15 +307,7 @@ def tolerated(
         part = _within(parameter, at)
         usual = rms(typical[part])
         bars[part] = WIDE * np.where(size[part] == 0, whole, np.maximum(size[part], usual))
-    return _over_theta(bars, at, gradient.size)
-
-
-def _over_theta(bars: FloatArray, at: Place, size: int) -> FloatArray:
-    if isinstance(at, slice):
-        return bars
-    result = np.full(size, math.inf)
-    result[at] = bars
-    return result
+    return spread(bars, at, gradient.size, math.inf)
 
 
 def _within(parameter: Parameter, at: Place) -> slice:
@@ -283,23 +315,6 @@ def _within(parameter: Parameter, at: Place) -> slice:
     if isinstance(at, slice):
         return parameter.slice
     return slice(*np.searchsorted(at, (parameter.start, parameter.stop)).tolist())
-
-
-def _others(numbers: Numbers, known: Mapping[int, Slope]) -> Numbers:
-    """Return the numbers of which nothing is known yet."""
-    if not known:
-        return numbers
-    return np.array([n for n in numbers.tolist() if n not in known], np.intp)
-
-
-def _empty(theta: Theta, components: Components) -> Approximation:
-    size = theta.base.size
-    checked = np.zeros(size, np.bool_)
-    for _, numbers in components:
-        checked[numbers] = True
-    return Approximation(
-        np.full(size, math.nan), np.full(size, math.inf), np.zeros(size, np.int8), checked, {}
-    )
 
 
 def _undecided(

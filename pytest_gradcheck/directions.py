@@ -73,12 +73,13 @@ def line_along(
 
     number = int(place.start if isinstance(place, slice) else place[0])
     parameter = next(p for p in theta.selected if p.start <= number < p.stop)
+    component = slice(number, number + 1)
     original, weight, cells = float(theta.base[number]), float(weights[0]), theta.cells(parameter)
     if original:
         unit = theta.spacing(original, parameter) / abs(weight)
 
     def at_component(distance: float) -> tuple[float, float]:
-        value = theta.stored(np.array([original + distance * weight]), parameter)
+        value = theta.stored(np.array([original + distance * weight]), component)
         try:
             cells[number - parameter.start] = value[0]
             # the distance between numbers as they are stored

@@ -327,20 +327,14 @@ class _Screen:
         """Difference some components, to see what is off in most of them."""
         drawn = place.start + self._rng.integers(place.stop - place.start, size=GLANCE)
         numbers = np.unique(drawn[self._length[drawn] > 0])
-        wrong, shares = 0, [0.0]
-        for parameter in self._calls.theta.selected:
-            mine = numbers[(parameter.start <= numbers) & (numbers < parameter.stop)]
-            if not mine.size:
-                continue
-            steps = self._questions.step(1) * self._length[mine]
-            [(rises, widths)] = self._calls.rises([(parameter, mine)], [steps])
-            values, right = rises / widths, self._questions.right[mine]
-            clear = np.abs(values - right) - 2 * SAFETY * self._noise.level / widths
-            off = clear > WIDE * (np.abs(values) + np.abs(right))
-            wrong += int(np.count_nonzero(off))
-            shares += (np.maximum(clear, 0.0) * self._length[mine])[~off].tolist()
-        spread = TYPICAL * rms(np.array(shares)) * math.sqrt(place.stop - place.start)
-        return Glance(wrong >= min(PATTERN, numbers.size), spread)
+        length = self._length[numbers]
+        rises, widths = self._calls.rises(numbers, self._questions.step(1) * length)
+        values, right = rises / widths, self._questions.right[numbers]
+        clear = np.abs(values - right) - 2 * SAFETY * self._noise.level / widths
+        off = clear > WIDE * (np.abs(values) + np.abs(right))
+        shares = (np.maximum(clear, 0.0) * length)[~off]
+        spread = TYPICAL * math.sqrt(place.stop - place.start) * (rms(shares) if shares.size else 0)
+        return Glance(int(np.count_nonzero(off)) >= min(PATTERN, numbers.size), spread)
 
     def _climbed(self, look: Look, crowded: bool) -> Followed:
         """Return what the whole ladder says of a direction."""

@@ -22,8 +22,6 @@ NONFINITE = 20
 LARGEST = 4
 """Of how many samples one is among the largest gradients."""
 
-Components = list[tuple[Parameter, Numbers]]
-
 
 def is_probed(theta: Theta, settings: Settings) -> bool:
     """Return whether random directions are to look at all components."""
@@ -36,8 +34,8 @@ def chosen(
     settings: Settings,
     rng: np.random.Generator,
     asked: Mapping[int, Numbers] = NOTHING,
-) -> Components:
-    """Return, for every selected parameter, the numbers of its components to difference.
+) -> Numbers:
+    """Return the numbers of the components to difference, in ascending order.
 
     Parameters
     ----------
@@ -50,13 +48,17 @@ def chosen(
         By where a parameter starts, components that are to be differenced in any case.
     """
     if _is_full(theta, settings):
-        return [(p, np.arange(p.start, p.stop)) for p in theta.selected]
+        if theta.selected == theta.parameters:
+            return np.arange(theta.base.size)
+        return np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
     count = 0 if settings.mode == "probe" else settings.samples
-    drawn = [(p, sampled(p, theta, gradient, count, rng)) for p in theta.selected]
-    return [
-        (p, np.union1d(numbers, asked[p.start]) if p.start in asked else numbers)
-        for p, numbers in drawn
-    ]
+    drawn = {p.start: sampled(p, theta, gradient, count, rng) for p in theta.selected}
+    return np.concatenate(
+        [
+            np.union1d(numbers, asked[start]) if start in asked else numbers
+            for start, numbers in drawn.items()
+        ]
+    )
 
 
 def _is_full(theta: Theta, settings: Settings) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_gradcheck.theta import FloatArray, Theta
 
-__all__ = ["SAFE_SQUARE", "finite_or_zero", "lengths", "rms"]
+__all__ = ["SAFE_SQUARE", "finite_or_zero", "lengths", "of_each", "rms", "rms_of_each"]
 
 SAFE_SQUARE = 1e-200
 """Sums of squares between this and its reciprocal have neither underflown nor overflown."""
@@ -21,11 +23,24 @@ def lengths(theta: Theta) -> FloatArray:
     parameter is all zero (biases at their initialization) the root mean square of theta stands in,
     at most 1, and 1 where that is zero as well.
     """
-    whole = rms(theta.base)
-    result = np.abs(theta.base)
-    for parameter in theta.parameters:
-        values = result[parameter.slice]
-        np.maximum(values, rms(values) or min(whole, 1.0) or 1.0, out=values)
+    usual = rms_of_each(theta.base, theta)
+    if not usual.all():
+        usual[usual == 0] = min(rms(theta.base), 1.0) or 1.0
+    result: FloatArray = np.maximum(np.abs(theta.base), of_each(usual, theta))
+    return result
+
+
+def of_each(values: npt.NDArray[Any], theta: Theta) -> npt.NDArray[Any]:
+    """Return values of parameters as values of all their components."""
+    return np.repeat(values, theta.sizes)
+
+
+def rms_of_each(values: FloatArray, theta: Theta) -> FloatArray:
+    """Return the root mean square of the finite values of every parameter."""
+    squares = np.add.reduceat(values * values, theta.starts)  # as in `rms`
+    result: FloatArray = np.sqrt(squares / theta.sizes)
+    for number in np.flatnonzero(~((squares > SAFE_SQUARE) & (squares < 1 / SAFE_SQUARE))):
+        result[number] = rms(values[theta.parameters[number].slice])
     return result
 
 

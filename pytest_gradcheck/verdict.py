@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.differences import KINDS, Approximation, tolerated
+from pytest_gradcheck.differences import KINDS, Approximation, agree, tolerated
 from pytest_gradcheck.directions import Seen
 from pytest_gradcheck.report import VERDICTS
 from pytest_gradcheck.scales import SAFE_SQUARE
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.theta import FloatArray, Theta, spread
 
 __all__ = ["Judgement", "judge", "judged", "relative_error"]
 
@@ -59,28 +58,41 @@ def judge(
     """
     at = approximation.looked_at
     values, bars, analytic = approximation.values[at], approximation.error_bars[at], gradient[at]
-    kinds = approximation.kinds[at]
     with np.errstate(all="ignore"):
         size = np.abs(values) + np.abs(analytic)
         beyond = np.maximum(0.0, np.abs(values - analytic) - bars)
         errors = np.where(size > 0, beyond / size, 0.0)
-        wide = tolerated(approximation, gradient, theta.selected)[at]
-        undecided = ~(bars <= wide) | ~np.isfinite(values) | (kinds == KINDS.index("jump"))
-        verdicts = np.full(values.shape, OK, np.int8)
-        verdicts[kinds == KINDS.index("kink")] = KINK
-        verdicts[undecided] = INCONCLUSIVE
-        verdicts[errors > settings.suspect] = SUSPECT
-        verdicts[errors > settings.bug] = BUG
-        lost = (kinds == KINDS.index("nonfinite")) | ~np.isfinite(analytic)
-        verdicts[lost] = NONFINITE
-        errors[lost] = math.inf
-        errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
         resolutions = np.maximum(settings.suspect, _resolvable(bars, size))
-    if isinstance(at, slice):
-        return Judgement(verdicts, errors, resolutions)
-    return Judgement(
-        *(_spread(part, at, gradient.size) for part in (verdicts, errors, resolutions))
+        if approximation.kinds.any() or not agree(approximation, gradient, settings.suspect):
+            verdicts = _verdicts(approximation, gradient, theta, errors, settings)
+            errors[verdicts == NONFINITE] = math.inf
+            errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
+        else:
+            verdicts = np.full(values.shape, OK, np.int8)
+    return Judgement(*(spread(part, at, gradient.size) for part in (verdicts, errors, resolutions)))
+
+
+def _verdicts(
+    approximation: Approximation,
+    gradient: FloatArray,
+    theta: Theta,
+    errors: FloatArray,
+    settings: Settings,
+) -> npt.NDArray[np.int8]:
+    """Return the verdicts on the components that were looked at, from their relative errors."""
+    at = approximation.looked_at
+    values, bars, kinds = (
+        whole[at] for whole in (approximation.values, approximation.error_bars, approximation.kinds)
     )
+    wide = tolerated(approximation, gradient, theta.selected)[at]
+    undecided = ~(bars <= wide) | ~np.isfinite(values) | (kinds == KINDS.index("jump"))
+    verdicts = np.full(values.shape, OK, np.int8)
+    verdicts[kinds == KINDS.index("kink")] = KINK
+    verdicts[undecided] = INCONCLUSIVE
+    verdicts[errors > settings.suspect] = SUSPECT
+    verdicts[errors > settings.bug] = BUG
+    verdicts[(kinds == KINDS.index("nonfinite")) | ~np.isfinite(gradient[at])] = NONFINITE
+    return verdicts
 
 
 def _resolvable(bars: FloatArray, size: FloatArray) -> FloatArray:
@@ -90,13 +102,6 @@ def _resolvable(bars: FloatArray, size: FloatArray) -> FloatArray:
     both values are 0 there is nothing that an error could be relative to.
     """
     return np.where((size > 0) & np.isfinite(size), 2 * bars / size, 0.0)
-
-
-def _spread(part: npt.NDArray[Any], at: Numbers, size: int) -> npt.NDArray[Any]:
-    """Return values over theta from those of the components that were looked at; 0 elsewhere."""
-    result = np.zeros(size, part.dtype)
-    result[at] = part
-    return result
 
 
 def judged(seen: Seen, settings: Settings) -> int:

@@ -21,14 +21,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pytest_gradcheck.batches import made_here
-from pytest_gradcheck.calls import Asked, Climb, InTurn, Rises
+from pytest_gradcheck.calls import Climb, InTurn, Rises
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.ladder import Slope
 from pytest_gradcheck.problem import Pair, Problem, frozen_calls
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.scales import lengths
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.theta import FloatArray, Theta
+from pytest_gradcheck.theta import FloatArray, Numbers, Theta
 
 __all__ = ["Shared"]
 
@@ -131,13 +131,8 @@ def _far(calls: InTurn) -> float:
         return float(calls.cost())
 
 
-def _rises_of(components: Asked, steps: Sequence[FloatArray], calls: InTurn) -> list[Rises]:
-    mine = [(_same(parameter.start, calls.theta), numbers) for parameter, numbers in components]
-    return calls.rises(mine, steps)
-
-
-def _same(start: int, theta: Theta) -> Any:
-    return next(p for p in theta.parameters if p.start == start)
+def _rises_of(numbers: Numbers, steps: FloatArray, calls: InTurn) -> list[Rises]:
+    return [calls.rises(numbers, steps)]
 
 
 def _slopes_of(climbs: Sequence[Climb], noise: float, suspect: float, calls: InTurn) -> list[Slope]:
@@ -176,55 +171,31 @@ class Shared(InTurn):
         """Return the costs at distances along a vector."""
         return self._calls.along(weights, distances)
 
-    def rises(self, components: Asked, steps: Sequence[FloatArray]) -> list[Rises]:
+    def rises(self, numbers: Numbers, steps: FloatArray) -> Rises:
         """Return the two-sided rises of components, at a step for each."""
-        count = sum(numbers.size for _, numbers in components)
-        if count < FEWEST * self._settings.workers:
-            return self._calls.rises(components, steps)
-        self.progress.expect(count)
-        blocks = list(self._blocks(components, steps, count))
-        tasks = [(partial(_rises_of, *block), sum(n.size for _, n in block[0])) for block in blocks]
-        found: dict[int, list[Rises]] = {parameter.start: [] for parameter, _ in components}
-        for block, answer in zip(blocks, self._shared(tasks), strict=True):
-            for (parameter, _), rises in zip(block[0], answer, strict=True):
-                found[parameter.start].append(rises)
-        return [
-            (
-                np.concatenate([rise for rise, _ in found[parameter.start]]),
-                np.concatenate([width for _, width in found[parameter.start]]),
-            )
-            for parameter, _ in components
+        if numbers.size < FEWEST * self._settings.workers:
+            return self._calls.rises(numbers, steps)
+        self.progress.expect(numbers.size)
+        blocks = self._blocks(numbers.size)
+        tasks = [
+            (partial(_rises_of, numbers[block], steps[block]), block.stop - block.start)
+            for block in blocks
         ]
+        answers = [answer[0] for answer in self._shared(tasks)]
+        rises, widths = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+        return rises, widths
 
-    def _blocks(
-        self, components: Asked, steps: Sequence[FloatArray], count: int
-    ) -> Iterator[tuple[Asked, list[FloatArray]]]:
-        """Yield blocks of about the same number of components, each with its steps."""
+    def _blocks(self, count: int) -> list[slice]:
+        """Return blocks of about the same number of so many items."""
         most = -(-count // (BLOCKS * self._settings.workers))
-        block: list[Any] = []
-        sizes: list[FloatArray] = []
-        room = most
-        for (parameter, numbers), step in zip(components, steps, strict=True):
-            start = 0
-            while start < numbers.size:
-                part = slice(start, start + room)
-                block.append((parameter, numbers[part]))
-                sizes.append(step[part])
-                room -= numbers[part].size
-                start = part.stop
-                if not room:
-                    yield block, sizes
-                    block, sizes, room = [], [], most
-        if block:
-            yield block, sizes
+        return [slice(start, min(start + most, count)) for start in range(0, count, most)]
 
     def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:
         """Return the slopes of components from ladders of steps."""
         if len(climbs) < FEWEST * self._settings.workers:
             return self._calls.climbed(climbs, noise, suspect)
         self.progress.expect(len(climbs))
-        most = -(-len(climbs) // (BLOCKS * self._settings.workers))
-        parts = [climbs[start : start + most] for start in range(0, len(climbs), most)]
+        parts = [climbs[block] for block in self._blocks(len(climbs))]
         tasks = [(partial(_slopes_of, part, noise, suspect), len(part)) for part in parts]
         return [slope for slopes in self._shared(tasks) for slope in slopes]
 
