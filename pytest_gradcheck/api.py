@@ -170,11 +170,10 @@ def _report(problem: Problem, context: Context) -> Report:
     with progress, around_check(settings.dropout), still, closing(places):
         try:
             for point, pair, unpenalized in places:
-                rng = np.random.default_rng(seed)
                 sizes = partial(in_sight, problem, data, settings.regularization, pair.theta)
                 clues = Clues(sizes, unpenalized)
                 compared, numerical = _compared(
-                    point, pair, settings, rng, context.canary, clues, progress
+                    point, pair, settings, seed, context.canary, clues, progress
                 )
                 if penalized is not None and point.endswith(PENALTY_OFF):
                     whole = points[-1]
@@ -266,7 +265,7 @@ def _compared(
     point: str,
     pair: Pair,
     settings: Settings,
-    rng: np.random.Generator,
+    seed: int,
     canary: bool,
     clues: Clues,
     progress: Progress,
@@ -275,7 +274,7 @@ def _compared(
     here, gradient = examined(pair)
     with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
         calls = _calls(pair, here, settings, progress)
-        approximation, noise = _approximated(calls, pair, gradient, settings, rng)
+        approximation, noise = _approximated(calls, pair, gradient, settings, seed)
         refuse_changed(pair, "cost")
         judgement = judge(approximation, gradient, pair.theta, settings)
         found = findings(approximation, gradient, judgement, pair, noise, point, clues, settings)
@@ -294,23 +293,24 @@ def _calls(pair: Pair, here: float, settings: Settings, progress: Progress) -> I
 
 
 def _approximated(
-    calls: InTurn, pair: Pair, gradient: FloatArray, settings: Settings, rng: np.random.Generator
+    calls: InTurn, pair: Pair, gradient: FloatArray, settings: Settings, seed: int
 ) -> tuple[Approximation, Noise | None]:
     """Return the numerical gradient as the settings want it, and the noise of the cost."""
     theta = pair.theta
     if settings.eps is not None:
-        approximation = classical(calls, chosen(theta, gradient, settings, rng), settings.eps)
+        approximation = classical(calls, chosen(theta, gradient, settings, seed), settings.eps)
         still = not np.any(approximation.values[approximation.checked])
-        refuse_unreached(not still or moves(calls, rng), gradient, theta)
+        refuse_unreached(not still or moves(calls, seed), gradient, theta)
         return approximation, None
-    noise = cost_noise(calls, rng)
+    noise = cost_noise(calls, seed)
     refuse_unreached(noise.moved, gradient, theta)
     found = Probed()
     if is_probed(theta, settings):
+        rng = np.random.default_rng(seed)
         found = probed(calls, gradient, noise, settings, lambda: pair.evaluations, rng)
-    components = chosen(theta, gradient, settings, rng, found.asked)
+    numbers = chosen(theta, gradient, settings, seed, found.asked)
     return (
-        approximate(calls, components, gradient, noise, settings.suspect, found.slopes, found.seen),
+        approximate(calls, numbers, gradient, noise, settings.suspect, found.slopes, found.seen),
         noise,
     )
 

@@ -17,7 +17,7 @@ from pytest_gradcheck.ladder import Slope, climb
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.theta import Cells, FloatArray, Numbers, Theta
 
-__all__ = ["Calls", "Climb", "InTurn", "Rises", "Sides", "swept"]
+__all__ = ["Calls", "Climb", "InTurn", "Rises", "Sides", "between", "swept"]
 
 Rises = tuple[FloatArray, FloatArray]
 """The cost's rises between either side of components, and the distances between the sides."""
@@ -25,7 +25,7 @@ Rises = tuple[FloatArray, FloatArray]
 Sides = Iterable[tuple[int, float, float, float]]
 """The places of components, and their values ahead, behind and in the middle."""
 
-Sweep = Callable[[Cells, Sides], list[float]]
+Sweep = Callable[[Cells, Sides], FloatArray]
 """Returns the cost's rises between the sides of one component after the other."""
 
 
@@ -106,12 +106,15 @@ class InTurn:
         theta, values = self.theta, self.theta.base[numbers]
         plus = theta.stored(values + steps, numbers)
         minus = theta.stored(values - steps, numbers)
-        rises: list[float] = []
+        rises = np.empty(numbers.size)
+        done = 0
         for cells, places, run in theta.runs(numbers):
             sides = [places, *(side[run].tolist() for side in (plus, minus, values))]
             for part in self.progress.in_moments(len(places)):
-                rises += self._sweep(cells, zip(*(side[part] for side in sides), strict=True))
-        return np.array(rises), plus - minus
+                found = self._sweep(cells, zip(*(side[part] for side in sides), strict=True))
+                rises[done : done + found.size] = found
+                done += found.size
+        return rises, plus - minus
 
     def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:
         """Return the slopes of components from ladders of steps."""
@@ -127,13 +130,19 @@ class InTurn:
         return climb(line, one.analytic, noise, one.wide, suspect)
 
 
-def swept(cost: Callable[[], float], cells: Cells, sides: Sides) -> list[float]:
+def swept(cost: Callable[[], float], cells: Cells, sides: Sides) -> FloatArray:
     """Return the cost's rises between the sides of one component after the other."""
-    rises = []
+    costs = []
     for place, ahead, behind, middle in sides:
         cells[place] = ahead
-        up = cost()
+        costs.append(cost())
         cells[place] = behind
-        rises.append(up - cost())
+        costs.append(cost())
         cells[place] = middle
-    return rises
+    return between(costs)
+
+
+def between(costs: Sequence[float]) -> FloatArray:
+    """Return the rises between costs that were taken in pairs."""
+    pairs = np.fromiter(costs, np.float64, len(costs))
+    return pairs[::2] - pairs[1::2]

@@ -42,12 +42,12 @@ def point_report(
     settings: Settings,
 ) -> PointReport:
     """Return the report of one point."""
-    figures = _figures(theta.selected, approximation, gradient)
+    figures, figure = _figures(theta.selected, approximation, gradient)
     tallies = _tallies(theta, approximation, judgement)
     resolutions = _resolutions(theta.selected, approximation, judgement, settings)
     parameters = tuple(
-        _parameter(parameter, tally, figure, resolution, approximation, settings)
-        for parameter, tally, figure, resolution in zip(
+        _parameter(parameter, tally, own_figure, resolution, approximation, settings)
+        for parameter, tally, own_figure, resolution in zip(
             theta.selected, tallies, figures, resolutions, strict=True
         )
     )
@@ -70,7 +70,7 @@ def point_report(
         name=name,
         passed=not fails,
         verdict=VERDICTS[_worst_of(whole)],
-        relative_error=_whole_figure(figures, approximation, gradient),
+        relative_error=figure,
         parameters=parameters,
         components=tuple(sorted(listed, key=rank)),
         findings=found,
@@ -111,39 +111,36 @@ def _figure(
     return relative_error(values[known], analytic[known])
 
 
-def _whole_figure(
-    figures: Sequence[float], approximation: Approximation, gradient: FloatArray
-) -> float:
-    """Return the course's figure; where directions have seen parameters, the worst of one."""
-    if approximation.seen:
-        return max([*figures, *(seen.figure for seen in approximation.seen.values())])
-    return _figure(approximation.looked_at, approximation, gradient)
-
-
 def _figures(
     parameters: Sequence[Parameter], approximation: Approximation, gradient: FloatArray
-) -> list[float]:
-    """Return the course's figure of every parameter.
+) -> tuple[list[float], float]:
+    """Return the course's figure of every parameter, and of the whole.
 
-    From the sums of squares of all of them at once, where nothing stands in the way.
+    From the sums of squares of all of them at once, where nothing stands in the way. Where
+    directions have seen parameters, the figure of the whole is the worst of one.
     """
-    values = approximation.values
-    if approximation.checked.all():  # and so every parameter, one next to the other
+    at, seen = approximation.looked_at, approximation.seen
+    if isinstance(at, slice):  # and so every parameter, one next to the other
         starts = [parameter.start for parameter in parameters]
+        values = approximation.values
         off, numerical, analytic = (
-            np.sqrt(np.add.reduceat(vector * vector, starts))
+            np.add.reduceat(vector * vector, starts)
             for vector in (values - gradient, values, gradient)
         )
         size = numerical + analytic
-        if np.all((math.sqrt(SAFE_SQUARE) < size) & (size < 1 / math.sqrt(SAFE_SQUARE))):
-            figures: list[float] = (off / size).tolist()
-            return figures
-    return [
-        approximation.seen[parameter.name].figure
-        if parameter.name in approximation.seen
+        if size.min() > SAFE_SQUARE and size.max() < 1 / SAFE_SQUARE:
+            each: list[float] = (np.sqrt(off) / (np.sqrt(numerical) + np.sqrt(analytic))).tolist()
+            sums = [math.sqrt(vector.sum()) for vector in (off, numerical, analytic)]
+            return each, sums[0] / (sums[1] + sums[2])
+    figures = [
+        seen[parameter.name].figure
+        if parameter.name in seen
         else _figure(_looked_at(parameter, approximation), approximation, gradient)
         for parameter in parameters
     ]
+    if seen:
+        return figures, max([*figures, *(one.figure for one in seen.values())])
+    return figures, _figure(at, approximation, gradient)
 
 
 def _parameter(

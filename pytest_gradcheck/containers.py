@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import types
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +82,7 @@ def children_of(value: Any) -> list[tuple[Key, Any]] | None:
     """Return the steps and values of a container, or None for anything else."""
     if type(value) is np.ndarray and value.dtype != object:
         return None  # at once: most of what is asked about
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         return [(Key(key), item) for key, item in value.items()]
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return [(Key(name, "attribute"), getattr(value, name)) for name in value._fields]
@@ -152,13 +152,18 @@ def _look(container: Any, key: Key) -> Any:
         return ABSENT
 
 
-def held(tree: Any, node: Node) -> Iterator[Any]:
-    """Yield what a structure holds now at the place of every parameter, in their order."""
+def held(tree: Any, node: Node) -> list[Any]:
+    """Return what a structure holds now at the place of every parameter, in their order."""
     if isinstance(node, Leaf):
-        yield tree
-    elif isinstance(node, Branch):
-        for key, child in node.holding():
-            yield from held(_look(tree, key), child)
+        return [tree]
+    found: list[Any] = []
+    if isinstance(node, Branch):
+        for key, child in zip(node.keys, node.children, strict=True):
+            if isinstance(child, Leaf):
+                found.append(_look(tree, key))
+            elif isinstance(child, Branch):
+                found += held(_look(tree, key), child)
+    return found
 
 
 def refill(holder: Branch) -> None:

@@ -91,17 +91,17 @@ def _collected(answer: Any, node: Node, theta: Theta, label: str) -> Found:
     """Pair the parameters below `node` with entries of `answer`."""
     if isinstance(node, Leaf):
         return _collected_leaf(answer, node, theta, label)
-    wanted = [number for number in _leaves(node) if number in theta.selected_numbers]
-    if not isinstance(node, Branch) or not wanted:
+    if not isinstance(node, Branch) or not _is_wanted(node, theta):
         return {}
     if answer is None:
-        names = ", ".join(theta.parameters[number].name for number in wanted)
+        names = ", ".join(theta.parameters[number].name for number in _wanted(node, theta))
         raise ProblemError("missing-gradient", f"{label} is None, where {names} need one")
     named = _named_entries(answer)
     if named is not None and not (isinstance(answer, tuple) and _strange(named, node)):
         return _by_name(named, node, theta, label)
     if isinstance(answer, (list, tuple)) or _is_object_array(answer):
         return _by_order(answer, node, theta, label)
+    wanted = _wanted(node, theta)
     if len(wanted) == 1:
         return {wanted[0]: (label, answer)}
     if isinstance(answer, (np.ndarray, np.generic, float, int)):
@@ -159,19 +159,16 @@ def _named_entries(answer: Any) -> Mapping[Any, Any] | None:
 
 
 def _by_name(named: Mapping[Any, Any], node: Branch, theta: Theta, label: str) -> Found:
-    wanted = [
-        (key, child)
-        for key, child in node.holding()
-        if any(number in theta.selected_numbers for number in _leaves(child))
-    ]
     spelled = _convention(node, named)
     found: Found = {}
-    for key, child in wanted:
+    for key, child in node.holding():
+        if not _is_wanted(child, theta):
+            continue
         name = spelled(key.label)
         if name not in named:
             wanting = _names(_leaves(child), theta)
             raise ProblemError("missing-gradient", _missing(wanting, name, named, label))
-        found |= _collected(named[name], child, theta, str(name))
+        found.update(_collected(named[name], child, theta, str(name)))
     return found
 
 
@@ -192,7 +189,7 @@ def _convention(node: Branch, named: Mapping[Any, Any]) -> Callable[[Any], Any]:
     labels = [key.label for key, _ in node.holding()]
 
     def hits(pattern: str) -> int:
-        return sum(_spelled(pattern, label) in named for label in labels)
+        return [_spelled(pattern, label) in named for label in labels].count(True)
 
     complete = (pattern for pattern in (*CONVENTIONS, PLAIN) if hits(pattern) == len(labels))
     best = next(complete, None) or max((*CONVENTIONS, PLAIN), key=hits)
@@ -234,11 +231,7 @@ def _by_order(answer: Sequence[Any], node: Branch, theta: Theta, label: str) -> 
     holding = [child for _, child in node.holding()]
     leaves = [Leaf(number) for number in _leaves(node)]
     selected = [leaf for leaf in leaves if leaf.number in theta.selected_numbers]
-    checked = [
-        child
-        for child in holding
-        if any(number in theta.selected_numbers for number in _leaves(child))
-    ]
+    checked = [child for child in holding if _is_wanted(child, theta)]
     refused: ProblemError | None = None
     for nodes in (node.children, holding, checked, leaves, selected):
         if len(nodes) != len(answer):
@@ -290,6 +283,18 @@ def _leaves(node: Node) -> list[int]:
     return []
 
 
+def _is_wanted(node: Node, theta: Theta) -> bool:
+    """Return whether a parameter that is checked is below a node."""
+    if isinstance(node, Leaf):
+        return node.number in theta.selected_numbers
+    return isinstance(node, Branch) and any(_is_wanted(child, theta) for child in node.children)
+
+
+def _wanted(node: Node, theta: Theta) -> list[int]:
+    """Return the numbers of the parameters below a node that are checked."""
+    return [number for number in _leaves(node) if number in theta.selected_numbers]
+
+
 def _names(numbers: Sequence[int], theta: Theta) -> str:
     names = [theta.parameters[number].name for number in numbers]
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
@@ -318,7 +323,7 @@ def _numeric(value: Any, parameter: Parameter, label: str) -> FloatArray:
             f"{_kind(value, array)}: return floats for {parameter.name}",
         )
     if array.shape == parameter.shape or array.size == parameter.size == 1:
-        return array.astype(np.float64)
+        return array.astype(np.float64, copy=False)
     raise ProblemError(
         "shape-mismatch",
         f"{entry} has shape {array.shape}, where {parameter.name} has shape "

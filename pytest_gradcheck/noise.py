@@ -9,11 +9,10 @@ with the order, and the noise does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import factorial, isfinite, sqrt
-from typing import TypeVar
+from operator import mul, sub
 
 import numpy as np
 
@@ -30,11 +29,18 @@ CROOKED = 0.7390851332151607
 SPACINGS = tuple(CROOKED * size for size in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2))
 """Distances, relative to the parameters, tried in turn until the cost moves between neighbours."""
 
+SCALES = tuple(
+    factorial(order) ** 2 / factorial(2 * order) / (POINTS - order)
+    for order in range(1, POINTS - 1)
+)
+"""What the sum of the squares of a column of the table, for each order, is multiplied by."""
+
+COARSER = tuple((kind, float(np.finfo(kind).max)) for kind in (np.float32, np.float16))
+"""Types that costs may have been rounded to, the finest first, and their largest numbers."""
+
 FAR = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0)
 """Distances at which a cost that moved nowhere near is looked at before it is called unmoved."""
 
-
-Grid = TypeVar("Grid")
 
 Along = Callable[[Sequence[float]], Sequence[float]]
 """The costs at distances along a direction."""
@@ -97,24 +103,24 @@ def measure(along: Along, here: float, far: Along | None = None) -> Noise:
     """
     magnitude = abs(here)
     level, rise = 0.0, 0.0
-    seen = [here]
+    seen = {here}
     for spacing in SPACINGS:
         values = _row(along, spacing)
         if not all(map(isfinite, values)):
             values = _row(along, -spacing)
-        finite = [value for value in values if isfinite(value)]
-        magnitude = max([magnitude, *map(abs, finite)])
+        finite = list(filter(isfinite, values))
+        magnitude = max(magnitude, *map(abs, finite)) if finite else magnitude
         if len(finite) < POINTS:
             continue
-        steps = [after - before for before, after in pairwise(values)]
-        seen += values
-        if sum(step != 0 for step in steps) > POINTS // 2:
-            level = _level(values)
+        steps = list(map(sub, values[1:], values))
+        seen.update(values)
+        if POINTS - 1 - steps.count(0.0) > POINTS // 2:
+            level = _level(values, steps)
             one_way = min(steps) > 0 or max(steps) < 0
             if one_way and abs(values[-1] - here) > 8 * level:  # a rise, and not the noise
                 rise = abs(values[-1] - here) / (POINTS * spacing)
             break
-    moved = any(value != here for value in seen) or moves_far(far or along, here)
+    moved = len(seen) > 1 or moves_far(far or along, here)
     level = max(level, 0.5 * EPSILON * magnitude, _quantum(seen))
     return Noise(level, magnitude, rise, moved)
 
@@ -124,12 +130,12 @@ def moves_far(along: Along, here: float) -> bool:
     return any(along([distance])[0] != here for distance in FAR)
 
 
-def _row(along: Along, spacing: float) -> Sequence[float]:
+def _row(along: Along, spacing: float) -> list[float]:
     """Return values on one side of theta, lest a kink that lies exactly there pass for noise."""
-    return along([i * spacing for i in range(1, POINTS + 1)])
+    return list(map(float, along([i * spacing for i in range(1, POINTS + 1)])))
 
 
-def _level(values: Sequence[float]) -> float:
+def _level(values: list[float], steps: list[float]) -> float:
     """Return the noise that a table of differences shows.
 
     The first order counts at which three successive estimates agree within a factor of four while
@@ -137,15 +143,14 @@ def _level(values: Sequence[float]) -> float:
     qualifies the smallest estimates bound the noise from above. The first is the slope's, and the
     last ones rest on two or three differences, so the second smallest of the others is taken.
     """
-    largest = max(map(abs, values)) or 1.0
-    differences = [value / largest for value in values]  # squares may overflow
+    largest = max(map(abs, values)) or 1.0  # squares may overflow
+    differences = [step / largest for step in steps]
     estimates: list[float] = []
     changing: list[bool] = []
-    for order in range(1, POINTS - 1):
-        differences = [after - before for before, after in pairwise(differences)]
-        scale = factorial(order) ** 2 / factorial(2 * order) / len(differences)
-        estimates.append(sqrt(scale * sum(d * d for d in differences)))
+    for scale in SCALES:
+        estimates.append(sqrt(scale * sum(map(mul, differences, differences))))
         changing.append(min(differences) < 0 < max(differences))
+        differences = list(map(sub, differences[1:], differences))
     for order in range(len(estimates) - 2):
         three = estimates[order : order + 3]
         if changing[order] and max(three) <= 4 * min(three):
@@ -154,28 +159,23 @@ def _level(values: Sequence[float]) -> float:
     return largest * (bent[len(bent) > 2] if bent else 0.0)
 
 
-def _quantum(values: Sequence[float]) -> float:
+def _quantum(seen: set[float]) -> float:
     """Return the noise of costs that are rounded in the end, to float32 or to some decimals.
 
     Such values may step by equal quanta, which differences of a high order do not show. Rounding
-    to a grid has the standard deviation of its spacing over the square root of 12.
+    to a grid has the standard deviation of its spacing over the square root of 12. Values that lie
+    on a coarse grid lie on each finer one too.
     """
-    seen = set(values)
     if len(seen) < 3 or not all(map(isfinite, seen)):
         return 0.0
     largest = max(map(abs, seen))
-    spacings = [10.0**-digits for digits in _from_finest(range(12, -1, -1), seen, round)]
-    kinds = [kind for kind in (np.float32, np.float16) if largest < float(np.finfo(kind).max)]
-    for kind in _from_finest(kinds, seen, lambda value, kind: float(kind(value))):
-        spacings.append(float(np.spacing(kind(largest))))
-    return max(spacings, default=0.0) / sqrt(12)
-
-
-def _from_finest(
-    grids: Iterable[Grid], values: Collection[float], rounded: Callable[[float, Grid], float]
-) -> Iterator[Grid]:
-    """Yield the grids that all values lie on; those on a coarse one lie on each finer one too."""
-    for grid in grids:
-        if any(rounded(value, grid) != value for value in values):
-            return
-        yield grid
+    spacing = 0.0
+    for digits in range(12, -1, -1):
+        if any(round(value, digits) != value for value in seen):
+            break
+        spacing = max(spacing, 10.0**-digits)
+    for kind, most in COARSER:
+        if largest >= most or any(float(kind(value)) != value for value in seen):
+            break
+        spacing = max(spacing, float(np.spacing(kind(largest))))
+    return spacing / sqrt(12)

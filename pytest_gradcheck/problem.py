@@ -16,7 +16,7 @@ import numpy as np
 
 from pytest_gradcheck import layers
 from pytest_gradcheck.binding import bound
-from pytest_gradcheck.calls import Sides, swept
+from pytest_gradcheck.calls import Sides, between, swept
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.gradient import laid_out
 from pytest_gradcheck.layers import name_of
@@ -268,7 +268,7 @@ class Pair:
 
         return probe
 
-    def sweep(self, cells: Cells, sides: Sides) -> list[float]:
+    def sweep(self, cells: Cells, sides: Sides) -> FloatArray:
         """Return the cost's rises between the sides of one component after the other.
 
         What `prober` does, twice for each, written out: here a check spends its time.
@@ -277,28 +277,30 @@ class Pair:
         if self._penalty is not None or self._batched:
             return swept(self.prober(), cells, sides)
         call, scalar, exact, before = self._call_cost, self._scalar, np.float64, self.evaluations
-        rises: list[float] = []
+        costs: list[float] = []
+        note = costs.append
         try:
             for place, ahead, behind, middle in sides:
                 cells[place] = ahead
                 try:
                     up = call()
                 except Exception as error:
-                    self.evaluations = before + 2 * len(rises) + 1
+                    self.evaluations = before + len(costs) + 1
                     up = self._outside(error)
                 cells[place] = behind
                 try:
                     down = call()
                 except Exception as error:
-                    self.evaluations = before + 2 * len(rises) + 2
+                    self.evaluations = before + len(costs) + 2
                     down = self._outside(error)
                 cells[place] = middle
                 if type(up) is not exact or type(down) is not exact:
                     up, down = scalar(up), scalar(down)
-                rises.append(float(up) - float(down))
+                note(up)
+                note(down)
         finally:
-            self.evaluations = max(self.evaluations, before + 2 * len(rises))
-        return rises
+            self.evaluations = max(self.evaluations, before + len(costs))
+        return between(costs)
 
     def _outside(self, error: Exception) -> float:
         """Return NaN for a theta outside the cost's domain, or tell of any other error."""

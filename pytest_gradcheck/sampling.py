@@ -32,7 +32,7 @@ def chosen(
     theta: Theta,
     gradient: FloatArray,
     settings: Settings,
-    rng: np.random.Generator,
+    seed: int,
     asked: Mapping[int, Numbers] = NOTHING,
 ) -> Numbers:
     """Return the numbers of the components to difference, in ascending order.
@@ -43,7 +43,8 @@ def chosen(
     gradient : array laid out like theta
     settings : Settings
         For `mode` and `samples`.
-    rng : numpy Generator
+    seed : int
+        Of what is drawn.
     asked : mapping of int to array of int
         By where a parameter starts, components that are to be differenced in any case.
     """
@@ -51,6 +52,7 @@ def chosen(
         if theta.selected == theta.parameters:
             return np.arange(theta.base.size)
         return np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
+    rng = np.random.default_rng([seed, 1])  # other numbers than those of the directions
     count = 0 if settings.mode == "probe" else settings.samples
     drawn = {p.start: sampled(p, theta, gradient, count, rng) for p in theta.selected}
     return np.concatenate(

@@ -37,11 +37,11 @@ def of_each(values: npt.NDArray[Any], theta: Theta) -> npt.NDArray[Any]:
 
 def rms_of_each(values: FloatArray, theta: Theta) -> FloatArray:
     """Return the root mean square of the finite values of every parameter."""
-    squares = np.add.reduceat(values * values, theta.starts)  # as in `rms`
-    result: FloatArray = np.sqrt(squares / theta.sizes)
-    for number in np.flatnonzero(~((squares > SAFE_SQUARE) & (squares < 1 / SAFE_SQUARE))):
-        result[number] = rms(values[theta.parameters[number].slice])
-    return result
+    squares = np.add.reduceat(values * values, theta.starts)
+    if squares.min() > SAFE_SQUARE and squares.max() < 1 / SAFE_SQUARE:
+        result: FloatArray = np.sqrt(squares / theta.sizes)
+        return result
+    return np.array([rms(values[parameter.slice]) for parameter in theta.parameters])
 
 
 def finite_or_zero(values: FloatArray) -> FloatArray:

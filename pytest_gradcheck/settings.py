@@ -136,6 +136,8 @@ def resolve(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, layer in layers:
+        if not layer:
+            continue
         message = unknown_name(layer)
         if message:
             raise ProblemError("bad-setting", message)

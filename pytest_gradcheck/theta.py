@@ -196,8 +196,8 @@ class Theta:
             raise ProblemError("no-parameters", _nothing_found(params))
         self.parameters = tuple(layout)
         self.selected = _select(self.parameters, only, exclude)
-        kept = set(map(id, self.selected))
-        self.selected_numbers = frozenset(n for n, p in enumerate(layout) if id(p) in kept)
+        kept = {parameter.start for parameter in self.selected}
+        self.selected_numbers = frozenset(n for n, p in enumerate(layout) if p.start in kept)
         self.starts = np.array([parameter.start for parameter in layout])
         self.sizes = np.array([parameter.size for parameter in layout])
         self.base = np.empty(layout[-1].stop)
@@ -241,6 +241,13 @@ class Theta:
     def cells(self, parameter: Parameter) -> Cells:
         """Return the storage of a parameter, flat, to write perturbed values into."""
         return self._cells_by_start[parameter.start]
+
+    @property
+    def is_selected(self) -> npt.NDArray[np.bool_]:
+        """Which components of theta are checked."""
+        chosen = np.zeros(len(self.parameters), np.bool_)
+        chosen[list(self.selected_numbers)] = True
+        return np.repeat(chosen, self.sizes)
 
     def owners(self, numbers: Numbers) -> Numbers:
         """Return the number of the parameter of every component."""
@@ -369,9 +376,9 @@ class Theta:
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
-        found = list(held(self._tree, self.root))
+        found = held(self._tree, self.root)
         viewed = not (self.inplace or self.rebuilt) and all(map(operator.is_, found, self._views))
-        if viewed and np.array_equal(self._vector.view(np.int64), self.base.view(np.int64)):
+        if viewed and (self._vector.view(np.int64) == self.base.view(np.int64)).all():
             return None  # bit by bit, at a glance
         for number, (parameter, value) in enumerate(zip(self.parameters, found, strict=True)):
             if not self._intact(number, parameter, value):
@@ -527,6 +534,8 @@ def _stacked(node: Node, views: Sequence[FloatArray]) -> Any:
 def _select(
     parameters: tuple[Parameter, ...], only: Sequence[str], exclude: Sequence[str]
 ) -> tuple[Parameter, ...]:
+    if not only and not exclude:
+        return parameters
     names = [parameter.name for parameter in parameters]
     for setting, patterns in (("only", only), ("exclude", exclude)):
         for pattern in patterns:

@@ -25,7 +25,7 @@ TOLD = ("scale", "sign", "zero")
 
 MODES: dict[str, dict[str, Any]] = {
     "full": {"mode": "full"},
-    "sample": {"mode": "sample", "samples": 6},  # of up to 30
+    "sample": {"mode": "sample", "samples": 10},  # of up to 30
 }
 
 
