@@ -168,7 +168,10 @@ def _parameter(
 
 def _worst_of(tally: Tally) -> int:
     """Return the worst verdict that was counted at all, an index into `VERDICTS`."""
-    return max((code for code, count in enumerate(tally) if count), default=OK)
+    worst = OK
+    for code, count in enumerate(tally):
+        worst = code if count else worst
+    return worst
 
 
 def _tallies(theta: Theta, approximation: Approximation, judgement: Judgement) -> list[Tally]:

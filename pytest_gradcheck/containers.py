@@ -24,7 +24,6 @@ __all__ = [
     "described",
     "frozen",
     "held",
-    "named",
     "rebuilt",
     "refill",
 ]
@@ -39,11 +38,11 @@ class Key:
 
     def text(self, first: bool) -> str:
         """Return the step as a user would type it to look at the value."""
+        if self.kind == "attribute" or isinstance(self.label, str):
+            return str(self.label) if first else f".{self.label}"
         if self.kind == "position" or isinstance(self.label, (int, np.integer)):
             return f"[{self.label}]"
-        if self.kind == "key" and not isinstance(self.label, str):
-            return f"[{self.label!r}]"
-        return str(self.label) if first else f".{self.label}"
+        return f"[{self.label!r}]"
 
 
 @dataclass(frozen=True)
@@ -125,11 +124,6 @@ def assign(container: Any, key: Key, value: Any) -> None:
 
 ABSENT = object()
 """What stands where nothing does."""
-
-
-def named(path: Sequence[Key]) -> str:
-    """Return the steps to a value as a user would type them; no step is all of theta."""
-    return "".join(step.text(i == 0) for i, step in enumerate(path)) or "theta"
 
 
 def frozen(container: Any) -> bool:

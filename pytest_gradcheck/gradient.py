@@ -79,7 +79,7 @@ def _flat(answer: Any, theta: Theta) -> FloatArray | None:
         return None
     if answer.size == theta.base.size:
         return np.array(answer, np.float64).reshape(-1)
-    if answer.size == sum(parameter.size for parameter in theta.selected):
+    if answer.size == theta.checked_size:
         gradient = np.zeros(theta.base.size)
         place = np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
         gradient[place] = answer.reshape(-1)
@@ -105,7 +105,7 @@ def _collected(answer: Any, node: Node, theta: Theta, label: str) -> Found:
     if len(wanted) == 1:
         return {wanted[0]: (label, answer)}
     if isinstance(answer, (np.ndarray, np.generic, float, int)):
-        total = sum(parameter.size for parameter in theta.selected)
+        total = theta.checked_size
         raise ProblemError(
             "shape-mismatch",
             f"{label} is one array of shape {np.shape(answer)}, where the parameters "
@@ -120,6 +120,8 @@ def _collected(answer: Any, node: Node, theta: Theta, label: str) -> Found:
 
 
 def _collected_leaf(answer: Any, node: Leaf, theta: Theta, label: str) -> Found:
+    if type(answer) is np.ndarray:
+        return {node.number: (label, answer)}  # at once: what most of them are
     parameter = theta.parameters[node.number]
     if isinstance(answer, Mapping) and len(answer) == 1:
         ((key, value),) = answer.items()
@@ -147,8 +149,9 @@ def _is_object_array(answer: Any) -> bool:
 
 def _named_entries(answer: Any) -> Mapping[Any, Any] | None:
     """Return the entries of a mapping or of an object's attributes by name, or None."""
-    if isinstance(answer, Mapping):
-        return answer
+    if type(answer) is dict or isinstance(answer, Mapping):
+        entries: Mapping[Any, Any] = answer
+        return entries
     children = children_of(answer)
     if children and all(key.kind == "attribute" for key, _ in children):
         return {key.label: item for key, item in children}

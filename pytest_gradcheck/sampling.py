@@ -64,8 +64,7 @@ def chosen(
 
 
 def _is_full(theta: Theta, settings: Settings) -> bool:
-    size = sum(parameter.size for parameter in theta.selected)
-    return settings.mode == "full" or (settings.mode == "auto" and size <= FULL)
+    return settings.mode == "full" or (settings.mode == "auto" and theta.checked_size <= FULL)
 
 
 def sampled(

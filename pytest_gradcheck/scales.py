@@ -32,7 +32,7 @@ def lengths(theta: Theta) -> FloatArray:
 
 def of_each(values: npt.NDArray[Any], theta: Theta) -> npt.NDArray[Any]:
     """Return values of parameters as values of all their components."""
-    return np.repeat(values, theta.sizes)
+    return values.repeat(theta.sizes)
 
 
 def rms_of_each(values: FloatArray, theta: Theta) -> FloatArray:

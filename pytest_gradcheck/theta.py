@@ -31,7 +31,6 @@ from pytest_gradcheck.containers import (
     described,
     frozen,
     held,
-    named,
     rebuilt,
     refill,
 )
@@ -55,6 +54,9 @@ def spread(part: npt.NDArray[Any], place: Place, size: int, fill: Any = 0) -> np
     result[place] = part
     return result
 
+
+WHOLE = "theta"
+"""The name of a parameter that is all there is."""
 
 Owned = tuple[Any, Key | None, Any]
 """Where the user keeps a parameter: its container, the step to it, and the leaf itself."""
@@ -154,6 +156,8 @@ class Theta:
         Whether the user's own arrays are perturbed.
     selected_numbers : frozenset of int
         Their numbers, for a quick look-up.
+    checked_size : int
+        How many components they have.
     starts, sizes : int arrays
         Where the parameters begin in theta, and how many components they have.
     base : float64 array
@@ -191,13 +195,14 @@ class Theta:
         self._holders: list[Branch] = []
         self._open: set[int] = set()
         layout: list[Parameter] = []
-        self.root = self._walk(params, (), None, layout)
+        self.root = self._walk(params, "", None, None, layout)
         if not layout:
             raise ProblemError("no-parameters", _nothing_found(params))
         self.parameters = tuple(layout)
         self.selected = _select(self.parameters, only, exclude)
         kept = {parameter.start for parameter in self.selected}
         self.selected_numbers = frozenset(n for n, p in enumerate(layout) if p.start in kept)
+        self.checked_size = sum(parameter.size for parameter in self.selected)
         self.starts = np.array([parameter.start for parameter in layout])
         self.sizes = np.array([parameter.size for parameter in layout])
         self.base = np.empty(layout[-1].stop)
@@ -213,8 +218,7 @@ class Theta:
             self._tree = self._build(self.root)
         self.rebuilt = not inplace and any(parameter.scalar for parameter in layout)
         self._shown = self.base
-        self._cells = [self._cells_of(number) for number in range(len(layout))]
-        self._cells_by_start = {p.start: c for p, c in zip(layout, self._cells, strict=True)}
+        self._cells = [self._cells_of(number) for number in range(len(layout))] if inplace else []
 
     @property
     def tree(self) -> Any:
@@ -240,7 +244,10 @@ class Theta:
 
     def cells(self, parameter: Parameter) -> Cells:
         """Return the storage of a parameter, flat, to write perturbed values into."""
-        return self._cells_by_start[parameter.start]
+        if self.inplace:
+            return self._cells[int(self.owners(np.array(parameter.start)))]
+        part: Cells = self._vector[parameter.slice]
+        return part
 
     @property
     def is_selected(self) -> npt.NDArray[np.bool_]:
@@ -403,52 +410,56 @@ class Theta:
         return float(np.spacing(np.abs(np.asarray(value, dtype))))
 
     def _walk(
-        self, value: Any, path: tuple[Key, ...], holder: Any, layout: list[Parameter]
+        self, value: Any, name: str, key: Key | None, holder: Any, layout: list[Parameter]
     ) -> Node:
+        """Return the structure of a value that stands at a step of its holder."""
         children = children_of(value)
         if children is None:
-            return self._leaf(value, path, holder, layout)
+            return self._leaf(value, name, key, holder, layout)
         if id(value) in self._open:
-            return self._closed_circle(value, path)
+            return self._closed_circle(value, name)
         self._open.add(id(value))
-        keys = tuple(key for key, _ in children)
-        nodes = tuple(self._walk(item, (*path, key), value, layout) for key, item in children)
+        nodes = []
+        for step, item in children:
+            nodes.append(self._walk(item, name + step.text(not name), step, value, layout))
         self._open.remove(id(value))
         if all(isinstance(node, Fixed) for node in nodes):
             return Fixed(value)
-        branch = Branch(keys, nodes, value, tuple(item for _, item in children))
+        keys, items = zip(*children, strict=True)
+        branch = Branch(keys, tuple(nodes), value, items)
         self._holders.append(branch)
         return branch
 
-    def _closed_circle(self, value: Any, path: tuple[Key, ...]) -> Fixed:
+    def _closed_circle(self, value: Any, name: str) -> Fixed:
         """Stop at a container that holds itself: harmless in place, no copy of it is a tree."""
         if self.inplace:
             return Fixed(value)
         raise ProblemError(
             "tied-params",
-            f"{named(path)} is a container that holds itself: leave it out of params, or say "
+            f"{name or WHOLE} is a container that holds itself: leave it out of params, or say "
             "inplace=True if the network owns its arrays",
         )
 
     def _leaf(
-        self, value: Any, path: tuple[Key, ...], holder: Any, layout: list[Parameter]
+        self, value: Any, name: str, key: Key | None, holder: Any, layout: list[Parameter]
     ) -> Node:
         if not isinstance(value, (np.ndarray, np.generic, float, complex)):
             return Fixed(value)
-        name = named(path)
         array = np.asarray(value)
         if array.dtype.kind == "c":
             raise ProblemError(
                 "complex-params",
-                f"{name} is complex ({array.dtype}); check its real and imaginary parts as two "
-                "real parameters",
+                f"{name or WHOLE} is complex ({array.dtype}); check its real and imaginary parts "
+                "as two real parameters",
             )
         if array.dtype.kind != "f" or array.size == 0:
             return Fixed(value)
         start = layout[-1].stop if layout else 0
         scalar = not isinstance(value, np.ndarray)
-        layout.append(Parameter(name, array.shape, start, start + array.size, array.dtype, scalar))
-        self._owned.append((holder, path[-1] if path else None, value))
+        layout.append(
+            Parameter(name or WHOLE, array.shape, start, start + array.size, array.dtype, scalar)
+        )
+        self._owned.append((holder, key, value))
         return Leaf(len(layout) - 1)
 
     def _view(self, parameter: Parameter, owned: Owned) -> Any:
@@ -472,9 +483,6 @@ class Theta:
         return rebuilt(node.original, node.keys, [self._build(child) for child in node.children])
 
     def _cells_of(self, number: int) -> Cells:
-        if not self.inplace:
-            part: Cells = self._vector[self.parameters[number].slice]
-            return part
         container, key, leaf = self._owned[number]
         if isinstance(leaf, np.ndarray):
             plain = leaf.view(np.ndarray)  # a matrix has no flat view of one axis
