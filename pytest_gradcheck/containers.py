@@ -8,6 +8,7 @@ import types
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,9 @@ class Branch:
     original: Any
     items: tuple[Any, ...]
 
+    @cached_property
     def holding(self) -> list[tuple[Key, Node]]:
-        """Return the children that hold parameters."""
+        """The children that hold parameters."""
         pairs = zip(self.keys, self.children, strict=True)
         return [(key, child) for key, child in pairs if not isinstance(child, Fixed)]
 

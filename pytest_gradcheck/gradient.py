@@ -164,7 +164,7 @@ def _named_entries(answer: Any) -> Mapping[Any, Any] | None:
 def _by_name(named: Mapping[Any, Any], node: Branch, theta: Theta, label: str) -> Found:
     spelled = _convention(node, named)
     found: Found = {}
-    for key, child in node.holding():
+    for key, child in node.holding:
         if not _is_wanted(child, theta):
             continue
         name = spelled(key.label)
@@ -177,7 +177,7 @@ def _by_name(named: Mapping[Any, Any], node: Branch, theta: Theta, label: str) -
 
 def _strange(named: Mapping[Any, Any], node: Branch) -> bool:
     """Return whether no entry is named after a parameter: a named tuple then counts by order."""
-    labels = [key.label for key, _ in node.holding()]
+    labels = [key.label for key, _ in node.holding]
     return not any(
         _spelled(pattern, label) in named for pattern in (*CONVENTIONS, PLAIN) for label in labels
     )
@@ -189,7 +189,7 @@ def _convention(node: Branch, named: Mapping[Any, Any]) -> Callable[[Any], Any]:
     Plain names that hold the parameters themselves do not count beside prefixed ones: where one of
     those is missing, it is a missing gradient.
     """
-    labels = [key.label for key, _ in node.holding()]
+    labels = [key.label for key, _ in node.holding]
 
     def hits(pattern: str) -> int:
         return [_spelled(pattern, label) in named for label in labels].count(True)
@@ -231,7 +231,7 @@ def _missing(parameter: str, name: Any, named: Mapping[Any, Any], label: str) ->
 
 def _by_order(answer: Sequence[Any], node: Branch, theta: Theta, label: str) -> Found:
     """Pair the items of a list with all children, those that hold parameters, or the leaves."""
-    holding = [child for _, child in node.holding()]
+    holding = [child for _, child in node.holding]
     leaves = [Leaf(number) for number in _leaves(node)]
     selected = [leaf for leaf in leaves if leaf.number in theta.selected_numbers]
     checked = [child for child in holding if _is_wanted(child, theta)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NoReturn
@@ -139,8 +139,6 @@ class Pair:
         self.evaluations = 0
         self._penalty = penalty
         self._joint = problem.grad is True
-        self._cost_name = name_of(problem.cost)
-        self._grad_name = self._cost_name if self._joint else name_of(problem.grad)
         if not callable(problem.cost) or not (self._joint or callable(problem.grad)):
             raise ProblemError(
                 "unbound-argument",
@@ -154,7 +152,7 @@ class Pair:
                 "bad-setting",
                 "give the functions' further arguments by position or by data=, not both",
             )
-        self._around = around or nullcontext
+        self._around = around
         self._bound = bound(problem.cost, problem.args, data, inplace, "cost")
         self._call_grad = (
             None if self._joint else bound(problem.grad, problem.args, data, inplace, "gradient")
@@ -163,7 +161,7 @@ class Pair:
         if batched:
             self._refuse_batched(inplace)
         call = self._bound.with_tree(theta.stacked(theta.row)) if batched else self._bound.at(theta)
-        self._call_cost = call if around is None else partial(_within, around, call)
+        self._call_cost = self._within(call)
 
     def cost(self) -> float:
         """Return the cost at the present theta.
@@ -190,8 +188,7 @@ class Pair:
         """
         self.evaluations += len(rows)
         try:
-            with self._around():
-                returned = self._bound.with_tree(self.theta.stacked(rows))()
+            returned = self._within(self._bound.with_tree(self.theta.stacked(rows)))()
         except Exception as error:
             if len(rows) > 1 and _left_domain(error):
                 self.evaluations -= len(rows)
@@ -225,8 +222,7 @@ class Pair:
     def _takes_one(self) -> bool:
         """Return whether the cost takes a plain theta, so that it is the leading axis it minds."""
         try:
-            with self._around():
-                self._bound.with_tree(self.theta.tree)()
+            self._within(self._bound.with_tree(self.theta.tree))()
         except Exception:
             return False
         return True
@@ -323,8 +319,7 @@ class Pair:
         if self._call_grad.wants_cache:
             cache = {"cache": _beside(self._returned(), self._grad_name)}
         try:
-            with self._around():
-                answer = self._call_grad.with_tree(self.theta.tree, **cache)()
+            answer = self._within(self._call_grad.with_tree(self.theta.tree, **cache))()
         except ProblemError:
             raise  # said by a layer, in better words
         except Exception as error:
@@ -341,6 +336,18 @@ class Pair:
         return np.concatenate(
             [np.array(theta.cells(p)[:], np.float64).reshape(-1) for p in theta.parameters]
         )
+
+    @property
+    def _cost_name(self) -> str:
+        return name_of(self.problem.cost)
+
+    @property
+    def _grad_name(self) -> str:
+        return name_of(self.problem.cost if self._joint else self.problem.grad)
+
+    def _within(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        """Return a call as it is made: within a context manager of its own, where there is one."""
+        return call if self._around is None else partial(_around, self._around, call)
 
     def _returned(self) -> Any:
         """Return all that a call of the cost returns."""
@@ -403,7 +410,7 @@ def _shaped(array: np.ndarray[Any, Any]) -> str:
     return f"an array of shape {array.shape}" if array.ndim else "one number"
 
 
-def _within(around: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Any:
+def _around(around: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Any:
     """Return what a call returns inside of a context manager of its own."""
     __tracebackhide__ = True
     with around():

@@ -78,12 +78,13 @@ def findings(
     if worst >= SUSPECT:
         evidence = Evidence(approximation, gradient, judgement, pair, noise, point, clues)
         causes = _causes(evidence)
-    explained = {cause.parameter for cause in causes}
-    causes += cautions.unnamed(approximation, judgement, settings, pair.theta, point, explained)
     warnings: list[Finding] = []
     if noise is not None:
         warnings += cautions.coarse(approximation, judgement, noise, point)
     plain = worst == OK and not (approximation.seen or approximation.kinds.any())
+    if not plain:
+        explained = {cause.parameter for cause in causes}
+        causes += cautions.unnamed(approximation, judgement, settings, pair.theta, point, explained)
     for parameter in pair.theta.selected:
         if not plain:
             warnings += cautions.kink(parameter, approximation, gradient, judgement, point)

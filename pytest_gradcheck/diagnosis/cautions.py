@@ -154,9 +154,11 @@ def coarse(
     approximation: Approximation, judgement: Judgement, noise: Noise, point: str
 ) -> Iterator[Finding]:
     """Say what a noisy cost hides, though every component could be decided."""
+    if noise.relative <= 100 * EPSILON:
+        return
     worst = float(judgement.resolutions.max())
     decided = not np.any(judgement.verdicts[approximation.checked] == INCONCLUSIVE)
-    if decided and noise.relative > 100 * EPSILON and worst > POOR:
+    if decided and worst > POOR:
         message = (
             f"{_noise_reason(noise)}; in the smallest components a relative error under "
             f"{worst:.0e} goes unseen"

@@ -158,6 +158,8 @@ def in_the_penalty(points: Sequence[PointReport]) -> list[PointReport]:
     A point that fails beside one that differs from it in nothing but the penalty, and passes, has
     its fault there, whatever its pattern.
     """
+    if all(point.passed for point in points):
+        return list(points)
     by_name = {point.name: point for point in points}
     result = []
     for point in points:
