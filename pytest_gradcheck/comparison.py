@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -123,15 +124,14 @@ def _figures(
     if isinstance(at, slice):  # and so every parameter, one next to the other
         starts = [parameter.start for parameter in parameters]
         values = approximation.values
-        off, numerical, analytic = (
-            np.add.reduceat(vector * vector, starts)
+        squares = [
+            np.add.reduceat(vector * vector, starts).tolist()
             for vector in (values - gradient, values, gradient)
-        )
-        size = numerical + analytic
-        if size.min() > SAFE_SQUARE and size.max() < 1 / SAFE_SQUARE:
-            each: list[float] = (np.sqrt(off) / (np.sqrt(numerical) + np.sqrt(analytic))).tolist()
-            sums = [math.sqrt(vector.sum()) for vector in (off, numerical, analytic)]
-            return each, sums[0] / (sums[1] + sums[2])
+        ]
+        sizes = map(add, *squares[1:])
+        if all(SAFE_SQUARE < size < 1 / SAFE_SQUARE for size in sizes):
+            each = [_ratio(*three) for three in zip(*squares, strict=True)]
+            return each, _ratio(*map(sum, squares))
     figures = [
         seen[parameter.name].figure
         if parameter.name in seen
@@ -141,6 +141,11 @@ def _figures(
     if seen:
         return figures, max([*figures, *(one.figure for one in seen.values())])
     return figures, _figure(at, approximation, gradient)
+
+
+def _ratio(off: float, numerical: float, analytic: float) -> float:
+    """Return the course's figure from sums of squares."""
+    return math.sqrt(off) / (math.sqrt(numerical) + math.sqrt(analytic))
 
 
 def _parameter(

@@ -28,19 +28,18 @@ __all__ = [
     "KINDS",
     "WIDE",
     "Approximation",
+    "agree",
     "approximate",
     "classical",
     "cost_noise",
     "moves",
+    "shares",
     "stirred",
     "tolerated",
 ]
 
 WIDE = 1e-3
 """An error bar beyond this part of a component's size leaves it undecided."""
-
-TINY = 1e-300
-"""Stands where a zero would be divided by."""
 
 STIR = 1e-3
 """How far, in sizes of a parameter, a cost is looked at that seems not to depend on it."""
@@ -177,7 +176,9 @@ def approximate(
     rises, widths = calls.rises(unknown, steps)
     bars = 2 * SAFETY * noise.level / widths
     result = _first(rises / widths, bars, unknown, gradient.size, seen, known)
-    if not known and agree(result, gradient, suspect):
+    at = result.looked_at
+    compared = shares(result.values[at], result.error_bars[at], gradient[at])
+    if not known and agree(*compared, suspect):
         return result
     for number, slope in slopes.items():
         _record(result, number, slope)
@@ -239,27 +240,38 @@ def _first_steps(
     the narrower error bar; beyond a thousandth of the length kinks come in reach. The gradient may
     be wrong: it sets a step here, and what it is compared with tells.
     """
-    least = float(np.cbrt(noise.relative))  # balances them for a cost that changes by its own size
-    size = rms_of_each(gradient, theta) * (np.add.reduceat(length, theta.starts) / theta.sizes)
-    share = np.cbrt(3 * noise.level / np.maximum(size, TINY))
-    share[size == 0] = least
-    share = np.minimum(np.maximum(share, least), max(least, 1e-3))
+    least = noise.relative ** (1 / 3)  # balances them for a cost that changes by its own size
+    most = max(least, 1e-3)
+    mean = np.add.reduceat(length, theta.starts) / theta.sizes
+    rises = [
+        size * far for size, far in zip(rms_of_each(gradient, theta), mean.tolist(), strict=True)
+    ]
+    parts = [
+        min(max((3 * noise.level / rise) ** (1 / 3), least), most) if rise else least
+        for rise in rises
+    ]
     if numbers.size == theta.base.size:
-        return np.asarray(of_each(share, theta) * length)
-    return np.asarray(share[theta.owners(numbers)] * length[numbers])
+        return np.asarray(of_each(parts, theta) * length)
+    return np.asarray(np.array(parts)[theta.owners(numbers)] * length[numbers])
 
 
-def agree(approximation: Approximation, gradient: FloatArray, suspect: float) -> bool:
-    """Return whether all that was looked at is right, and decided beside its own size.
+def shares(
+    values: FloatArray, error_bars: FloatArray, analytic: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the disagreement beyond the error bar and the error bar, as parts of the size.
 
-    Most gradients are, and most questions need not be asked of them.
+    The size of a component is ``|D| + |g|``. NaN where that is 0, or no number.
     """
-    at = approximation.looked_at
-    values, bars, analytic = approximation.values[at], approximation.error_bars[at], gradient[at]
     size = np.abs(values) + np.abs(analytic)
-    apart = np.abs(values - analytic)
-    decided = (bars <= WIDE * size).all() and (apart <= bars + suspect * size).all()
-    return bool(decided) and math.isfinite(float(size.sum()))
+    return (np.abs(values - analytic) - error_bars) / size, error_bars / size
+
+
+def agree(beyond: FloatArray, bars: FloatArray, suspect: float) -> bool:
+    """Return whether all components are right, and decided beside their own sizes.
+
+    Most gradients are, and most questions need not be asked of them. Takes what `shares` returns.
+    """
+    return bool(beyond.max(initial=0.0) <= suspect and bars.max(initial=0.0) <= WIDE)
 
 
 def stirred(calls: Calls, parameter: Parameter, length: FloatArray, noise: Noise) -> float:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_gradcheck.theta import FloatArray, Theta
 
@@ -24,24 +23,27 @@ def lengths(theta: Theta) -> FloatArray:
     at most 1, and 1 where that is zero as well.
     """
     usual = rms_of_each(theta.base, theta)
-    if not usual.all():
-        usual[usual == 0] = min(rms(theta.base), 1.0) or 1.0
-    result: FloatArray = np.maximum(np.abs(theta.base), of_each(usual, theta))
-    return result
+    if 0.0 in usual:
+        instead = min(rms(theta.base), 1.0) or 1.0
+        usual = [size or instead for size in usual]
+    result = np.abs(theta.base)
+    return np.maximum(result, of_each(usual, theta), out=result)
 
 
-def of_each(values: npt.NDArray[Any], theta: Theta) -> npt.NDArray[Any]:
+def of_each(values: Sequence[float], theta: Theta) -> FloatArray:
     """Return values of parameters as values of all their components."""
-    return values.repeat(theta.sizes)
+    return np.array(values).repeat(theta.sizes)
 
 
-def rms_of_each(values: FloatArray, theta: Theta) -> FloatArray:
+def rms_of_each(values: FloatArray, theta: Theta) -> list[float]:
     """Return the root mean square of the finite values of every parameter."""
-    squares = np.add.reduceat(values * values, theta.starts)
-    if squares.min() > SAFE_SQUARE and squares.max() < 1 / SAFE_SQUARE:
-        result: FloatArray = np.sqrt(squares / theta.sizes)
-        return result
-    return np.array([rms(values[parameter.slice]) for parameter in theta.parameters])
+    squares = np.add.reduceat(values * values, theta.starts).tolist()
+    return [
+        math.sqrt(square / parameter.size)
+        if SAFE_SQUARE < square < 1 / SAFE_SQUARE
+        else rms(values[parameter.slice])
+        for square, parameter in zip(squares, theta.parameters, strict=True)
+    ]
 
 
 def finite_or_zero(values: FloatArray) -> FloatArray:

@@ -205,9 +205,9 @@ class Theta:
         self.checked_size = sum(parameter.size for parameter in self.selected)
         self.starts = np.array([parameter.start for parameter in layout])
         self.sizes = np.array([parameter.size for parameter in layout])
-        self.base = np.empty(layout[-1].stop)
-        for parameter, (_, _, leaf) in zip(layout, self._owned, strict=True):
-            self.base[parameter.slice] = np.asarray(leaf, dtype=np.float64).reshape(-1)
+        self.base = np.concatenate(
+            [np.asarray(leaf).reshape(-1) for _, _, leaf in self._owned], dtype=np.float64
+        )
         if inplace:
             self._check_storage()
             self._saved = [copy.copy(leaf) for _, _, leaf in self._owned]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.differences import KINDS, Approximation, agree, tolerated
+from pytest_gradcheck.differences import KINDS, Approximation, agree, shares, tolerated
 from pytest_gradcheck.directions import Seen
 from pytest_gradcheck.report import VERDICTS
 from pytest_gradcheck.scales import SAFE_SQUARE
@@ -57,18 +57,23 @@ def judge(
     Judgement
     """
     at = approximation.looked_at
-    values, bars, analytic = approximation.values[at], approximation.error_bars[at], gradient[at]
+    values, error_bars, analytic = (
+        whole[at] for whole in (approximation.values, approximation.error_bars, gradient)
+    )
     with np.errstate(all="ignore"):
-        size = np.abs(values) + np.abs(analytic)
-        beyond = np.maximum(0.0, np.abs(values - analytic) - bars)
-        errors = np.where(size > 0, beyond / size, 0.0)
-        resolutions = np.maximum(settings.suspect, _resolvable(bars, size))
-        if approximation.kinds.any() or not agree(approximation, gradient, settings.suspect):
+        beyond, bars = shares(values, error_bars, analytic)
+        errors = np.maximum(beyond, 0.0)
+        if agree(beyond, bars, settings.suspect) and not approximation.kinds.any():
+            verdicts = np.full(values.shape, OK, np.int8)
+        else:
+            size = np.abs(values) + np.abs(analytic)
+            errors[size == 0] = 0.0  # both are 0: there is nothing to be relative to
             verdicts = _verdicts(approximation, gradient, theta, errors, settings)
             errors[verdicts == NONFINITE] = math.inf
             errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
-        else:
-            verdicts = np.full(values.shape, OK, np.int8)
+            bars[~((size > 0) & np.isfinite(size))] = 0.0
+    # Two bars: one by which the approximation may be off, and one that the verdict forgives.
+    resolutions = np.maximum(2 * bars, settings.suspect)
     return Judgement(*(spread(part, at, gradient.size) for part in (verdicts, errors, resolutions)))
 
 
@@ -93,15 +98,6 @@ def _verdicts(
     verdicts[errors > settings.bug] = BUG
     verdicts[(kinds == KINDS.index("nonfinite")) | ~np.isfinite(gradient[at])] = NONFINITE
     return verdicts
-
-
-def _resolvable(bars: FloatArray, size: FloatArray) -> FloatArray:
-    """Return the relative error of each component that its error bar cannot hide.
-
-    Two bars: one by which the approximation may be off, and one that the verdict forgives. Where
-    both values are 0 there is nothing that an error could be relative to.
-    """
-    return np.where((size > 0) & np.isfinite(size), 2 * bars / size, 0.0)
 
 
 def judged(seen: Seen, settings: Settings) -> int:
