@@ -68,8 +68,8 @@ class Approximation:
         Bounds of their errors, safety factor included.
     kinds : int8 array
         Index into `KINDS`.
-    checked : bool array
-        Where a component was looked at.
+    looked_at : slice or int array
+        The components that were looked at.
     sides : dict
         Component to its slopes on the left and on the right, at kinks.
     seen : dict
@@ -79,16 +79,16 @@ class Approximation:
     values: FloatArray
     error_bars: FloatArray
     kinds: npt.NDArray[np.int8]
-    checked: npt.NDArray[np.bool_]
+    looked_at: Place
     sides: dict[int, tuple[float, float]]
     seen: Mapping[str | None, Seen] = field(default_factory=dict)
 
     @cached_property
-    def looked_at(self) -> Place:
-        """The components that were looked at."""
-        if self.checked.all():
-            return slice(0, self.checked.size)
-        return np.flatnonzero(self.checked)
+    def checked(self) -> npt.NDArray[np.bool_]:
+        """Where a component was looked at."""
+        result = np.zeros(self.values.size, np.bool_)
+        result[self.looked_at] = True
+        return result
 
     def of_kind(self, kind: str, part: slice = EVERYWHERE) -> npt.NDArray[np.bool_]:
         """Return where the cost is of a kind, in a part of theta."""
@@ -211,13 +211,12 @@ def _first(
     known: Sequence[int] = (),
 ) -> Approximation:
     """Return the approximation of a first pass over components, with room for those `known`."""
-    checked = spread(np.ones(numbers.size, np.bool_), numbers, size)
-    checked[list(known)] = True
+    at = np.union1d(numbers, np.array(known, np.intp)) if known else numbers
     return Approximation(
         spread(values, numbers, size, math.nan),
         spread(error_bars, numbers, size, math.inf),
         np.zeros(size, np.int8),
-        checked,
+        slice(0, size) if at.size == size else at,
         {},
         seen,
     )

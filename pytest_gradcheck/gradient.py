@@ -8,7 +8,7 @@ order, or as a dict whose keys carry a prefix (``dW1``, ``grad_W1``). Entries no
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -162,12 +162,10 @@ def _named_entries(answer: Any) -> Mapping[Any, Any] | None:
 
 
 def _by_name(named: Mapping[Any, Any], node: Branch, theta: Theta, label: str) -> Found:
-    spelled = _convention(node, named)
     found: Found = {}
-    for key, child in node.holding:
+    for (_, child), name in zip(node.holding, _spellings(node, named), strict=True):
         if not _is_wanted(child, theta):
             continue
-        name = spelled(key.label)
         if name not in named:
             wanting = _names(_leaves(child), theta)
             raise ProblemError("missing-gradient", _missing(wanting, name, named, label))
@@ -183,24 +181,29 @@ def _strange(named: Mapping[Any, Any], node: Branch) -> bool:
     )
 
 
-def _convention(node: Branch, named: Mapping[Any, Any]) -> Callable[[Any], Any]:
-    """Return the one rule of naming, for the whole dict, that finds the most labels.
+def _spellings(node: Branch, named: Mapping[Any, Any]) -> list[Any]:
+    """Return the names of a node's entries by the one rule, for the whole dict, that finds most.
 
     Plain names that hold the parameters themselves do not count beside prefixed ones: where one of
     those is missing, it is a missing gradient.
     """
     labels = [key.label for key, _ in node.holding]
 
-    def hits(pattern: str) -> int:
-        return [_spelled(pattern, label) in named for label in labels].count(True)
+    def spelled(pattern: str) -> list[Any]:
+        return [_spelled(pattern, label) for label in labels]
 
-    complete = (pattern for pattern in (*CONVENTIONS, PLAIN) if hits(pattern) == len(labels))
-    best = next(complete, None) or max((*CONVENTIONS, PLAIN), key=hits)
-    if best == PLAIN:
-        prefixed = max(CONVENTIONS, key=hits)
-        if hits(prefixed) and _holds_parameters(named, node):
-            best = prefixed
-    return lambda label: _spelled(best, label)
+    def hits(names: list[Any]) -> int:
+        return sum(name in named for name in names)
+
+    for pattern in CONVENTIONS:
+        names = spelled(pattern)
+        if all(name in named for name in names):
+            return names
+    prefixed = max(map(spelled, CONVENTIONS), key=hits)
+    plain = spelled(PLAIN)
+    if hits(plain) > hits(prefixed) and not (hits(prefixed) and _holds_parameters(named, node)):
+        return plain
+    return prefixed
 
 
 def _holds_parameters(named: Mapping[Any, Any], node: Branch) -> bool:

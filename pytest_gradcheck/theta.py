@@ -385,8 +385,8 @@ class Theta:
         """Return the name of the first parameter that is not what it was, or None."""
         found = held(self._tree, self.root)
         viewed = not (self.inplace or self.rebuilt) and all(map(operator.is_, found, self._views))
-        if viewed and (self._vector.view(np.int64) == self.base.view(np.int64)).all():
-            return None  # bit by bit, at a glance
+        if viewed and _bits(self._vector) == _bits(self.base):
+            return None  # at a glance
         for number, (parameter, value) in enumerate(zip(self.parameters, found, strict=True)):
             if not self._intact(number, parameter, value):
                 return parameter.name
@@ -529,6 +529,11 @@ class Theta:
                     f"{parameter.name} is a number in something that cannot be written to "
                     f"({type(container).__name__}): keep it in a dict, a list or an array",
                 )
+
+
+def _bits(vector: FloatArray) -> memoryview:
+    """Return a vector as integers, which compare bit by bit."""
+    return vector.data.cast("B").cast("q")
 
 
 def _stacked(node: Node, views: Sequence[FloatArray]) -> Any:

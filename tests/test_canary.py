@@ -25,7 +25,7 @@ def planted(gradient: Array, relative_bar: float, kind: str = "smooth") -> tuple
     flat = gradient.reshape(-1)
     bars = np.full(n, relative_bar * np.abs(flat).max())
     kinds = np.full(n, KINDS.index(kind), np.int8)
-    approximation = Approximation(flat.copy(), bars, kinds, np.ones(n, np.bool_), {})
+    approximation = Approximation(flat.copy(), bars, kinds, slice(0, n), {})
     theta = Theta({"W": np.ones(gradient.shape)})
     return unnoticed(approximation, flat, theta, Settings(), "given")
 

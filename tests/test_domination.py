@@ -25,7 +25,7 @@ def approximation(values: Any, checked: Any = True) -> Approximation:
         array,
         np.zeros(array.shape),
         np.zeros(array.shape, np.int8),
-        np.broadcast_to(np.asarray(checked), array.shape),
+        np.flatnonzero(np.broadcast_to(np.asarray(checked), array.shape)),
         {},
     )
 

@@ -40,7 +40,7 @@ def judged(
         np.array(numerical, np.float64),
         np.zeros(n) if bars is None else np.array(bars, np.float64),
         np.array([KINDS.index(kind) for kind in kinds or ["smooth"] * n], np.int8),
-        np.ones(n, np.bool_),
+        slice(0, n),
         {},
     )
     gradient = np.array(analytic, np.float64)
