@@ -170,7 +170,6 @@ WAYS: dict[str, Callable[[Case], Any]] = {
 
 def seconds(way: Callable[[Case], Any], case: Case) -> float:
     """Return the CPU time of one run: others on the machine add nothing to it."""
-    gc.collect()
     start = process_time()
     way(case)
     return process_time() - start
@@ -184,9 +183,12 @@ def measured(case: Case, ways: list[str], rounds: int) -> tuple[float, dict[str,
         WAYS[way](case)  # a first run, for imports and caches
     for number in range(rounds if case.size > 1000 else 4 * rounds):
         for way in ways if number % 4 == 0 and number < rounds else ways[:1]:
+            gc.collect()
+            gc.disable()  # as timeit does: what one run leaves behind is not another's to clear up
             before = seconds(bare, case)
             taken = seconds(WAYS[way], case)
             loop = (before + seconds(bare, case)) / 2
+            gc.enable()
             loops.append(loop)
             ratios[way].append(taken / loop)
     return float(np.median(loops)), {way: np.array(r) for way, r in ratios.items()}
