@@ -15,7 +15,7 @@ from pytest_gradcheck.batches import made_here
 from pytest_gradcheck.calls import InTurn
 from pytest_gradcheck.canary import unnoticed
 from pytest_gradcheck.comparison import joined, point_report
-from pytest_gradcheck.context import Context, Extensions, current
+from pytest_gradcheck.context import current
 from pytest_gradcheck.diagnosis import Clues, findings, in_sight, in_the_penalty
 from pytest_gradcheck.differences import (
     Approximation,
@@ -41,6 +41,7 @@ from pytest_gradcheck.randomness import (
 from pytest_gradcheck.report import VERDICTS, PointReport, Report
 from pytest_gradcheck.sampling import chosen, is_probed
 from pytest_gradcheck.settings import Settings, resolve
+from pytest_gradcheck.surroundings import Context, Extensions
 from pytest_gradcheck.theta import FloatArray, Theta
 from pytest_gradcheck.verdict import SUSPECT, judge
 from pytest_gradcheck.workers import Shared

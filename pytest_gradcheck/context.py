@@ -1,95 +1,48 @@
-"""What surrounds a check: settings in force, the style of its text, who hears of its report.
+"""The context of the moment: who is asked what surrounds a check.
 
-The core does not know pytest. The plugin enters a context for the run and one for every phase of a
-test; without any, a check runs with the defaults and nobody listens. A plain list, not a
-``ContextVar``, so that a check in a thread which the test started belongs to that test too.
+The core does not know pytest. The plugin enters a context for the run; without any, a check runs
+with the defaults and nobody listens. A plain list, not a ``ContextVar``, so that a check in a
+thread which a test started belongs to that test too. pytest loads this at every start: what a
+context holds stands in `surroundings`, which waits for the first check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.progress import Watcher
-    from pytest_gradcheck.report import Finding, Report
+    from pytest_gradcheck.surroundings import Context
 
-__all__ = ["Context", "Extensions", "Style", "current", "entered"]
+__all__ = ["current", "entered"]
 
-
-class Style(NamedTuple):
-    """How the text of a report is drawn: its columns, and whether only ASCII may be used."""
-
-    width: int = 72
-    ascii: bool = False
-
-
-class Extensions:
-    """What others add to a check; nothing, unless pytest's hooks stand behind it."""
-
-    def still(self, value: object) -> AbstractContextManager[object] | None:
-        """Return a context manager that switches off the randomness of a model, or None."""
-        return None
-
-    def diagnose(self, report: Report) -> Sequence[Finding]:
-        """Return further findings about a report."""
-        return ()
-
-
-class Context(NamedTuple):
-    """The surroundings of a check.
-
-    Attributes
-    ----------
-    layers : tuple of (origin, values)
-        Settings of the surroundings, the weakest first.
-    seed : int
-        Where random choices start unless a setting says otherwise.
-    style : Style
-    before : callable or None
-        Called before a check that may raise; it may skip the test.
-    receive : callable or None
-        Called with every finished report.
-    watcher : Watcher or None
-        Told how far a check has come.
-    canary : bool
-        Whether every check also proves that it would notice planted faults.
-    extensions : Extensions
-    """
-
-    layers: tuple[tuple[str, Mapping[str, object]], ...] = ()
-    seed: int = 0
-    style: Style = Style()
-    before: Callable[[], None] | None = None
-    receive: Callable[[Report], None] | None = None
-    watcher: Watcher | None = None
-    canary: bool = False
-    extensions: Extensions = Extensions()
-
-
-_stack: list[Callable[[], Context]] = [Context]
+_stack: list[Callable[[], Context]] = []
 
 
 def current() -> Context:
     """Return the innermost context."""
-    return _stack[-1]()
+    if _stack:
+        return _stack[-1]()
+    from pytest_gradcheck.surroundings import Context
+
+    return Context()
 
 
-class entered:  # no generator: every test enters one
+class entered:
     """Make a context the innermost one for the length of a ``with`` block.
 
     Parameters
     ----------
     context : Context or callable
-        What makes one; it is called by every check, and so not at all in a test without any.
+        What makes one; it is called by every check, and so not at all in a run without any.
     """
 
     def __init__(self, context: Context | Callable[[], Context]) -> None:
         self._make = context if callable(context) else lambda: context
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> entered:
         _stack.append(self._make)
+        return self
 
     def __exit__(self, *raised: object) -> None:
         _stack.remove(self._make)

@@ -1,7 +1,7 @@
 """The hooks that a ``conftest.py`` or another plugin may implement.
 
 Each example can be pasted into a ``conftest.py``. What the plugin itself does with a model that has
-a training mode is its own implementation of the first of them, in `plugin`.
+a training mode is its own implementation of the first of them, in `checks`.
 """
 
 from __future__ import annotations

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from pytest_gradcheck.declarations import PAIR_NAMES
+from pytest_gradcheck.declarations import MARK, PAIR_NAMES
 
 if TYPE_CHECKING:
     from pytest_gradcheck.settings import Layer
 
-__all__ = ["MARK", "Marking", "fault", "note", "noted"]
-
-MARK = "gradcheck"
+__all__ = ["Marking", "noted", "read"]
 
 
 class Marking(NamedTuple):
@@ -39,8 +37,29 @@ class Marking(NamedTuple):
 MARKING = pytest.StashKey[Marking]()
 
 
-def note(item: pytest.Item) -> Marking:
-    """Read the markers of a test, and remember them."""
+def read(items: Sequence[pytest.Item], layers: Sequence[Layer]) -> tuple[bool, list[str]]:
+    """Read the markers of tests; return whether there are any, and what is wrong with them.
+
+    Users of the fixture get a marker as well, for ``-m gradcheck`` to select them.
+    """
+    found, wrong = False, []
+    for item in items:
+        if _noted(item).explicit:
+            found = True
+            message = _fault(item, layers)
+            if message:
+                wrong.append(f"{item.nodeid}: {message}")
+        elif MARK in getattr(item, "fixturenames", ()):
+            item.add_marker(MARK)
+    return found, wrong
+
+
+def noted(item: pytest.Item) -> Marking:
+    """Return what was read of a test's markers at its collection."""
+    return item.stash.get(MARKING, None) or _noted(item)
+
+
+def _noted(item: pytest.Item) -> Marking:
     marks = list(item.iter_markers(MARK))  # the closest first
     marking = item.stash[MARKING] = _read(item.nodeid, marks) if marks else Marking(item.nodeid)
     return marking
@@ -58,12 +77,7 @@ def _read(name: str, marks: Sequence[pytest.Mark]) -> Marking:
     )
 
 
-def noted(item: pytest.Item) -> Marking:
-    """Return what was read of a test's markers at its collection."""
-    return item.stash.get(MARKING, None) or note(item)
-
-
-def fault(item: pytest.Item, layers: Sequence[Layer]) -> str | None:
+def _fault(item: pytest.Item, layers: Sequence[Layer]) -> str | None:
     """Return what is wrong with the markers of a test, or None."""
     marks = list(item.iter_markers(MARK))
     if not marks:
@@ -77,7 +91,7 @@ def fault(item: pytest.Item, layers: Sequence[Layer]) -> str | None:
         message = unknown_name(mark.kwargs, also=PAIR_NAMES)
         if message:
             return f"@pytest.mark.{MARK}: bad-setting: {message}"
-    marking = note(item)
+    marking = noted(item)
     missing = [name for name in ("cost", "grad", "params") if name not in marking.pair]
     if marking.pair and missing:
         return (

@@ -12,14 +12,14 @@ import pytest
 
 from pytest_gradcheck.declarations import PAIR_NAMES, SETTINGS
 
-__all__ = ["Layers", "declare", "layers", "refuse_impossible", "signature"]
+__all__ = ["Layers", "declare", "demands", "layers", "signature"]
 
 Layers = tuple[tuple[str, dict[str, Any]], ...]
 """The settings of the run as ``(origin, values)``, the weaker first."""
 
 INI, LINE = "ini file", "command line"
 INI_TYPES: dict[str, Any] = {"float": "float", "int": "int", "bool": "bool", "names": "args"}
-OPTIONS = tuple(setting for setting in SETTINGS if setting.kind != "code")
+OPTIONS = tuple(row for row in SETTINGS if row[2] != "code")
 REPORTS = (".json", ".html", ".md")
 
 
@@ -64,11 +64,26 @@ def declare(parser: pytest.Parser) -> None:
 def signature() -> str:
     """Return what the marker takes, for ``pytest --markers``."""
     pair = [f"{name}=None" for name in PAIR_NAMES]
-    others = [f"{setting.name}={setting.default!r}" for setting in SETTINGS]
+    others = [f"{name}={default!r}" for name, default, *_ in SETTINGS]
     return ", ".join([*pair, *others])
 
 
-def refuse_impossible(config: pytest.Config) -> None:
+def demands(config: pytest.Config) -> bool:
+    """Return whether the run has to follow checks from its start: other processes make them, say.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where a gate or a report is asked for that cannot be.
+    """
+    given = config.option
+    if given.gradcheck_min is not None or given.gradcheck_report:
+        _refuse_impossible(config)
+        return True
+    return getattr(given, "dist", "no") != "no"
+
+
+def _refuse_impossible(config: pytest.Config) -> None:
     """Refuse a gate or a report that cannot be, before any test runs."""
     least = config.option.gradcheck_min
     if least is not None and least < 0:
@@ -90,16 +105,16 @@ def layers(config: pytest.Config) -> Layers:
     """Return the settings of ini file and command line, or refuse them by name."""
     from_ini: dict[str, Any] = {}
     from_line: dict[str, Any] = {}
-    for setting in OPTIONS:
-        key = _key(setting.name)
+    for name, *_ in OPTIONS:
+        key = _key(name)
         try:
             value = config.getini(key)
         except (ValueError, TypeError, pytest.UsageError) as error:
             raise pytest.UsageError(f"ini option {key}: {error}") from error
         if value is not None and value != []:
-            from_ini[setting.name] = value
+            from_ini[name] = value
         if config.getoption(key) is not None:
-            from_line[setting.name] = config.getoption(key)
+            from_line[name] = config.getoption(key)
     if from_ini or from_line:
         _refuse_wrong(from_ini, from_line)
     return (INI, from_ini), (LINE, from_line)

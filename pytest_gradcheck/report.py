@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_gradcheck.context import Style
 from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.surroundings import Style
 
 __all__ = [
     "VERDICTS",

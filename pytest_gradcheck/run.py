@@ -10,14 +10,13 @@ import linecache
 import sys
 import warnings
 from collections.abc import Generator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_gradcheck import context
 from pytest_gradcheck.options import Layers
+from pytest_gradcheck.surroundings import Style
 
 if TYPE_CHECKING:
     from pytest_gradcheck.errors import GradientError
@@ -41,18 +40,19 @@ class Run:
     config : pytest.Config
     layers : tuple of (origin, values)
         The settings of the run.
+    collected : bool
+        Whether its collection has begun.
     """
 
-    def __init__(self, config: pytest.Config, layers: Layers) -> None:
+    def __init__(self, config: pytest.Config, layers: Layers, collected: bool) -> None:
         self.layers = layers
-        self.stack = ExitStack()
         self._config = config
-        self._collected = False
+        self._collected = collected
         self._checks: dict[str, list[dict[str, Any]]] = {}
         self._unchecked: dict[str, pytest.TestReport] = {}
         self._troubles: list[str] = []
         self._notes: list[str] = []
-        self._style: context.Style | None = None
+        self._style: Style | None = None
         self._waits: bool | None = None
 
     @property
@@ -60,11 +60,11 @@ class Run:
         return hasattr(self._config, "workerinput")
 
     @property
-    def style(self) -> context.Style:
+    def style(self) -> Style:
         """How reports are drawn on the terminal of this run."""
         if self._style is None:
             sent = getattr(self._config, "workerinput", {}).get("gradcheck_style")
-            self._style = context.Style(*sent) if sent else _terminal_style(self._config)
+            self._style = Style(*sent) if sent else _terminal_style(self._config)
         return self._style
 
     def watcher(self, name: str) -> Line | None:
@@ -205,7 +205,7 @@ class Run:
         return {checks[0]["test"]: checks for _, checks in sorted(self._checks.items())}
 
 
-def _terminal_style(config: pytest.Config) -> context.Style:
+def _terminal_style(config: pytest.Config) -> Style:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     width = 80 if terminal is None else int(config.get_terminal_writer().fullwidth)
     width = max(NARROWEST, min(width, WIDEST) - MARGIN)
@@ -213,12 +213,12 @@ def _terminal_style(config: pytest.Config) -> context.Style:
     try:
         "×…".encode(encoding)
     except (UnicodeEncodeError, LookupError):
-        return context.Style(width, ascii=True)
-    return context.Style(width)
+        return Style(width, ascii=True)
+    return Style(width)
 
 
 def _place(
-    error: GradientError, excinfo: pytest.ExceptionInfo[BaseException], style: context.Style
+    error: GradientError, excinfo: pytest.ExceptionInfo[BaseException], style: Style
 ) -> None:
     """Draw an error narrower where pytest will indent it deeper than the body of a test.
 

@@ -22,12 +22,13 @@ __all__ = ["Settings", "merge", "nearest", "resolve", "unknown_name"]
 Layer = tuple[str, Mapping[str, object]]
 """Where values come from ("command line"), and the values."""
 
-_DECLARED = {setting.name: setting for setting in SETTINGS}
+_DECLARED = {row[0]: row for row in SETTINGS}
 
 
 def _setting(name: str) -> Any:
     """Return the field of a setting as it is declared."""
-    return field(default=_DECLARED[name].default, metadata=_DECLARED[name]._asdict())
+    _, default, kind, text, choices = _DECLARED[name]
+    return field(default=default, metadata={"kind": kind, "help": text, "choices": choices})
 
 
 @dataclass(frozen=True)

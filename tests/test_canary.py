@@ -10,8 +10,9 @@ import pytest
 
 from pytest_gradcheck import Finding, Report, Settings, check_gradients
 from pytest_gradcheck.canary import unnoticed
-from pytest_gradcheck.context import Context, entered
+from pytest_gradcheck.context import entered
 from pytest_gradcheck.differences import KINDS, Approximation
+from pytest_gradcheck.surroundings import Context
 from pytest_gradcheck.theta import Theta
 
 Array = npt.NDArray[np.float64]

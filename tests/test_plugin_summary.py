@@ -116,11 +116,13 @@ def test_a_suite_without_checks_pays_nothing(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*'pytest_gradcheck.plugin'*"])
-    result.stdout.fnmatch_lines(["*'gradcheck', 'gradcheck-run'?"])
+    result.stdout.fnmatch_lines(["*'gradcheck', 'gradcheck-moment'?"])
     result.stdout.no_fnmatch_line("*numpy*")
     result.stdout.no_fnmatch_line("*pytest_gradcheck.api*")
     result.stdout.no_fnmatch_line("*pytest_gradcheck.render*")
     result.stdout.no_fnmatch_line("*pytest_gradcheck.settings*")
+    result.stdout.no_fnmatch_line("*pytest_gradcheck.run*")
+    result.stdout.no_fnmatch_line("*pytest_gradcheck.marking*")
     made = {path.name for path in pytester.path.iterdir()} - before
     made -= {"__pycache__", "stdout", "stderr"}
     assert [name for name in made if not name.startswith("runpytest-")] == []
@@ -257,6 +259,38 @@ def test_an_html_report_without_jinja_is_a_usage_error_that_says_what_to_install
     result.stderr.fnmatch_lines(
         ["*--gradcheck-report out.html*pip install 'pytest-gradcheck[[]html]'"]
     )
+
+
+FORKING = """
+import json
+import os
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    receiver, sender = os.pipe()
+    if not (child := os.fork()):
+        with os.fdopen(sender, "w") as pipe:
+            for report in runtestprotocol(item, nextitem=nextitem, log=False):
+                hook = item.config.hook.pytest_report_to_serializable
+                print(json.dumps(hook(config=item.config, report=report)), file=pipe)
+        os._exit(0)
+    os.close(sender)
+    with os.fdopen(receiver) as pipe:
+        for line in pipe:
+            hook = item.config.hook.pytest_report_from_serializable
+            report = hook(config=item.config, data=json.loads(line))
+            item.ihook.pytest_runtest_logreport(report=report)
+    os.waitpid(child, 0)
+    return True
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork")
+def test_checks_that_only_other_processes_make_are_heard_of(suite: Suite) -> None:
+    suite.file(MIXED)
+    suite.pytester.makeconftest(FORKING)
+    lines = section(suite.run())
+    pytest.LineMatcher(lines).fnmatch_lines([TOTALS, "FAIL   test_it.py::test_bad: bug at b1*"])
 
 
 def test_what_travels_with_pytests_reports_is_builtin(suite: Suite) -> None:

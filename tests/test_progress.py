@@ -15,6 +15,7 @@ from conftest import Suite
 from pytest_gradcheck import context, gradcheck, waiting
 from pytest_gradcheck.api import check_gradients
 from pytest_gradcheck.progress import Progress
+from pytest_gradcheck.surroundings import Context
 
 pty = pytest.importorskip("pty")
 
@@ -50,7 +51,7 @@ class Watcher:
 
 def watched(**settings: Any) -> Watcher:
     watcher = Watcher()
-    with context.entered(context.Context(watcher=watcher)):
+    with context.entered(Context(watcher=watcher)):
         check_gradients(lambda x: np.sum(x**2, axis=-1), lambda x: 2 * x, np.ones(300), **settings)
     return watcher
 
@@ -74,7 +75,7 @@ def test_a_watcher_hears_of_the_end_of_a_check_that_was_broken_off() -> None:
             raise KeyboardInterrupt
         return float(x @ x)
 
-    with context.entered(context.Context(watcher=watcher)), pytest.raises(KeyboardInterrupt):
+    with context.entered(Context(watcher=watcher)), pytest.raises(KeyboardInterrupt):
         gradcheck(broken, lambda x: 2 * x, np.ones(5))
     assert watcher.ended == 1
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import Report, check_gradients
-from pytest_gradcheck.context import Style
 from pytest_gradcheck.render.map import error_map
 from pytest_gradcheck.render.terminal import LINES, failure_text
+from pytest_gradcheck.surroundings import Style
 
 Array = npt.NDArray[np.float64]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import Report, check_gradients
-from pytest_gradcheck.context import Style
 from pytest_gradcheck.render.terminal import failure_text, fitted, headline, plain_ascii
+from pytest_gradcheck.surroundings import Style
 
 
 def square(params: Any) -> float:

@@ -42,7 +42,7 @@ def test_the_settings_are_those_of_the_table_with_its_defaults() -> None:
 
 
 def test_every_declared_setting_is_one() -> None:
-    assert [setting.name for setting in SETTINGS] == [f.name for f in dataclasses.fields(Settings)]
+    assert [row[0] for row in SETTINGS] == [f.name for f in dataclasses.fields(Settings)]
 
 
 def test_settings_are_frozen() -> None:

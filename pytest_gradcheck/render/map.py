@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pytest_gradcheck.context import Style
 from pytest_gradcheck.report import Component, ParameterReport, PointReport
+from pytest_gradcheck.surroundings import Style
 
 __all__ = ["error_map"]
 

@@ -50,8 +50,8 @@ def lines(
     Quiet: one line. Default: the totals and the checks that failed a test. Verbose: every check,
     and the warnings.
     """
-    from pytest_gradcheck.context import Style
     from pytest_gradcheck.render.terminal import fitted
+    from pytest_gradcheck.surroundings import Style
 
     for text, colour in _all_lines(tests, verbosity):
         wrapped = textwrap.wrap(text, width, subsequent_indent=INDENT) if verbosity > 0 else [text]

@@ -12,7 +12,6 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from pytest_gradcheck.context import Style
 from pytest_gradcheck.render.map import error_map
 from pytest_gradcheck.report import (
     VERDICTS,
@@ -24,6 +23,7 @@ from pytest_gradcheck.report import (
     band,
     failing,
 )
+from pytest_gradcheck.surroundings import Style
 
 __all__ = ["failure_text", "fitted", "headline", "plain_ascii"]
 
