@@ -112,13 +112,12 @@ def _checked(config: pytest.Config) -> list[pytest.TestReport]:
     """Return pytest's reports of tests that checked a gradient, or were to, in other processes."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     every = () if reporter is None else reporter.stats.values()
-    told = ("gradcheck", "gradcheck_unchecked")
-    return [
-        report
-        for reports in every
-        for report in reports
-        if any(getattr(report, name, None) for name in told)
-    ]
+    return [report for reports in every for report in reports if _tells(report)]
+
+
+def _tells(report: object) -> bool:
+    known = getattr(report, "__dict__", {})  # an attribute that is missing takes long to look for
+    return "gradcheck" in known or "gradcheck_unchecked" in known
 
 
 @pytest.hookimpl(wrapper=True)
@@ -150,7 +149,10 @@ def _uses(item: pytest.Item) -> bool:
 
 def _named(marks: Iterable[pytest.Mark]) -> bool:
     """Return whether one of the markers is to be noted."""
-    return any(mark.name in NOTED for mark in marks)
+    for mark in marks:  # noqa: SIM110 - `any` takes longer, and this is asked of every test
+        if mark.name in NOTED:
+            return True
+    return False
 
 
 @pytest.fixture(scope="session")
