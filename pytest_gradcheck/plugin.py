@@ -88,8 +88,11 @@ class Moment:
         return context_of(self._item, self.start())
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        """Let every check belong to the test, those of its fixtures as well."""
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Let every check belong to the test, those of its fixtures as well.
+
+        No part of the protocol, which whoever runs tests in processes of their own cuts short.
+        """
         self._item = item
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

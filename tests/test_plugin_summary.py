@@ -264,8 +264,10 @@ def test_an_html_report_without_jinja_is_a_usage_error_that_says_what_to_install
 FORKING = """
 import json
 import os
+import pytest
 from _pytest.runner import runtestprotocol
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
     receiver, sender = os.pipe()
     if not (child := os.fork()):
