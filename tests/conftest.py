@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 import hypothesis  # noqa: F401 - slow to import, and inner runs forget what they import
+import joblib.externals.loky  # noqa: F401 - the same, and at its end joblib looks for itself
 import numpy as np  # noqa: F401 - the same, and it bears no second import
 import pytest
 
