@@ -324,17 +324,28 @@ class _Screen:
         return self.result.slopes[number]
 
     def _glanced(self, place: slice) -> Glance:
-        """Difference some components, to see what is off in most of them."""
+        """Difference some components, to see what is off in most of them.
+
+        One that is off by less than a first step can tell climbs its ladder: an error that is small
+        but in all components is a fault too, where a single one of it would be.
+        """
         drawn = place.start + self._rng.integers(place.stop - place.start, size=GLANCE)
         numbers = np.unique(drawn[self._length[drawn] > 0])
         length = self._length[numbers]
         rises, widths = self._calls.rises(numbers, self._questions.step(1) * length)
         values, right = rises / widths, self._questions.right[numbers]
         clear = np.abs(values - right) - 2 * SAFETY * self._noise.level / widths
-        off = clear > WIDE * (np.abs(values) + np.abs(right))
-        shares = (np.maximum(clear, 0.0) * length)[~off]
+        size = np.abs(values) + np.abs(right)
+        enough, wrong = min(PATTERN, numbers.size), int(np.count_nonzero(clear > WIDE * size))
+        for k in np.flatnonzero((clear > self._suspect * size) & (clear <= WIDE * size)).tolist():
+            if wrong >= enough:
+                break
+            slope = self._slope_of(int(numbers[k]))
+            clear[k] = abs(slope.value - right[k]) - slope.error_bar
+            wrong += int(clear[k] > self._suspect * size[k])
+        shares = (np.maximum(clear, 0.0) * length)[clear <= self._suspect * size]
         spread = TYPICAL * math.sqrt(place.stop - place.start) * (rms(shares) if shares.size else 0)
-        return Glance(int(np.count_nonzero(off)) >= min(PATTERN, numbers.size), spread)
+        return Glance(wrong >= enough, spread)
 
     def _climbed(self, look: Look, crowded: bool) -> Followed:
         """Return what the whole ladder says of a direction."""

@@ -377,6 +377,20 @@ def test_errors_below_the_threshold_in_all_components_do_not_add_up_to_a_fault(
     assert named(report) == {54_321}
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("size", [1e-4, 1e-3])
+def test_a_small_error_in_all_components_is_a_fault_where_one_of_it_would_be(
+    size: float, seed: int
+) -> None:
+    case = objective(100_000)
+    report = check_gradients(
+        case.cost, lambda x: (1 + size) * case.grad(x), case.x, mode="probe", seed=seed
+    )
+    assert not report.passed
+    assert {component.verdict for component in report.components} == {"suspect"}
+    assert report.evaluations <= 400
+
+
 def test_a_parameter_without_effect_is_vacuous(net: Net) -> None:
     params = {**net.params, "unused": np.ones(500)}
 
