@@ -15,6 +15,7 @@ from pytest_gradcheck.batches import made_here
 from pytest_gradcheck.calls import InTurn
 from pytest_gradcheck.canary import unnoticed
 from pytest_gradcheck.comparison import joined, point_report
+from pytest_gradcheck.containers import Foreign
 from pytest_gradcheck.context import current
 from pytest_gradcheck.diagnosis import Clues, findings, in_sight, in_the_penalty
 from pytest_gradcheck.differences import (
@@ -164,7 +165,7 @@ def _report(problem: Problem, context: Context) -> Report:
     notes = [f"switched off: {said}" for said in (*switched_off, *by_manager(settings.dropout))]
     still, stilled = _still(problem, data, settings, context.extensions)
     notes += [f"switched off: the randomness of {name}" for name in stilled]
-    places = _points(problem, data, settings, seed, pairs, notes)
+    places = _points(problem, data, settings, seed, pairs, notes, context.extensions.flatten)
     penalized: Approximation | None = None
     progress = Progress(context.watcher)
     # Closed at once on an exception: the user's arrays are put back before anyone sees it.
@@ -226,6 +227,7 @@ def _points(
     seed: int,
     pairs: list[Pair],
     notes: list[str],
+    foreign: Foreign | None,
 ) -> Generator[tuple[str, Pair, Pair | None], None, None]:
     """Yield every point's name, and the pair with theta standing there; note it in `pairs`.
 
@@ -247,7 +249,7 @@ def _points(
         return pair
 
     for start in starts(problem.params, settings, seed):
-        theta = Theta(start.params, settings.inplace, settings.only, settings.exclude)
+        theta = Theta(start.params, settings.inplace, settings.only, settings.exclude, foreign)
         with theta.guarded():
             for steps in (0, settings.train) if settings.train else (0,):
                 name, pair = start.name, paired(theta, data)

@@ -19,6 +19,7 @@ from pytest_gradcheck.run import Run
 from pytest_gradcheck.surroundings import Context, Extensions
 
 if TYPE_CHECKING:
+    from pytest_gradcheck.containers import Foreign
     from pytest_gradcheck.report import Finding, Report
 
 __all__ = ["context_of", "followed"]
@@ -98,6 +99,12 @@ class Hooks(Extensions):
             value=value
         )
         return found
+
+    @property
+    def flatten(self) -> Foreign | None:
+        """Return the hook that takes foreign containers apart, where somebody implements it."""
+        hook = self._hook.pytest_gradcheck_flatten
+        return (lambda value: hook(value=value)) if hook.get_hookimpls() else None
 
     def diagnose(self, report: Report) -> Sequence[Finding]:
         """Collect the findings of others."""

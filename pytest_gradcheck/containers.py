@@ -13,18 +13,23 @@ from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.errors import ProblemError
+
 __all__ = [
     "ABSENT",
     "Branch",
     "Fixed",
+    "Foreign",
     "Key",
     "Leaf",
     "Node",
+    "apart",
     "assign",
     "children_of",
     "described",
     "frozen",
     "held",
+    "opened",
     "rebuilt",
     "refill",
 ]
@@ -32,13 +37,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Key:
-    """One step from a container to what it holds: a dict key, an attribute, or a position."""
+    """One step from a container to what it holds: a dict key, an attribute, a position, or all."""
 
     label: Any
     kind: str = "key"
 
     def text(self, first: bool) -> str:
         """Return the step as a user would type it to look at the value."""
+        if self.kind == "whole":  # a foreign array's only part, which has its name
+            return ""
         if self.kind == "attribute" or isinstance(self.label, str):
             return str(self.label) if first else f".{self.label}"
         if self.kind == "position" or isinstance(self.label, (int, np.integer)):
@@ -68,6 +75,14 @@ class Branch:
     children: tuple[Node, ...]
     original: Any
     items: tuple[Any, ...]
+    rebuild: Callable[[Sequence[Any]], Any] | None = None
+    """What makes a foreign container of other items."""
+
+    def of(self, items: Sequence[Any]) -> Any:
+        """Return a container like this one that holds other items."""
+        if self.rebuild is not None:
+            return self.rebuild(items)
+        return rebuilt(self.original, self.keys, items)
 
     @cached_property
     def holding(self) -> list[tuple[Key, Node]]:
@@ -97,6 +112,55 @@ def children_of(value: Any) -> list[tuple[Key, Any]] | None:
     if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
         return [(Key(i, "position"), item) for i, item in enumerate(value)]
     return None
+
+
+Foreign = Callable[[Any], Any]
+"""Takes what only others know apart, into ``(parts, rebuild)``; see `pytest_gradcheck_flatten`."""
+
+PLAIN = frozenset((dict, list, tuple, np.ndarray, bool, int, float, complex, str, type(None)))
+"""Types that nobody else is asked about."""
+
+
+def apart(value: Any, foreign: Foreign | None) -> tuple[Any, Callable[[Any], Any]] | None:
+    """Return the parts of a foreign container or array and what rebuilds it, or None.
+
+    Raises
+    ------
+    ProblemError
+        ``bad-setting`` where the hook returns something else.
+    """
+    if foreign is None or type(value) in PLAIN or isinstance(value, np.generic):
+        return None
+    answer = foreign(value)
+    if answer is None:
+        return None
+    if isinstance(answer, tuple) and len(answer) == 2 and callable(answer[1]):
+        return answer
+    raise ProblemError(
+        "bad-setting",
+        f"pytest_gradcheck_flatten returned {described(answer)} for {described(value)}: return "
+        "(parts, rebuild), of which the second is a function of such parts, or None",
+    )
+
+
+def opened(
+    value: Any, foreign: Foreign | None
+) -> tuple[list[tuple[Key, Any]], Callable[[Sequence[Any]], Any]] | None:
+    """Return the steps and values of what only others know, and what rebuilds it, or None."""
+    taken = apart(value, foreign)
+    if taken is None:
+        return None
+    parts, rebuild = taken
+    if isinstance(parts, Mapping):
+        names = list(parts)
+        keys = [Key(name, "attribute" if isinstance(name, str) else "key") for name in names]
+        children = list(zip(keys, parts.values(), strict=True))
+        return children, lambda items: rebuild(dict(zip(names, items, strict=True)))
+    if isinstance(parts, (list, tuple)):
+        return [(Key(i, "position"), item) for i, item in enumerate(parts)], lambda items: rebuild(
+            list(items)
+        )
+    return [(Key("", "whole"), parts)], lambda items: rebuild(items[0])
 
 
 def rebuilt(original: Any, keys: Sequence[Key], items: Sequence[Any]) -> Any:
@@ -148,17 +212,22 @@ def _look(container: Any, key: Key) -> Any:
         return ABSENT
 
 
-def held(tree: Any, node: Node) -> list[Any]:
+def held(tree: Any, node: Node, foreign: Foreign | None) -> list[Any]:
     """Return what a structure holds now at the place of every parameter, in their order."""
     if isinstance(node, Leaf):
         return [tree]
     found: list[Any] = []
     if isinstance(node, Branch):
+        there: dict[Key, Any] | None = None
+        if node.rebuild is not None:
+            taken = opened(tree, foreign)
+            there = {} if taken is None else dict(taken[0])
         for key, child in zip(node.keys, node.children, strict=True):
+            item = _look(tree, key) if there is None else there.get(key, ABSENT)
             if isinstance(child, Leaf):
-                found.append(_look(tree, key))
+                found.append(item)
             elif isinstance(child, Branch):
-                found += held(_look(tree, key), child)
+                found += held(item, child, foreign)
     return found
 
 

@@ -54,6 +54,7 @@ def laid_out(answer: Any, theta: Theta) -> FloatArray:
     >>> laid_out({"dW": np.array([[3.0, 4.0]]), "db": 5.0, "dZ": None}, theta)
     array([3., 4., 5.])
     """
+    answer = theta.parts(answer)
     flat = _flat(answer, theta)
     if flat is not None:
         return flat
@@ -89,6 +90,7 @@ def _flat(answer: Any, theta: Theta) -> FloatArray | None:
 
 def _collected(answer: Any, node: Node, theta: Theta, label: str) -> Found:
     """Pair the parameters below `node` with entries of `answer`."""
+    answer = theta.parts(answer)
     if isinstance(node, Leaf):
         return _collected_leaf(answer, node, theta, label)
     if not isinstance(node, Branch) or not _is_wanted(node, theta):

@@ -6,16 +6,21 @@ a training mode is its own implementation of the first of them, in `checks`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from pytest_gradcheck.report import Finding, Report
 
-__all__ = ["pytest_gradcheck_diagnose", "pytest_gradcheck_report", "pytest_gradcheck_still"]
+__all__ = [
+    "pytest_gradcheck_diagnose",
+    "pytest_gradcheck_flatten",
+    "pytest_gradcheck_report",
+    "pytest_gradcheck_still",
+]
 
 
 @pytest.hookspec(firstresult=True)
@@ -43,6 +48,28 @@ def pytest_gradcheck_still(value: object) -> AbstractContextManager[object] | No
                 yield
             finally:
                 network.dropout_rate = rate
+    """
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_gradcheck_flatten(value: object) -> tuple[object, Callable[[Any], object]] | None:
+    """Take a container or an array type apart that the plugin does not know, or return None.
+
+    Return ``(parts, rebuild)``: a dict of what it holds by name, or a list, or, for an array, one
+    NumPy array; and a function that makes such a value of other parts in the same form. Asked of
+    the params, of what is in them and of gradients, but for Python's and NumPy's own types.
+
+    Examples
+    --------
+    ::
+
+        from mylibrary import Layer, Tensor
+
+        def pytest_gradcheck_flatten(value):
+            if isinstance(value, Layer):
+                return {"weight": value.weight, "bias": value.bias}, lambda parts: Layer(**parts)
+            if isinstance(value, Tensor):
+                return value.numpy(), Tensor
     """
 
 

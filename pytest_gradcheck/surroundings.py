@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from pytest_gradcheck.containers import Foreign
     from pytest_gradcheck.progress import Watcher
     from pytest_gradcheck.report import Finding, Report
 
@@ -25,6 +26,11 @@ class Extensions:
 
     def still(self, value: object) -> AbstractContextManager[object] | None:
         """Return a context manager that switches off the randomness of a model, or None."""
+        return None
+
+    @property
+    def flatten(self) -> Foreign | None:
+        """What takes containers and arrays apart that the core does not know, or None."""
         return None
 
     def diagnose(self, report: Report) -> Sequence[Finding]:

@@ -23,15 +23,17 @@ from pytest_gradcheck.containers import (
     ABSENT,
     Branch,
     Fixed,
+    Foreign,
     Key,
     Leaf,
     Node,
+    apart,
     assign,
     children_of,
     described,
     frozen,
     held,
-    rebuilt,
+    opened,
     refill,
 )
 from pytest_gradcheck.errors import ProblemError
@@ -143,6 +145,8 @@ class Theta:
         Perturb the user's own arrays, because the functions look at those.
     only, exclude : sequences of str
         Names or glob patterns of the parameters to check; the others are held fixed.
+    foreign : callable, optional
+        Takes containers and arrays apart that only others know.
 
     Attributes
     ----------
@@ -165,7 +169,10 @@ class Theta:
     tree : object
         What the functions are called with.
     rebuilt : bool
-        Whether the tree is another object at every look, for the sake of scalars in it.
+        Whether the tree is another object at every look, for the sake of scalars in it, and of what
+        others rebuild.
+    parts_of_others : set of int
+        The numbers of parameters in containers or arrays that only others know.
     root : Node
         The structure, for whoever has to walk another one beside it.
 
@@ -188,7 +195,11 @@ class Theta:
         inplace: bool = False,
         only: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        foreign: Foreign | None = None,
     ) -> None:
+        self._foreign = foreign
+        self.parts_of_others: set[int] = set()
+        self._depth = 0
         self.params = params
         self.inplace = inplace
         self._owned: list[Owned] = []
@@ -216,7 +227,9 @@ class Theta:
             self._vector = self.base.copy()
             self._views = [self._view(*pair) for pair in zip(layout, self._owned, strict=True)]
             self._tree = self._build(self.root)
-        self.rebuilt = not inplace and any(parameter.scalar for parameter in layout)
+        self.rebuilt = not inplace and bool(
+            self.parts_of_others or any(parameter.scalar for parameter in layout)
+        )
         self._shown = self.base
         self._cells = [self._cells_of(number) for number in range(len(layout))] if inplace else []
 
@@ -255,6 +268,11 @@ class Theta:
         chosen = np.zeros(len(self.parameters), np.bool_)
         chosen[list(self.selected_numbers)] = True
         return np.repeat(chosen, self.sizes)
+
+    def parts(self, value: Any) -> Any:
+        """Return what a foreign container or array holds, in a form that is known."""
+        taken = apart(value, self._foreign)
+        return value if taken is None else taken[0]
 
     def owners(self, numbers: Numbers) -> Numbers:
         """Return the number of the parameter of every component."""
@@ -383,7 +401,7 @@ class Theta:
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
-        found = held(self._tree, self.root)
+        found = held(self._tree, self.root, self._foreign)
         viewed = not (self.inplace or self.rebuilt) and all(map(operator.is_, found, self._views))
         if viewed and _bits(self._vector) == _bits(self.base):
             return None  # at a glance
@@ -413,21 +431,25 @@ class Theta:
         self, value: Any, name: str, key: Key | None, holder: Any, layout: list[Parameter]
     ) -> Node:
         """Return the structure of a value that stands at a step of its holder."""
-        children = children_of(value)
+        taken = opened(value, self._foreign) if self._foreign is not None else None
+        children, rebuild = taken or (children_of(value), None)
         if children is None:
             return self._leaf(value, name, key, holder, layout)
         if id(value) in self._open:
             return self._closed_circle(value, name)
         self._open.add(id(value))
+        self._depth += rebuild is not None
         nodes = []
         for step, item in children:
             nodes.append(self._walk(item, name + step.text(not name), step, value, layout))
+        self._depth -= rebuild is not None
         self._open.remove(id(value))
         if all(isinstance(node, Fixed) for node in nodes):
             return Fixed(value)
         keys, items = zip(*children, strict=True)
-        branch = Branch(keys, tuple(nodes), value, items)
-        self._holders.append(branch)
+        branch = Branch(keys, tuple(nodes), value, items, rebuild)
+        if rebuild is None:
+            self._holders.append(branch)
         return branch
 
     def _closed_circle(self, value: Any, name: str) -> Fixed:
@@ -460,6 +482,8 @@ class Theta:
             Parameter(name or WHOLE, array.shape, start, start + array.size, array.dtype, scalar)
         )
         self._owned.append((holder, key, value))
+        if self._depth:
+            self.parts_of_others.add(len(layout) - 1)
         return Leaf(len(layout) - 1)
 
     def _view(self, parameter: Parameter, owned: Owned) -> Any:
@@ -480,7 +504,7 @@ class Theta:
             return value if isinstance(self._owned[node.number][2], np.generic) else float(value)
         if isinstance(node, Fixed):
             return node.value
-        return rebuilt(node.original, node.keys, [self._build(child) for child in node.children])
+        return node.of([self._build(child) for child in node.children])
 
     def _cells_of(self, number: int) -> Cells:
         container, key, leaf = self._owned[number]
@@ -493,7 +517,8 @@ class Theta:
     def _intact(self, number: int, parameter: Parameter, found: Any) -> bool:
         if found is ABSENT:
             return False
-        if not parameter.scalar:
+        others = number in self.parts_of_others
+        if not parameter.scalar and not others:
             kept = self._owned[number][2] if self.inplace else self._views[number]
             if found is not kept:
                 return False
@@ -503,7 +528,10 @@ class Theta:
             values = np.asarray(found, np.float64).reshape(-1)
         except (TypeError, ValueError):  # something else stands in a scalar's place
             return False
-        return bool(values.tobytes() == expected[parameter.slice].tobytes())
+        there = values.tobytes()
+        if others and there == self._shown[parameter.slice].tobytes():
+            return True  # rebuilt from copies, when theta was last perturbed
+        return bool(there == expected[parameter.slice].tobytes())
 
     def _check_storage(self) -> None:
         arrays: list[tuple[str, Any]] = []
@@ -541,7 +569,7 @@ def _stacked(node: Node, views: Sequence[FloatArray]) -> Any:
         return views[node.number]
     if isinstance(node, Fixed):
         return node.value
-    return rebuilt(node.original, node.keys, [_stacked(child, views) for child in node.children])
+    return node.of([_stacked(child, views) for child in node.children])
 
 
 def _select(
@@ -588,6 +616,10 @@ def _nothing_found(params: Any) -> str:
         inside = ", ".join(f"{key.text(True)} ({described(item)})" for key, item in children[:5])
         return (
             f"{what} with {inside}: no float array or number among them. "
-            "Integers are held fixed: convert what is to be checked with .astype(float)"
+            "Integers are held fixed: convert what is to be checked with .astype(float); other "
+            "types are taken apart by a hook of yours, pytest_gradcheck_flatten"
         )
-    return f"{what}: hand over its float arrays in a dict, a list or one array"
+    return (
+        f"{what}: hand over its float arrays in a dict, a list or one array, or let a hook of "
+        "yours, pytest_gradcheck_flatten, take it apart"
+    )

@@ -163,6 +163,12 @@ class Shared(InTurn):
                 "bad-setting",
                 f"workers={settings.workers} needs joblib: pip install 'pytest-gradcheck[workers]'",
             )
+        if calls.theta.parts_of_others:
+            raise ProblemError(
+                "bad-setting",
+                f"workers={settings.workers}: params are taken apart by a hook of this process, "
+                "which a worker does not have: check with workers=1",
+            )
         self._calls, self._pair, self._settings = calls, pair, settings
         self._recipe: Recipe | bytes | None = None
         self._expected: float | None = None
