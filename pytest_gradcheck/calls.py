@@ -107,13 +107,11 @@ class InTurn:
         plus = theta.stored(values + steps, numbers)
         minus = theta.stored(values - steps, numbers)
         rises = np.empty(numbers.size)
-        done = 0
         for cells, places, run in theta.runs(numbers):
-            sides = [places, *(side[run].tolist() for side in (plus, minus, values))]
-            for part in self.progress.in_moments(len(places)):
-                found = self._sweep(cells, zip(*(side[part] for side in sides), strict=True))
-                rises[done : done + found.size] = found
-                done += found.size
+            sides = places, plus[run], minus[run], values[run]
+            for part in self.progress.in_moments(places.size):
+                lists = [side[part].tolist() for side in sides]
+                rises[run][part] = self._sweep(cells, zip(*lists, strict=True))
         return rises, plus - minus
 
     def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:

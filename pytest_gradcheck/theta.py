@@ -278,18 +278,18 @@ class Theta:
         """Return the number of the parameter of every component."""
         return np.searchsorted(self.starts, numbers, "right") - 1
 
-    def runs(self, numbers: Numbers) -> Iterator[tuple[Cells, list[int], slice]]:
+    def runs(self, numbers: Numbers) -> Iterator[tuple[Cells, Numbers, slice]]:
         """Yield components by where they are stored: the cells, where in them, which of `numbers`.
 
         A memoryview where there is one: it takes single numbers in less time than an array.
         """
         if not self.inplace:
-            yield self._vector.data, numbers.tolist(), slice(0, numbers.size)
+            yield self._vector.data, numbers, slice(0, numbers.size)
             return
         for parameter, cells, _, mine in self._pieces(numbers):
             if isinstance(cells, np.ndarray) and cells.dtype == np.float64:
                 cells = cells.data
-            yield cells, (numbers[mine] - parameter.start).tolist(), mine
+            yield cells, numbers[mine] - parameter.start, mine
 
     def write(self, values: FloatArray) -> None:
         """Move theta to `values`, another vector of the same length."""

@@ -478,6 +478,17 @@ def test_a_check_takes_a_few_copies_of_theta(mode: str) -> None:
     assert (most - before) / case.x.nbytes < 9
 
 
+def test_a_full_check_holds_no_lists_of_all_components() -> None:
+    w = np.random.default_rng(0).uniform(1, 2, 40_000)
+    case = Vector(lambda x: float(w @ x), lambda x: w, np.ones(w.size))
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    assert probe(case, mode="full").passed
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (most - before) / case.x.nbytes < 15  # a list of floats would take five alone
+
+
 def test_theta_is_not_copied_again_for_a_call() -> None:
     x = np.ones(200_000)
     extra = []
