@@ -21,11 +21,11 @@ _stack: list[Callable[[], Context]] = []
 
 def current() -> Context:
     """Return the innermost context."""
-    if _stack:
-        return _stack[-1]()
-    from pytest_gradcheck.surroundings import Context
+    if not _stack:
+        from pytest_gradcheck.surroundings import Context
 
-    return Context()
+        _stack.append(Context)  # the outermost one, from now on
+    return _stack[-1]()
 
 
 class entered:

@@ -29,6 +29,9 @@ CROOKED = 0.7390851332151607
 SPACINGS = tuple(CROOKED * size for size in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2))
 """Distances, relative to the parameters, tried in turn until the cost moves between neighbours."""
 
+FINEST = 12
+"""Decimals of the finest grid that costs may have been rounded to."""
+
 SCALES = tuple(
     factorial(order) ** 2 / factorial(2 * order) / (POINTS - order)
     for order in range(1, POINTS - 1)
@@ -159,6 +162,15 @@ def _level(values: list[float], steps: list[float]) -> float:
     return largest * (bent[len(bent) > 2] if bent else 0.0)
 
 
+def _may_be_decimal(value: float) -> bool:
+    """Return whether a value may be a multiple of the finest decimal; `round` takes longer to say.
+
+    A multiple of it that is stored as a float lies within two rounding units of one.
+    """
+    multiple = abs(value) * 10.0**FINEST
+    return multiple > 1 / EPSILON or abs(multiple - round(multiple)) <= 4 * EPSILON * multiple
+
+
 def _quantum(seen: set[float]) -> float:
     """Return the noise of costs that are rounded in the end, to float32 or to some decimals.
 
@@ -170,7 +182,7 @@ def _quantum(seen: set[float]) -> float:
         return 0.0
     largest = max(map(abs, seen))
     spacing = 0.0
-    for digits in range(12, -1, -1):
+    for digits in range(FINEST, -1, -1) if all(map(_may_be_decimal, seen)) else ():
         if any(round(value, digits) != value for value in seen):
             break
         spacing = max(spacing, 10.0**-digits)

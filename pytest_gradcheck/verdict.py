@@ -64,7 +64,7 @@ def judge(
         beyond, bars = shares(values, error_bars, analytic)
         errors = np.maximum(beyond, 0.0)
         if agree(beyond, bars, settings.suspect) and not approximation.kinds.any():
-            verdicts = np.full(values.shape, OK, np.int8)
+            verdicts = np.zeros(values.shape, np.int8)  # which is `OK`
         else:
             size = np.abs(values) + np.abs(analytic)
             errors[size == 0] = 0.0  # both are 0: there is nothing to be relative to

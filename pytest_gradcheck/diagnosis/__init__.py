@@ -85,6 +85,8 @@ def findings(
     if not plain:
         explained = {cause.parameter for cause in causes}
         causes += cautions.unnamed(approximation, judgement, settings, pair.theta, point, explained)
+    if plain and gradient.all():
+        return (*causes, *warnings)
     for parameter in pair.theta.selected:
         if not plain:
             warnings += cautions.kink(parameter, approximation, gradient, judgement, point)
