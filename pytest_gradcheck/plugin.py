@@ -43,7 +43,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "return a Problem or a list of them, or name the pair to check in the marker itself",
     )
     moment = config.stash[MOMENT] = Moment(config)
-    config.pluginmanager.register(moment, "gradcheck-moment")
     surrounded = entered(moment.context).__enter__()
     config.add_cleanup(surrounded.__exit__)
     if options.demands(config):
@@ -59,14 +58,29 @@ class Moment:
     Parameters
     ----------
     config : pytest.Config
+
+    Attributes
+    ----------
+    layers : tuple of (origin, values)
+        The settings of the run.
+    item : pytest.Item or None
+        The test that runs.
+    tests : int
+        How many have been set up in this process.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self.layers = options.layers(config)
+        self.item: pytest.Item | None = None
+        self.tests = 0
         self._config = config
-        self._item: pytest.Item | None = None
         self._run: Run | None = None
         self._starting = Lock()  # a test may start its checks in threads
+
+    @property
+    def follows(self) -> bool:
+        """Whether the run has come to a gradient check or a marker."""
+        return self._run is not None
 
     def start(self, collected: bool = True) -> Run:
         """Return what follows the checks of this run, from now on."""
@@ -79,48 +93,16 @@ class Moment:
 
     def context(self) -> Context:
         """Return what surrounds a check: the test that runs and its fixtures, or the run alone."""
-        if self._item is None:
+        if self.item is None:
             from pytest_gradcheck.surroundings import Context
 
             return Context(layers=self.layers)
         from pytest_gradcheck.checks import context_of
 
-        return context_of(self._item, self.start())
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Let every check belong to the test, those of its fixtures as well.
-
-        No part of the protocol, which whoever runs tests in processes of their own cuts short.
-        """
-        self._item = item
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Let the last test be over, and hear of checks that only other processes have made."""
-        try:
-            return (yield)
-        finally:
-            self._item = None
-            if self._run is None:
-                reports = _checked(self._config)
-                for report in reports:
-                    self.start().pytest_runtest_logreport(report)
+        return context_of(self.item, self.start())
 
 
 MOMENT = pytest.StashKey[Moment]()
-
-
-def _checked(config: pytest.Config) -> list[pytest.TestReport]:
-    """Return pytest's reports of tests that checked a gradient, or were to, in other processes."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    every = () if reporter is None else reporter.stats.values()
-    return [report for reports in every for report in reports if _tells(report)]
-
-
-def _tells(report: object) -> bool:
-    known = getattr(report, "__dict__", {})  # an attribute that is missing takes long to look for
-    return "gradcheck" in known or "gradcheck_unchecked" in known
 
 
 @pytest.hookimpl(wrapper=True)
@@ -156,6 +138,42 @@ def _named(marks: Iterable[pytest.Mark]) -> bool:
         if mark.name in NOTED:
             return True
     return False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let every check belong to the test, those of its fixtures as well.
+
+    No part of the protocol, which whoever runs tests in processes of their own cuts short.
+    """
+    moment = item.config.stash[MOMENT]
+    moment.item = item
+    moment.tests += 1
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Let the last test be over, and hear of checks that only other processes have made."""
+    moment = session.config.stash[MOMENT]
+    try:
+        return (yield)
+    finally:
+        moment.item = None
+        if not moment.follows and moment.tests < session.testscollected:
+            for report in _checked(session.config):
+                moment.start().pytest_runtest_logreport(report)
+
+
+def _checked(config: pytest.Config) -> list[pytest.TestReport]:
+    """Return pytest's reports of tests that checked a gradient, or were to, in other processes."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    every = () if reporter is None else reporter.stats.values()
+    return [report for reports in every for report in reports if _tells(report)]
+
+
+def _tells(report: object) -> bool:
+    known = getattr(report, "__dict__", {})  # an attribute that is missing takes long to look for
+    return "gradcheck" in known or "gradcheck_unchecked" in known
 
 
 @pytest.fixture(scope="session")
