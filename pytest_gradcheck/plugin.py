@@ -6,7 +6,7 @@ a test that is marked. What pytest is told about those stands in `checks` and `r
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -111,9 +111,10 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Read the markers of tests, and make a wrong one an error of the collection."""
     report = yield
-    items = [item for item in report.result or () if isinstance(item, pytest.Item)]
-    if items and not _named(collector.iter_markers()):
-        items = [item for item in items if _uses(item) or _named(item.own_markers)]
+    nodes: Sequence[pytest.Item | pytest.Collector] = report.result or ()
+    if nodes and not any(mark.name in NOTED for mark in collector.iter_markers()):
+        nodes = [node for node in nodes if _is_noted(node)]
+    items = [node for node in nodes if isinstance(node, pytest.Item)]
     if items:
         from pytest_gradcheck.marking import read
 
@@ -127,17 +128,12 @@ def pytest_make_collect_report(
     return report
 
 
-def _uses(item: pytest.Item) -> bool:
-    """Return whether a test uses the fixture."""
-    return MARK in getattr(item, "fixturenames", ())
-
-
-def _named(marks: Iterable[pytest.Mark]) -> bool:
-    """Return whether one of the markers is to be noted."""
-    for mark in marks:  # noqa: SIM110 - `any` takes longer, and this is asked of every test
+def _is_noted(node: pytest.Item | pytest.Collector) -> bool:
+    """Return whether a test uses the fixture, or has a marker of its own that counts."""
+    for mark in node.own_markers:  # no `any`, which takes longer, once for every test
         if mark.name in NOTED:
             return True
-    return False
+    return MARK in getattr(node, "fixturenames", ())
 
 
 @pytest.hookimpl(tryfirst=True)
