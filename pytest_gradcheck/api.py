@@ -236,15 +236,7 @@ def _points(
     around = frozen_calls(problem, data) if settings.dropout == "freeze" else None
 
     def paired(theta: Theta, at: Mapping[str, Any] | None) -> Pair:
-        pair = Pair(
-            problem,
-            theta,
-            at,
-            settings.inplace,
-            settings.regularization,
-            around,
-            settings.batched,
-        )
+        pair = Pair(problem, theta, at, settings, around)
         pairs.append(pair)
         return pair
 

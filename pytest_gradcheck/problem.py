@@ -22,6 +22,7 @@ from pytest_gradcheck.gradient import laid_out
 from pytest_gradcheck.layers import name_of
 from pytest_gradcheck.randomness import around_calls
 from pytest_gradcheck.regularization import Penalty, penalized
+from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.theta import Cells, FloatArray, Theta
 
 __all__ = ["BATCHED", "Pair", "Problem", "frozen_calls"]
@@ -107,14 +108,11 @@ class Pair:
         Where both look; whoever moves it calls again.
     data : mapping or None
         The problem's data at this point (dropout or penalty switched off, say).
-    inplace : bool
-        Whether a function may do without the params.
-    penalty : Penalty or None
-        Added to the cost.
-    around : callable
+    settings : Settings
+        For `inplace` (a function may do without the params), `regularization` (a penalty that is
+        added to the cost), and `batched` (the cost takes many thetas and returns that of each).
+    around : callable, optional
         Makes the context manager in which every call of a user's function runs.
-    batched : bool
-        Whether the cost takes many thetas on a leading axis, and returns the cost of each.
 
     Attributes
     ----------
@@ -129,14 +127,14 @@ class Pair:
         problem: Problem,
         theta: Theta,
         data: Mapping[str, Any] | None,
-        inplace: bool = False,
-        penalty: Penalty | None = None,
+        settings: Settings,
         around: Callable[[], AbstractContextManager[Any]] | None = None,
-        batched: bool = False,
     ) -> None:
         self.problem, self.data = problem, data
         self.theta = theta
         self.evaluations = 0
+        penalty: Penalty | None = settings.regularization
+        inplace, batched = settings.inplace, settings.batched
         self._penalty = penalty
         self._joint = problem.grad is True
         if not callable(problem.cost) or not (self._joint or callable(problem.grad)):

@@ -80,15 +80,7 @@ class Recipe:
             around = frozen_calls(self.problem, self.data)
         theta = Theta(self.problem.params, settings.inplace, settings.only, settings.exclude)
         theta.move_base(self.base)
-        pair = Pair(
-            self.problem,
-            theta,
-            self.data,
-            settings.inplace,
-            settings.regularization,
-            around,
-            settings.batched,
-        )
+        pair = Pair(self.problem, theta, self.data, settings, around)
         return pair, made_here(pair, self.here, settings, Progress(), tried=True)
 
 

@@ -161,7 +161,7 @@ def test_descent_to_a_cost_that_is_not_finite_is_told_with_the_point_it_began_at
 
 def descended(start: float, learning_rate: float) -> str | None:
     theta = Theta(np.array([start]))
-    pair = Pair(Problem(sphere, double, theta.base), theta, None)
+    pair = Pair(Problem(sphere, double, theta.base), theta, None, Settings())
     return descend(pair, Settings(train=3, learning_rate=learning_rate), "given")
 
 
