@@ -50,6 +50,7 @@ class Run:
         self._collected = collected
         self._checks: dict[str, list[dict[str, Any]]] = {}
         self._unchecked: dict[str, pytest.TestReport] = {}
+        self._failed: set[str] = set()
         self._troubles: list[str] = []
         self._notes: list[str] = []
         self._style: Style | None = None
@@ -106,12 +107,15 @@ class Run:
         """Collect the checks of a test; a rerun, which sets it up again, begins anew."""
         if report.when == "setup":
             self._checks.pop(report.nodeid, None)
+            self._failed.discard(report.nodeid)
         for check in getattr(report, "gradcheck", ()):
             wrong_as_expected = report.outcome != "failed" and not check["passed"]
             self._checks.setdefault(report.nodeid, []).append(
                 {**check, "expected": wrong_as_expected}
             )
         if report.when == "call":  # a subtest reports before the test that it is part of
+            if report.failed:
+                self._failed.add(report.nodeid)
             self._unchecked.pop(report.nodeid, None)
             if getattr(report, "gradcheck_unchecked", False):
                 self._unchecked[report.nodeid] = report
@@ -202,7 +206,14 @@ class Run:
 
     def _by_test(self) -> dict[str, list[dict[str, Any]]]:
         """Return the checks of each test, in the same order for any number of workers."""
-        return {checks[0]["test"]: checks for _, checks in sorted(self._checks.items())}
+        # Up to Python 3.10 unittest tells of its subtests when their checks are told already.
+        return {
+            checks[0]["test"]: [
+                {**check, "expected": check["expected"] and nodeid not in self._failed}
+                for check in checks
+            ]
+            for nodeid, checks in sorted(self._checks.items())
+        }
 
 
 def _terminal_style(config: pytest.Config) -> Style:
