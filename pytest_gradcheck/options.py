@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_gradcheck.declarations import PAIR_NAMES, SETTINGS
 
-__all__ = ["Layers", "declare", "demands", "layers", "signature"]
+__all__ = ["Layers", "declare", "demands", "flag", "ini_key", "layers", "signature"]
 
 Layers = tuple[tuple[str, dict[str, Any]], ...]
 """The settings of the run as ``(origin, values)``, the weaker first."""
@@ -20,7 +17,6 @@ Layers = tuple[tuple[str, dict[str, Any]], ...]
 INI, LINE = "ini file", "command line"
 INI_TYPES: dict[str, Any] = {"float": "float", "int": "int", "bool": "bool", "names": "args"}
 OPTIONS = tuple(row for row in SETTINGS if row[2] != "code")
-REPORTS = (".json", ".html", ".md")
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -28,7 +24,7 @@ def declare(parser: pytest.Parser) -> None:
     group = parser.getgroup("gradcheck", "gradient checking")
     kinds: dict[str, Callable[[str], Any]] = {"float": float, "int": int}
     for name, _, kind, text, choices in OPTIONS:
-        how: dict[str, Any] = {"dest": _key(name), "default": None, "help": text}
+        how: dict[str, Any] = {"dest": ini_key(name), "default": None, "help": text}
         if kind == "bool":
             how["action"] = "store_true"
         elif kind == "names":
@@ -37,8 +33,8 @@ def declare(parser: pytest.Parser) -> None:
             how |= {"choices": choices}
         else:
             how |= {"type": kinds[kind], "metavar": "N" if kind == "int" else "X"}
-        group.addoption(_flag(name), **how)
-        parser.addini(_key(name), text, type=INI_TYPES.get(kind), default=None)
+        group.addoption(flag(name), **how)
+        parser.addini(ini_key(name), text, type=INI_TYPES.get(kind), default=None)
     group.addoption(
         "--gradcheck-canary",
         action="store_true",
@@ -78,27 +74,11 @@ def demands(config: pytest.Config) -> bool:
     """
     given = config.option
     if given.gradcheck_min is not None or given.gradcheck_report:
-        _refuse_impossible(config)
+        from pytest_gradcheck.refusals import refuse_impossible
+
+        refuse_impossible(config)
         return True
     return getattr(given, "dist", "no") != "no"
-
-
-def _refuse_impossible(config: pytest.Config) -> None:
-    """Refuse a gate or a report that cannot be, before any test runs."""
-    least = config.option.gradcheck_min
-    if least is not None and least < 0:
-        raise pytest.UsageError(f"--gradcheck-min {least}: a number of tests is at least 0")
-    for path in config.option.gradcheck_report or ():
-        suffix = Path(path).suffix
-        if suffix not in REPORTS:
-            raise pytest.UsageError(
-                f"--gradcheck-report {path}: the name ends in one of {', '.join(REPORTS)}"
-            )
-        if suffix == ".html" and find_spec("jinja2") is None:
-            raise pytest.UsageError(
-                f"--gradcheck-report {path}: an HTML report needs jinja2: "
-                "pip install 'pytest-gradcheck[html]'"
-            )
 
 
 def layers(config: pytest.Config) -> Layers:
@@ -106,7 +86,7 @@ def layers(config: pytest.Config) -> Layers:
     from_ini: dict[str, Any] = {}
     from_line: dict[str, Any] = {}
     for name, *_ in OPTIONS:
-        key = _key(name)
+        key = ini_key(name)
         try:
             value = config.getini(key)
         except (ValueError, TypeError, pytest.UsageError) as error:
@@ -116,33 +96,17 @@ def layers(config: pytest.Config) -> Layers:
         if config.getoption(key) is not None:
             from_line[name] = config.getoption(key)
     if from_ini or from_line:
-        _refuse_wrong(from_ini, from_line)
+        from pytest_gradcheck.refusals import refuse_wrong
+
+        refuse_wrong((INI, from_ini), (LINE, from_line))
     return (INI, from_ini), (LINE, from_line)
 
 
-def _refuse_wrong(from_ini: dict[str, Any], from_line: dict[str, Any]) -> None:
-    from pytest_gradcheck.errors import ProblemError
-    from pytest_gradcheck.settings import resolve
-
-    try:
-        resolve([(INI, from_ini), (LINE, from_line)])
-    except ProblemError as error:
-        raise pytest.UsageError(f"{_blamed(str(error), from_ini, from_line)}{error}") from error
-
-
-def _blamed(message: str, from_ini: dict[str, Any], from_line: dict[str, Any]) -> str:
-    """Return the option that a message is about: of the settings that it names, one that is set."""
-    for name in re.findall(r"\w+", message):
-        if name in from_line:
-            return f"{_flag(name)}: "
-        if name in from_ini:
-            return f"ini option {_key(name)}: "
-    return ""
-
-
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """Return how a setting is called on the command line."""
     return f"--gradcheck-{name.replace('_', '-')}"
 
 
-def _key(name: str) -> str:
+def ini_key(name: str) -> str:
+    """Return how a setting is called in an ini file."""
     return f"gradcheck_{name}"

@@ -156,20 +156,10 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     finally:
         moment.item = None
         if not moment.follows and moment.tests < session.testscollected:
-            for report in _checked(session.config):
+            from pytest_gradcheck.checks import told_of
+
+            for report in told_of(session.config):
                 moment.start().pytest_runtest_logreport(report)
-
-
-def _checked(config: pytest.Config) -> list[pytest.TestReport]:
-    """Return pytest's reports of tests that checked a gradient, or were to, in other processes."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    every = () if reporter is None else reporter.stats.values()
-    return [report for reports in every for report in reports if _tells(report)]
-
-
-def _tells(report: object) -> bool:
-    known = getattr(report, "__dict__", {})  # an attribute that is missing takes long to look for
-    return "gradcheck" in known or "gradcheck_unchecked" in known
 
 
 @pytest.fixture(scope="session")
