@@ -43,16 +43,7 @@ RECORD = pytest.StashKey[Record]()
 
 
 def followed(config: pytest.Config, layers: Layers, collected: bool) -> Run:
-    """Return the run as an object that follows checks, and register all that takes.
-
-    Parameters
-    ----------
-    config : pytest.Config
-    layers : tuple of (origin, values)
-        The settings of the run.
-    collected : bool
-        Whether its collection has begun.
-    """
+    """Return the `Run` of these arguments, registered with the hooks of tests that check."""
     run = Run(config, layers, collected)
     config.pluginmanager.register(run, "gradcheck-run")
     config.pluginmanager.register(Checks(run), "gradcheck-checks")

@@ -43,9 +43,9 @@ def point_report(
     settings: Settings,
 ) -> PointReport:
     """Return the report of one point."""
-    figures, figure = _figures(theta.selected, approximation, gradient)
+    figures, figure = _figures(theta, approximation, gradient)
     tallies = _tallies(theta, approximation, judgement)
-    resolutions = _resolutions(theta.selected, approximation, judgement, settings)
+    resolutions = _resolutions(theta, approximation, judgement, settings)
     parameters = tuple(
         _parameter(parameter, tally, own_figure, resolution, approximation, settings)
         for parameter, tally, own_figure, resolution in zip(
@@ -113,7 +113,7 @@ def _figure(
 
 
 def _figures(
-    parameters: Sequence[Parameter], approximation: Approximation, gradient: FloatArray
+    theta: Theta, approximation: Approximation, gradient: FloatArray
 ) -> tuple[list[float], float]:
     """Return the course's figure of every parameter, and of the whole.
 
@@ -122,10 +122,9 @@ def _figures(
     """
     at, seen = approximation.looked_at, approximation.seen
     if isinstance(at, slice):  # and so every parameter, one next to the other
-        starts = [parameter.start for parameter in parameters]
         values = approximation.values
         squares = [
-            np.add.reduceat(vector * vector, starts).tolist()
+            np.add.reduceat(vector * vector, theta.starts).tolist()
             for vector in (values - gradient, values, gradient)
         ]
         sizes = map(add, *squares[1:])
@@ -136,7 +135,7 @@ def _figures(
         seen[parameter.name].figure
         if parameter.name in seen
         else _figure(_looked_at(parameter, approximation), approximation, gradient)
-        for parameter in parameters
+        for parameter in theta.selected
     ]
     if seen:
         return figures, max([*figures, *(one.figure for one in seen.values())])
@@ -193,7 +192,7 @@ def _tallies(theta: Theta, approximation: Approximation, judgement: Judgement) -
 
 
 def _resolutions(
-    parameters: Sequence[Parameter],
+    theta: Theta,
     approximation: Approximation,
     judgement: Judgement,
     settings: Settings,
@@ -203,10 +202,9 @@ def _resolutions(
     Of any component where all of a parameter were looked at, else of one of its usual size.
     """
     if isinstance(approximation.looked_at, slice) and not approximation.seen:
-        starts = [parameter.start for parameter in parameters]
-        largest: list[float] = np.maximum.reduceat(judgement.resolutions, starts).tolist()
+        largest: list[float] = np.maximum.reduceat(judgement.resolutions, theta.starts).tolist()
         return largest
-    return [_resolution(one, approximation, judgement, settings) for one in parameters]
+    return [_resolution(one, approximation, judgement, settings) for one in theta.selected]
 
 
 def _resolution(

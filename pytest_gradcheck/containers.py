@@ -29,8 +29,8 @@ __all__ = [
     "described",
     "frozen",
     "held",
+    "leaves",
     "opened",
-    "rebuilt",
     "refill",
 ]
 
@@ -82,7 +82,7 @@ class Branch:
         """Return a container like this one that holds other items."""
         if self.rebuild is not None:
             return self.rebuild(items)
-        return rebuilt(self.original, self.keys, items)
+        return _rebuilt(self.original, self.keys, items)
 
     @cached_property
     def holding(self) -> list[tuple[Key, Node]]:
@@ -92,6 +92,15 @@ class Branch:
 
 
 Node = Leaf | Fixed | Branch
+
+
+def leaves(node: Node) -> list[int]:
+    """Return the numbers of the parameters below a node, in their order."""
+    if isinstance(node, Leaf):
+        return [node.number]
+    if isinstance(node, Branch):
+        return [number for child in node.children for number in leaves(child)]
+    return []
 
 
 def children_of(value: Any) -> list[tuple[Key, Any]] | None:
@@ -163,7 +172,7 @@ def opened(
     return [(Key("", "whole"), parts)], lambda items: rebuild(items[0])
 
 
-def rebuilt(original: Any, keys: Sequence[Key], items: Sequence[Any]) -> Any:
+def _rebuilt(original: Any, keys: Sequence[Key], items: Sequence[Any]) -> Any:
     """Return a container like `original` that holds `items`."""
     if type(original) is dict:
         return {key.label: item for key, item in zip(keys, items, strict=True)}

@@ -176,10 +176,10 @@ def approximate(
     rises, widths = calls.rises(unknown, steps)
     bars = 2 * SAFETY * noise.level / widths
     result = _first(rises / widths, bars, unknown, gradient.size, seen, known)
-    at = result.looked_at
-    compared = shares(result.values[at], result.error_bars[at], gradient[at])
-    if not known and agree(*compared, suspect):
-        return result
+    if not known:
+        at = result.looked_at
+        if agree(*shares(result.values[at], result.error_bars[at], gradient[at]), suspect):
+            return result
     for number, slope in slopes.items():
         _record(result, number, slope)
     wide = tolerated(result, gradient, theta.selected, first=True)

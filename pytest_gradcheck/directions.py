@@ -72,7 +72,7 @@ def line_along(
         return Line(at, here, step, max(reach, 1.0), 8 * unit)
 
     number = int(place.start if isinstance(place, slice) else place[0])
-    parameter = next(p for p in theta.selected if p.start <= number < p.stop)
+    parameter = theta.owner(number)
     component = slice(number, number + 1)
     original, weight, cells = float(theta.base[number]), float(weights[0]), theta.cells(parameter)
     if original:

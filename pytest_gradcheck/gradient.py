@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.containers import Branch, Leaf, Node, children_of
+from pytest_gradcheck.containers import Branch, Leaf, Node, children_of, leaves
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.theta import FloatArray, Parameter, Theta
 
@@ -169,7 +169,7 @@ def _by_name(named: Mapping[Any, Any], node: Branch, theta: Theta, label: str) -
         if not _is_wanted(child, theta):
             continue
         if name not in named:
-            wanting = _names(_leaves(child), theta)
+            wanting = _names(leaves(child), theta)
             raise ProblemError("missing-gradient", _missing(wanting, name, named, label))
         found.update(_collected(named[name], child, theta, str(name)))
     return found
@@ -237,11 +237,11 @@ def _missing(parameter: str, name: Any, named: Mapping[Any, Any], label: str) ->
 def _by_order(answer: Sequence[Any], node: Branch, theta: Theta, label: str) -> Found:
     """Pair the items of a list with all children, those that hold parameters, or the leaves."""
     holding = [child for _, child in node.holding]
-    leaves = [Leaf(number) for number in _leaves(node)]
-    selected = [leaf for leaf in leaves if leaf.number in theta.selected_numbers]
+    every = [Leaf(number) for number in leaves(node)]
+    selected = [leaf for leaf in every if leaf.number in theta.selected_numbers]
     checked = [child for child in holding if _is_wanted(child, theta)]
     refused: ProblemError | None = None
-    for nodes in (node.children, holding, checked, leaves, selected):
+    for nodes in (node.children, holding, checked, every, selected):
         if len(nodes) != len(answer):
             continue
         try:
@@ -283,14 +283,6 @@ def _whole(answer: Any, node: Branch, theta: Theta, label: str) -> Found:
     }
 
 
-def _leaves(node: Node) -> list[int]:
-    if isinstance(node, Leaf):
-        return [node.number]
-    if isinstance(node, Branch):
-        return [number for child in node.children for number in _leaves(child)]
-    return []
-
-
 def _is_wanted(node: Node, theta: Theta) -> bool:
     """Return whether a parameter that is checked is below a node."""
     if isinstance(node, Leaf):
@@ -300,7 +292,7 @@ def _is_wanted(node: Node, theta: Theta) -> bool:
 
 def _wanted(node: Node, theta: Theta) -> list[int]:
     """Return the numbers of the parameters below a node that are checked."""
-    return [number for number in _leaves(node) if number in theta.selected_numbers]
+    return [number for number in leaves(node) if number in theta.selected_numbers]
 
 
 def _names(numbers: Sequence[int], theta: Theta) -> str:

@@ -66,7 +66,7 @@ def _compare_gradients(first: FloatArray, second: FloatArray, pair: Pair) -> Non
     if not apart.any():
         return
     number = int(np.flatnonzero(apart)[0])
-    parameter = next(p for p in pair.theta.parameters if p.start <= number < p.stop)
+    parameter = pair.theta.owner(number)
     name = parameter.component_name(parameter.index(number))
     raise ProblemError(
         "nondeterministic-gradient",

@@ -313,7 +313,7 @@ class _Screen:
 
     def _slope_of(self, number: int) -> Slope:
         if number not in self.result.slopes:
-            parameter = next(p for p in self._calls.theta.selected if p.start <= number < p.stop)
+            parameter = self._calls.theta.owner(number)
             analytic, length = float(self._gradient[number]), float(self._length[number])
             step = float(np.cbrt(self._noise.relative)) * length
             wide = WIDE * max(abs(analytic), rms(self._gradient[parameter.slice]))

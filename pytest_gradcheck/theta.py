@@ -33,6 +33,7 @@ from pytest_gradcheck.containers import (
     described,
     frozen,
     held,
+    leaves,
     opened,
     refill,
 )
@@ -198,8 +199,6 @@ class Theta:
         foreign: Foreign | None = None,
     ) -> None:
         self._foreign = foreign
-        self.parts_of_others: set[int] = set()
-        self._depth = 0
         self.params = params
         self.inplace = inplace
         self._owned: list[Owned] = []
@@ -209,6 +208,7 @@ class Theta:
         self.root = self._walk(params, "", None, None, layout)
         if not layout:
             raise ProblemError("no-parameters", _nothing_found(params))
+        self.parts_of_others = _leaves_of_others(self.root) if foreign is not None else set()
         self.parameters = tuple(layout)
         self.selected = _select(self.parameters, only, exclude)
         kept = {parameter.start for parameter in self.selected}
@@ -277,6 +277,10 @@ class Theta:
     def owners(self, numbers: Numbers) -> Numbers:
         """Return the number of the parameter of every component."""
         return np.searchsorted(self.starts, numbers, "right") - 1
+
+    def owner(self, number: int) -> Parameter:
+        """Return the parameter of a component."""
+        return self.parameters[int(self.owners(np.array(number)))]
 
     def runs(self, numbers: Numbers) -> Iterator[tuple[Cells, Numbers, slice]]:
         """Yield components by where they are stored: the cells, where in them, which of `numbers`.
@@ -431,18 +435,15 @@ class Theta:
         self, value: Any, name: str, key: Key | None, holder: Any, layout: list[Parameter]
     ) -> Node:
         """Return the structure of a value that stands at a step of its holder."""
-        taken = opened(value, self._foreign) if self._foreign is not None else None
-        children, rebuild = taken or (children_of(value), None)
+        children, rebuild = opened(value, self._foreign) or (children_of(value), None)
         if children is None:
             return self._leaf(value, name, key, holder, layout)
         if id(value) in self._open:
             return self._closed_circle(value, name)
         self._open.add(id(value))
-        self._depth += rebuild is not None
         nodes = []
         for step, item in children:
             nodes.append(self._walk(item, name + step.text(not name), step, value, layout))
-        self._depth -= rebuild is not None
         self._open.remove(id(value))
         if all(isinstance(node, Fixed) for node in nodes):
             return Fixed(value)
@@ -482,8 +483,6 @@ class Theta:
             Parameter(name or WHOLE, array.shape, start, start + array.size, array.dtype, scalar)
         )
         self._owned.append((holder, key, value))
-        if self._depth:
-            self.parts_of_others.add(len(layout) - 1)
         return Leaf(len(layout) - 1)
 
     def _view(self, parameter: Parameter, owned: Owned) -> Any:
@@ -557,6 +556,15 @@ class Theta:
                     f"{parameter.name} is a number in something that cannot be written to "
                     f"({type(container).__name__}): keep it in a dict, a list or an array",
                 )
+
+
+def _leaves_of_others(node: Node) -> set[int]:
+    """Return the numbers of the parameters in what only others know."""
+    if not isinstance(node, Branch):
+        return set()
+    if node.rebuild is not None:
+        return set(leaves(node))
+    return {number for child in node.children for number in _leaves_of_others(child)}
 
 
 def _bits(vector: FloatArray) -> memoryview:
