@@ -181,3 +181,33 @@ def test_findings_carry_the_name_of_their_point() -> None:
         "random initialization 1",
         "random initialization 2",
     ]
+
+
+@pytest.mark.parametrize("size", [5, 7, 40])
+@pytest.mark.parametrize("others", [0.0, 2.0])
+def test_a_parameter_the_cost_forgets_is_reported_and_takes_no_diagnosis_down(
+    size: int, others: float
+) -> None:
+    forgotten = np.random.default_rng(size).normal(size=size)
+    report = check_gradients(
+        lambda p: float(p["b"] @ p["b"]),
+        lambda p: {"w": forgotten, "b": others * p["b"]},
+        {"w": np.arange(1.0, size + 1), "b": np.array([1.0, 2.0])},
+    )
+    by_name = {p.name: p.verdict for p in report.parameters}
+    assert by_name == {"w": "bug", "b": "ok" if others == 2 else "bug"}
+
+
+@pytest.mark.parametrize("where", ["a mask of dead units", "a saturated clip", "a batch of one"])
+def test_a_numerical_gradient_of_zero_takes_no_diagnosis_down(where: str) -> None:
+    costs = {
+        "a mask of dead units": lambda w: float(np.sum(np.maximum(w - 9, 0)) + 1),
+        "a saturated clip": lambda w: float(np.sum(np.clip(9 * w, -1, 1)) + 9),
+        "a batch of one": lambda w: float(np.sum(((w - w) / 1e-5) ** 2) + 1),
+    }
+    report = check_gradients(
+        lambda p: costs[where](p["w"]) + float(p["b"] @ p["b"]),
+        lambda p: {"w": np.sin(p["w"]), "b": 2 * p["b"]},
+        {"w": np.arange(1.0, 7.0), "b": np.array([1.0, 2.0])},
+    )
+    assert report.verdict == "bug"

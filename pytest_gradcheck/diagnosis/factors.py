@@ -75,6 +75,10 @@ def multiple_of_data(part: Part, evidence: Evidence) -> Cause | None:
     known = part.known
     columns = np.stack([part.numerical[known], part.theta[known]], axis=1)
     scale = np.max(np.abs(columns), axis=0)
+    if not scale.all():
+        return (
+            None  # one of the two is 0 throughout: a single number is left, which `multiple` asks
+        )
     fitted, *_ = np.linalg.lstsq(columns / scale, part.analytic[known] / scale[0], rcond=None)
     factor, strength = float(fitted[0]), float(fitted[1] * scale[0] / scale[1])
     prediction = factor * part.numerical + strength * part.theta
