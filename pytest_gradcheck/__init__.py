@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_gradcheck.api import GradCheck, check_gradients, gradcheck
-    from pytest_gradcheck.errors import GradcheckWarning, GradientError, ProblemError
-    from pytest_gradcheck.problem import Problem
-    from pytest_gradcheck.regularization import L1, L2
-    from pytest_gradcheck.report import (
+    from pytest_gradcheck.errors import GradcheckWarning, ProblemError
+    from pytest_gradcheck.problem.problem import Problem
+    from pytest_gradcheck.problem.regularization import L1, L2
+    from pytest_gradcheck.report.report import (
         Component,
         Finding,
+        GradientError,
         ParameterReport,
         PointReport,
         Report,
@@ -43,10 +44,17 @@ __all__ = [
 
 _HOMES = {
     "api": ("GradCheck", "check_gradients", "gradcheck"),
-    "errors": ("GradcheckWarning", "GradientError", "ProblemError"),
-    "problem": ("Problem",),
-    "regularization": ("L1", "L2"),
-    "report": ("Component", "Finding", "ParameterReport", "PointReport", "Report"),
+    "errors": ("GradcheckWarning", "ProblemError"),
+    "problem.problem": ("Problem",),
+    "problem.regularization": ("L1", "L2"),
+    "report.report": (
+        "Component",
+        "Finding",
+        "GradientError",
+        "ParameterReport",
+        "PointReport",
+        "Report",
+    ),
     "settings": ("Settings",),
 }
 

@@ -11,41 +11,41 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.batches import made_here
-from pytest_gradcheck.calls import InTurn
-from pytest_gradcheck.canary import unnoticed
-from pytest_gradcheck.comparison import joined, point_report
-from pytest_gradcheck.containers import Foreign
-from pytest_gradcheck.context import current
+from pytest_gradcheck.context import Context, Extensions, current
 from pytest_gradcheck.diagnosis import Clues, findings, in_sight, in_the_penalty
-from pytest_gradcheck.differences import (
+from pytest_gradcheck.diagnosis.domination import dominated
+from pytest_gradcheck.errors import GradcheckWarning, ProblemError
+from pytest_gradcheck.numdiff.batches import made_here
+from pytest_gradcheck.numdiff.calls import InTurn
+from pytest_gradcheck.numdiff.differences import (
     Approximation,
     approximate,
     classical,
     cost_noise,
     moves,
 )
-from pytest_gradcheck.domination import dominated
-from pytest_gradcheck.errors import GradcheckWarning, GradientError, ProblemError
-from pytest_gradcheck.noise import Noise
-from pytest_gradcheck.points import descend, starts
-from pytest_gradcheck.preflight import examined, refuse_changed, refuse_unreached
-from pytest_gradcheck.probing import Probed, probed
-from pytest_gradcheck.problem import Pair, Problem, frozen_calls
-from pytest_gradcheck.progress import Progress
-from pytest_gradcheck.randomness import (
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.numdiff.probing import Probed, probed
+from pytest_gradcheck.numdiff.sampling import chosen, is_probed
+from pytest_gradcheck.numdiff.workers import Shared
+from pytest_gradcheck.params.theta import FloatArray, Theta
+from pytest_gradcheck.params.tree import Foreign
+from pytest_gradcheck.problem.pair import Pair, frozen_calls
+from pytest_gradcheck.problem.points import descend, starts
+from pytest_gradcheck.problem.preflight import examined, refuse_changed, refuse_unreached
+from pytest_gradcheck.problem.problem import Problem
+from pytest_gradcheck.problem.randomness import (
     around_check,
     by_manager,
     disabled,
     without_penalty,
 )
-from pytest_gradcheck.report import VERDICTS, PointReport, Report
-from pytest_gradcheck.sampling import chosen, is_probed
+from pytest_gradcheck.progress import Progress
+from pytest_gradcheck.report.report import VERDICTS, GradientError, PointReport, Report
 from pytest_gradcheck.settings import Settings, resolve
-from pytest_gradcheck.surroundings import Context, Extensions
-from pytest_gradcheck.theta import FloatArray, Theta
-from pytest_gradcheck.verdict import SUSPECT, judge
-from pytest_gradcheck.workers import Shared
+from pytest_gradcheck.verdict.canary import unnoticed
+from pytest_gradcheck.verdict.comparison import joined, point_report
+from pytest_gradcheck.verdict.judge import SUSPECT, judge
 
 __all__ = ["GradCheck", "check_gradients", "check_problem", "gradcheck"]
 

@@ -1,30 +1,86 @@
-"""The context of the moment: who is asked what surrounds a check.
+"""A stack of contexts: what surrounds a check, and who hears of its report.
 
 The core does not know pytest. The plugin enters a context for the run; without any, a check runs
 with the defaults and nobody listens. A plain list, not a ``ContextVar``, so that a check in a
-thread which a test started belongs to that test too. pytest loads this at every start: what a
-context holds stands in `surroundings`, which waits for the first check.
+thread which a test started belongs to that test too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.surroundings import Context
+    from contextlib import AbstractContextManager
 
-__all__ = ["current", "entered"]
+    from pytest_gradcheck.progress import Watcher
 
-_stack: list[Callable[[], Context]] = []
+__all__ = ["Context", "Extensions", "Style", "current", "entered"]
+
+
+class Style(NamedTuple):
+    """How the text of a report is drawn: its columns, and whether only ASCII may be used."""
+
+    width: int = 72
+    ascii: bool = False
+
+
+class Extensions:
+    """What others add to a check; nothing, unless pytest's hooks stand behind it.
+
+    Reports and findings are those of the room ``report``, which stands above this module.
+    """
+
+    def still(self, value: object) -> AbstractContextManager[object] | None:
+        """Return a context manager that switches off the randomness of a model, or None."""
+        return None
+
+    @property
+    def flatten(self) -> Callable[[Any], Any] | None:
+        """What takes containers and arrays apart that the core does not know, or None."""
+        return None
+
+    def diagnose(self, report: Any) -> Sequence[Any]:
+        """Return further findings about a report."""
+        return ()
+
+
+class Context(NamedTuple):
+    """The surroundings of a check.
+
+    Attributes
+    ----------
+    layers : tuple of (origin, values)
+        Settings of the surroundings, the weakest first.
+    seed : int
+        Where random choices start unless a setting says otherwise.
+    style : Style
+    before : callable or None
+        Called before a check that may raise; it may skip the test.
+    receive : callable or None
+        Called with every finished report.
+    watcher : Watcher or None
+        Told how far a check has come.
+    canary : bool
+        Whether every check also proves that it would notice planted faults.
+    extensions : Extensions
+    """
+
+    layers: tuple[tuple[str, Mapping[str, object]], ...] = ()
+    seed: int = 0
+    style: Style = Style()
+    before: Callable[[], None] | None = None
+    receive: Callable[[Any], None] | None = None
+    watcher: Watcher | None = None
+    canary: bool = False
+    extensions: Extensions = Extensions()
+
+
+_stack: list[Callable[[], Context]] = [Context]
 
 
 def current() -> Context:
     """Return the innermost context."""
-    if not _stack:
-        from pytest_gradcheck.surroundings import Context
-
-        _stack.append(Context)  # the outermost one, from now on
     return _stack[-1]()
 
 

@@ -1,30 +1,8 @@
-"""The errors a check raises: a wrong gradient, and a pair that cannot be checked."""
+"""What a check raises about a pair that cannot be checked, and what it warns of."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pytest_gradcheck.report import Report
-
-__all__ = ["GradcheckWarning", "GradientError", "ProblemError"]
-
-
-class GradientError(AssertionError):
-    """A gradient that differs from the two-sided differences of its cost.
-
-    An ``AssertionError``, so that pytest reports it as a failure of the test and ``xfail``,
-    ``--pdb``, ``--lf`` and reruns treat it as any other.
-
-    Attributes
-    ----------
-    report : Report
-        The finished check, with every component that is not right.
-    """
-
-    def __init__(self, report: Report, text: str | None = None) -> None:
-        super().__init__(str(report) if text is None else text)
-        self.report = report
+__all__ = ["GradcheckWarning", "ProblemError"]
 
 
 class ProblemError(ValueError):
@@ -49,7 +27,6 @@ class GradcheckWarning(UserWarning):
     """Something a reader of the test run should know, though nothing failed."""
 
 
-# pytest prints an exception's module before its name; three short names need none, and the first
-# line of a failure then has room for the verdict.
-for _error in (GradientError, ProblemError):
-    _error.__module__ = "builtins"
+# pytest prints an exception's module before its name; a short name needs none, and the first line
+# of a failure then has room for what was found.
+ProblemError.__module__ = "builtins"

@@ -101,7 +101,7 @@ def test_settings_in_code_only_are_those_below_inplace() -> None:
 
 def test_error_codes_are_those_of_the_package() -> None:
     raised = set()
-    for module in (ROOT / "pytest_gradcheck").glob("*.py"):
+    for module in (ROOT / "pytest_gradcheck").rglob("*.py"):
         source = module.read_text(encoding="utf-8")
         raised |= set(re.findall(r'\b(?:ProblemError|refuse)\(\s*"([a-z-]+)"', source))
     assert raised == {row[0].strip("`") for row in table("code | what to do")}
@@ -123,7 +123,7 @@ def test_links_lead_to_files() -> None:
 
 def test_every_module_has_its_place_in_the_house() -> None:
     plan = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    entries = (ROOT / "pytest_gradcheck").glob("[!_.]*")
+    entries = (ROOT / "pytest_gradcheck").rglob("[!_.]*")
     rooms = [f"`{e.name}{'/' * e.is_dir()}`" for e in entries if e.suffix in ("", ".py")]
     assert [room for room in rooms if room not in plan] == []
 

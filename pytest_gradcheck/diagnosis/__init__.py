@@ -9,23 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pytest_gradcheck.diagnosis import cautions
-from pytest_gradcheck.diagnosis.chain import stale, upstream
+from pytest_gradcheck.diagnosis import caveats
 from pytest_gradcheck.diagnosis.codes import CAUSES, WARNINGS
 from pytest_gradcheck.diagnosis.evidence import Cause, Clues, Evidence, Part
 from pytest_gradcheck.diagnosis.factors import multiple, multiple_of_data, zero
-from pytest_gradcheck.diagnosis.patches import mask, partial
+from pytest_gradcheck.diagnosis.known_numbers import in_sight
 from pytest_gradcheck.diagnosis.penalties import in_the_penalty, penalty, penalty_alone
-from pytest_gradcheck.diagnosis.places import resummed, shifted, swapped, transposed, wrong_axis
-from pytest_gradcheck.diagnosis.sizes import in_sight
+from pytest_gradcheck.diagnosis.permutations import (
+    resummed,
+    shifted,
+    swapped,
+    transposed,
+    wrong_axis,
+)
+from pytest_gradcheck.diagnosis.propagation import stale, upstream
+from pytest_gradcheck.diagnosis.regions import mask, partial
 from pytest_gradcheck.diagnosis.words import listed
-from pytest_gradcheck.differences import Approximation
-from pytest_gradcheck.noise import Noise
-from pytest_gradcheck.problem import Pair
-from pytest_gradcheck.report import Finding
+from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.problem.pair import Pair
+from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.theta import FloatArray
-from pytest_gradcheck.verdict import OK, SUSPECT, Judgement
+from pytest_gradcheck.verdict.judge import OK, SUSPECT, Judgement
 
 __all__ = ["CAUSES", "WARNINGS", "Clues", "findings", "in_sight", "in_the_penalty"]
 
@@ -80,20 +86,20 @@ def findings(
         causes = _causes(evidence)
     warnings: list[Finding] = []
     if noise is not None:
-        warnings += cautions.coarse(approximation, judgement, noise, point)
+        warnings += caveats.coarse(approximation, judgement, noise, point)
     plain = worst == OK and not (approximation.seen or approximation.kinds.any())
     if not plain:
         explained = {cause.parameter for cause in causes}
-        causes += cautions.unnamed(approximation, judgement, settings, pair.theta, point, explained)
+        causes += caveats.unnamed(approximation, judgement, settings, pair.theta, point, explained)
     if plain and gradient.all():
         return (*causes, *warnings)
     for parameter in pair.theta.selected:
         if not plain:
-            warnings += cautions.kink(parameter, approximation, gradient, judgement, point)
+            warnings += caveats.kink(parameter, approximation, gradient, judgement, point)
         if not gradient[parameter.slice].any():
-            warnings += cautions.vacuous(parameter, approximation, point)
+            warnings += caveats.vacuous(parameter, approximation, point)
         if noise is not None and not plain:
-            warnings += cautions.precision(parameter, approximation, judgement, noise, point)
+            warnings += caveats.precision(parameter, approximation, judgement, noise, point)
     return (*causes, *warnings)
 
 

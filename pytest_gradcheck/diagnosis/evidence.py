@@ -11,14 +11,14 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.diagnosis.sizes import Sizes
-from pytest_gradcheck.differences import Approximation
+from pytest_gradcheck.diagnosis.known_numbers import Sizes
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.noise import Noise
-from pytest_gradcheck.problem import Pair
-from pytest_gradcheck.scales import finite_or_zero, rms
-from pytest_gradcheck.theta import FloatArray, Parameter
-from pytest_gradcheck.verdict import BUG, OK, SUSPECT, Judgement
+from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.params.scales import finite_or_zero, rms
+from pytest_gradcheck.params.theta import FloatArray, Parameter
+from pytest_gradcheck.problem.pair import Pair
+from pytest_gradcheck.verdict.judge import BUG, OK, SUSPECT, Judgement
 
 __all__ = [
     "FIT",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_gradcheck.diagnosis.evidence import FIT, Cause, Evidence, Part, explained
-from pytest_gradcheck.diagnosis.sizes import is_count, named_factor
+from pytest_gradcheck.diagnosis.known_numbers import is_count, named_factor
 
 __all__ = ["multiple", "multiple_of_data", "ratio", "zero"]
 

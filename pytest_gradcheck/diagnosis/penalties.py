@@ -10,10 +10,10 @@ import numpy as np
 from pytest_gradcheck.diagnosis.codes import CAUSES
 from pytest_gradcheck.diagnosis.evidence import FIT, Cause, Evidence, Part, explained, gradient_at
 from pytest_gradcheck.diagnosis.factors import ratio
-from pytest_gradcheck.diagnosis.sizes import named_strength
+from pytest_gradcheck.diagnosis.known_numbers import named_strength
 from pytest_gradcheck.diagnosis.words import listed
-from pytest_gradcheck.report import Finding, PointReport
-from pytest_gradcheck.theta import FloatArray
+from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.report.report import Finding, PointReport
 
 __all__ = ["in_the_penalty", "penalty", "penalty_alone"]
 

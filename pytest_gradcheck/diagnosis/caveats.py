@@ -1,0 +1,180 @@
+"""Warnings, which a right pair may get: kinks, nothing tested, not decided."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+
+from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.directions import Seen
+from pytest_gradcheck.numdiff.noise import EPSILON, Noise
+from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
+from pytest_gradcheck.report.report import Finding
+from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.verdict.judge import INCONCLUSIVE, KINK, SUSPECT, Judgement, judged
+
+__all__ = ["coarse", "kink", "precision", "unnamed", "vacuous"]
+
+POOR = 1e-3
+"""A check that resolves less than this, the error of a bug, says so."""
+
+
+JUMPS = "the cost jumps here, and has no slope"
+
+
+def kink(
+    parameter: Parameter,
+    approximation: Approximation,
+    gradient: FloatArray,
+    judgement: Judgement,
+    point: str,
+) -> Iterator[Finding]:
+    """Tell of kinks: both slopes, and where the gradient lies."""
+    part = parameter.slice
+    at_kink = parameter.start + np.flatnonzero(approximation.of_kind("kink", part))
+    if not at_kink.size:
+        yield from _kink_of_a_direction(parameter.name, approximation, point)
+        return
+    errors = judgement.errors[at_kink]
+    number = int(at_kink[int(np.argmax(errors))])
+    left, right = approximation.sides[number]
+    name = parameter.component_name(parameter.index(number))
+    valid = judgement.verdicts[number] == KINK
+    where = "between them: a valid subgradient" if valid else "outside them: no subgradient"
+    yield Finding(
+        "kink",
+        "warning",
+        parameter.name,
+        f"{name}: the cost has a kink here, with slope {left:.4g} on the left and {right:.4g} on "
+        f"the right; the gradient {gradient[number]:.4g} lies {where}"
+        + (f" ({at_kink.size} kinks in {parameter.name})" if at_kink.size > 1 else ""),
+        None,
+        point,
+    )
+
+
+def _kink_of_a_direction(name: str, approximation: Approximation, point: str) -> Iterator[Finding]:
+    if name in approximation.seen and approximation.seen[name].kind == "kink":
+        message = (
+            f"{name}: the cost has a kink along a random direction, and the gradient lies between "
+            "its two slopes: a valid subgradient"
+        )
+        yield Finding("kink", "warning", name, message, None, point)
+
+
+def vacuous(parameter: Parameter, approximation: Approximation, point: str) -> Iterator[Finding]:
+    """Tell of a gradient of zeros that nothing was tested, if the numerical one is 0 as well."""
+    part = parameter.slice
+    if approximation.of_kind("kink", part).any():
+        return
+    if approximation.values[part][approximation.checked[part]].any():
+        return
+    if parameter.name in approximation.seen and approximation.seen[parameter.name].off:
+        return
+    yield Finding(
+        "vacuous",
+        "warning",
+        parameter.name,
+        f"{parameter.name}: analytic and numerical gradient are 0 throughout, so nothing was "
+        "tested: check at a point where the cost depends on it",
+        None,
+        point,
+    )
+
+
+def precision(
+    parameter: Parameter,
+    approximation: Approximation,
+    judgement: Judgement,
+    noise: Noise,
+    point: str,
+) -> Iterator[Finding]:
+    """Tell how many components cannot be decided, and why."""
+    part = parameter.slice
+    undecided = judgement.verdicts[part] == INCONCLUSIVE
+    seen = approximation.seen.get(parameter.name)
+    if not undecided.any():
+        if seen is not None and (seen.wide or seen.kind == "jump"):
+            reason = JUMPS if seen.kind == "jump" else _noise_reason(noise)
+            message = f"{parameter.name}: a random direction cannot be decided: {reason}"
+            yield Finding("precision", "warning", parameter.name, message, None, point)
+        return
+    if np.any(approximation.of_kind("jump", part) & undecided):
+        reason = JUMPS
+    else:
+        reason = _noise_reason(noise)
+    yield Finding(
+        "precision",
+        "warning",
+        parameter.name,
+        f"{parameter.name}: {undecided.sum()} of {approximation.checked[part].sum()} components "
+        f"cannot be decided: {reason}",
+        None,
+        point,
+    )
+
+
+def unnamed(
+    approximation: Approximation,
+    judgement: Judgement,
+    settings: Settings,
+    theta: Theta,
+    point: str,
+    explained: Collection[str | None],
+) -> Iterator[Finding]:
+    """Tell of what random directions saw and the search could not put down to components.
+
+    Not of what a cause has been found for, in the parameters that are `explained`.
+    """
+    for name, seen in approximation.seen.items():
+        if judged(seen, settings) < SUSPECT or (seen.crowded and name in explained):
+            continue
+        mine = [p for p in theta.selected if name is None or p.name == name]
+        parts = [approximation.checked[p.slice] for p in mine]
+        wrong = sum(
+            np.count_nonzero(judgement.verdicts[p.slice][part] >= SUSPECT)
+            for p, part in zip(mine, parts, strict=True)
+        )
+        message = (
+            f"{name or 'theta'}: its slope along a random direction is off by {abs(seen.off):.2g} "
+            f"(error bar {seen.error_bar:.1g}), beside {wrong} wrong components of "
+            f"{sum(map(np.count_nonzero, parts))} that were differenced: {_why_unnamed(seen)}"
+        )
+        yield Finding("unnamed", "cause", name, message, None, point)
+
+
+def _why_unnamed(seen: Seen) -> str:
+    if seen.crowded:
+        return "too many are wrong to be named one by one, so some were sampled"
+    return "more is wrong than the search could name; correct these, or raise search_calls"
+
+
+def coarse(
+    approximation: Approximation, judgement: Judgement, noise: Noise, point: str
+) -> Iterator[Finding]:
+    """Say what a noisy cost hides, though every component could be decided."""
+    if noise.relative <= 100 * EPSILON:
+        return
+    worst = float(judgement.resolutions.max())
+    decided = not np.any(judgement.verdicts[approximation.checked] == INCONCLUSIVE)
+    if decided and worst > POOR:
+        message = (
+            f"{_noise_reason(noise)}; in the smallest components a relative error under "
+            f"{worst:.0e} goes unseen"
+        )
+        yield Finding("precision", "warning", None, message, None, point)
+
+
+def _noise_reason(noise: Noise) -> str:
+    if noise.relative < 100 * EPSILON:
+        return (
+            f"|J| = {noise.magnitude:.2g} is so large beside its slope that its rounding "
+            f"({noise.level:.1g}) hides it: scale the cost, or leave constants out of it"
+        )
+    if 3e-9 < noise.relative < 3e-6:
+        return (
+            f"the cost computes in float32 (noise {noise.relative:.1g} of its size): compute in "
+            "float64 for the check"
+        )
+    return f"the cost is noisy ({noise.level:.1g}, {noise.relative:.1g} of its size)"

@@ -1,0 +1,1 @@
+"""cost(theta) -> numerical derivatives with error bars: noise, steps, directions, search."""

@@ -1,0 +1,362 @@
+"""Two-sided differences of a cost in every component, each with an error bar.
+
+A first pass takes one central difference a component, at a step scaled to it; its error bar is the
+noise of the cost over the step. Where the analytic gradient agrees with it, that is all it takes. A
+component that disagrees, or that noise leaves undecided, climbs a ladder of steps.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.numdiff.calls import Calls, Climb
+from pytest_gradcheck.numdiff.directions import Seen
+from pytest_gradcheck.numdiff.ladder import SAFETY, Slope
+from pytest_gradcheck.numdiff.noise import Along, Noise, measure, moves_far
+from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
+from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Place, Theta, spread
+
+__all__ = [
+    "KINDS",
+    "WIDE",
+    "Approximation",
+    "agree",
+    "approximate",
+    "classical",
+    "cost_noise",
+    "moves",
+    "shares",
+    "stirred",
+    "tolerated",
+]
+
+WIDE = 1e-3
+"""An error bar beyond this part of a component's size leaves it undecided."""
+
+STIR = 1e-3
+"""How far, in sizes of a parameter, a cost is looked at that seems not to depend on it."""
+
+HALF = (np.arange(128) + 0.5) / 128
+
+WEIGHTS = np.concatenate([-0.5 - HALF, 0.5 + HALF])
+"""What the weight of a component in a direction may be, in its size: see `random_weights`."""
+
+NOTHING: Mapping[Any, Any] = {}
+
+EVERYWHERE = slice(None)
+
+KINDS = ("smooth", "kink", "edge", "jump", "nonfinite")
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """The numerical gradient: arrays over theta.
+
+    Attributes
+    ----------
+    values : float64 array
+        The approximations; NaN where a component was not looked at.
+    error_bars : float64 array
+        Bounds of their errors, safety factor included.
+    kinds : int8 array
+        Index into `KINDS`.
+    looked_at : slice or int array
+        The components that were looked at.
+    sides : dict
+        Component to its slopes on the left and on the right, at kinks.
+    seen : dict
+        What random directions saw of parameters, by name, where they were asked; see `Seen`.
+    """
+
+    values: FloatArray
+    error_bars: FloatArray
+    kinds: npt.NDArray[np.int8]
+    looked_at: Place
+    sides: dict[int, tuple[float, float]]
+    seen: Mapping[str | None, Seen] = field(default_factory=dict)
+
+    @cached_property
+    def checked(self) -> npt.NDArray[np.bool_]:
+        """Where a component was looked at."""
+        result = np.zeros(self.values.size, np.bool_)
+        result[self.looked_at] = True
+        return result
+
+    def of_kind(self, kind: str, part: slice = EVERYWHERE) -> npt.NDArray[np.bool_]:
+        """Return where the cost is of a kind, in a part of theta."""
+        return np.asarray(self.kinds[part] == KINDS.index(kind))
+
+
+def cost_noise(calls: Calls, seed: int) -> Noise:
+    """Measure the noise of the cost along one random direction, scaled to the parameters."""
+    return measure(
+        _random_line(calls, seed),
+        calls.here,
+        far=lambda distances: _random_line(calls, seed, least=1.0)(distances),
+    )
+
+
+def moves(calls: Calls, seed: int) -> bool:
+    """Return whether the cost changes at all along a random direction, far away if need be."""
+    return moves_far(_random_line(calls, seed, 1.0), calls.here)
+
+
+def _random_line(calls: Calls, seed: int, least: float = 0.0) -> Along:
+    """Return the costs by distances along a random direction.
+
+    A distance of 1 is the size of the parameters, or `least` where that is larger. Any direction
+    will do in which nothing cancels, so a byte a component is enough: Python's own generator is
+    ready in a tenth of the time of NumPy's.
+    """
+    theta = calls.theta
+    size = np.abs(theta.base)
+    if not size.all():
+        size = np.where(size > 0, size, np.minimum(lengths(theta), 1.0))
+    if least:
+        np.maximum(size, least, out=size)
+    draws = np.frombuffer(random.Random(seed).randbytes(size.size), np.uint8)
+    weights = WEIGHTS[draws] * size
+    if theta.selected != theta.parameters:
+        weights[~theta.is_selected] = 0.0
+    return partial(calls.along, weights)
+
+
+def classical(calls: Calls, numbers: Numbers, eps: float) -> Approximation:
+    """Take the course's differences: one fixed step, divided by ``2 * eps``, and no error bar."""
+    rises, _ = calls.rises(numbers, np.full(numbers.size, eps))
+    result = _first(rises / (2 * eps), np.zeros(numbers.size), numbers, calls.theta.base.size)
+    result.kinds[result.checked & ~np.isfinite(result.values)] = KINDS.index("nonfinite")
+    return result
+
+
+def approximate(
+    calls: Calls,
+    numbers: Numbers,
+    gradient: FloatArray,
+    noise: Noise,
+    suspect: float,
+    slopes: Mapping[int, Slope] = NOTHING,
+    seen: Mapping[str | None, Seen] = NOTHING,
+) -> Approximation:
+    """Approximate components, each as well as the comparison with `gradient` needs.
+
+    Parameters
+    ----------
+    calls : Calls
+        How the cost is called.
+    numbers : int array
+        Which components to look at, in ascending order.
+    gradient : array
+        The analytic gradient, laid out like theta.
+    noise : Noise
+    suspect : float
+        The relative error at which a disagreement begins.
+    slopes : mapping of int to Slope
+        Components whose slopes are known already; no call is made for them.
+    seen : mapping of str to Seen
+        What random directions saw.
+
+    Returns
+    -------
+    Approximation
+        From two cost calls a component where all agree.
+    """
+    theta, length = calls.theta, lengths(calls.theta)
+    known = list(slopes)
+    unknown = np.setdiff1d(numbers, known) if known else numbers
+    steps = _first_steps(gradient, length, noise, theta, unknown)
+    rises, widths = calls.rises(unknown, steps)
+    bars = 2 * SAFETY * noise.level / widths
+    result = _first(rises / widths, bars, unknown, gradient.size, seen, known)
+    if not known:
+        at = result.looked_at
+        if agree(*shares(result.values[at], result.error_bars[at], gradient[at]), suspect):
+            return result
+    for number, slope in slopes.items():
+        _record(result, number, slope)
+    wide = tolerated(result, gradient, theta.selected, first=True)
+    undecided = _undecided(result, gradient, wide, suspect)
+    for parameter in theta.selected:
+        part = parameter.slice
+        if not gradient[part].any() and _is_flat(result, part):
+            steepness = stirred(calls, parameter, length, noise)
+            here = part.start + np.flatnonzero(result.checked[part])
+            wide[here] = WIDE * steepness
+            undecided[here] = steepness > 0
+    undecided[known] = False
+    share = float(np.cbrt(noise.relative))
+    open_ = [
+        Climb(n, share * float(length[n]), float(length[n]), float(gradient[n]), float(wide[n]))
+        for n in np.flatnonzero(undecided).tolist()
+    ]
+    for climb, slope in zip(open_, calls.climbed(open_, noise.level, suspect), strict=True):
+        _record(result, climb.number, slope)
+    return result
+
+
+def _first(
+    values: FloatArray,
+    error_bars: FloatArray,
+    numbers: Numbers,
+    size: int,
+    seen: Mapping[str | None, Seen] = NOTHING,
+    known: Sequence[int] = (),
+) -> Approximation:
+    """Return the approximation of a first pass over components, with room for those `known`."""
+    at = np.union1d(numbers, np.array(known, np.intp)) if known else numbers
+    return Approximation(
+        spread(values, numbers, size, math.nan),
+        spread(error_bars, numbers, size, math.inf),
+        np.zeros(size, np.int8),
+        slice(0, size) if at.size == size else at,
+        {},
+        seen,
+    )
+
+
+def _is_flat(result: Approximation, part: slice) -> bool:
+    """Return whether components were looked at, and the cost does not move with any of them."""
+    checked = result.checked[part]
+    return bool(checked.any() and not result.values[part][checked].any())
+
+
+def _first_steps(
+    gradient: FloatArray, length: FloatArray, noise: Noise, theta: Theta, numbers: Numbers
+) -> FloatArray:
+    """Return steps at which truncation and rounding balance, for components.
+
+    That is where h**3 is three times the noise over the third derivative (W. Press et al.,
+    Numerical Recipes, 3rd ed., section 5.7), which is of the order of the gradient over the length
+    squared, or of the cost over the length cubed, in each parameter. The larger step of the two has
+    the narrower error bar; beyond a thousandth of the length kinks come in reach. The gradient may
+    be wrong: it sets a step here, and what it is compared with tells.
+    """
+    least = noise.relative ** (1 / 3)  # balances them for a cost that changes by its own size
+    most = max(least, 1e-3)
+    mean = np.add.reduceat(length, theta.starts) / theta.sizes
+    rises = [
+        size * far for size, far in zip(rms_of_each(gradient, theta), mean.tolist(), strict=True)
+    ]
+    parts = [
+        min(max((3 * noise.level / rise) ** (1 / 3), least), most) if rise else least
+        for rise in rises
+    ]
+    if numbers.size == theta.base.size:
+        return np.asarray(of_each(parts, theta) * length)
+    return np.asarray(np.array(parts)[theta.owners(numbers)] * length[numbers])
+
+
+def shares(
+    values: FloatArray, error_bars: FloatArray, analytic: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the disagreement beyond the error bar and the error bar, as parts of the size.
+
+    The size of a component is ``|D| + |g|``. NaN where that is 0, or no number.
+    """
+    size = np.abs(values) + np.abs(analytic)
+    return (np.abs(values - analytic) - error_bars) / size, error_bars / size
+
+
+def agree(beyond: FloatArray, bars: FloatArray, suspect: float) -> bool:
+    """Return whether all components are right, and decided beside their own sizes.
+
+    Most gradients are, and most questions need not be asked of them. Takes what `shares` returns.
+    """
+    return bool(beyond.max(initial=0.0) <= suspect and bars.max(initial=0.0) <= WIDE)
+
+
+def stirred(calls: Calls, parameter: Parameter, length: FloatArray, noise: Noise) -> float:
+    """Return how steeply the cost moves with all of a parameter whose gradients are all 0, or 0.
+
+    A gradient that was never filled in looks right where the first steps are too small to show a
+    slope. Two calls, some way off, tell a parameter that has none from one that hides it.
+    """
+    part = parameter.slice
+    move = STIR * np.maximum(length[part], 1.0) * (-1.0) ** np.arange(parameter.size)
+    rises = []
+    for distance in (1.0, -1.0):
+        with calls.theta.moved(part, move, distance):
+            rises.append(abs(calls.cost() - calls.here))
+    rise = max(filter(math.isfinite, rises), default=0.0)
+    return rise / float(np.abs(move).max()) if rise > SAFETY * noise.level else 0.0
+
+
+def tolerated(
+    approximation: Approximation,
+    gradient: FloatArray,
+    parameters: Sequence[Parameter],
+    first: bool = False,
+) -> FloatArray:
+    """Return the error bars beyond which components are undecided, over theta.
+
+    They are a part of the component's size or of its parameter's root mean square, whichever is
+    larger; where analytic and numerical value are both 0, that of the whole gradient will do, and
+    where that is 0 too there is nothing to be undecided about.
+
+    Values that drown in their own error bars do not count towards a root mean square. Those of a
+    `first` pass count by no more than the analytic ones: a step that is too large for a component
+    may give any number, which must not make all others look small.
+
+    Where all error bars are narrower than that part of the components' own sizes, that is returned.
+    """
+    at = approximation.looked_at
+    values = np.abs(finite_or_zero(approximation.values[at]))
+    analytic = np.abs(finite_or_zero(gradient[at]))
+    size = values + analytic
+    for number, (left, right) in approximation.sides.items():
+        place = number if isinstance(at, slice) else int(np.searchsorted(at, number))
+        size[place] = max(size[place], abs(left) + abs(right))
+    error_bars = approximation.error_bars[at]
+    if np.all(error_bars <= WIDE * size):
+        return spread(WIDE * size, at, gradient.size, math.inf)
+    typical = np.where(error_bars <= values, values, 0.0)
+    if first:
+        typical = np.minimum(typical, analytic)
+    whole = rms(typical) or math.inf
+    bars = np.full(size.shape, math.inf)
+    for parameter in parameters:
+        part = _within(parameter, at)
+        usual = rms(typical[part])
+        bars[part] = WIDE * np.where(size[part] == 0, whole, np.maximum(size[part], usual))
+    return spread(bars, at, gradient.size, math.inf)
+
+
+def _within(parameter: Parameter, at: Place) -> slice:
+    """Return where a parameter's components stand among those of a place."""
+    if isinstance(at, slice):
+        return parameter.slice
+    return slice(*np.searchsorted(at, (parameter.start, parameter.stop)).tolist())
+
+
+def _undecided(
+    result: Approximation, gradient: FloatArray, wide: FloatArray, suspect: float
+) -> npt.NDArray[np.bool_]:
+    """Return where the first pass does not show a component to be right, over theta.
+
+    `wide` is narrowed on the way, to what the comparison needs.
+    """
+    at = result.looked_at
+    values, bars, analytic = result.values[at], result.error_bars[at], gradient[at]
+    known = np.isfinite(values)
+    size, other = np.where(known, np.abs(values), 0.0), np.abs(analytic)
+    wide[at] = np.minimum(wide[at], np.maximum(bars, suspect * np.maximum(size, other)))
+    right = np.abs(values - analytic) <= bars + suspect * (size + other)
+    undecided = np.zeros(gradient.shape, np.bool_)
+    undecided[at] = ~(right & known & (bars <= wide[at])) & np.isfinite(analytic)
+    return undecided
+
+
+def _record(result: Approximation, number: int, slope: Slope) -> None:
+    result.values[number] = slope.value
+    result.error_bars[number] = slope.error_bar
+    result.kinds[number] = KINDS.index(slope.kind)
+    if slope.sides is not None:
+        result.sides[number] = slope.sides

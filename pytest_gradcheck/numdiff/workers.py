@@ -1,0 +1,322 @@
+"""Components shared among joblib's workers, on whatever backend the user has chosen for it.
+
+Each worker gets a copy of the pair and differences blocks of components with it, one after the
+other, just as it is done without workers: the results are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.numdiff.batches import made_here
+from pytest_gradcheck.numdiff.calls import Climb, InTurn, Rises
+from pytest_gradcheck.numdiff.ladder import Slope
+from pytest_gradcheck.params.scales import lengths
+from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.problem.pair import Pair, frozen_calls
+from pytest_gradcheck.problem.problem import Problem
+from pytest_gradcheck.progress import Progress
+from pytest_gradcheck.settings import Settings
+
+__all__ = ["Shared"]
+
+BLOCKS = 4
+"""Blocks for each worker: some components take longer than others."""
+
+FEWEST = 2
+"""Components below which sending them away takes longer than doing them here."""
+
+FAR = 1e-3
+"""How far from theta, in lengths, a worker's copy of the cost is compared with the original."""
+
+APART = 1e-3
+"""By what part of the cost's change over that distance the two may differ."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a worker needs to make the pair anew.
+
+    Attributes
+    ----------
+    problem : Problem
+        With the parameters of the point, not what draws them.
+    data : mapping or None
+        At the point.
+    settings : Settings
+    base : array
+        theta at the point.
+    here : float
+        The cost there.
+    states : tuple or None
+        Of the global generators where every call starts from the same.
+    """
+
+    problem: Problem
+    data: Any
+    settings: Settings
+    base: FloatArray
+    here: float
+    states: Any
+
+    def opened(self) -> tuple[Pair, InTurn]:
+        """Return the pair, and how its cost is called."""
+        settings, around = self.settings, None
+        if self.states is not None:
+            np.random.set_state(self.states[0])
+            random.setstate(self.states[1])
+            around = frozen_calls(self.problem, self.data)
+        theta = Theta(self.problem.params, settings.inplace, settings.only, settings.exclude)
+        theta.move_base(self.base)
+        pair = Pair(self.problem, theta, self.data, settings, around)
+        return pair, made_here(pair, self.here, settings, Progress(), tried=True)
+
+
+class Done(NamedTuple):
+    """What a worker made of its block.
+
+    Attributes
+    ----------
+    answer : list
+    evaluations : int
+    far : float or None
+        The cost some way off, from a worker with a copy of its own.
+    """
+
+    answer: list[Any]
+    evaluations: int
+    far: float | None
+
+
+Task = Callable[[InTurn], list[Any]]
+
+
+def _done(recipe: Recipe | bytes, task: Task) -> Done:
+    """Do a task, in a worker."""
+    copied = isinstance(recipe, bytes)
+    known: Recipe = _pickler().loads(recipe) if isinstance(recipe, bytes) else recipe
+    pair, calls = known.opened()
+    with np.errstate(all="ignore"), pair.theta.guarded():
+        far = _far(calls) if copied else None
+        before = pair.evaluations
+        answer = task(calls)
+        return Done(answer, pair.evaluations - before, far)
+
+
+def _far(calls: InTurn) -> float:
+    """Return the cost some way off: the same everywhere, if it is the same cost."""
+    theta = calls.theta
+    weights = lengths(theta) * (-1.0) ** np.arange(theta.base.size)
+    with theta.moved(slice(0, theta.base.size), weights, FAR):
+        return float(calls.cost())
+
+
+def _rises_of(numbers: Numbers, steps: FloatArray, calls: InTurn) -> list[Rises]:
+    return [calls.rises(numbers, steps)]
+
+
+def _slopes_of(climbs: Sequence[Climb], noise: float, suspect: float, calls: InTurn) -> list[Slope]:
+    return calls.climbed(climbs, noise, suspect)
+
+
+class Shared(InTurn):
+    """Components in blocks, by joblib's workers.
+
+    Parameters
+    ----------
+    calls : InTurn
+        How it is done here, for what is not worth sending away.
+    pair : Pair
+    settings : Settings
+    progress : Progress
+
+    Raises
+    ------
+    ProblemError
+        ``bad-setting`` where joblib is missing, the pair cannot be sent, or is another one there.
+    """
+
+    def __init__(self, calls: InTurn, pair: Pair, settings: Settings, progress: Progress) -> None:
+        super().__init__(calls.cost, calls.theta, calls.here, progress)
+        if find_spec("joblib") is None:
+            raise ProblemError(
+                "bad-setting",
+                f"workers={settings.workers} needs joblib: pip install 'pytest-gradcheck[workers]'",
+            )
+        if calls.theta.parts_of_others:
+            raise ProblemError(
+                "bad-setting",
+                f"workers={settings.workers}: params are taken apart by a hook of this process, "
+                "which a worker does not have: check with workers=1",
+            )
+        self._calls, self._pair, self._settings = calls, pair, settings
+        self._recipe: Recipe | bytes | None = None
+        self._expected: float | None = None
+
+    def along(self, weights: FloatArray, distances: Sequence[float]) -> list[float]:
+        """Return the costs at distances along a vector."""
+        return self._calls.along(weights, distances)
+
+    def rises(self, numbers: Numbers, steps: FloatArray) -> Rises:
+        """Return the two-sided rises of components, at a step for each."""
+        if numbers.size < FEWEST * self._settings.workers:
+            return self._calls.rises(numbers, steps)
+        self.progress.expect(numbers.size)
+        blocks = self._blocks(numbers.size)
+        tasks = [
+            (partial(_rises_of, numbers[block], steps[block]), block.stop - block.start)
+            for block in blocks
+        ]
+        answers = [answer[0] for answer in self._shared(tasks)]
+        rises, widths = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+        return rises, widths
+
+    def _blocks(self, count: int) -> list[slice]:
+        """Return blocks of about the same number of so many items."""
+        most = -(-count // (BLOCKS * self._settings.workers))
+        return [slice(start, min(start + most, count)) for start in range(0, count, most)]
+
+    def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:
+        """Return the slopes of components from ladders of steps."""
+        if len(climbs) < FEWEST * self._settings.workers:
+            return self._calls.climbed(climbs, noise, suspect)
+        self.progress.expect(len(climbs))
+        parts = [climbs[block] for block in self._blocks(len(climbs))]
+        tasks = [(partial(_slopes_of, part, noise, suspect), len(part)) for part in parts]
+        return [slope for slopes in self._shared(tasks) for slope in slopes]
+
+    def _shared(self, tasks: Sequence[tuple[Task, int]]) -> list[list[Any]]:
+        """Return the answers to tasks, in their order."""
+        import joblib
+
+        recipe = self._prepared()
+        backend, _ = joblib.parallel.get_active_backend()
+        streams = getattr(backend, "supports_return_generator", False)
+        pool = joblib.Parallel(
+            n_jobs=self._settings.workers, return_as="generator" if streams else "list"
+        )
+        answers: Iterable[Done] = pool(joblib.delayed(_done)(recipe, task) for task, _ in tasks)
+        found = []
+        for (_, size), done in zip(tasks, answers, strict=True):
+            self._pair.evaluations += done.evaluations
+            self.progress.advance(size)
+            found.append(done)
+        for done in found:  # not before all have come: joblib minds answers that nobody takes
+            self._refuse_other(done)
+        return [done.answer for done in found]
+
+    def _refuse_other(self, done: Done) -> None:
+        if done.far is None or self._expected is None:
+            return
+        slack = APART * abs(self._expected - self.here) + 1e-12 * abs(self.here)
+        if abs(done.far - self._expected) <= slack or done.far == self._expected:
+            return
+        raise ProblemError(
+            "bad-setting",
+            f"workers={self._settings.workers}: at the same theta the cost is {self._expected!r} "
+            f"here and {done.far!r} in a worker, so it looks at something that was not sent there "
+            "(arrays that are views of one another, a global that was changed): hand it over by "
+            "data=, or check with workers=1",
+        )
+
+    def _prepared(self) -> Recipe | bytes:
+        """Return the recipe as it is sent: pickled once, unless workers share this memory."""
+        if self._recipe is None:
+            import joblib
+
+            backend, _ = joblib.parallel.get_active_backend()
+            shared = bool(getattr(backend, "supports_sharedmem", False))
+            recipe = self._written(shared)
+            self._recipe = recipe if shared and not self._settings.inplace else self._sent(recipe)
+        return self._recipe
+
+    def _written(self, shared: bool) -> Recipe:
+        pair, frozen = self._pair, self._settings.dropout == "freeze"
+        if shared and frozen:
+            raise ProblemError(
+                "bad-setting",
+                f"workers={self._settings.workers} are threads here, which share the generators "
+                "that dropout='freeze' sets back: use processes, or workers=1",
+            )
+        return Recipe(
+            problem=dataclasses.replace(pair.problem, params=pair.theta.params, settings={}),
+            data=pair.data,
+            settings=dataclasses.replace(self._settings, dropout=None, disable=None, workers=1),
+            base=pair.theta.base,
+            here=self.here,
+            states=(np.random.get_state(), random.getstate()) if frozen else None,
+        )
+
+    def _sent(self, recipe: Recipe) -> bytes:
+        """Return a recipe pickled, with the test's own module in it: a worker may not find that."""
+        before = self._pair.evaluations
+        self._expected = _far(self._calls)
+        self._pair.evaluations = before  # the workers' handshake is no part of the check
+        refused: Exception | None = None
+        for modules in (_own_modules(recipe.problem), []):
+            with _by_value(modules):
+                try:
+                    return bytes(_pickler().dumps(recipe))
+                except Exception as error:  # whatever the user's objects raise when pickled
+                    refused = error
+        raise ProblemError(
+            "bad-setting",
+            f"workers={self._settings.workers} sends the pair to other processes, and it cannot "
+            f"be pickled ({type(refused).__name__}: {refused}): keep open files, locks and "
+            "generators out of it, use threads (joblib.parallel_config('threading')), or workers=1",
+        ) from refused
+
+
+def _pickler() -> Any:
+    """Return cloudpickle: what joblib itself needs, or brings along in versions before 1.6."""
+    if find_spec("cloudpickle") is not None:
+        import cloudpickle
+    else:
+        from joblib.externals import cloudpickle
+    return cloudpickle
+
+
+def _own_modules(problem: Problem) -> list[Any]:
+    """Return the modules of the pair's functions that are not installed."""
+    found = []
+    for function in (problem.cost, problem.grad):
+        while isinstance(function, partial):
+            function = function.func
+        owner = getattr(function, "__self__", None)
+        name = getattr(function if owner is None else type(owner), "__module__", None)
+        module = sys.modules.get(name or "")
+        file = getattr(module, "__file__", None)
+        if file and not any(Path(file).is_relative_to(path) for path in _installed()):
+            found.append(module)
+    return found
+
+
+def _installed() -> list[str]:
+    paths = sysconfig.get_paths()
+    return [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+
+
+@contextmanager
+def _by_value(modules: Sequence[Any]) -> Iterator[None]:
+    """Let functions and classes of modules be pickled as they are, and not by their names."""
+    pickler = _pickler()
+    for module in modules:
+        pickler.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in {module.__name__: module for module in modules}.values():
+            pickler.unregister_pickle_by_value(module)

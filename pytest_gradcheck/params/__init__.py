@@ -1,0 +1,1 @@
+"""params <-> theta: containers, names of components, gradients as flat vectors."""

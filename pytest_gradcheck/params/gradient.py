@@ -1,0 +1,363 @@
+"""The gradient's answer, in any of the shapes people return it, laid out like theta.
+
+A backprop may answer in the structure of the parameters, as one flat vector, as a list in the same
+order, or as a dict whose keys carry a prefix (``dW1``, ``grad_W1``). Entries nobody asked for
+(``dZ2``, ``dA1``) are ignored; what is missing, misshapen or no number is named.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
+from pytest_gradcheck.params.tree import Branch, Leaf, Node, children_of, leaves
+
+__all__ = ["laid_out"]
+
+# Prefixed names first: a dict that holds both `W1` and `dW1` carries the parameters beside their
+# gradients, as the caches of many a course do.
+CONVENTIONS = ("d{}", "d_{}", "grad_{}", "grad{}", "g_{}", "g{}", "delta_{}", "nabla_{}", "{}_grad")
+
+PLAIN = "{}"
+
+Found = dict[int, tuple[str, Any]]
+"""Per parameter number: the user's name of the entry, and its value."""
+
+
+def laid_out(answer: Any, theta: Theta) -> FloatArray:
+    """Return the gradient as one vector laid out like theta.
+
+    Parameters
+    ----------
+    answer : object
+        What the user's backprop returned.
+    theta : Theta
+        The layout of the parameters. Those that are not selected need no gradient.
+
+    Returns
+    -------
+    array of shape (theta.base.size,)
+
+    Raises
+    ------
+    ProblemError
+        ``missing-gradient``, ``shape-mismatch`` or ``nonnumeric-gradient``, with the entry's name.
+
+    Examples
+    --------
+    >>> theta = Theta({"W": np.ones((1, 2)), "b": 0.0})
+    >>> laid_out({"dW": np.array([[3.0, 4.0]]), "db": 5.0, "dZ": None}, theta)
+    array([3., 4., 5.])
+    """
+    answer = theta.parts(answer)
+    flat = _flat(answer, theta)
+    if flat is not None:
+        return flat
+    found = _collected(answer, theta.root, theta, "the gradient")
+    gradient = np.zeros(theta.base.size)
+    for number, parameter in enumerate(theta.parameters):
+        label, value = found.get(number, ("", None))
+        if number in theta.selected_numbers:
+            gradient[parameter.slice] = _numeric(value, parameter, label).reshape(-1)
+        elif _fits(value, parameter):
+            gradient[parameter.slice] = np.asarray(value, np.float64).reshape(-1)
+    return gradient
+
+
+def _flat(answer: Any, theta: Theta) -> FloatArray | None:
+    """Read one vector of all components, or of the selected ones."""
+    if isinstance(answer, (list, tuple)) and answer and all(map(_is_number, answer)):
+        answer = np.asarray(answer)
+    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiu":
+        return None
+    single = isinstance(theta.root, Leaf)
+    if answer.ndim != 1 and (single or answer.shape != (answer.size, 1)):
+        return None
+    if answer.size == theta.base.size:
+        return np.array(answer, np.float64).reshape(-1)
+    if answer.size == theta.checked_size:
+        gradient = np.zeros(theta.base.size)
+        place = np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
+        gradient[place] = answer.reshape(-1)
+        return gradient
+    return None
+
+
+def _collected(answer: Any, node: Node, theta: Theta, label: str) -> Found:
+    """Pair the parameters below `node` with entries of `answer`."""
+    answer = theta.parts(answer)
+    if isinstance(node, Leaf):
+        return _collected_leaf(answer, node, theta, label)
+    if not isinstance(node, Branch) or not _is_wanted(node, theta):
+        return {}
+    if answer is None:
+        names = ", ".join(theta.parameters[number].name for number in _wanted(node, theta))
+        raise ProblemError("missing-gradient", f"{label} is None, where {names} need one")
+    named = _named_entries(answer)
+    if named is not None and not (isinstance(answer, tuple) and _strange(named, node)):
+        return _by_name(named, node, theta, label)
+    if isinstance(answer, (list, tuple)) or _is_object_array(answer):
+        return _by_order(answer, node, theta, label)
+    wanted = _wanted(node, theta)
+    if len(wanted) == 1:
+        return {wanted[0]: (label, answer)}
+    if isinstance(answer, (np.ndarray, np.generic, float, int)):
+        total = theta.checked_size
+        raise ProblemError(
+            "shape-mismatch",
+            f"{label} is one array of shape {np.shape(answer)}, where the parameters "
+            f"({_names(wanted, theta)}) have {total} components: return them like the parameters, "
+            f"or as a flat vector of shape ({total},)",
+        )
+    raise ProblemError(
+        "nonnumeric-gradient",
+        f"{label} is of type {type(answer).__name__}, in which no entry for "
+        f"{_names(wanted, theta)} can be found: return a dict, a list or a flat vector",
+    )
+
+
+def _collected_leaf(answer: Any, node: Leaf, theta: Theta, label: str) -> Found:
+    if type(answer) is np.ndarray:
+        return {node.number: (label, answer)}  # at once: what most of them are
+    parameter = theta.parameters[node.number]
+    if isinstance(answer, Mapping) and len(answer) == 1:
+        ((key, value),) = answer.items()
+        return {node.number: (str(key), value)}
+    if isinstance(answer, tuple) and answer and not _fits(answer, parameter):
+        return {node.number: (label, answer[0])}  # (gradient, whatever else it returns)
+    return {node.number: (label, answer)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool)
+
+
+def _fits(value: Any, parameter: Parameter) -> bool:
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged: no array at all
+        return False
+    return array.dtype.kind in "fiu" and array.shape == parameter.shape
+
+
+def _is_object_array(answer: Any) -> bool:
+    return isinstance(answer, np.ndarray) and answer.dtype == object and answer.ndim == 1
+
+
+def _named_entries(answer: Any) -> Mapping[Any, Any] | None:
+    """Return the entries of a mapping or of an object's attributes by name, or None."""
+    if type(answer) is dict or isinstance(answer, Mapping):
+        entries: Mapping[Any, Any] = answer
+        return entries
+    children = children_of(answer)
+    if children and all(key.kind == "attribute" for key, _ in children):
+        return {key.label: item for key, item in children}
+    plain = hasattr(answer, "__dict__") and not hasattr(answer, "__array__")
+    if plain and not isinstance(answer, (list, tuple)) and not dataclasses.is_dataclass(answer):
+        return dict(vars(answer))
+    return None
+
+
+def _by_name(named: Mapping[Any, Any], node: Branch, theta: Theta, label: str) -> Found:
+    found: Found = {}
+    for (_, child), name in zip(node.holding, _spellings(node, named), strict=True):
+        if not _is_wanted(child, theta):
+            continue
+        if name not in named:
+            wanting = _names(leaves(child), theta)
+            raise ProblemError("missing-gradient", _missing(wanting, name, named, label))
+        found.update(_collected(named[name], child, theta, str(name)))
+    return found
+
+
+def _strange(named: Mapping[Any, Any], node: Branch) -> bool:
+    """Return whether no entry is named after a parameter: a named tuple then counts by order."""
+    labels = [key.label for key, _ in node.holding]
+    return not any(
+        _spelled(pattern, label) in named for pattern in (*CONVENTIONS, PLAIN) for label in labels
+    )
+
+
+def _spellings(node: Branch, named: Mapping[Any, Any]) -> list[Any]:
+    """Return the names of a node's entries by the one rule, for the whole dict, that finds most.
+
+    Plain names that hold the parameters themselves do not count beside prefixed ones: where one of
+    those is missing, it is a missing gradient.
+    """
+    labels = [key.label for key, _ in node.holding]
+
+    def spelled(pattern: str) -> list[Any]:
+        return [_spelled(pattern, label) for label in labels]
+
+    def hits(names: list[Any]) -> int:
+        return sum(name in named for name in names)
+
+    for pattern in CONVENTIONS:
+        names = spelled(pattern)
+        if all(name in named for name in names):
+            return names
+    prefixed = max(map(spelled, CONVENTIONS), key=hits)
+    plain = spelled(PLAIN)
+    if hits(plain) > hits(prefixed) and not (hits(prefixed) and _holds_parameters(named, node)):
+        return plain
+    return prefixed
+
+
+def _holds_parameters(named: Mapping[Any, Any], node: Branch) -> bool:
+    """Return whether every entry with a parameter's own name is equal to that parameter."""
+    pairs = zip(node.keys, node.items, strict=True)
+    return all(_equal(named[key.label], item) for key, item in pairs if key.label in named)
+
+
+def _equal(entry: Any, item: Any) -> bool:
+    try:
+        return bool(np.array_equal(entry, item))
+    except (TypeError, ValueError):  # containers of unlike arrays
+        return False
+
+
+def _spelled(pattern: str, label: Any) -> Any:
+    return pattern.format(label) if isinstance(label, str) else label
+
+
+def _missing(parameter: str, name: Any, named: Mapping[Any, Any], label: str) -> str:
+    keys = ", ".join(map(str, list(named)[:12])) + (", …" if len(named) > 12 else "")
+    spelled = f" (looked for {name!r})" if str(name) != parameter else ""
+    return (
+        f"{label} has no entry for {parameter}{spelled}; it has {keys or 'no entries'}: "
+        "add it, or leave the parameter out with exclude="
+    )
+
+
+def _by_order(answer: Sequence[Any], node: Branch, theta: Theta, label: str) -> Found:
+    """Pair the items of a list with all children, those that hold parameters, or the leaves."""
+    holding = [child for _, child in node.holding]
+    every = [Leaf(number) for number in leaves(node)]
+    selected = [leaf for leaf in every if leaf.number in theta.selected_numbers]
+    checked = [child for child in holding if _is_wanted(child, theta)]
+    refused: ProblemError | None = None
+    for nodes in (node.children, holding, checked, every, selected):
+        if len(nodes) != len(answer):
+            continue
+        try:
+            return _paired(answer, nodes, theta, label)
+        except ProblemError as error:
+            refused = refused or error
+    if isinstance(answer, tuple) and answer:
+        try:
+            return _whole(answer[0], node, theta, label)  # (gradients, whatever else it returns)
+        except ProblemError as error:
+            refused = refused or error
+    if refused:
+        raise refused
+    raise ProblemError(
+        "missing-gradient",
+        f"{label} is a {type(answer).__name__} of {len(answer)}, where there are {len(checked)} "
+        f"parameters ({_names([leaf.number for leaf in selected], theta)}): return one entry for "
+        "each, in this order, or leave a parameter out with exclude=",
+    )
+
+
+def _paired(items: Sequence[Any], nodes: Sequence[Node], theta: Theta, label: str) -> Found:
+    found: Found = {}
+    for position, (item, child) in enumerate(zip(items, nodes, strict=True)):
+        found |= _collected(item, child, theta, f"{label}[{position}]")
+    for number, (name, value) in found.items():
+        if number in theta.selected_numbers:
+            _numeric(value, theta.parameters[number], name)
+    return found
+
+
+def _whole(answer: Any, node: Branch, theta: Theta, label: str) -> Found:
+    flat = _flat(answer, theta) if node is theta.root else None
+    if flat is None:
+        return _collected(answer, node, theta, label)
+    return {
+        number: (label, flat[parameter.slice].reshape(parameter.shape))
+        for number, parameter in enumerate(theta.parameters)
+    }
+
+
+def _is_wanted(node: Node, theta: Theta) -> bool:
+    """Return whether a parameter that is checked is below a node."""
+    if isinstance(node, Leaf):
+        return node.number in theta.selected_numbers
+    return isinstance(node, Branch) and any(_is_wanted(child, theta) for child in node.children)
+
+
+def _wanted(node: Node, theta: Theta) -> list[int]:
+    """Return the numbers of the parameters below a node that are checked."""
+    return [number for number in leaves(node) if number in theta.selected_numbers]
+
+
+def _names(numbers: Sequence[int], theta: Theta) -> str:
+    names = [theta.parameters[number].name for number in numbers]
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+
+
+def _numeric(value: Any, parameter: Parameter, label: str) -> FloatArray:
+    """Return an entry as a float64 array of the parameter's shape."""
+    entry = label if label and label != "the gradient" else f"the gradient of {parameter.name}"
+    if value is None:
+        raise ProblemError(
+            "missing-gradient",
+            f"{entry} is None, where {parameter.name} of shape {parameter.shape} needs one: "
+            "return it, or leave the parameter out with exclude=",
+        )
+    try:
+        array = np.asarray(value)
+    except Exception as error:
+        raise ProblemError(
+            "nonnumeric-gradient",
+            f"{entry} is no array of numbers, but a {type(value).__name__} ({error})",
+        ) from error
+    if array.dtype.kind not in "fiu":
+        raise ProblemError(
+            "nonnumeric-gradient",
+            f"{entry} is no array of real numbers, but "
+            f"{_kind(value, array)}: return floats for {parameter.name}",
+        )
+    if array.shape == parameter.shape or array.size == parameter.size == 1:
+        return array.astype(np.float64, copy=False)
+    raise ProblemError(
+        "shape-mismatch",
+        f"{entry} has shape {array.shape}, where {parameter.name} has shape "
+        f"{parameter.shape}{_shape_hint(array.shape, parameter.shape)}",
+    )
+
+
+def _kind(value: Any, array: np.ndarray[Any, Any]) -> str:
+    if array.dtype == object:
+        return f"a {type(value).__name__}"
+    return f"{array.dtype} of shape {array.shape}"
+
+
+def _shape_hint(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    if got == wanted[::-1]:
+        return ": it is transposed"
+    axes = _summed_axes(got, wanted)
+    if axes is not None:
+        keep = ", keepdims=True" if len(got) == len(wanted) else ""
+        axis = str(axes[0]) if len(axes) == 1 else str(axes)
+        return f": it was not summed over the batch, np.sum(…, axis={axis}{keep})"
+    if int(np.prod(got)) == int(np.prod(wanted)):
+        return ": the same size, so a reshape (or keepdims=True) is missing"
+    return ""
+
+
+def _summed_axes(got: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the axes over which a sum would turn the one shape into the other, or None."""
+    extra = len(got) - len(wanted)
+    if extra < 0:
+        return None
+    if extra:
+        if got[extra:] == wanted:
+            return tuple(range(extra))
+        return tuple(range(len(wanted), len(got))) if got[: len(wanted)] == wanted else None
+    axes = tuple(i for i, (a, b) in enumerate(zip(got, wanted, strict=True)) if a != b)
+    return axes if axes and all(wanted[i] == 1 for i in axes) else None

@@ -1,0 +1,174 @@
+"""pytest's hooks, and nothing else: what the plugin does at each start and for every test.
+
+Loaded at every start of pytest, so it imports no NumPy; a check imports what it needs, and so does
+a test that is marked. What pytest is told about those stands in `checks` and `run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_gradcheck.context import entered
+from pytest_gradcheck.declarations import MARK
+from pytest_gradcheck.plugin import hookspecs, options
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.api import GradCheck
+    from pytest_gradcheck.context import Context
+    from pytest_gradcheck.plugin.session import Run
+
+NOTED = (MARK, "xdist_group")
+"""Markers for which a test is looked at when it is collected; the other changes its node id."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that others may implement."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare every setting for the command line and ini files."""
+    options.declare(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, read the settings of the run, and make them hold for every check."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARK}({options.signature()}): settings of the gradient checks of a test, which may also "
+        "return a Problem or a list of them, or name the pair to check in the marker itself",
+    )
+    moment = config.stash[MOMENT] = Moment(config)
+    surrounded = entered(moment.context).__enter__()
+    config.add_cleanup(surrounded.__exit__)
+    if options.demands(config):
+        moment.start(collected=False)
+
+
+class Moment:
+    """Where a run stands: which test runs, and whether it has come to a gradient check.
+
+    What follows checks costs every test a little, and most suites have none: it is started by the
+    first marker or by the first check.
+
+    Parameters
+    ----------
+    config : pytest.Config
+
+    Attributes
+    ----------
+    layers : tuple of (origin, values)
+        The settings of the run.
+    item : pytest.Item or None
+        The test that runs.
+    tests : int
+        How many have been set up in this process.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.layers = options.layers(config)
+        self.item: pytest.Item | None = None
+        self.tests = 0
+        self._config = config
+        self._run: Run | None = None
+        self._starting = Lock()  # a test may start its checks in threads
+
+    @property
+    def follows(self) -> bool:
+        """Whether the run has come to a gradient check or a marker."""
+        return self._run is not None
+
+    def start(self, collected: bool = True) -> Run:
+        """Return what follows the checks of this run, from now on."""
+        with self._starting:
+            if self._run is None:
+                from pytest_gradcheck.plugin.items import followed
+
+                self._run = followed(self._config, self.layers, collected)
+            return self._run
+
+    def context(self) -> Context:
+        """Return what surrounds a check: the test that runs and its fixtures, or the run alone."""
+        if self.item is None:
+            from pytest_gradcheck.context import Context
+
+            return Context(layers=self.layers)
+        from pytest_gradcheck.plugin.items import context_of
+
+        return context_of(self.item, self.start())
+
+
+MOMENT = pytest.StashKey[Moment]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Read the markers of tests, and make a wrong one an error of the collection."""
+    report = yield
+    nodes: Sequence[pytest.Item | pytest.Collector] = report.result or ()
+    if nodes and not any(mark.name in NOTED for mark in collector.iter_markers()):
+        nodes = [node for node in nodes if _is_noted(node)]
+    items = [node for node in nodes if isinstance(node, pytest.Item)]
+    if items:
+        from pytest_gradcheck.plugin.markers import read
+
+        found, wrong = read(items, collector.config.stash[MOMENT].layers)
+        if found:
+            collector.config.stash[MOMENT].start()
+        if wrong:
+            report.outcome = "failed"
+            report.longrepr = "\n".join(wrong)
+            report.result = []
+    return report
+
+
+def _is_noted(node: pytest.Item | pytest.Collector) -> bool:
+    """Return whether a test uses the fixture, or has a marker of its own that counts."""
+    for mark in node.own_markers:  # no `any`, which takes longer, once for every test
+        if mark.name in NOTED:
+            return True
+    return MARK in getattr(node, "fixturenames", ())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let every check belong to the test, those of its fixtures as well.
+
+    No part of the protocol, which whoever runs tests in processes of their own cuts short.
+    """
+    moment = item.config.stash[MOMENT]
+    moment.item = item
+    moment.tests += 1
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Let the last test be over, and hear of checks that only other processes have made."""
+    moment = session.config.stash[MOMENT]
+    try:
+        return (yield)
+    finally:
+        moment.item = None
+        if not moment.follows and moment.tests < session.testscollected:
+            from pytest_gradcheck.plugin.items import told_of
+
+            for report in told_of(session.config):
+                moment.start().pytest_runtest_logreport(report)
+
+
+@pytest.fixture(scope="session")
+def gradcheck() -> GradCheck:
+    """Check a hand-written gradient against two-sided differences of its cost.
+
+    ``gradcheck(cost, grad, params)`` fails the test where the gradient is wrong, and names the
+    component. ``gradcheck.layer(forward, backward, *inputs)`` checks a layer.
+    """
+    from pytest_gradcheck.api import gradcheck
+
+    return gradcheck

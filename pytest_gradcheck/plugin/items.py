@@ -1,0 +1,193 @@
+"""Tests that check a gradient, or are marked: what surrounds their checks, and their hooks.
+
+A hook costs every test a little, and most suites have no such test: these are registered when the
+first marker is read or the first check begins.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_gradcheck.context import Context, Extensions
+from pytest_gradcheck.plugin.markers import noted
+from pytest_gradcheck.plugin.options import Layers
+from pytest_gradcheck.plugin.session import Run
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.params.tree import Foreign
+    from pytest_gradcheck.report.report import Finding, Report
+
+__all__ = ["context_of", "followed", "told_of"]
+
+
+class Record:
+    """What a test has checked so far, whether it tried to, and whether it ended without."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.tried = False
+        self.unchecked = False
+
+    def receive(self, report: Report) -> None:
+        """Take note of a finished check."""
+        self.tried = True
+        self.reports.append(report)
+
+
+RECORD = pytest.StashKey[Record]()
+
+
+def followed(config: pytest.Config, layers: Layers, collected: bool) -> Run:
+    """Return the `Run` of these arguments, registered with the hooks of tests that check."""
+    run = Run(config, layers, collected)
+    config.pluginmanager.register(run, "gradcheck-run")
+    config.pluginmanager.register(Checks(run), "gradcheck-checks")
+    return run
+
+
+def told_of(config: pytest.Config) -> list[pytest.TestReport]:
+    """Return pytest's reports of tests that checked a gradient, or were to, in other processes."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    every = () if reporter is None else reporter.stats.values()
+    return [report for reports in every for report in reports if _tells(report)]
+
+
+def _tells(report: object) -> bool:
+    known = getattr(report, "__dict__", {})  # an attribute that is missing takes long to look for
+    return "gradcheck" in known or "gradcheck_unchecked" in known
+
+
+def context_of(item: pytest.Item, run: Run) -> Context:
+    """Return what surrounds the checks of a test."""
+    marking = noted(item)
+    record = item.stash.setdefault(RECORD, Record())
+    off = item.config.option.gradcheck_off
+
+    def begin() -> None:
+        __tracebackhide__ = True
+        record.tried = True
+        if off:
+            pytest.skip("gradient checks are off (--gradcheck-off)")
+
+    def receive(report: Report) -> None:
+        record.receive(report)
+        item.ihook.pytest_gradcheck_report(report=report, nodeid=marking.name)
+
+    return Context(
+        layers=(*run.layers, ("marker", marking.settings)),
+        seed=zlib.crc32(marking.name.encode()),
+        style=run.style,
+        before=begin,
+        receive=receive,
+        watcher=run.watcher(marking.name),
+        canary=item.config.option.gradcheck_canary,
+        extensions=Hooks(item),
+    )
+
+
+class Hooks(Extensions):
+    """What the hooks add to the checks of a test."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        self._hook = item.ihook
+
+    def still(self, value: object) -> AbstractContextManager[object] | None:
+        """Ask for what switches off the randomness of a model."""
+        found: AbstractContextManager[object] | None = self._hook.pytest_gradcheck_still(
+            value=value
+        )
+        return found
+
+    @property
+    def flatten(self) -> Foreign | None:
+        """Return the hook that takes foreign containers apart, where somebody implements it."""
+        hook = self._hook.pytest_gradcheck_flatten
+        return (lambda value: hook(value=value)) if hook.get_hookimpls() else None
+
+    def diagnose(self, report: Report) -> Sequence[Finding]:
+        """Collect the findings of others."""
+        answers = self._hook.pytest_gradcheck_diagnose(report=report)
+        return [finding for answer in answers for finding in answer or ()]
+
+
+class Checks:
+    """The hooks of tests that check a gradient, or are marked.
+
+    Parameters
+    ----------
+    run : Run
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Check what a marked test returns or its marker names."""
+        __tracebackhide__ = True
+        marking = noted(item)
+        if not marking.explicit or not isinstance(item, pytest.Function):
+            return (yield)
+        from pytest_gradcheck.plugin.returned import checking
+
+        with checking(item, marking, lambda returned: self._demand_a_check(item, returned)):
+            return (yield)
+
+    def _demand_a_check(self, item: pytest.Function, returned: object) -> None:
+        """Note that a marked test ends without a check, or fail it where settings are strict."""
+        __tracebackhide__ = True
+        record, marking = item.stash.setdefault(RECORD, Record()), noted(item)
+        if record.tried or item.config.option.gradcheck_off:
+            return
+        from pytest_gradcheck.settings import resolve
+
+        layers = [*self._run.layers, ("marker", marking.settings)]
+        if resolve(layers)[0].strict:
+            pytest.fail(
+                f"{marking.name} is marked gradcheck, but checked no gradient", pytrace=False
+            )
+        record.unchecked = returned is None  # pytest has a warning of its own for other values
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach what was checked to pytest's report, as builtins: xdist sends nothing else."""
+        report = yield
+        if RECORD not in item.stash:
+            return report
+        record = item.stash[RECORD]
+        if record.reports:
+            from pytest_gradcheck.report.summary import brief
+
+            name, whole = noted(item).name, bool(item.config.option.gradcheck_report)
+            checks = [{"test": name, **brief(check, whole)} for check in record.reports]
+            report.gradcheck = checks  # type: ignore[attr-defined]
+            record.reports.clear()
+        if call.when == "call" and report.passed and not hasattr(report, "wasxfail"):
+            report.gradcheck_unchecked = record.unchecked  # type: ignore[attr-defined]
+        if call.when == "teardown":  # a rerun begins anew
+            del item.stash[RECORD]
+        return report
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_gradcheck_still(self, value: object) -> AbstractContextManager[object] | None:
+        """Put a model with a training mode (``training``, ``train()``, ``eval()``) out of it."""
+        training = getattr(value, "training", None)
+        if training is not True or not (hasattr(value, "train") and hasattr(value, "eval")):
+            return None
+        return _evaluating(value)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Generator[None, None, None]:
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()

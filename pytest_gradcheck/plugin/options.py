@@ -1,0 +1,112 @@
+"""The options of the plugin: declared for the command line and ini files, and read from both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_gradcheck.declarations import PAIR_NAMES, SETTINGS
+
+__all__ = ["Layers", "declare", "demands", "flag", "ini_key", "layers", "signature"]
+
+Layers = tuple[tuple[str, dict[str, Any]], ...]
+"""The settings of the run as ``(origin, values)``, the weaker first."""
+
+INI, LINE = "ini file", "command line"
+INI_TYPES: dict[str, Any] = {"float": "float", "int": "int", "bool": "bool", "names": "args"}
+OPTIONS = tuple(row for row in SETTINGS if row[2] != "code")
+
+
+def declare(parser: pytest.Parser) -> None:
+    """Declare every option; one that is not given is None, so that an ini file is heard."""
+    group = parser.getgroup("gradcheck", "gradient checking")
+    kinds: dict[str, Callable[[str], Any]] = {"float": float, "int": int}
+    for name, _, kind, text, choices in OPTIONS:
+        how: dict[str, Any] = {"dest": ini_key(name), "default": None, "help": text}
+        if kind == "bool":
+            how["action"] = "store_true"
+        elif kind == "names":
+            how |= {"action": "append", "metavar": "NAME"}
+        elif kind == "choice":
+            how |= {"choices": choices}
+        else:
+            how |= {"type": kinds[kind], "metavar": "N" if kind == "int" else "X"}
+        group.addoption(flag(name), **how)
+        parser.addini(ini_key(name), text, type=INI_TYPES.get(kind), default=None)
+    group.addoption(
+        "--gradcheck-canary",
+        action="store_true",
+        help="plant faults in every analytic gradient and fail the checks that let one pass",
+    )
+    group.addoption(
+        "--gradcheck-report",
+        action="append",
+        metavar="PATH",
+        help="write every check to PATH, a .json, .html or .md file (may be given again)",
+    )
+    group.addoption(
+        "--gradcheck-min",
+        type=int,
+        metavar="N",
+        help="fail the run when fewer than N tests completed a check",
+    )
+    group.addoption(
+        "--gradcheck-off", action="store_true", help="skip tests at their first gradcheck"
+    )
+
+
+def signature() -> str:
+    """Return what the marker takes, for ``pytest --markers``."""
+    pair = [f"{name}=None" for name in PAIR_NAMES]
+    others = [f"{name}={default!r}" for name, default, *_ in SETTINGS]
+    return ", ".join([*pair, *others])
+
+
+def demands(config: pytest.Config) -> bool:
+    """Return whether the run has to follow checks from its start: other processes make them, say.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where a gate or a report is asked for that cannot be.
+    """
+    given = config.option
+    if given.gradcheck_min is not None or given.gradcheck_report:
+        from pytest_gradcheck.plugin.refusals import refuse_impossible
+
+        refuse_impossible(config)
+        return True
+    return getattr(given, "dist", "no") != "no"
+
+
+def layers(config: pytest.Config) -> Layers:
+    """Return the settings of ini file and command line, or refuse them by name."""
+    from_ini: dict[str, Any] = {}
+    from_line: dict[str, Any] = {}
+    for name, *_ in OPTIONS:
+        key = ini_key(name)
+        try:
+            value = config.getini(key)
+        except (ValueError, TypeError, pytest.UsageError) as error:
+            raise pytest.UsageError(f"ini option {key}: {error}") from error
+        if value is not None and value != []:
+            from_ini[name] = value
+        if config.getoption(key) is not None:
+            from_line[name] = config.getoption(key)
+    if from_ini or from_line:
+        from pytest_gradcheck.plugin.refusals import refuse_wrong
+
+        refuse_wrong((INI, from_ini), (LINE, from_line))
+    return (INI, from_ini), (LINE, from_line)
+
+
+def flag(name: str) -> str:
+    """Return how a setting is called on the command line."""
+    return f"--gradcheck-{name.replace('_', '-')}"
+
+
+def ini_key(name: str) -> str:
+    """Return how a setting is called in an ini file."""
+    return f"gradcheck_{name}"

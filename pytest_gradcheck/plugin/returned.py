@@ -1,0 +1,140 @@
+"""A marked test: its function checks what it returns and what its marker names, then is put back.
+
+The check happens inside the test's own function, so that whatever calls that (unittest, asyncio,
+Hypothesis, reruns, a debugger) sees a wrong gradient as an error of the test.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_gradcheck.context import current
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.plugin.markers import Marking
+from pytest_gradcheck.report.report import GradientError
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.problem.problem import Problem
+
+__all__ = ["checking"]
+
+OTHERS = 8
+"""Headlines of further wrong problems that are shown below the first."""
+
+
+@contextmanager
+def checking(
+    item: pytest.Function, marking: Marking, last: Callable[[object], None]
+) -> Generator[None, None, None]:
+    """Let a test check what it returns and what its marker names, and call `last` with the rest.
+
+    Around `item.obj` and not in ``pytest_pyfunc_call``: unittest never calls that, and
+    pytest-asyncio drops what a coroutine returns before it.
+    """
+    original: Callable[..., Any] = item.obj
+
+    def finish(returned: object) -> object:
+        __tracebackhide__ = True
+        problems, rest = _problems(returned)
+        if marking.pair:
+            from pytest_gradcheck.problem.problem import Problem
+
+            problems.append(Problem(**marking.pair))
+        if problems:
+            _check(original, problems)
+        last(rest)
+        return rest
+
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def wrapper(*args: Any, **kwargs: Any) -> object:
+            __tracebackhide__ = True
+            return finish(await original(*args, **kwargs))
+
+    else:
+
+        @functools.wraps(original)
+        def wrapper(*args: Any, **kwargs: Any) -> object:
+            __tracebackhide__ = True
+            return finish(original(*args, **kwargs))
+
+    item.obj = wrapper
+    case = item.instance if _is_async_case(item) else None
+    if case is not None:
+        setattr(case, item.name, wrapper)
+    try:
+        yield
+    finally:
+        item.obj = original
+        if case is not None:
+            delattr(case, item.name)
+
+
+def _is_async_case(item: pytest.Function) -> bool:
+    """Whether a test is an async method of unittest's, which pytest calls past `item.obj`."""
+    unittest = sys.modules.get("unittest")
+    case = getattr(unittest, "IsolatedAsyncioTestCase", None) if unittest else None
+    return case is not None and isinstance(item.instance, case)
+
+
+def _problems(returned: object) -> tuple[list[Problem], object]:
+    """Split what a test returned into problems to check and what is left to pytest's warning."""
+    if returned is None:
+        return [], None
+    from pytest_gradcheck.problem.problem import Problem
+
+    if isinstance(returned, Problem):
+        return [returned], None
+    if isinstance(returned, (list, tuple)) and returned:
+        problems = [problem for problem in returned if isinstance(problem, Problem)]
+        if len(problems) == len(returned):
+            return problems, None
+    return [], returned
+
+
+def _check(test: Callable[..., Any], problems: Sequence[Problem]) -> None:
+    """Check every problem, then raise the first error with the headlines of the others."""
+    __tracebackhide__ = True
+    from pytest_gradcheck.api import check_problem
+    from pytest_gradcheck.report.terminal import fitted
+
+    failed: list[tuple[int, GradientError | ProblemError]] = []
+    for number, problem in enumerate(problems, 1):
+        try:
+            check_problem(problem, raising=True)
+        except (GradientError, ProblemError) as error:
+            failed.append((number, error))
+    if not failed:
+        return
+    _, first = failed[0]
+    if len(problems) > 1:
+        heads = [(number, str(error).splitlines()[0]) for number, error in failed]
+        lines = [f"problem {number} of {len(problems)}: {head}" for number, head in heads[:OTHERS]]
+        if len(heads) > OTHERS:
+            lines.append(f"and {len(heads) - OTHERS} more problems of {len(problems)}")
+        style = current().style
+        first.args = ("\n".join([str(first), *(fitted(line, style) for line in lines)]),)
+    _raise_at_definition(test, first)
+
+
+def _raise_at_definition(test: Callable[..., Any], error: Exception) -> None:
+    """Raise an error as if from the line that defines the test.
+
+    The test has returned, so no frame of the user's is left, and pytest would have none to show.
+    Code compiled under the test's file and line gives it one.
+    """
+    __tracebackhide__ = True
+    function = inspect.unwrap(test)
+    at = getattr(function, "__code__", None)
+    if at is None:
+        raise error
+    code = compile("raise error", at.co_filename, "exec")
+    exec(code.replace(co_firstlineno=at.co_firstlineno, co_name=at.co_name), {"error": error})

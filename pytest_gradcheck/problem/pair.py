@@ -1,0 +1,392 @@
+"""The pair that a check works with: cost(theta) and gradient(theta), made of a problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.numdiff.calls import Sides, between, swept
+from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.theta import Cells, FloatArray, Theta
+from pytest_gradcheck.problem.binding import bound
+from pytest_gradcheck.problem.layers import name_of
+from pytest_gradcheck.problem.problem import Problem
+from pytest_gradcheck.problem.randomness import around_calls
+from pytest_gradcheck.problem.regularization import Penalty, penalized
+from pytest_gradcheck.settings import Settings
+
+__all__ = ["BATCHED", "Pair", "frozen_calls"]
+
+BATCHED = (
+    "write it along the last axes (W @ X, sum(axis=(-2, -1))), so that every leaf of params may "
+    "have one more in front, or leave batched=True out"
+)
+"""What to do about a cost that does not take many thetas."""
+
+
+def frozen_calls(
+    problem: Problem, data: Mapping[str, Any] | None
+) -> Callable[[], AbstractContextManager[None]]:
+    """Return a maker of context managers in which a pair's functions draw the same every time."""
+    given = () if callable(problem.params) else (problem.params,)
+    return around_calls([*problem.args, *(data or {}).values(), *given])
+
+
+class Pair:
+    """A cost and its gradient as functions of the present theta.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : Theta
+        Where both look; whoever moves it calls again.
+    data : mapping or None
+        The problem's data at this point (dropout or penalty switched off, say).
+    settings : Settings
+        For `inplace` (a function may do without the params), `regularization` (a penalty that is
+        added to the cost), and `batched` (the cost takes many thetas and returns that of each).
+    around : callable, optional
+        Makes the context manager in which every call of a user's function runs.
+
+    Attributes
+    ----------
+    problem, data, theta
+        As above.
+    evaluations : int
+        Calls of the cost so far; where it takes many thetas, how many it took.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        theta: Theta,
+        data: Mapping[str, Any] | None,
+        settings: Settings,
+        around: Callable[[], AbstractContextManager[Any]] | None = None,
+    ) -> None:
+        self.problem, self.data = problem, data
+        self.theta = theta
+        self.evaluations = 0
+        penalty: Penalty | None = settings.regularization
+        inplace, batched = settings.inplace, settings.batched
+        self._penalty = penalty
+        self._joint = problem.grad is True
+        if not callable(problem.cost) or not (self._joint or callable(problem.grad)):
+            raise ProblemError(
+                "unbound-argument",
+                f"cost and grad are functions (grad may be True), not {problem.cost!r} and "
+                f"{problem.grad!r}",
+            )
+        if penalty is not None:
+            penalized(penalty, theta)
+        if problem.args and data is not None:
+            raise ProblemError(
+                "bad-setting",
+                "give the functions' further arguments by position or by data=, not both",
+            )
+        self._around = around
+        self._bound = bound(problem.cost, problem.args, data, inplace, "cost")
+        self._call_grad = (
+            None if self._joint else bound(problem.grad, problem.args, data, inplace, "gradient")
+        )
+        self._batched = batched
+        if batched:
+            self._refuse_batched(inplace)
+        call = self._bound.with_tree(theta.stacked(theta.row)) if batched else self._bound.at(theta)
+        self._call_cost = self._within(call)
+
+    def cost(self) -> float:
+        """Return the cost at the present theta.
+
+        Raises
+        ------
+        ProblemError
+            ``cost-raised``, ``nonscalar-cost`` or ``complex-cost``.
+        """
+        if self._batched:
+            return float(self.costs(self.theta.row)[0])
+        value = self._scalar(self._returned())
+        if self._penalty is None:
+            return value
+        return value + self._penalty.value(self.moved(), self.theta.parameters)
+
+    def costs(self, rows: FloatArray) -> FloatArray:
+        """Return the costs of many thetas, the rows of an array, from one call.
+
+        Raises
+        ------
+        ProblemError
+            ``bad-setting`` where it returns something else than a cost for each of them.
+        """
+        self.evaluations += len(rows)
+        try:
+            returned = self._within(self._bound.with_tree(self.theta.stacked(rows)))()
+        except Exception as error:
+            if len(rows) > 1 and _left_domain(error):
+                self.evaluations -= len(rows)
+                return np.array([self._at(row) for row in rows])
+            if not self._takes_one():
+                self._tell(error)
+            raise ProblemError(
+                "bad-setting",
+                f"batched=True: {self._cost_name} raised {_told(error)} when every leaf of params "
+                f"had a leading axis of {len(rows)}: {BATCHED}",
+            ) from error
+        value = returned[0] if isinstance(returned, tuple) and returned else returned
+        costs = np.asarray(value)
+        if costs.shape != (len(rows),) or costs.dtype.kind not in "fiu":
+            raise ProblemError(
+                "bad-setting",
+                f"batched=True: with a leading axis of {len(rows)} on every leaf of params, "
+                f"{self._cost_name} returned {_shaped(costs)}, where a vector of {len(rows)} costs "
+                f"is due: {BATCHED}",
+            )
+        costs = costs.astype(np.float64)
+        if self._penalty is not None:
+            costs += [self._penalty.value(row, self.theta.parameters) for row in rows]
+        return costs
+
+    def _at(self, row: FloatArray) -> float:
+        """Return the cost of one of many thetas, alone."""
+        with self.theta.at(row):
+            return self.prober()()
+
+    def _takes_one(self) -> bool:
+        """Return whether the cost takes a plain theta, so that it is the leading axis it minds."""
+        try:
+            self._within(self._bound.with_tree(self.theta.tree))()
+        except Exception:
+            return False
+        return True
+
+    def _refuse_batched(self, inplace: bool) -> None:
+        """Refuse what has no leading axis."""
+        what = None
+        if inplace:
+            what = "a network that owns its arrays (inplace=True) has no leading axis"
+        elif self._call_grad is None:
+            what = "a cost that returns its gradient (grad=True) is called with one theta at a time"
+        elif self._call_grad.wants_cache:
+            what = "a gradient that takes the cost's cache is called with that of one theta"
+        if what:
+            raise ProblemError(
+                "bad-setting", f"batched=True: {what}; leave it out, or write the two apart"
+            )
+
+    def prober(self) -> Callable[[], float]:
+        """Return a function that returns the cost at a perturbed theta.
+
+        NaN where that lies outside the cost's domain: NumPy says so of itself, the functions of
+        `math` raise. It is called twice for every component, hence a closure with little in it.
+        """
+        call, scalar, exact = self._call_cost, self._scalar, np.float64
+        plain = self._penalty is None
+
+        def probe() -> float:
+            __tracebackhide__ = True
+            try:
+                if not plain:
+                    return self.cost()
+                self.evaluations += 1
+                value = call()
+            except Exception as error:
+                return self._outside(error)
+            kind = type(value)
+            return value if kind is float or kind is exact else scalar(value)
+
+        return probe
+
+    def sweep(self, cells: Cells, sides: Sides) -> FloatArray:
+        """Return the cost's rises between the sides of one component after the other.
+
+        What `prober` does, twice for each, written out: here a check spends its time.
+        """
+        __tracebackhide__ = True
+        if self._penalty is not None or self._batched:
+            return swept(self.prober(), cells, sides)
+        call, scalar, exact, before = self._call_cost, self._scalar, np.float64, self.evaluations
+        costs: list[float] = []
+        note = costs.append
+        try:
+            for place, ahead, behind, middle in sides:
+                cells[place] = ahead
+                try:
+                    up = call()
+                except Exception as error:
+                    self.evaluations = before + len(costs) + 1
+                    up = self._outside(error)
+                cells[place] = behind
+                try:
+                    down = call()
+                except Exception as error:
+                    self.evaluations = before + len(costs) + 2
+                    down = self._outside(error)
+                cells[place] = middle
+                if type(up) is not exact or type(down) is not exact:
+                    up, down = scalar(up), scalar(down)
+                note(up)
+                note(down)
+        finally:
+            self.evaluations = max(self.evaluations, before + len(costs))
+        return between(costs)
+
+    def _outside(self, error: Exception) -> float:
+        """Return NaN for a theta outside the cost's domain, or tell of any other error."""
+        __tracebackhide__ = True
+        if _left_domain(error.__cause__ if isinstance(error, ProblemError) else error):
+            return math.nan
+        self._tell(error)
+
+    def gradient(self) -> FloatArray:
+        """Return the analytic gradient at the present theta, laid out like it.
+
+        Raises
+        ------
+        ProblemError
+            ``gradient-raised``, or whatever is wrong with the answer.
+        """
+        if self._call_grad is None:
+            return self._second(self._returned())
+        cache: dict[str, Any] = {}
+        if self._call_grad.wants_cache:
+            cache = {"cache": _beside(self._returned(), self._grad_name)}
+        try:
+            answer = self._within(self._call_grad.with_tree(self.theta.tree, **cache))()
+        except ProblemError:
+            raise  # said by a layer, in better words
+        except Exception as error:
+            if isinstance(error, TypeError):
+                self._call_grad.blame()
+            raise ProblemError(
+                "gradient-raised", f"{self._grad_name} raised {_told(error)}"
+            ) from error
+        return laid_out(answer, self.theta)
+
+    def moved(self) -> FloatArray:
+        """Return a copy of theta as it stands now."""
+        theta = self.theta
+        return np.concatenate(
+            [np.array(theta.cells(p)[:], np.float64).reshape(-1) for p in theta.parameters]
+        )
+
+    @property
+    def _cost_name(self) -> str:
+        return name_of(self.problem.cost)
+
+    @property
+    def _grad_name(self) -> str:
+        return name_of(self.problem.cost if self._joint else self.problem.grad)
+
+    def _within(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        """Return a call as it is made: within a context manager of its own, where there is one."""
+        return call if self._around is None else partial(_around, self._around, call)
+
+    def _returned(self) -> Any:
+        """Return all that a call of the cost returns."""
+        __tracebackhide__ = True
+        self.evaluations += 1
+        try:
+            return self._call_cost()
+        except Exception as error:
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> NoReturn:
+        __tracebackhide__ = True
+        if isinstance(error, ProblemError):
+            raise error  # said by a layer, in better words
+        if isinstance(error, TypeError):
+            self._bound.blame()
+        raise ProblemError(
+            "cost-raised",
+            f"{self._cost_name} raised {_told(error)} (its call number {self.evaluations})",
+        ) from error
+
+    def _scalar(self, returned: Any) -> float:
+        if isinstance(returned, float):
+            return float(returned)  # np.float64 is one, too
+        several = (tuple, list) if self._joint else tuple
+        value = returned[0] if isinstance(returned, several) and returned else returned
+        try:
+            array = np.asarray(value)
+        except Exception as error:  # a ragged list; a tensor that refuses to be an array
+            raise ProblemError(
+                "nonscalar-cost",
+                f"{self._cost_name} returned a {type(value).__name__}: {_told(error)}",
+            ) from error
+        if array.dtype.kind == "c":
+            raise ProblemError(
+                "complex-cost",
+                f"{self._cost_name} returned the complex {value!r}: return its real part, or the "
+                "square of its magnitude",
+            )
+        if array.size != 1 or array.dtype.kind not in "fiuO" or value is None:
+            raise ProblemError("nonscalar-cost", _nonscalar(self._cost_name, value, array))
+        try:
+            return float(array.reshape(-1)[0])
+        except (TypeError, ValueError) as error:
+            raise ProblemError(
+                "nonscalar-cost", _nonscalar(self._cost_name, value, array)
+            ) from error
+
+    def _second(self, returned: Any) -> FloatArray:
+        if not isinstance(returned, (tuple, list)) or len(returned) < 2:
+            raise ProblemError(
+                "missing-gradient",
+                f"with grad=True, {self._cost_name} returns (cost, gradients), but it returned a "
+                f"{type(returned).__name__}",
+            )
+        return laid_out(returned[1], self.theta)
+
+
+def _shaped(array: np.ndarray[Any, Any]) -> str:
+    return f"an array of shape {array.shape}" if array.ndim else "one number"
+
+
+def _around(around: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Any:
+    """Return what a call returns inside of a context manager of its own."""
+    __tracebackhide__ = True
+    with around():
+        return call()
+
+
+def _beside(returned: Any, name: str) -> Any:
+    """Return what the cost returned beside its value: the second of two, or the rest."""
+    if isinstance(returned, tuple) and len(returned) == 2:
+        return returned[1]
+    if isinstance(returned, tuple) and len(returned) > 2:
+        return returned[1:]
+    raise ProblemError(
+        "unbound-argument",
+        f"{name} takes an argument cache, but the cost returned nothing beside its value: return "
+        "(cost, cache), or put cache into data={...}",
+    )
+
+
+def _nonscalar(name: str, value: Any, array: np.ndarray[Any, Any]) -> str:
+    if value is None:
+        return f"{name} returned None: is its return statement missing?"
+    if array.size > 1:
+        return (
+            f"{name} returned an array of shape {array.shape}, where a cost is one number: "
+            "return its sum or its mean"
+        )
+    said = repr(value)
+    said = said if len(said) <= 60 else said[:60] + "…"
+    return f"{name} returned {said} of type {type(value).__name__}, where a cost is one number"
+
+
+def _left_domain(error: BaseException | None) -> bool:
+    return isinstance(error, (ArithmeticError, np.linalg.LinAlgError)) or (
+        isinstance(error, ValueError) and ("domain" in str(error) or "expected a" in str(error))
+    )
+
+
+def _told(error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,0 +1,99 @@
+"""What is looked at before anything is compared: whether the pair can be checked at all."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.theta import FloatArray, Theta
+from pytest_gradcheck.problem.pair import Pair
+
+__all__ = ["examined", "refuse_changed", "refuse_unreached"]
+
+SAME = 1e-13
+"""Two calls are the same when they differ by no more than this part: threaded sums may be added up
+in another order, while a dropout mask changes far more."""
+
+DROPOUT = (
+    "is dropout still on, or a generator unseeded? Pass keep_prob by data=, use "
+    "dropout='freeze', or seed inside the function"
+)
+
+
+def examined(pair: Pair) -> tuple[float, FloatArray]:
+    """Call cost and gradient twice at the present theta, and return what they say.
+
+    Raises
+    ------
+    ProblemError
+        ``nonfinite-cost``, ``nondeterministic-cost``, ``nondeterministic-gradient`` or
+        ``mutated-params``, besides whatever the calls themselves raise.
+    """
+    here = pair.cost()
+    refuse_changed(pair, "cost")
+    if not math.isfinite(here):
+        raise ProblemError(
+            "nonfinite-cost",
+            f"the cost is {here} at this theta, where it must be a finite number: start elsewhere, "
+            "or use a stable form (log-sum-exp, logaddexp) of it",
+        )
+    gradient = pair.gradient()
+    refuse_changed(pair, "gradient")
+    again = pair.cost()
+    if not _same(here, again, abs(here)):
+        raise ProblemError(
+            "nondeterministic-cost",
+            f"two calls of the cost at the same theta returned {here!r} and {again!r}: {DROPOUT}",
+        )
+    _compare_gradients(gradient, pair.gradient(), pair)
+    return here, gradient
+
+
+def _same(one: float, other: float, size: float) -> bool:
+    return one == other or abs(one - other) <= SAME * size
+
+
+def _compare_gradients(first: FloatArray, second: FloatArray, pair: Pair) -> None:
+    if first.data == second.data:
+        return
+    finite = np.abs(first[np.isfinite(first)])
+    size = float(finite.max()) if finite.size else 0.0
+    with np.errstate(invalid="ignore"):
+        apart = ~((first == second) | (np.abs(first - second) <= SAME * size))
+    apart &= ~(np.isnan(first) & np.isnan(second))
+    if not apart.any():
+        return
+    number = int(np.flatnonzero(apart)[0])
+    parameter = pair.theta.owner(number)
+    name = parameter.component_name(parameter.index(number))
+    raise ProblemError(
+        "nondeterministic-gradient",
+        f"two calls of the gradient at the same theta returned {first[number]!r} and "
+        f"{second[number]!r} for {name}: {DROPOUT}",
+    )
+
+
+def refuse_changed(pair: Pair, culprit: str) -> None:
+    """Raise ``mutated-params`` where theta is not what it was before a call of the culprit."""
+    name = pair.theta.changed()
+    if name is None:
+        return
+    raise ProblemError(
+        "mutated-params",
+        f"the {culprit} changes the parameters it is given: {name} was not what it had been after "
+        f"a call. Write {name} = {name} - … instead of {name} -= …, or work on a copy",
+    )
+
+
+def refuse_unreached(moved: bool, gradient: FloatArray, theta: Theta) -> None:
+    """Raise ``unreached-params`` where the cost stays put though the gradient is not zero."""
+    if moved or not any(gradient[parameter.slice].any() for parameter in theta.selected):
+        return
+    raise ProblemError(
+        "unreached-params",
+        "the cost does not move with the parameters, near or far, though its gradient is not zero: "
+        "if the network owns its arrays, hand over those arrays and say inplace=True; else the "
+        "cost must use the parameters that it is given",
+    )

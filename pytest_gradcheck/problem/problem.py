@@ -1,0 +1,67 @@
+"""What a user says: a cost, its gradient and the parameters, in one of the shapes of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_gradcheck.problem import layers
+
+__all__ = ["Problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A cost, its gradient and the parameters, with settings that rank as the call's.
+
+    Attributes
+    ----------
+    cost : callable
+        Returns a number, or a tuple that begins with it.
+    grad : callable or True
+        The backprop; True where `cost` returns ``(cost, gradients, ...)``.
+    params : object
+        An array, a number, or any nesting of containers of them; or a callable ``params(rng)``.
+    args : tuple
+        Further positional arguments of both functions.
+    data : mapping, optional
+        Arguments by name; either function takes those it names.
+    settings : mapping
+        Keywords of `gradcheck`.
+
+    Examples
+    --------
+    >>> Problem(np.sum, np.ones_like, np.zeros(3)).args
+    ()
+    """
+
+    cost: Callable[..., Any]
+    grad: Callable[..., Any] | bool
+    params: Any
+    args: tuple[Any, ...] = ()
+    data: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def layer(
+        cls,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any],
+        *inputs: Any,
+        **settings: Any,
+    ) -> Problem:
+        """Return the problem of a layer, ``out, cache = forward(*inputs)``, and its backward pass.
+
+        ``backward(dout, cache)`` returns the gradients of the inputs. The cost is the sum of the
+        output times a random, fixed upstream gradient `dout`: a constant one would cancel in
+        normalizing layers and hide faults.
+        """
+        cost, grad = layers.layer(forward, backward)
+        return cls(cost, grad, layers.named(forward, inputs), (), {}, dict(settings))
+
+    @classmethod
+    def vjp(cls, f: Callable[..., Any], *inputs: Any, **settings: Any) -> Problem:
+        """Return the problem of a function that returns ``out, pullback``, as JAX's vjp does."""
+        cost, grad = layers.pullback(f)
+        return cls(cost, grad, layers.named(f, inputs), (), {}, dict(settings))

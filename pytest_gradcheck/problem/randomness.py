@@ -1,0 +1,188 @@
+"""Dropout off or frozen: what makes two calls of a stochastic cost comparable.
+
+Off is the course's way: one mask less, a cost that can be differentiated. Frozen keeps dropout on
+under one mask, as CS231n advises, so that its own backward pass is checked as well.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.tree import children_of
+from pytest_gradcheck.settings import nearest
+
+__all__ = ["around_calls", "around_check", "disabled", "without_penalty"]
+
+KEEP = ("keep_prob", "keep_probs")
+DROP = ("dropout", "dropout_rate", "drop_prob", "p_drop")
+PENALTIES = ("lambd", "l2", "l1", "weight_decay")
+
+
+def disabled(
+    data: Mapping[str, Any] | None, disable: Mapping[str, Any] | None, frozen: bool
+) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:
+    """Return `data` with dropout switched off, and what was changed for that, in words.
+
+    Raises
+    ------
+    ProblemError
+        ``bad-setting`` where `data` is no mapping or lacks an entry that `disable` names.
+    """
+    if data is not None and not isinstance(data, Mapping):
+        raise ProblemError(
+            "bad-setting",
+            "data maps the names of arguments to their values, and is no "
+            f"{type(data).__name__}: write data={{'X': X}}",
+        )
+    if disable and (data is None or any(name not in data for name in disable)):
+        missing = [name for name in disable if data is None or name not in data]
+        raise ProblemError(
+            "bad-setting",
+            f"disable names {', '.join(missing)}, which data does not hold"
+            f"{nearest(missing[0], data or ())}: put it into data=",
+        )
+    if data is None:
+        return None, ()
+    off = dict(data)
+    if not frozen:
+        off |= {name: _like(data[name], 1.0) for name in KEEP if name in data}
+        off |= {name: _like(data[name], 0.0) for name in DROP if name in data}
+    off |= dict(disable or {})
+    said = [
+        f"{name} {_said(data[name])} -> {_said(off[name])}"
+        for name in data
+        if off[name] is not data[name] and not _equal(off[name], data[name])
+    ]
+    return off, tuple(said)
+
+
+def _like(value: Any, off: float) -> Any:
+    """Return the off value in the shape of what it replaces; what is no number stays."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(off)
+    if isinstance(value, Mapping):
+        return {key: _like(item, off) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_make"):
+        return value._make(_like(item, off) for item in value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_like(item, off) for item in value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return np.full_like(value, off)
+    return off if isinstance(value, (int, float, np.number)) else value
+
+
+def _said(value: Any) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return bool(np.all(np.asarray(one == other)))
+
+
+def without_penalty(data: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return `data` with its penalty switched off, or None where it holds none."""
+    if data is None:
+        return None
+    off = {
+        name: _like(data[name], 0.0)
+        for name in PENALTIES
+        if name in data and not _equal(data[name], _like(data[name], 0.0))
+    }
+    return {**data, **off} if off else None
+
+
+def around_check(dropout: Any) -> AbstractContextManager[Any]:
+    """Return the context manager that holds for a whole check.
+
+    Raises
+    ------
+    ProblemError
+        ``bad-setting`` where `dropout` is none of the forms it can have.
+    """
+    if dropout is None or dropout in ("off", "freeze"):
+        return nullcontext()
+    ready = isinstance(dropout, AbstractContextManager)  # an instance: its class makes one
+    manager = dropout() if callable(dropout) and not ready else dropout
+    if isinstance(manager, AbstractContextManager):
+        return manager
+    hint = nearest(dropout, ("off", "freeze")) if isinstance(dropout, str) else ""
+    raise ProblemError(
+        "bad-setting",
+        "dropout is 'off', 'freeze', a context manager or a function that makes one, "
+        f"not {dropout!r}{hint}",
+    )
+
+
+def by_manager(dropout: Any) -> tuple[str, ...]:
+    """Return what a context manager or a function that makes one switches off, in words."""
+    if dropout is None or isinstance(dropout, str):
+        return ()
+    name = getattr(dropout, "__qualname__", type(dropout).__qualname__)
+    return (f"dropout, by {name.replace('<locals>.', '')}",)
+
+
+def around_calls(values: Sequence[Any]) -> Callable[[], AbstractContextManager[None]]:
+    """Return a maker of context managers that start every call from one state of all generators.
+
+    Parameters
+    ----------
+    values : sequence
+        What the functions are given; every ``Generator`` and ``RandomState`` in it counts, however
+        deep in containers, besides NumPy's global generator and `random`. All are put back as they
+        were.
+    """
+    local = list({id(generator): generator for generator in _generators(values, set())}.values())
+    start = _states(local)
+
+    @contextmanager
+    def same_start() -> Iterator[None]:
+        before = _states(local)
+        _set_states(local, start)
+        try:
+            yield
+        finally:
+            _set_states(local, before)
+
+    return same_start
+
+
+def _generators(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield the generators in any nesting of containers."""
+    if isinstance(value, (np.random.Generator, np.random.RandomState, random.Random)):
+        yield value
+    elif id(value) not in seen:
+        seen.add(id(value))
+        for _, item in children_of(value) or ():
+            yield from _generators(item, seen)
+
+
+States = tuple[Any, Any, list[Any]]
+
+
+def _states(local: Sequence[Any]) -> States:
+    return np.random.get_state(), random.getstate(), [_state(generator) for generator in local]
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, np.random.Generator):
+        return copy.deepcopy(generator.bit_generator.state)
+    return generator.getstate() if isinstance(generator, random.Random) else generator.get_state()
+
+
+def _set_states(local: Sequence[Any], states: States) -> None:
+    np.random.set_state(states[0])
+    random.setstate(states[1])
+    for generator, state in zip(local, states[2], strict=True):
+        if isinstance(generator, np.random.Generator):
+            generator.bit_generator.state = state
+        elif isinstance(generator, random.Random):
+            generator.setstate(state)
+        else:
+            generator.set_state(state)

@@ -1,0 +1,63 @@
+"""A small map of a matrix: which of its entries are wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pytest_gradcheck.context import Style
+from pytest_gradcheck.report.report import Component, ParameterReport, PointReport
+
+__all__ = ["error_map"]
+
+ROWS = 10
+COLUMNS = 60
+
+BLOCKS = "·▒▓█"
+ASCII_BLOCKS = ".-+#"
+"""None, some, half and more, all of the entries behind a character are wrong."""
+
+WRONG = ("suspect", "bug", "nonfinite")
+
+
+def error_map(point: PointReport, name: str, style: Style) -> list[str]:
+    """Return the lines of a map, at most 12, or none where there is nothing to be drawn.
+
+    Parameters
+    ----------
+    point : PointReport
+    name : str
+        The parameter's. One that is no matrix, or not known entry by entry, has no map.
+    style : Style
+    """
+    parameter = next((p for p in point.parameters if p.name == name), None)
+    if parameter is None or len(parameter.shape) != 2 or min(parameter.shape) < 2:
+        return []
+    wrong = [c for c in point.components if c.parameter == name and c.verdict in WRONG]
+    counted = sum(parameter.counts.get(verdict, 0) for verdict in WRONG)
+    if parameter.checked != parameter.size or len(wrong) != counted:
+        return []
+    return _drawn(parameter, wrong, style)
+
+
+def _drawn(parameter: ParameterReport, wrong: Sequence[Component], style: Style) -> list[str]:
+    rows, columns = parameter.shape
+    tall = math.ceil(rows / ROWS)
+    wide = math.ceil(columns / min(COLUMNS, style.width - 2))
+    counts = [[0] * math.ceil(columns / wide) for _ in range(math.ceil(rows / tall))]
+    for component in wrong:
+        row, column = component.index
+        counts[row // tall][column // wide] += 1
+    blocks = ASCII_BLOCKS if style.ascii else BLOCKS
+    each = "entry" if tall == wide == 1 else f"{tall} x {wide} entries"
+    title = f"{parameter.name}, a character for each {each} ({blocks[-1]} wrong, {blocks[0]} not):"
+    lines = [title]
+    for i, line in enumerate(counts):
+        height = min(tall, rows - i * tall)
+        shares = [n / (height * min(wide, columns - j * wide)) for j, n in enumerate(line)]
+        lines.append("  " + "".join(blocks[_shade(share)] for share in shares))
+    return lines
+
+
+def _shade(share: float) -> int:
+    return 0 if share == 0 else 3 if share == 1 else 2 if share >= 0.5 else 1

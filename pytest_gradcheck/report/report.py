@@ -1,0 +1,304 @@
+"""The result of a check, as frozen dataclasses of plain Python types."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_gradcheck.context import Style
+from pytest_gradcheck.settings import Settings
+
+__all__ = [
+    "VERDICTS",
+    "Component",
+    "Finding",
+    "ParameterReport",
+    "PointReport",
+    "Report",
+    "band",
+    "failing",
+]
+
+VERDICTS = ("ok", "inconclusive", "kink", "suspect", "bug", "nonfinite")
+"""From best to worst; parameters and reports take their worst."""
+
+BANDS = ((1e-7, "great"), (1e-5, "good"), (1e-3, "look closer"), (math.inf, "bug"))
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component that is not ok.
+
+    Attributes
+    ----------
+    parameter, name : str
+        ``W1`` and ``W1[3, 7]``.
+    index : tuple of int
+        Within the parameter; empty for a scalar.
+    analytic, numerical : float
+        The user's gradient and its approximation.
+    error_bar : float
+        Of the approximation, safety factor included.
+    relative_error : float
+        Beyond the error bar.
+    verdict : str
+    point : str
+        The name of the point it was seen at.
+    """
+
+    parameter: str
+    index: tuple[int, ...]
+    name: str
+    analytic: float
+    numerical: float
+    error_bar: float
+    relative_error: float
+    verdict: str
+    point: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A cause that the pattern of errors gives away, or a warning.
+
+    Attributes
+    ----------
+    code : str
+        ``scale``, ``sign``, ``zero``, … or, as a warning, ``kink``, ``vacuous``, ``precision``, ….
+    severity : str
+        ``cause`` or ``warning``.
+    parameter : str or None
+    message : str
+        What was seen, in numbers, and what usually does that.
+    factor : float or None
+    point : str
+    """
+
+    code: str
+    severity: str
+    parameter: str | None
+    message: str
+    factor: float | None = None
+    point: str = "given"
+
+
+@dataclass(frozen=True)
+class ParameterReport:
+    """One parameter at one point.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    size, checked, covered : int
+        Components; those that were differenced one by one; and those that were looked at in any
+        way, one by one or by a random direction.
+    relative_error : float
+        The course's figure over this parameter; where random directions have seen it, an estimate
+        from the first of them.
+    verdict : str
+        The worst of its components, and of what random directions saw that no component explains.
+    counts : mapping of str to int
+        Components by verdict, of those that were differenced one by one.
+    resolution : float
+        The smallest relative error in any one component that would have been reported; where not
+        all were differenced one by one, of a component as large as the parameter's gradients are
+        in the root mean square.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    size: int
+    checked: int
+    covered: int
+    relative_error: float
+    verdict: str
+    counts: Mapping[str, int]
+    resolution: float
+
+
+@dataclass(frozen=True)
+class PointReport:
+    """One point at which the gradients were compared.
+
+    Attributes
+    ----------
+    name : str
+        ``given``, ``random initialization 2``, ``given, after 50 steps``, ``given, penalty off``.
+    passed : bool
+    verdict : str
+    relative_error : float
+        The course's figure over the whole of theta.
+    parameters : tuple of ParameterReport
+    components : tuple of Component
+        Those that are not ok, worst first, at most 1,000 of a parameter.
+    findings : tuple of Finding
+    """
+
+    name: str
+    passed: bool
+    verdict: str
+    relative_error: float
+    parameters: tuple[ParameterReport, ...]
+    components: tuple[Component, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished check; ``str(report)`` is its text as the terminal shows it.
+
+    Attributes
+    ----------
+    passed : bool
+    verdict : str
+        The worst of its points.
+    components : tuple of Component
+        Of all points, worst first.
+    findings : tuple of Finding
+        Of all points, causes first.
+    evaluations : int
+        Calls of the cost, all of them.
+    points : tuple of PointReport
+    seed : int
+        Enough to repeat the run.
+    settings : Settings
+    notes : tuple of str
+        What was done to the data before the check (``dropout off: keep_prob 0.8 -> 1.0``).
+    style : Style
+        How its text is drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck import check_gradients
+    >>> report = check_gradients(lambda x: float(x @ x), lambda x: 2 * x, np.ones(3))
+    >>> report.passed, report.verdict, report.points[0].name
+    (True, 'ok', 'given')
+    """
+
+    passed: bool
+    verdict: str
+    components: tuple[Component, ...]
+    findings: tuple[Finding, ...]
+    evaluations: int
+    points: tuple[PointReport, ...]
+    seed: int
+    settings: Settings
+    notes: tuple[str, ...] = ()
+    style: Style = field(default=Style(), repr=False, compare=False)
+
+    @property
+    def worst_point(self) -> PointReport:
+        """The point of the worst component; without any, that of the largest relative error."""
+
+        def badness(point: PointReport) -> tuple[bool, int, float, float]:
+            worst = point.components[0].relative_error if point.components else 0.0
+            return not point.passed, VERDICTS.index(point.verdict), worst, point.relative_error
+
+        return max(self.points, key=badness)
+
+    @property
+    def relative_error(self) -> float:
+        """The course's figure over the whole of theta, at the worst point."""
+        return self.worst_point.relative_error
+
+    @property
+    def parameters(self) -> tuple[ParameterReport, ...]:
+        """The parameters at the worst point."""
+        return self.worst_point.parameters
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON types; NaN and infinities become their names."""
+        fields = {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if item.name not in ("style", "settings")
+        }
+        fields["relative_error"] = self.relative_error
+        fields["parameters"] = self.parameters
+        plain: dict[str, Any] = _plain(fields)
+        plain["settings"] = {
+            item.name: _setting(getattr(self.settings, item.name))
+            for item in dataclasses.fields(self.settings)
+        }
+        return plain
+
+    def __str__(self) -> str:
+        from pytest_gradcheck.report.terminal import failure_text
+
+        return failure_text(self, self.style)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):  # float(), str(): NumPy's are subclasses, which xdist cannot send
+        return float(value) if math.isfinite(value) else str(float(value))
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+def _setting(value: Any) -> Any:
+    """Return a setting as a plain type; what has none (a context manager, say) as its name.
+
+    A name and no ``repr`` with an address, which would differ from run to run.
+    """
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return _plain(value)
+    if isinstance(value, (list, tuple)):
+        return [_setting(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _setting(item) for key, item in value.items()}
+    said = repr(value)
+    if " at 0x" in said:
+        return str(getattr(value, "__qualname__", type(value).__qualname__))
+    return said
+
+
+def band(error: float) -> str:
+    """Return the course's word for a relative error: 1e-7 great, 1e-5 look, 1e-3 bug.
+
+    Examples
+    --------
+    >>> band(3e-8), band(2e-6), band(2e-5), band(0.3)
+    ('great', 'good', 'look closer', 'bug')
+    """
+    return next(word for bound, word in BANDS if error <= bound or bound == math.inf)
+
+
+def failing(settings: Settings) -> frozenset[str]:
+    """Return the verdicts that fail a check under these settings."""
+    names = {"bug", "nonfinite"}
+    if settings.fail_on == "suspect":
+        names.add("suspect")
+    if settings.strict:
+        names |= {"kink", "inconclusive", "suspect"}
+    return frozenset(names)
+
+
+class GradientError(AssertionError):
+    """A gradient that differs from the two-sided differences of its cost.
+
+    An ``AssertionError``, so that pytest reports it as a failure of the test and ``xfail``,
+    ``--pdb``, ``--lf`` and reruns treat it as any other.
+
+    Attributes
+    ----------
+    report : Report
+        The finished check, with every component that is not right.
+    """
+
+    def __init__(self, report: Report, text: str | None = None) -> None:
+        super().__init__(str(report) if text is None else text)
+        self.report = report
+
+
+# pytest prints the module before the name; without it the first line has room for the cause.
+GradientError.__module__ = "builtins"

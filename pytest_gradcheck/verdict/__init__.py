@@ -1,0 +1,1 @@
+"""Two gradients -> one verdict for each component."""

@@ -1,0 +1,140 @@
+"""Verdicts: thresholds applied to the difference between two gradients, beyond its error bar."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.numdiff.differences import KINDS, Approximation, agree, shares, tolerated
+from pytest_gradcheck.numdiff.directions import Seen
+from pytest_gradcheck.params.scales import SAFE_SQUARE
+from pytest_gradcheck.params.theta import FloatArray, Theta, spread
+from pytest_gradcheck.report.report import VERDICTS
+from pytest_gradcheck.settings import Settings
+
+__all__ = ["Judgement", "judge", "judged", "relative_error"]
+
+OK, INCONCLUSIVE, KINK, SUSPECT, BUG, NONFINITE = range(len(VERDICTS))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The comparison of two gradients: arrays over theta.
+
+    Attributes
+    ----------
+    verdicts : int8 array
+        Index into `VERDICTS`; of components that were not looked at, that of ``ok``.
+    errors : float64 array
+        ``max(0, |D - g| - u) / (|D| + |g|)``; 0 where both are 0.
+    resolutions : float64 array
+        The smallest relative error of the component that would have been reported.
+    """
+
+    verdicts: npt.NDArray[np.int8]
+    errors: FloatArray
+    resolutions: FloatArray
+
+
+def judge(
+    approximation: Approximation, gradient: FloatArray, theta: Theta, settings: Settings
+) -> Judgement:
+    """Compare an analytic gradient with its approximation, component by component.
+
+    Parameters
+    ----------
+    approximation : Approximation
+    gradient : array laid out like theta
+    theta : Theta
+    settings : Settings
+        For the thresholds `suspect` and `bug`.
+
+    Returns
+    -------
+    Judgement
+    """
+    at = approximation.looked_at
+    values, error_bars, analytic = (
+        whole[at] for whole in (approximation.values, approximation.error_bars, gradient)
+    )
+    with np.errstate(all="ignore"):
+        beyond, bars = shares(values, error_bars, analytic)
+        errors = np.maximum(beyond, 0.0)
+        if agree(beyond, bars, settings.suspect) and not approximation.kinds.any():
+            verdicts = np.zeros(values.shape, np.int8)  # which is `OK`
+        else:
+            size = np.abs(values) + np.abs(analytic)
+            errors[size == 0] = 0.0  # both are 0: there is nothing to be relative to
+            verdicts = _verdicts(approximation, gradient, theta, errors, settings)
+            errors[verdicts == NONFINITE] = math.inf
+            errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
+            bars[~((size > 0) & np.isfinite(size))] = 0.0
+    # Two bars: one by which the approximation may be off, and one that the verdict forgives.
+    resolutions = np.maximum(2 * bars, settings.suspect)
+    return Judgement(*(spread(part, at, gradient.size) for part in (verdicts, errors, resolutions)))
+
+
+def _verdicts(
+    approximation: Approximation,
+    gradient: FloatArray,
+    theta: Theta,
+    errors: FloatArray,
+    settings: Settings,
+) -> npt.NDArray[np.int8]:
+    """Return the verdicts on the components that were looked at, from their relative errors."""
+    at = approximation.looked_at
+    values, bars, kinds = (
+        whole[at] for whole in (approximation.values, approximation.error_bars, approximation.kinds)
+    )
+    wide = tolerated(approximation, gradient, theta.selected)[at]
+    undecided = ~(bars <= wide) | ~np.isfinite(values) | (kinds == KINDS.index("jump"))
+    verdicts = np.full(values.shape, OK, np.int8)
+    verdicts[kinds == KINDS.index("kink")] = KINK
+    verdicts[undecided] = INCONCLUSIVE
+    verdicts[errors > settings.suspect] = SUSPECT
+    verdicts[errors > settings.bug] = BUG
+    verdicts[(kinds == KINDS.index("nonfinite")) | ~np.isfinite(gradient[at])] = NONFINITE
+    return verdicts
+
+
+def judged(seen: Seen, settings: Settings) -> int:
+    """Return the verdict on what random directions saw of a parameter, an index into `VERDICTS`.
+
+    What was found wrong has verdicts of its own; this is of what is left.
+    """
+    if seen.kind == "nonfinite":
+        return NONFINITE
+    if seen.relative_error > settings.bug:
+        return BUG
+    if seen.relative_error > settings.suspect:
+        return SUSPECT
+    if seen.kind == "kink":
+        return KINK
+    return INCONCLUSIVE if seen.wide or seen.kind == "jump" else OK
+
+
+def relative_error(numerical: FloatArray, analytic: FloatArray) -> float:
+    """Return the course's figure, ``||approx - grad|| / (||approx|| + ||grad||)``.
+
+    Examples
+    --------
+    >>> relative_error(np.array([1.0, 0.0]), np.array([3.0, 0.0]))
+    0.5
+    """
+    with np.errstate(all="ignore"):
+        apart = numerical - analytic
+        squares = [float(vector @ vector) for vector in (apart, numerical, analytic)]
+    if SAFE_SQUARE < squares[1] + squares[2] < 1 / SAFE_SQUARE:
+        return math.sqrt(squares[0]) / (math.sqrt(squares[1]) + math.sqrt(squares[2]))
+    largest = max(float(np.max(np.abs(numerical))), float(np.max(np.abs(analytic))))
+    if not largest:
+        return 0.0
+    if not math.isfinite(largest):
+        return math.inf
+    difference = float(np.linalg.norm(apart / largest))
+    return difference / float(
+        np.linalg.norm(numerical / largest) + np.linalg.norm(analytic / largest)
+    )

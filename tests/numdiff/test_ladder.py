@@ -1,0 +1,219 @@
+"""The slope along a line: its value, its error bar, and what is no slope."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_gradcheck.numdiff.ladder import Line, Slope, climb
+from pytest_gradcheck.numdiff.noise import EPSILON
+
+SUSPECT = 1e-5
+FIXED = settings(deadline=None, derandomize=True, max_examples=200)
+
+
+@dataclass
+class Walk:
+    """A function of one number, the place to stand, and the distances that a ladder asks for."""
+
+    function: Callable[[float], float]
+    x: float = 1.0
+    length: float = 1.0
+    noise: float = 0.0
+    asked: list[float] = field(default_factory=list)
+
+    def at(self, distance: float) -> tuple[float, float]:
+        self.asked.append(distance)
+        moved = (self.x + distance) - self.x
+        return moved, self.function(self.x + distance)
+
+    def slope(self, analytic: float) -> Slope:
+        """Climb from the step that the first pass takes."""
+        here = self.function(self.x)
+        noise = self.noise or EPSILON * max(abs(here), 1.0)
+        relative = min(noise / max(abs(here), 1.0), 1e-3)
+        least = 8 * (float(np.spacing(abs(self.x))) if self.x else 1e-17)
+        step = float(np.cbrt(relative)) * self.length
+        line = Line(self.at, here, step, self.length, least)
+        return climb(line, analytic, noise, 1e-3 * 2 * abs(analytic), SUSPECT)
+
+
+SMOOTH: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "exp": (math.exp, math.exp),
+    "sin": (math.sin, math.cos),
+    "log": (math.log, lambda x: 1 / x),
+    "sqrt": (math.sqrt, lambda x: 0.5 / math.sqrt(x)),
+    "tanh": (math.tanh, lambda x: 1 - math.tanh(x) ** 2),
+    "1/x": (lambda x: 1 / x, lambda x: -1 / x**2),
+    "x**3": (lambda x: x**3, lambda x: 3 * x**2),
+    "x": (lambda x: x, lambda x: 1.0),
+}
+
+
+@pytest.mark.parametrize("fault", [0.0, 0.01, 2.0, -1.0])
+@pytest.mark.parametrize("x", [0.3, 1.0, 7.0])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_slope_of_a_smooth_function_lies_within_its_error_bar(
+    name: str, x: float, fault: float
+) -> None:
+    function, derivative = SMOOTH[name]
+    true = derivative(x)
+    slope = Walk(function, x, x).slope(true * (1 + fault))
+    assert slope.kind == "smooth"
+    assert abs(slope.value - true) <= slope.error_bar + EPSILON * abs(true)
+    assert slope.error_bar <= 1e-3 * abs(true)
+
+
+@FIXED
+@given(
+    name=st.sampled_from(sorted(SMOOTH)),
+    scale=st.floats(-6, 6),
+    x=st.floats(0.1, 3),
+    rate=st.floats(-1, 1),
+)
+def test_error_bar_holds_the_true_slope_at_every_scale(
+    name: str, scale: float, x: float, rate: float
+) -> None:
+    function, derivative = SMOOTH[name]
+    unit, k = 10.0**scale, 10.0**rate
+    place = x * unit
+    true = k / unit * derivative(k * (place / unit))
+    noise = EPSILON * max(1.0, abs(function(k * x)), abs(derivative(k * x)) * k * x)
+    slope = Walk(lambda t: function(k * (t / unit)), place, place, noise).slope(1.5 * true)
+    assert abs(slope.value - true) <= slope.error_bar + 1e-14 * abs(true)
+
+
+@FIXED
+@given(seed=st.integers(0, 10**6), level=st.sampled_from([1e-12, 1e-9, 1e-6]))
+def test_error_bar_holds_the_true_slope_through_noise(seed: int, level: float) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0.5, 2)
+    slope = Walk(lambda t: math.exp(t) + level * rng.normal(), x, x, level).slope(math.exp(x))
+    assert abs(slope.value - math.exp(x)) <= slope.error_bar
+
+
+def test_the_distance_that_was_really_moved_counts() -> None:
+    # A storage in float32 moves by something else than it is asked to.
+    def at(distance: float) -> tuple[float, float]:
+        moved = float(np.float32(1 + distance)) - 1.0
+        return moved, math.exp(1 + moved)
+
+    line = Line(at, math.e, 6e-6, 1.0, 8 * float(np.spacing(np.float32(1))))
+    slope = climb(line, 1.001 * math.e, EPSILON * math.e, 5e-3, SUSPECT)
+    assert abs(slope.value - math.e) <= slope.error_bar < 1e-3
+
+
+@pytest.mark.parametrize("fault", [1.0, 1.5, -1.0, 0.0])
+def test_no_step_leaves_the_bounds_of_the_line(fault: float) -> None:
+    walk = Walk(lambda x: math.sin(1e3 * x), 2.0, 2.0)
+    walk.slope(fault * 1e3 * math.cos(2e3))
+    smallest = min(abs(distance) for distance in walk.asked)
+    assert 8 * np.spacing(2.0) <= smallest
+    assert max(abs(distance) for distance in walk.asked) <= 2.0
+
+
+@pytest.mark.parametrize("fault", [2.0, -1.0, 0.5, 1.01])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_a_wrong_gradient_of_a_smooth_function_costs_a_dozen_calls(name: str, fault: float) -> None:
+    function, derivative = SMOOTH[name]
+    walk = Walk(function)
+    walk.slope(fault * derivative(1.0))
+    assert len(walk.asked) <= 12
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        abs,
+        lambda x: max(x, 0.0),
+        lambda x: math.sqrt(abs(x)),
+        lambda x: abs(x) ** 1.5,
+        lambda x: float(x > 0),
+        lambda x: x * math.sin(1 / x) if x else 0.0,
+    ],
+    ids=["abs", "relu", "root", "power", "step", "wiggle"],
+)
+def test_the_hardest_place_costs_a_hundred_calls_at_most(
+    function: Callable[[float], float],
+) -> None:
+    for analytic in (0.0, 0.3, 5.0):
+        walk = Walk(lambda x: function(x) + x, 0.0)
+        walk.slope(analytic)
+        assert len(walk.asked) <= 100
+
+
+# Kinks
+
+
+@pytest.mark.parametrize(("left", "right"), [(0.0, 1.0), (-1.0, 1.0), (3.0, -2.0), (1.0, 1.001)])
+def test_a_kink_has_two_slopes(left: float, right: float) -> None:
+    def function(x: float) -> float:
+        return (right if x > 0 else left) * x
+
+    between = left + 0.3 * (right - left)
+    slope = Walk(function, 0.0).slope(between)
+    assert (slope.kind, slope.value) == ("kink", between)
+    assert slope.sides == pytest.approx((left, right))
+
+
+def test_a_gradient_between_the_slopes_of_a_kink_is_taken_as_it_is() -> None:
+    slope = Walk(abs, 0.0).slope(0.3)
+    assert (slope.kind, slope.value) == ("kink", 0.3)
+
+
+@pytest.mark.parametrize(("analytic", "nearest"), [(7.0, 1.0), (-7.0, -1.0), (1.5, 1.0)])
+def test_a_gradient_outside_the_slopes_of_a_kink_is_compared_with_the_nearest(
+    analytic: float, nearest: float
+) -> None:
+    slope = Walk(abs, 0.0).slope(analytic)
+    assert slope.kind == "kink"
+    assert slope.value == pytest.approx(nearest)
+
+
+@pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7, 1e-9])
+@pytest.mark.parametrize("analytic", [1.0, 3.0, 7.0])
+def test_a_kink_nearby_is_no_kink(distance: float, analytic: float) -> None:
+    slope = Walk(lambda x: x + 2 * max(x - 1 - distance, 0.0)).slope(analytic)
+    assert slope.kind == "smooth"
+    assert slope.value == pytest.approx(1.0, abs=max(slope.error_bar, 1e-12))
+    assert slope.error_bar <= 2e-3 * analytic
+
+
+def test_a_curve_is_no_kink() -> None:
+    assert Walk(lambda x: 1e6 * x * x + x, 0.0).slope(3.0).kind == "smooth"
+
+
+# Edges, jumps, and what is lost
+
+
+@pytest.mark.parametrize("lost", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("side", [1, -1])
+def test_at_an_edge_of_the_domain_the_other_side_tells_the_slope(side: int, lost: float) -> None:
+    slope = Walk(lambda x: math.exp(x) if side * x >= 0 else lost, 0.0).slope(1.01)
+    assert slope.kind == "edge"
+    assert abs(slope.value - 1) <= slope.error_bar < 1e-3
+
+
+@pytest.mark.parametrize("height", [1.0, -1.0, 1e-3])
+def test_a_jump_has_no_slope(height: float) -> None:
+    slope = Walk(lambda x: height * (x >= 1) + math.sin(x)).slope(math.cos(1))
+    assert slope.kind == "jump"
+    assert slope.error_bar == math.inf
+
+
+def test_a_function_that_is_lost_on_both_sides_has_no_slope() -> None:
+    slope = Walk(lambda x: 1.0 if x == 1 else math.nan).slope(1.0)
+    assert slope.kind == "nonfinite"
+    assert slope.error_bar == math.inf
+
+
+def test_what_lies_below_the_noise_is_left_open() -> None:
+    rng = np.random.default_rng(6)
+    slope = Walk(lambda x: 1e-9 * x + rng.normal(), noise=1.0).slope(1e-9)
+    assert slope.error_bar > 1e-12

@@ -1,0 +1,161 @@
+"""The noise of a cost: measured within a factor, and never mistaken for what it is not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_gradcheck.numdiff.noise import EPSILON, Along, Noise, measure, moves_far
+
+FIXED = settings(deadline=None, derandomize=True, max_examples=200)
+
+
+def each(cost: Callable[[float], float]) -> Along:
+    """Return the costs of many distances."""
+    return lambda distances: [cost(t) for t in distances]
+
+
+def measured_at(cost: Callable[[float], float], here: float) -> Noise:
+    return measure(each(cost), here)
+
+
+def noisy(level: float, seed: int = 0) -> Callable[[float], float]:
+    rng = np.random.default_rng(seed)
+    return lambda t: float(math.sin(1 + t) + level * rng.normal())
+
+
+def single(t: float) -> float:
+    """Compute a mean of squares in float32."""
+    inputs = np.linspace(-1, 1, 50, dtype=np.float32)
+    return float(np.mean(np.tanh(inputs * np.float32(1 + t)) ** 2))
+
+
+@pytest.mark.parametrize("level", [1e-14, 1e-12, 1e-9, 1e-6, 1e-3])
+def test_known_noise_is_measured_within_a_factor_of_five(level: float) -> None:
+    measured = [measured_at(noisy(level, seed), math.sin(1)).level for seed in range(40)]
+    assert level / 5 <= np.median(measured) <= 2 * level
+    assert min(measured) >= level / 10
+    assert max(measured) <= 5 * level
+
+
+@FIXED
+@given(scale=st.floats(-30, 30), slope=st.floats(-3, 3))
+def test_a_plain_cost_has_the_noise_of_its_last_bit(scale: float, slope: float) -> None:
+    unit = math.pow(10, scale)
+
+    def cost(t: float) -> float:
+        return unit * (1.5 + math.sin(slope * (1 + t)))
+
+    noise = measured_at(cost, cost(0))
+    assert 0.25 * EPSILON <= noise.level / noise.magnitude <= 16 * EPSILON
+
+
+def test_a_cost_in_float32_is_recognized_by_its_noise() -> None:
+    assert 1e-9 < measured_at(single, single(0)).relative < 1e-6
+
+
+@FIXED
+@given(st.integers(0, 10**6))
+def test_rounding_to_float32_in_the_end_is_seen_whatever_the_direction(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, direction = rng.normal(size=3), rng.uniform(0.5, 1.5, 3) * rng.choice([-1, 1], 3)
+
+    def cost(t: float) -> float:
+        return float(np.float32(np.sin(x * (1 + t * direction)).sum()))
+
+    quantum = float(np.spacing(np.float32(abs(cost(0)))))
+    assert measured_at(cost, cost(0)).level >= 0.2 * quantum
+
+
+@pytest.mark.parametrize("digits", [3, 5, 8, 11])
+def test_rounding_to_decimals_is_seen(digits: int) -> None:
+    def cost(t: float) -> float:
+        return float(round(math.sin(1 + t), digits))
+
+    assert 0.1 <= measured_at(cost, cost(0)).level * 10**digits <= 5
+
+
+@pytest.mark.parametrize("slope", [1.0, -1.0, 1e6])
+def test_a_kink_where_one_stands_is_no_noise(slope: float) -> None:
+    noise = measured_at(lambda t: 1 + slope * abs(t), 1.0)
+    assert noise.relative <= 10 * EPSILON
+
+
+def test_noise_is_half_a_unit_in_the_last_place_at_least() -> None:
+    # A linear function of few bits is exact along one direction and is not along another.
+    assert measured_at(lambda t: 1 + 2.0**-20 * round(t * 2**20), 1.0).level >= 0.5 * EPSILON
+
+
+@pytest.mark.parametrize("lost", [math.nan, math.inf])
+@pytest.mark.parametrize("side", [1, -1])
+def test_noise_is_measured_on_the_side_that_exists(side: int, lost: float) -> None:
+    noise = measured_at(lambda t: math.exp(t) if side * t >= 0 else lost, 1.0)
+    assert EPSILON / 4 <= noise.level <= 8 * EPSILON
+
+
+def test_a_cost_that_exists_nowhere_else_has_the_noise_of_its_last_bit() -> None:
+    noise = measured_at(lambda t: math.nan, 2.0)
+    assert noise.level == EPSILON
+
+
+def test_a_constant_cost_does_not_move() -> None:
+    assert not measured_at(lambda t: 3.0, 3.0).moved
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        lambda t: 1 + 1e-14 * t,
+        lambda t: float(t > 0.5),
+        lambda t: float(t < -0.5),
+        lambda t: math.tanh(20 + 20 * t),
+        lambda t: round(t),
+    ],
+)
+def test_a_cost_that_moves_far_away_or_to_one_side_moves(cost: Callable[[float], float]) -> None:
+    assert measured_at(cost, cost(0)).moved
+
+
+def test_far_away_is_looked_at_on_both_sides() -> None:
+    assert moves_far(each(lambda t: max(t, 0.0)), 0.0)
+    assert moves_far(each(lambda t: min(t, 0.0)), 0.0)
+    assert not moves_far(each(lambda t: 0.0), 0.0)
+
+
+def test_relative_noise_stays_within_what_a_step_can_use() -> None:
+    assert measured_at(lambda t: 0.0, 0.0).relative == EPSILON
+    rng = np.random.default_rng(7)
+    assert measured_at(lambda t: rng.normal(), 0.5).relative == 1e-3
+
+
+@pytest.mark.parametrize("cost", [math.exp, lambda t: 1 + 1e-3 * t, lambda t: math.sin(50 * t)])
+def test_a_plain_cost_takes_one_or_two_rows(cost: Callable[[float], float]) -> None:
+    calls = []
+
+    def counted(t: float) -> float:
+        calls.append(t)
+        return cost(t)
+
+    measured_at(counted, cost(0))
+    assert len(calls) <= 15
+
+
+def test_a_cost_that_never_moves_takes_a_bounded_number_of_calls() -> None:
+    calls = []
+
+    def counted(t: float) -> float:
+        calls.append(t)
+        return 1.0
+
+    measured_at(counted, 1.0)
+    assert len(calls) <= 50
+
+
+def test_values_at_the_end_of_the_range_do_not_overflow() -> None:
+    noise = measured_at(lambda t: 1e308 * math.cos(t), 1e308)
+    assert 0 < noise.level < 1e294

@@ -1,0 +1,122 @@
+"""The search for faults along a direction, on costs that are linear, and so without noise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_gradcheck.numdiff.directions import Questions, random_weights
+from pytest_gradcheck.numdiff.ladder import Slope
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.numdiff.search import Run, Search, one_slice
+from pytest_gradcheck.params.theta import Theta
+
+Array = npt.NDArray[np.float64]
+
+QUIET = Noise(level=1e-13, magnitude=1.0, rise=1.0, moved=True)
+
+
+class Hunt:
+    """A linear cost with slope 1 everywhere, a gradient with faults, and a search for them."""
+
+    def __init__(self, shape: tuple[int, ...], faults: dict[int, float], calls: int = 10_000):
+        x = np.zeros(shape)
+        self.theta = Theta(x)
+        gradient = np.ones(x.size)
+        for place, fault in faults.items():
+            gradient[place] += fault
+        self.calls = calls
+        self.differenced: list[int] = []
+        self.questions = Questions(self.cost, self.theta, gradient, 0.0, QUIET)
+        self.weights = random_weights(np.ones(x.size), np.random.default_rng(0))
+
+    def cost(self) -> float:
+        self.calls -= 1
+        return float(np.sum(self.theta.tree))
+
+    def slope_of(self, number: int) -> Slope:
+        self.differenced.append(number)
+        return Slope(1.0, 1e-12)
+
+    def root(self) -> Run:
+        place = slice(0, self.weights.size)
+        return Run(0, self.weights.size, *self.questions.ask(place, self.weights, 1e-3))
+
+    def search(self) -> Search:
+        return Search(self.questions, 0, self.weights, 1.0, self.slope_of, lambda: self.calls)
+
+
+faults_of = st.dictionaries(
+    st.integers(0, 4999),
+    st.floats(0.01, 10).flatmap(lambda size: st.sampled_from([size, -size])),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(faults=faults_of)
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_every_fault_is_found_and_put_right(faults: dict[int, float]) -> None:
+    hunt = Hunt((5000,), faults)
+    assert hunt.search().through([hunt.root()])
+    assert set(faults) <= set(hunt.differenced)
+    np.testing.assert_array_equal(hunt.questions.right, 1.0)
+    assert not hunt.root().is_loud
+
+
+@given(place=st.integers(0, 99_999), fault=st.sampled_from([1e-4, -0.1, 3.0]))
+@settings(deadline=None, derandomize=True, max_examples=40)
+def test_one_fault_among_a_hundred_thousand_takes_a_few_questions(place: int, fault: float) -> None:
+    hunt = Hunt((100_000,), {place: fault}, calls=1000)
+    root = hunt.root()
+    assert hunt.search().split(root) == []
+    assert hunt.differenced == [place]
+    assert 1000 - hunt.calls <= 16
+
+
+def test_a_search_ends_when_its_calls_are_used_up() -> None:
+    hunt = Hunt((5000,), dict.fromkeys(range(0, 5000, 100), 0.1), calls=60)
+    assert not hunt.search().through([hunt.root()])
+    assert hunt.calls > -60
+
+
+def test_a_search_gives_up_early_where_nearly_all_is_wrong() -> None:
+    hunt = Hunt((5000,), dict.fromkeys(range(5000), 0.1), calls=4000)
+    assert not hunt.search().through([hunt.root()])
+    assert hunt.calls > 3000
+
+
+@pytest.mark.parametrize(("axis", "position"), [(0, 0), (0, 39), (1, 17)])
+def test_one_slice_is_read_off(axis: int, position: int) -> None:
+    shape = (40, 60)
+    inside = np.take(np.arange(2400).reshape(shape), position, axis=axis)
+    rng = np.random.default_rng(1)
+    hunt = Hunt(shape, {int(n): float(rng.normal()) for n in inside})
+    answer = hunt.questions.ask(slice(0, 2400), hunt.weights, 1e-3)
+    (parameter,) = hunt.theta.parameters
+    found = one_slice(hunt.questions, parameter, hunt.weights, answer, 1.0)
+    assert found is not None
+    assert found[:2] == (axis, position)
+    np.testing.assert_array_equal(found[2], inside)
+
+
+def test_two_slices_are_not_taken_for_one() -> None:
+    shape = (40, 60)
+    inside = np.arange(2400).reshape(shape)[[3, 20]].reshape(-1)
+    hunt = Hunt(shape, {int(n): 0.1 for n in inside})
+    answer = hunt.questions.ask(slice(0, 2400), hunt.weights, 1e-3)
+    (parameter,) = hunt.theta.parameters
+    assert one_slice(hunt.questions, parameter, hunt.weights, answer, 1.0) is None
+
+
+def test_weights_are_a_random_sign_times_a_half_to_three_halves() -> None:
+    weights = random_weights(np.full(10_000, 2.0), np.random.default_rng(0))
+    assert 1.0 <= np.abs(weights).min() < 1.01
+    assert 2.99 < np.abs(weights).max() <= 3.0
+    assert abs(np.mean(weights > 0) - 0.5) < 0.02
+    assert math.sqrt(np.mean(weights**2)) == pytest.approx(2 * math.sqrt(13 / 12), rel=0.01)

@@ -1,0 +1,180 @@
+"""How far a check has come: told to whoever waits, and shown on a terminal only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Suite
+
+from pytest_gradcheck import context, gradcheck
+from pytest_gradcheck.api import check_gradients
+from pytest_gradcheck.context import Context
+from pytest_gradcheck.plugin import progress_line
+from pytest_gradcheck.progress import Progress
+
+pty = pytest.importorskip("pty")
+
+IMPATIENT = """
+from pytest_gradcheck.plugin import progress_line
+progress_line.PATIENCE = progress_line.PAUSE = 0.0
+"""
+
+LONG = """
+def cost(x):
+    return float(np.sum(x ** 2))
+
+def test_long(gradcheck):
+    print("said by the test")
+    gradcheck(cost, lambda x: 2 * x, np.ones(300))
+"""
+
+
+class Watcher:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int]] = []
+        self.ended = 0
+
+    def tell(self, done: int, total: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.told.append((done, total))
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+def watched(**settings: Any) -> Watcher:
+    watcher = Watcher()
+    with context.entered(Context(watcher=watcher)):
+        check_gradients(lambda x: np.sum(x**2, axis=-1), lambda x: 2 * x, np.ones(300), **settings)
+    return watcher
+
+
+@pytest.mark.parametrize("settings", [{}, {"batched": True}, {"workers": 2}, {"mode": "probe"}])
+def test_a_watcher_hears_of_all_that_is_to_be_done_and_of_the_end(
+    settings: dict[str, Any],
+) -> None:
+    watcher = watched(**settings)
+    done = [count for count, _ in watcher.told]
+    assert done == sorted(done)
+    assert watcher.told[-1] == ((5, 5) if "mode" in settings else (300, 300))
+    assert watcher.ended == 1
+
+
+def test_a_watcher_hears_of_the_end_of_a_check_that_was_broken_off() -> None:
+    watcher = Watcher()
+
+    def broken(x: Any) -> float:
+        if x[2] != 1.0:
+            raise KeyboardInterrupt
+        return float(x @ x)
+
+    with context.entered(Context(watcher=watcher)), pytest.raises(KeyboardInterrupt):
+        gradcheck(broken, lambda x: 2 * x, np.ones(5))
+    assert watcher.ended == 1
+
+
+def test_pieces_are_all_of_the_items_in_order() -> None:
+    progress = Progress(Watcher())
+    parts = list(progress.in_moments(1000))
+    assert [item for part in parts for item in range(1000)[part]] == list(range(1000))
+    assert list(Progress().in_moments(3)) == [slice(0, 3)]
+
+
+def screen(output: str) -> str:
+    """Return what a terminal shows in the end: backspaces go back, and the rest overwrites."""
+    lines = []
+    for line in output.replace("\r\n", "\n").split("\n"):
+        cells: list[str] = []
+        place = 0
+        for sign in line:
+            if sign == "\b":
+                place -= 1
+            else:
+                cells[place : place + 1] = [sign]
+                place += 1
+        lines.append("".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def on_a_terminal(suite: Suite, *args: str, env: Mapping[str, str] | None = None) -> str:
+    """Return what pytest writes to a terminal 80 columns wide."""
+    suite.file(LONG)
+    suite.pytester.makeconftest(IMPATIENT)
+    ours, theirs = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if k not in progress_line.CI}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *args]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=suite.pytester.path,
+        env={**environment, "COLUMNS": "80", **(env or {})},
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # Linux's way to say that the other end is closed
+            break
+        if not piece:
+            break
+        written += piece
+    os.close(ours)
+    assert process.wait() == 0
+    return written.decode()
+
+
+@pytest.mark.parametrize("args", [(), ("-s",), ("-n0",), ("-v",)])
+def test_a_long_check_shows_a_line_on_a_terminal_that_is_gone_afterwards(
+    suite: Suite, args: tuple[str, ...]
+) -> None:
+    written = on_a_terminal(suite, *args)
+    assert " of 300, " in written
+    assert " left" in written
+    assert ("test_it.py::test_long: " in written) or "-v" in args
+    shown = screen(written)
+    assert " left" not in shown
+    assert " of 300" not in shown
+    assert ("said by the test" in written) == ("-s" in args)
+    if not args:
+        assert f"test_it.py .{'[100%]':>67}" in shown
+
+
+@pytest.mark.parametrize(
+    ("args", "env"),
+    [(("-q",), {}), (("-n2",), {}), ((), {"CI": "true"})],
+    ids=["quiet", "xdist", "CI"],
+)
+def test_no_line_is_shown_where_nobody_waits(
+    suite: Suite, args: tuple[str, ...], env: dict[str, str]
+) -> None:
+    assert " left" not in on_a_terminal(suite, *args, env=env)
+
+
+def test_no_line_is_shown_where_there_is_no_terminal(suite: Suite) -> None:
+    suite.file(LONG)
+    suite.pytester.makeconftest(IMPATIENT)
+    result = suite.pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("* left*")
+
+
+def test_a_check_is_given_a_second_before_its_line_is_shown() -> None:
+    assert progress_line.PATIENCE == 1.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.2, "1 s"), (59, "60 s"), (91, "2 min"), (5400, "2 h")]
+)
+def test_times_are_said_in_the_unit_that_tells_something(seconds: float, said: str) -> None:
+    assert progress_line._duration(seconds) == said

@@ -1,0 +1,98 @@
+"""The text of a report by itself: widths, names, ASCII, and what is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import Report, check_gradients
+from pytest_gradcheck.context import Style
+from pytest_gradcheck.report.terminal import failure_text, fitted, headline, plain_ascii
+
+
+def square(params: Any) -> float:
+    return float(sum(np.vdot(value, value) for value in params.values()))
+
+
+def wrong(names: list[str], factor: float = 3.0, size: int = 3) -> Report:
+    """Return the report of a wrong gradient of parameters with these names."""
+    params = {name: np.arange(1.0, size + 1) for name in names}
+    return check_gradients(
+        square, lambda p: {name: factor * value for name, value in p.items()}, params
+    )
+
+
+LAYERS = [f"encoder.layers[{i}].self_attention.projection.weight" for i in range(25)]
+UNICODE = ["θ_größe", "重み", "b"]
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+@pytest.mark.parametrize("width", [20, 32, 40, 56, 72, 92])
+@pytest.mark.parametrize("names", [["W"], LAYERS, UNICODE], ids=["short", "long", "unicode"])
+def test_no_line_is_wider_than_its_style(names: list[str], width: int, ascii: bool) -> None:
+    text = failure_text(wrong(names), Style(width, ascii))
+    lines = text.splitlines()
+    assert [line for line in lines if len(line) > width] == []
+    assert len(lines) <= 60
+    assert text.isascii() or not ascii
+    assert lines[0].startswith("bug "[:width])
+    assert len(lines[0]) <= width - len("GradientError: ")
+
+
+def test_a_narrow_table_gives_up_columns_before_the_names_and_verdicts() -> None:
+    lines = failure_text(wrong(["W"]), Style(40)).splitlines()
+    assert "parameter  not ok  rel. error  verdict" in lines
+    assert "worst  analytic  numerical  ratio" in lines
+
+
+def test_shortened_names_keep_what_tells_them_apart() -> None:
+    lines = failure_text(wrong(LAYERS), Style(72)).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("parameter"))
+    names = [line.split()[0] for line in lines[start + 1 : start + 21]]
+    assert len(set(names)) == 20
+    assert all("…" in name for name in names)
+    assert "… and 5 more parameters, none worse" in lines
+
+
+def test_a_name_is_shortened_in_its_middle_in_the_first_line() -> None:
+    first = headline(wrong([LAYERS[0]]), 57)
+    assert first.startswith("bug at encoder")
+    assert first.endswith("eight[2]: 1.500 × the numerical gradient")
+    assert len(first) <= 57
+
+
+def test_the_first_line_of_what_is_right_says_how_much_was_checked() -> None:
+    assert headline(wrong(["W"], factor=2.0), 72) == "ok: 3 components agree with their differences"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.nan, "nonfinite at x: the gradient is nan"),
+        (np.inf, "nonfinite at x: the gradient is inf"),
+        (0.0, "bug at x: 0, numerically 6"),
+        (-6.0, "bug at x: -1.000 × the numerical gradient"),
+        (6.0006, "suspect at x: 1.0001 × the numerical gradient"),
+        (6e9, "bug at x: 1e+09 × the numerical gradient"),
+    ],
+)
+def test_the_first_line_says_how_the_gradient_compares(value: float, said: str) -> None:
+    report = check_gradients(lambda p: p["x"] ** 2, lambda p: {"x": value}, {"x": 3.0})
+    assert headline(report, 72) == said
+
+
+def test_a_component_whose_cost_is_flat_shows_both_values() -> None:
+    report = check_gradients(
+        lambda p: p["x"] ** 2 + 0 * p["y"],
+        lambda p: {"x": 2 * p["x"], "y": 1.0},
+        {"x": 3.0, "y": 1.0},
+    )
+    assert headline(report, 72).startswith("bug at y: 1, numerically ")
+
+
+def test_text_beyond_ascii_is_escaped_and_the_glyphs_are_replaced() -> None:
+    assert plain_ascii("… 2×3 ─ θ") == "~ 2x3 - \\u03b8"
+    assert fitted("θθθθ", Style(10, ascii=True)) == "\\u03b8\\u0~"
+    assert fitted("θθθθ", Style(3)) == "θθ…"
