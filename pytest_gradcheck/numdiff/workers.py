@@ -156,7 +156,7 @@ class Shared(InTurn):
                 "bad-setting",
                 f"workers={settings.workers} needs joblib: pip install 'pytest-gradcheck[workers]'",
             )
-        if calls.theta.parts_of_others:
+        if calls.theta.layout.foreign_numbers:
             raise ProblemError(
                 "bad-setting",
                 f"workers={settings.workers}: params are taken apart by a hook of this process, "

@@ -1,0 +1,368 @@
+"""The layout of theta: which parameters a structure holds, their names, shapes and slices.
+
+`lay_out` walks any nesting of dicts, lists, tuples, named tuples, dataclasses and object arrays
+once, and gives every float leaf a slice of one flat vector. No number is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.tree import (
+    Branch,
+    Fixed,
+    Foreign,
+    Key,
+    Leaf,
+    Node,
+    children_of,
+    described,
+    leaves,
+    opened,
+)
+from pytest_gradcheck.settings import nearest
+
+FloatArray = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.intp]
+
+Place = slice | Numbers
+"""Components of theta: a run of them, or any by their numbers in ascending order."""
+
+WHOLE = "theta"
+"""The name of a parameter that is all there is."""
+
+
+def spread(part: npt.NDArray[Any], place: Place, size: int, fill: Any = 0) -> npt.NDArray[Any]:
+    """Return values over the whole of theta from those in a place, and `fill` elsewhere."""
+    if part.size == size:
+        return part
+    result = np.full(size, fill, part.dtype)
+    result[place] = part
+    return result
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One float leaf: its name, its shape, and its place in theta.
+
+    Attributes
+    ----------
+    name : str
+        ``W1``, ``layers[0].bias``, ``theta`` (params is one array), ``[1]`` (params is a list).
+    shape : tuple of int
+        Empty for a scalar.
+    start, stop : int
+        Its slice of theta.
+    dtype : numpy dtype
+        The user's own, whatever it is checked in.
+    scalar : bool
+        Whether the leaf is a Python or NumPy scalar, which no view can stand for.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+    dtype: np.dtype[Any]
+    scalar: bool
+
+    @property
+    def size(self) -> int:
+        """Number of components."""
+        return self.stop - self.start
+
+    @property
+    def slice(self) -> slice:
+        """Its slice of theta."""
+        return slice(self.start, self.stop)
+
+    def index(self, component: int) -> tuple[int, ...]:
+        """Return the index, within the parameter, of a component of theta."""
+        return tuple(int(i) for i in np.unravel_index(component - self.start, self.shape))
+
+    def component_name(self, index: tuple[int, ...]) -> str:
+        """Return what a user would type to look at a component: ``W1[3, 7]``."""
+        return f"{self.name}[{', '.join(map(str, index))}]" if index else self.name
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Where the user keeps a parameter.
+
+    Attributes
+    ----------
+    holder : object
+        The container that holds the leaf, or None where params is the leaf.
+    key : Key or None
+        The step from the holder to the leaf.
+    leaf : object
+        The leaf itself.
+    """
+
+    holder: Any
+    key: Key | None
+    leaf: Any
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parameters of a structure, and how the structure holds them.
+
+    Attributes
+    ----------
+    parameters : tuple of Parameter
+        Every float leaf, in the order of the structure.
+    selected : tuple of Parameter
+        Those that are checked.
+    root : Node
+        The structure, for whoever has to walk another one beside it.
+    owned : tuple of Owned
+        Where the user keeps each parameter.
+    holders : tuple of Branch
+        The user's containers that hold a parameter somewhere below.
+    """
+
+    parameters: tuple[Parameter, ...]
+    selected: tuple[Parameter, ...]
+    root: Node
+    owned: tuple[Owned, ...]
+    holders: tuple[Branch, ...]
+
+    @cached_property
+    def starts(self) -> Numbers:
+        """Where the parameters begin in theta."""
+        return np.array([parameter.start for parameter in self.parameters])
+
+    @cached_property
+    def sizes(self) -> Numbers:
+        """How many components the parameters have."""
+        return np.array([parameter.size for parameter in self.parameters])
+
+    @cached_property
+    def checked_size(self) -> int:
+        """How many components are checked."""
+        return sum(parameter.size for parameter in self.selected)
+
+    @cached_property
+    def selected_numbers(self) -> frozenset[int]:
+        """The numbers of the parameters that are checked."""
+        kept = {parameter.start for parameter in self.selected}
+        return frozenset(n for n, p in enumerate(self.parameters) if p.start in kept)
+
+    @cached_property
+    def is_selected(self) -> npt.NDArray[np.bool_]:
+        """Which components of theta are checked."""
+        chosen = np.zeros(len(self.parameters), np.bool_)
+        chosen[list(self.selected_numbers)] = True
+        return np.repeat(chosen, self.sizes)
+
+    @cached_property
+    def foreign_numbers(self) -> frozenset[int]:
+        """The numbers of parameters in containers or arrays that a hook takes apart."""
+        return frozenset(_foreign_leaves(self.root))
+
+    @cached_property
+    def is_rebuilt(self) -> bool:
+        """Whether no view can stand for some leaf, so that each call gets another structure."""
+        return bool(self.foreign_numbers) or any(p.scalar for p in self.parameters)
+
+    def owners(self, numbers: Numbers) -> Numbers:
+        """Return the number of the parameter of every component."""
+        return np.searchsorted(self.starts, numbers, "right") - 1
+
+    def owner(self, number: int) -> Parameter:
+        """Return the parameter of a component."""
+        return self.parameters[int(self.owners(np.array(number)))]
+
+    def pieces(self, place: Place) -> Iterator[tuple[int, Place, slice]]:
+        """Yield a place by parameter: its number, which of its components, which of the place."""
+        if isinstance(place, slice):
+            ends = place.start, place.stop - 1
+        elif place.size:
+            ends = int(place[0]), int(place[-1])
+        else:
+            return
+        lowest, highest = self.owners(np.array(ends)).tolist()
+        for number in range(lowest, highest + 1):
+            parameter = self.parameters[number]
+            if isinstance(place, slice):
+                first, last = max(place.start, parameter.start), min(place.stop, parameter.stop)
+                if first < last:
+                    there = slice(first - parameter.start, last - parameter.start)
+                    yield number, there, slice(first - place.start, last - place.start)
+            else:
+                low, high = np.searchsorted(place, (parameter.start, parameter.stop))
+                if low < high:
+                    yield number, place[low:high] - parameter.start, slice(low, high)
+
+
+def lay_out(
+    params: Any,
+    only: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    foreign: Foreign | None = None,
+    circles: bool = False,
+) -> Layout:
+    """Give every float leaf of a structure its place in theta.
+
+    Parameters
+    ----------
+    params : any nesting of containers
+    only, exclude : sequences of str
+        Names or glob patterns of the parameters to check; the others are held fixed.
+    foreign : callable, optional
+        Takes containers and arrays apart that only others know.
+    circles : bool
+        Whether a container may hold itself. No copy of such a structure is a tree.
+
+    Raises
+    ------
+    ProblemError
+        ``no-parameters``, ``complex-params``, ``tied-params`` or ``bad-setting``.
+
+    Examples
+    --------
+    >>> layout = lay_out({"W1": np.zeros((2, 3)), "b1": 0.5, "depth": 2})
+    >>> [(parameter.name, parameter.size) for parameter in layout.parameters]
+    [('W1', 6), ('b1', 1)]
+    """
+    walk = _Walk(foreign, circles)
+    root = walk.node(params, "", None, None)
+    if not walk.parameters:
+        raise ProblemError("no-parameters", _nothing_found(params))
+    parameters = tuple(walk.parameters)
+    selected = _select(parameters, only, exclude)
+    return Layout(parameters, selected, root, tuple(walk.owned), tuple(walk.holders))
+
+
+class _Walk:
+    """One walk through a structure, and what it has met so far."""
+
+    def __init__(self, foreign: Foreign | None, circles: bool) -> None:
+        self._foreign, self._circles = foreign, circles
+        self._open: set[int] = set()
+        self.parameters: list[Parameter] = []
+        self.owned: list[Owned] = []
+        self.holders: list[Branch] = []
+
+    def node(self, value: Any, name: str, key: Key | None, holder: Any) -> Node:
+        """Return the structure of a value that stands at a step of its holder."""
+        children, rebuild = opened(value, self._foreign) or (children_of(value), None)
+        if children is None:
+            return self._leaf(value, name, key, holder)
+        if id(value) in self._open:
+            return self._closed_circle(value, name)
+        self._open.add(id(value))
+        nodes = []
+        for step, item in children:
+            nodes.append(self.node(item, name + step.text(not name), step, value))
+        self._open.remove(id(value))
+        if all(isinstance(node, Fixed) for node in nodes):
+            return Fixed(value)
+        keys, items = zip(*children, strict=True)
+        branch = Branch(keys, tuple(nodes), value, items, rebuild)
+        if rebuild is None:
+            self.holders.append(branch)
+        return branch
+
+    def _closed_circle(self, value: Any, name: str) -> Fixed:
+        """Stop at a container that holds itself: harmless in place, no copy of it is a tree."""
+        if self._circles:
+            return Fixed(value)
+        raise ProblemError(
+            "tied-params",
+            f"{name or WHOLE} is a container that holds itself: leave it out of params, or say "
+            "inplace=True if the network owns its arrays",
+        )
+
+    def _leaf(self, value: Any, name: str, key: Key | None, holder: Any) -> Node:
+        if not isinstance(value, (np.ndarray, np.generic, float, complex)):
+            return Fixed(value)
+        array = np.asarray(value)
+        if array.dtype.kind == "c":
+            raise ProblemError(
+                "complex-params",
+                f"{name or WHOLE} is complex ({array.dtype}); check its real and imaginary parts "
+                "as two real parameters",
+            )
+        if array.dtype.kind != "f" or array.size == 0:
+            return Fixed(value)
+        start = self.parameters[-1].stop if self.parameters else 0
+        stop, scalar = start + array.size, not isinstance(value, np.ndarray)
+        self.parameters.append(
+            Parameter(name or WHOLE, array.shape, start, stop, array.dtype, scalar)
+        )
+        self.owned.append(Owned(holder, key, value))
+        return Leaf(len(self.parameters) - 1)
+
+
+def _foreign_leaves(node: Node) -> Iterator[int]:
+    """Yield the numbers of the parameters in what only others know."""
+    if not isinstance(node, Branch):
+        return
+    if node.rebuild is not None:
+        yield from leaves(node)
+        return
+    for child in node.children:
+        yield from _foreign_leaves(child)
+
+
+def _select(
+    parameters: tuple[Parameter, ...], only: Sequence[str], exclude: Sequence[str]
+) -> tuple[Parameter, ...]:
+    if not only and not exclude:
+        return parameters
+    names = [parameter.name for parameter in parameters]
+    for setting, patterns in (("only", only), ("exclude", exclude)):
+        for pattern in patterns:
+            if not any(_matches(name, pattern) for name in names):
+                raise ProblemError(
+                    "bad-setting",
+                    f"{setting}={pattern!r} matches no parameter{nearest(pattern, names)}; "
+                    f"there are {', '.join(names)}",
+                )
+    kept = [
+        parameter
+        for parameter in parameters
+        if (not only or any(_matches(parameter.name, pattern) for pattern in only))
+        and not any(_matches(parameter.name, pattern) for pattern in exclude)
+    ]
+    if not kept:
+        raise ProblemError(
+            "bad-setting",
+            "only and exclude together leave no parameter to check; relax one of them",
+        )
+    return tuple(kept)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Match a name against a pattern; a name in brackets (``[1]``) is also meant literally."""
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def _nothing_found(params: Any) -> str:
+    what = f"params is {described(params)}"
+    if isinstance(params, np.ndarray) and params.dtype.kind in "iub":
+        return f"{what}, and integers are held fixed: hand over params.astype(float)"
+    if isinstance(params, int):
+        return f"{what}, and integers are held fixed: write {params}.0"
+    children = children_of(params)
+    if children:
+        inside = ", ".join(f"{key.text(True)} ({described(item)})" for key, item in children[:5])
+        return (
+            f"{what} with {inside}: no float array or number among them. "
+            "Integers are held fixed: convert what is to be checked with .astype(float); other "
+            "types are taken apart by a hook of yours, pytest_gradcheck_flatten"
+        )
+    return (
+        f"{what}: hand over its float arrays in a dict, a list or one array, or let a hook of "
+        "yours, pytest_gradcheck_flatten, take it apart"
+    )

@@ -1,0 +1,394 @@
+"""Where the numbers of theta live: in a vector of our own, or in the user's own arrays.
+
+`CopiedStorage` builds the structure that the user's functions receive once, its arrays being views
+into one vector: to perturb a component is to write one number. `InplaceStorage` writes into the
+user's own arrays, because the functions look at those, and gives them back bit by bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.layout import FloatArray, Layout, Numbers, Parameter, Place
+from pytest_gradcheck.params.tree import (
+    ABSENT,
+    Fixed,
+    Foreign,
+    Key,
+    Leaf,
+    Node,
+    assign,
+    frozen,
+    held,
+    refill,
+)
+
+
+class Cells(Protocol):
+    """The storage of one parameter as a flat, writable sequence."""
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+    def __setitem__(self, index: Any, value: Any, /) -> None: ...
+
+
+class Storage(ABC):
+    """The numbers of theta, and the structure in which the user's functions see them.
+
+    Attributes
+    ----------
+    base : float64 array
+        theta at the point of the check.
+    """
+
+    def __init__(self, layout: Layout, foreign: Foreign | None) -> None:
+        self._layout, self._foreign = layout, foreign
+        self.base: FloatArray = np.concatenate(
+            [np.asarray(owned.leaf).reshape(-1) for owned in layout.owned], dtype=np.float64
+        )
+
+    @property
+    @abstractmethod
+    def tree(self) -> Any:
+        """What the functions are called with, at the present theta."""
+
+    @abstractmethod
+    def cells(self, number: int) -> Cells:
+        """Return the storage of a parameter, flat, to write perturbed values into."""
+
+    @abstractmethod
+    def runs(self, numbers: Numbers) -> Iterator[tuple[Cells, Numbers, slice]]:
+        """Yield components by where they are stored: the cells, where in them, which of `numbers`.
+
+        A memoryview where there is one: it takes single numbers in less time than an array.
+        """
+
+    @abstractmethod
+    def write(self, values: FloatArray) -> None:
+        """Move theta to `values`, another vector of the same length."""
+
+    @abstractmethod
+    def move(self, place: Place, weights: FloatArray, distance: float) -> None:
+        """Move theta along a vector, from where it stands at the check."""
+
+    @abstractmethod
+    def move_back(self, place: Place) -> None:
+        """Put theta back in a place, to where it stands at the check."""
+
+    @abstractmethod
+    def rounded(self, values: FloatArray, place: Place) -> FloatArray:
+        """Return `values` as they read back after being written into components."""
+
+    @abstractmethod
+    def spacing(self, value: float, parameter: Parameter) -> float:
+        """Return the distance from `value` to the next number that a parameter can hold."""
+
+    @abstractmethod
+    def changed(self) -> str | None:
+        """Return the name of the first parameter that is not what it was, or None."""
+
+    @abstractmethod
+    def restore(self) -> None:
+        """Put what belongs to the user back as it came."""
+
+    def _first_changed(self) -> str | None:
+        found = held(self.tree_as_handed_out, self._layout.root, self._foreign)
+        for number, value in enumerate(found):
+            if value is ABSENT or not self._is_intact(number, value):
+                return self._layout.parameters[number].name
+        return None
+
+    @property
+    @abstractmethod
+    def tree_as_handed_out(self) -> Any:
+        """What the functions were last called with."""
+
+    @abstractmethod
+    def _is_intact(self, number: int, found: Any) -> bool:
+        """Return whether a parameter is what it was, from what stands in its place now."""
+
+
+class CopiedStorage(Storage):
+    """A vector of our own, and a structure like the user's whose arrays are views into it."""
+
+    def __init__(self, layout: Layout, foreign: Foreign | None) -> None:
+        super().__init__(layout, foreign)
+        self._vector = self.base.copy()
+        self._views = [self._view(number) for number in range(len(layout.parameters))]
+        self._tree = self._build(layout.root)
+        self._shown = self.base
+
+    @property
+    def tree(self) -> Any:
+        """What the functions are called with: another object each time where it is rebuilt."""
+        if self._layout.is_rebuilt:
+            self._shown = self._vector.copy()
+            self._tree = self._build(self._layout.root)
+        return self._tree
+
+    @property
+    def tree_as_handed_out(self) -> Any:
+        """What the functions were last called with."""
+        return self._tree
+
+    @property
+    def row(self) -> FloatArray:
+        """Theta as it stands at each moment, as the one row of an array."""
+        row: FloatArray = self._vector.reshape(1, -1)
+        return row
+
+    def cells(self, number: int) -> Cells:
+        """Return a parameter's part of the vector."""
+        part: Cells = self._vector[self._layout.parameters[number].slice]
+        return part
+
+    def runs(self, numbers: Numbers) -> Iterator[tuple[Cells, Numbers, slice]]:
+        """Yield all components at once."""
+        yield self._vector.data, numbers, slice(0, numbers.size)
+
+    def write(self, values: FloatArray) -> None:
+        """Move theta to `values`."""
+        np.copyto(self._vector, values)
+
+    def move(self, place: Place, weights: FloatArray, distance: float) -> None:
+        """Move theta along a vector."""
+        if isinstance(place, slice):
+            part = self._vector[place]  # no array is made, however large theta is
+            np.multiply(weights, distance, out=part)
+            part += self.base[place]
+        else:
+            self._vector[place] = distance * weights + self.base[place]
+
+    def move_back(self, place: Place) -> None:
+        """Put theta back in a place."""
+        self._vector[place] = self.base[place]
+
+    def rounded(self, values: FloatArray, place: Place) -> FloatArray:
+        """Return `values`: the vector is float64."""
+        return values
+
+    def spacing(self, value: float, parameter: Parameter) -> float:
+        """Return the distance from `value` to the next float64."""
+        return float(np.spacing(abs(value)))
+
+    def changed(self) -> str | None:
+        """Return the name of the first parameter that is not what it was, or None."""
+        if not self._layout.is_rebuilt and _bits(self._vector) == _bits(self.base):
+            found = held(self._tree, self._layout.root, self._foreign)
+            if all(map(operator.is_, found, self._views)):
+                return None  # at a glance
+        return self._first_changed()
+
+    def restore(self) -> None:
+        """Do nothing: what belongs to the user was never written to."""
+
+    def _view(self, number: int) -> Any:
+        parameter, leaf = self._layout.parameters[number], self._layout.owned[number].leaf
+        view = self._vector[parameter.slice].reshape(parameter.shape)
+        if not isinstance(leaf, np.ndarray) or type(leaf) is np.ndarray:
+            return view
+        own = view.view(type(leaf))
+        own.__array_finalize__(leaf)  # what a subclass carries beside its numbers
+        return own
+
+    def _build(self, node: Node) -> Any:
+        if isinstance(node, Leaf):
+            parameter = self._layout.parameters[node.number]
+            if not parameter.scalar:
+                return self._views[node.number]
+            value = self._vector[parameter.start]
+            own = self._layout.owned[node.number].leaf
+            return value if isinstance(own, np.generic) else float(value)
+        if isinstance(node, Fixed):
+            return node.value
+        return node.of([self._build(child) for child in node.children])
+
+    def _is_intact(self, number: int, found: Any) -> bool:
+        layout = self._layout
+        part = layout.parameters[number].slice
+        if number in layout.foreign_numbers:
+            # Rebuilt from copies, perhaps when theta was last perturbed.
+            return _holds(found, self.base[part]) or _holds(found, self._shown[part])
+        if layout.parameters[number].scalar:
+            return _holds(found, self._shown[part])
+        return found is self._views[number] and _holds(found, self.base[part])
+
+
+class InplaceStorage(Storage):
+    """The user's own arrays, and the numbers in the user's own containers.
+
+    Raises
+    ------
+    ProblemError
+        ``readonly-params`` or ``tied-params``.
+    """
+
+    def __init__(self, layout: Layout, foreign: Foreign | None, params: Any) -> None:
+        super().__init__(layout, foreign)
+        _refuse_unwritable(layout)
+        self._params = params
+        self._saved = [copy.copy(owned.leaf) for owned in layout.owned]
+        self._cells = [self._cells_of(number) for number in range(len(layout.owned))]
+
+    @property
+    def tree(self) -> Any:
+        """What the user handed over."""
+        return self._params
+
+    @property
+    def tree_as_handed_out(self) -> Any:
+        """What the user handed over."""
+        return self._params
+
+    def cells(self, number: int) -> Cells:
+        """Return the user's own array, flat, or the place of a number."""
+        return self._cells[number]
+
+    def runs(self, numbers: Numbers) -> Iterator[tuple[Cells, Numbers, slice]]:
+        """Yield components by the array that holds them."""
+        for number, there, mine in self._layout.pieces(numbers):
+            cells = self._cells[number]
+            if isinstance(cells, np.ndarray) and cells.dtype == np.float64:
+                cells = cells.data
+            assert isinstance(there, np.ndarray)
+            yield cells, there, mine
+
+    def write(self, values: FloatArray) -> None:
+        """Move theta to `values`."""
+        for parameter, cells in zip(self._layout.parameters, self._cells, strict=True):
+            cells[:] = values[parameter.slice]
+
+    def move(self, place: Place, weights: FloatArray, distance: float) -> None:
+        """Move theta along a vector."""
+        for number, there, mine in self._layout.pieces(place):
+            parameter = self._layout.parameters[number]
+            values = distance * weights[mine] + self.base[parameter.slice][there]
+            self._cells[number][there] = _in_dtype(values, parameter)
+
+    def move_back(self, place: Place) -> None:
+        """Put theta back in a place."""
+        for number, there, _ in self._layout.pieces(place):
+            part = self._layout.parameters[number].slice
+            self._cells[number][there] = self.base[part][there]
+
+    def rounded(self, values: FloatArray, place: Place) -> FloatArray:
+        """Return `values` as they read back from the user's arrays."""
+        parameters = self._layout.parameters
+        pieces = [
+            _in_dtype(values[mine], parameters[number])
+            for number, _, mine in self._layout.pieces(place)
+        ]
+        return np.concatenate(pieces) if pieces else values
+
+    def spacing(self, value: float, parameter: Parameter) -> float:
+        """Return the distance from `value` to the next number of the array's dtype."""
+        return float(np.spacing(np.abs(np.asarray(value, parameter.dtype))))
+
+    def changed(self) -> str | None:
+        """Return the name of the first parameter that is not what it was, or None."""
+        return self._first_changed()
+
+    def restore(self) -> None:
+        """Put the user's own arrays, bit by bit, and their containers back as they came."""
+        for owned, saved in zip(self._layout.owned, self._saved, strict=True):
+            if isinstance(owned.leaf, np.ndarray):
+                owned.leaf[...] = saved
+        for holder in self._layout.holders:
+            refill(holder)
+
+    def _cells_of(self, number: int) -> Cells:
+        owned = self._layout.owned[number]
+        if isinstance(owned.leaf, np.ndarray):
+            plain = owned.leaf.view(np.ndarray)  # a matrix has no flat view of one axis
+            flat: Cells = plain.reshape(-1) if plain.flags.c_contiguous else plain.flat
+            return flat
+        return _Scalar(owned.holder, owned.key or Key(0), type(owned.leaf))
+
+    def _is_intact(self, number: int, found: Any) -> bool:
+        parameter, own = self._layout.parameters[number], self._layout.owned[number].leaf
+        replaced = not parameter.scalar and number not in self._layout.foreign_numbers
+        if replaced and found is not own:
+            return False
+        return _holds(found, self.base[parameter.slice])
+
+
+class _Scalar:
+    """The storage of a scalar in the user's own container, as cells."""
+
+    def __init__(self, container: Any, key: Key, like: type) -> None:
+        self._container, self._key, self._like = container, key, like
+
+    def __getitem__(self, index: Any, /) -> Any:
+        value = (
+            getattr(self._container, self._key.label)
+            if self._key.kind == "attribute"
+            else self._container[self._key.label]
+        )
+        return np.asarray([value])[index]
+
+    def __setitem__(self, index: Any, value: Any, /) -> None:
+        assign(self._container, self._key, self._like(np.ravel(value)[0]))
+
+
+def _in_dtype(values: FloatArray, parameter: Parameter) -> FloatArray:
+    """Return `values` as a parameter's own dtype holds them."""
+    if parameter.dtype == np.float64:
+        return values
+    return values.astype(parameter.dtype).astype(np.float64)
+
+
+def _bits(vector: FloatArray) -> memoryview:
+    """Return a vector as integers, which compare bit by bit."""
+    return vector.data.cast("B").cast("q")
+
+
+def _holds(found: Any, expected: FloatArray) -> bool:
+    """Return whether something is an array or a number of these values, bit by bit."""
+    try:
+        values = np.asarray(found, np.float64).reshape(-1)
+    except (TypeError, ValueError):  # something else stands in a parameter's place
+        return False
+    return bool(values.tobytes() == expected.tobytes())
+
+
+def stacked(node: Node, views: Sequence[FloatArray]) -> Any:
+    """Return the structure of a node with arrays of our own in the place of its leaves."""
+    if isinstance(node, Leaf):
+        return views[node.number]
+    if isinstance(node, Fixed):
+        return node.value
+    return node.of([stacked(child, views) for child in node.children])
+
+
+def _refuse_unwritable(layout: Layout) -> None:
+    """Refuse arrays that are read-only or overlap, and numbers in what takes no other number."""
+    arrays: list[tuple[str, Any]] = []
+    for parameter, owned in zip(layout.parameters, layout.owned, strict=True):
+        if isinstance(owned.leaf, np.ndarray):
+            if not owned.leaf.flags.writeable:
+                raise ProblemError(
+                    "readonly-params",
+                    f"{parameter.name} is read-only and cannot be perturbed in place: hand "
+                    "over the array that the network writes to, or leave inplace=True out",
+                )
+            for other, array in arrays:
+                if np.shares_memory(owned.leaf, array):
+                    raise ProblemError(
+                        "tied-params",
+                        f"{parameter.name} and {other} share memory, so neither can be "
+                        "perturbed alone: hand over one of them",
+                    )
+            arrays.append((parameter.name, owned.leaf))
+        elif owned.key is None or frozen(owned.holder):
+            raise ProblemError(
+                "readonly-params",
+                f"{parameter.name} is a number in something that cannot be written to "
+                f"({type(owned.holder).__name__}): keep it in a dict, a list or an array",
+            )
