@@ -8,7 +8,6 @@ component that disagrees, or that noise leaves undecided, climbs a ladder of ste
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -22,6 +21,7 @@ from pytest_gradcheck.numdiff.directions import Seen
 from pytest_gradcheck.numdiff.ladder import SAFETY, Slope
 from pytest_gradcheck.numdiff.noise import Along, Noise, measure, moves_far
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
+from pytest_gradcheck.params.streams import random_bytes
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Place, Theta, spread
 
 __all__ = [
@@ -122,7 +122,7 @@ def _random_line(calls: Calls, seed: int, least: float = 0.0) -> Along:
         size = np.where(size > 0, size, np.minimum(lengths(theta), 1.0))
     if least:
         np.maximum(size, least, out=size)
-    draws = np.frombuffer(random.Random(seed).randbytes(size.size), np.uint8)
+    draws = np.frombuffer(random_bytes("noise", seed, size.size), np.uint8)
     weights = WEIGHTS[draws] * size
     if theta.selected != theta.parameters:
         weights[~theta.is_selected] = 0.0

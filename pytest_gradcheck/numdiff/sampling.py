@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
 from pytest_gradcheck.settings import Settings
 
@@ -52,7 +53,7 @@ def chosen(
         if theta.selected == theta.parameters:
             return np.arange(theta.base.size)
         return np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
-    rng = np.random.default_rng([seed, 1])  # other numbers than those of the directions
+    rng = stream("samples", seed)
     count = 0 if settings.mode == "probe" else settings.samples
     drawn = {p.start: sampled(p, theta, gradient, count, rng) for p in theta.selected}
     return np.concatenate(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import Theta
 
 __all__ = ["layer", "name_of", "named", "pullback"]
@@ -40,7 +41,7 @@ class _Upstream:
                 f"{type(out).__name__}: return (out, cache), where out holds real floats",
             ) from error
         if self._values is None or self._values.size != layout.base.size:
-            rng = np.random.default_rng(UPSTREAM_SEED)
+            rng = stream("upstream", UPSTREAM_SEED)
             self._values = rng.standard_normal(layout.base.size)
         value = float(np.dot(self._values, layout.base))
         layout.write(self._values)
