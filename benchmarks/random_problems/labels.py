@@ -1,0 +1,166 @@
+"""The truth about a problem: is its gradient wrong, where, and can anyone see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .problems import Problem
+from .programs import Array, Core
+from .shapes import Call
+
+__all__ = ["Label", "can_be_decided", "errors", "labelled"]
+
+SAME = 1e-7
+"""Relative errors up to here are rounding: the gradient is right."""
+
+VISIBLE = 1e-4
+"""Relative errors from here on are visible, where a difference quotient can be formed at all."""
+
+LOOKED_AT = 3
+"""So many of the worst components are looked at."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """The truth about a problem.
+
+    Attributes
+    ----------
+    kind : str
+        ``right``; ``visible``, ``grey`` or ``invisible`` where a fault was put in (invisible: it
+        changes nothing here); ``unsure`` where the exact gradient is no limit of gradients nearby.
+    exact, given : dict
+        The exact gradients and the user's, by the names of a report.
+    """
+
+    kind: str
+    exact: dict[str, Array]
+    given: dict[str, Array]
+
+    def wrong(self) -> dict[str, float]:
+        """Return the largest relative error of a component, by parameter."""
+        size = max(float(np.abs(one).max(initial=0.0)) for one in self.exact.values())
+        return {
+            name: float(errors(one, self.given[name], size).max(initial=0.0))
+            for name, one in self.exact.items()
+        }
+
+
+def errors(exact: Array, given: Array, size: float) -> Array:
+    """Return the relative error of every component; dust beside the size of all is none."""
+    off, both = np.abs(exact - given), np.abs(exact) + np.abs(given)
+    with np.errstate(all="ignore"):
+        relative = np.where(both > 0, off / both, 0.0)
+    return np.where(off <= 1e-14 * size, 0.0, relative)
+
+
+def labelled(problem: Problem, call: Call) -> Label:
+    """Return the truth about a problem."""
+    core, values = problem.whole, problem.values
+    rng = np.random.default_rng([0x7472757468, problem.seed])
+    with np.errstate(all="ignore"):
+        out = core.output(values)
+        upstream = rng.uniform(0.5, 1.5, out.shape) * rng.choice([-1, 1], out.shape)
+        upstream = upstream if out.ndim else np.ones(())
+        exact, given = core.exact(values, upstream), core.pull(values, upstream)
+        kind = _kind(problem, core, upstream, exact, given)
+    return Label(kind, call.named(exact), call.named(given))
+
+
+def _kind(
+    problem: Problem, core: Core, upstream: Array, exact: list[Array], given: list[Array]
+) -> str:
+    if not _is_limit(problem, core, upstream, exact):
+        return "unsure"
+    if problem.fault == "none":
+        return "right"
+    size = max(float(np.abs(one).max(initial=0.0)) for one in exact)
+    relative = [errors(e, g, size) for e, g in zip(exact, given, strict=True)]
+    flat = np.concatenate([np.ravel(one) for one in relative])
+    if flat.max() <= SAME:
+        return "invisible"
+    if not np.all(np.isfinite(flat)):
+        return "visible"
+    for place in np.argsort(-flat)[:LOOKED_AT]:
+        if flat[place] > VISIBLE and _can_be_seen(
+            problem, core, upstream, int(place), exact, given
+        ):
+            return "visible"
+    return "grey"
+
+
+def _is_limit(problem: Problem, core: Core, upstream: Array, exact: list[Array]) -> bool:
+    """Return whether the exact gradient is that of points as near as one likes.
+
+    Always so where the cost is smooth; at a kink the chain rule may give what is no subgradient.
+    """
+    rng = np.random.default_rng([0x6E75646765, problem.seed])
+    for _ in range(40):
+        moved = []
+        for value in problem.values:
+            usual = np.sqrt(np.mean(value * value)) or 1.0
+            length = np.where(value == 0, usual, np.abs(value))
+            moved.append(value + 1e-9 * length * rng.normal(size=value.shape))
+        try:
+            near = core.exact(moved, upstream)
+        except Exception:  # outside of a domain that the code guards by itself
+            continue
+        if all(
+            np.allclose(n, e, rtol=1e-4, atol=1e-6 * np.abs(e).max(initial=0.0))
+            for n, e in zip(near, exact, strict=True)
+        ):
+            return True
+    return problem.condition == "stationary"
+
+
+def can_be_decided(problem: Problem) -> bool:
+    """Return whether difference quotients can confirm any large component of a right gradient."""
+    core, one = problem.whole, np.ones(())
+    with np.errstate(all="ignore"):
+        if core.output(problem.values).ndim:
+            return True
+        exact = core.exact(problem.values, one)
+        flat = np.concatenate([np.ravel(part) for part in exact])
+        if not flat.any():
+            return True
+        larger = [1.02 * part for part in exact]
+        return any(
+            _can_be_seen(problem, core, one, int(place), exact, larger)
+            for place in np.argsort(-np.abs(flat))[:LOOKED_AT]
+        )
+
+
+def _can_be_seen(
+    problem: Problem,
+    core: Core,
+    upstream: Array,
+    place: int,
+    exact: list[Array],
+    given: list[Array],
+) -> bool:
+    """Return whether difference quotients at three steps in a row tell right from wrong."""
+    number = 0
+    while place >= exact[number].size:
+        place -= exact[number].size
+        number += 1
+    true = exact[number].flat[place]
+    off = abs(true - given[number].flat[place])
+    value = problem.values[number]
+    length = max(abs(value.flat[place]), 0.0 if "scale" in problem.condition else 1.0)
+
+    def cost(step: float) -> float:
+        moved = [one.copy() for one in problem.values]
+        moved[number].flat[place] += step
+        return float((core.output(moved) * upstream).sum())
+
+    close = []
+    for power in range(1, 11):
+        step = length * 10.0**-power
+        try:
+            slope = (cost(step) - cost(-step)) / (2 * step)
+        except Exception:  # outside of a domain that the code guards by itself
+            slope = np.nan
+        close.append(abs(slope - true) < off / 20)
+    return any(all(close[k : k + 3]) for k in range(len(close) - 2))

@@ -1,0 +1,138 @@
+"""A random problem from an integer: a program, a condition, a call shape, a fault or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .conditions import CONDITIONS, Condition, Penalty
+from .faults import PENALTY_KINDS, amount, candidates
+from .programs import Array, Builder, Core, Drawn, Injected, Values, core_of
+from .shapes import SCALAR, SHAPES
+
+__all__ = ["Problem", "problem"]
+
+STREAM = 0x6E6F6973
+"""Begins every seed: other users of small integers draw other numbers."""
+
+MOST_COMPONENTS = 60
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem to be checked.
+
+    Attributes
+    ----------
+    seed : int
+    condition, shape : str
+        Of `CONDITIONS` and of `SHAPES`.
+    fault : str
+        Of `faults.KINDS`, or ``none``.
+    drawn : Drawn
+    injected : Injected or None
+        Where the fault is; None also for a fault of the penalty.
+    core : Core
+        What is computed, without a penalty.
+    penalty : Penalty or None
+    values : list of array
+        The parameters.
+    """
+
+    seed: int
+    condition: str
+    shape: str
+    fault: str
+    drawn: Drawn
+    injected: Injected | None
+    core: Core
+    penalty: Penalty | None
+    values: list[Array]
+
+    @property
+    def whole(self) -> Core:
+        """The core with its penalty."""
+        penalty, core = self.penalty, self.core
+        if penalty is None:
+            return core
+
+        def added(found: list[Array], slopes: list[Array], upstream: Array) -> list[Array]:
+            return [g + upstream * s for g, s in zip(found, slopes, strict=True)]
+
+        def pull(values: Values, upstream: Array) -> list[Array]:
+            slopes = penalty.slopes(values, penalty.lambd, penalty.fault)
+            return added(core.pull(values, upstream), slopes, upstream)
+
+        return Core(
+            lambda values: core.output(values) + penalty.value(values, penalty.lambd),
+            pull,
+            lambda values, upstream: added(
+                core.exact(values, upstream), penalty.slopes(values, penalty.lambd), upstream
+            ),
+        )
+
+
+def problem(seed: int) -> Problem:
+    """Return the problem of a seed."""
+    rng = np.random.default_rng([STREAM, seed])
+    name = str(rng.choice(list(CONDITIONS)))
+    condition = CONDITIONS[name]
+    shapes = SCALAR if condition.scalar else SHAPES
+    shape = str(rng.choice(list(shapes)))
+    drawn = _drawn(rng, condition, shape in SCALAR)
+    penalty = _penalty(rng, drawn) if condition.penalized else None
+    fault, injected = "none", None
+    if rng.random() < 0.5:
+        fault, injected = _fault(rng, drawn, penalty)
+        if penalty is not None and fault in PENALTY_KINDS:
+            penalty = replace(penalty, fault=fault)
+    values = [drawn.leaves[number] for number in drawn.parameters]
+    core = condition.dress(core_of(drawn, injected), rng, values)
+    return Problem(seed, name, shape, fault, drawn, injected, core, penalty, values)
+
+
+def _drawn(rng: np.random.Generator, condition: Condition, scalar: bool) -> Drawn:
+    for _ in range(100):
+        builder = Builder(rng, condition.leaf, int(rng.integers(1, 7)))
+        condition.compose(builder)
+        drawn = builder.finished(scalar)
+        size = sum(drawn.leaves[number].size for number in drawn.parameters)
+        if 0 < size <= MOST_COMPONENTS and _is_sound(drawn):
+            return condition.change(drawn, rng)
+    raise RuntimeError("no problem within range was drawn")
+
+
+def _is_sound(drawn: Drawn) -> bool:
+    """Return whether output and gradient are finite, and the gradient not 0 throughout."""
+    core = core_of(drawn, None)
+    values = [drawn.leaves[number] for number in drawn.parameters]
+    with np.errstate(all="ignore"):
+        out = core.output(values)
+        found = core.exact(values, np.ones_like(out))
+    sizes = [float(np.abs(one).max(initial=0.0)) for one in found]
+    return bool(np.all(np.isfinite(out))) and 0 < max(sizes) < np.inf
+
+
+def _penalty(rng: np.random.Generator, drawn: Drawn) -> Penalty:
+    on = [bool(drawn.leaves[number].ndim > 1) for number in drawn.parameters]
+    if not any(on):
+        on[0] = True
+    return Penalty(float(10.0 ** rng.uniform(-2, 1)), int(rng.integers(1, 20)), tuple(on))
+
+
+def _fault(
+    rng: np.random.Generator, drawn: Drawn, penalty: Penalty | None
+) -> tuple[str, Injected | None]:
+    found = list(candidates(drawn))
+    kinds = sorted({kind for kind, _ in found})
+    if penalty is not None and rng.random() < 0.6:
+        kinds = [
+            kind for kind in PENALTY_KINDS if kind != "penalty everywhere" or not all(penalty.on)
+        ]
+    kind = str(rng.choice(kinds))
+    if kind in PENALTY_KINDS:
+        return kind, None
+    places = [one for name, one in found if name == kind]
+    place = places[int(rng.integers(len(places)))]
+    return kind, replace(place, amount=amount(kind, place.amount, rng))

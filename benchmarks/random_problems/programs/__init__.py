@@ -1,0 +1,24 @@
+"""Random compositions of differentiable operations, with exact gradients by reverse mode."""
+
+from . import elementwise, indexing, linear, reductions, sequences
+from .core import Core, Values, core_of
+from .drawing import Builder, Drawn, draw
+from .tape import OPERATIONS, Array, Injected, Program
+
+__all__ = [
+    "OPERATIONS",
+    "Array",
+    "Builder",
+    "Core",
+    "Drawn",
+    "Injected",
+    "Program",
+    "Values",
+    "core_of",
+    "draw",
+    "elementwise",
+    "indexing",
+    "linear",
+    "reductions",
+    "sequences",
+]

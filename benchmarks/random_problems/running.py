@@ -1,0 +1,169 @@
+"""Checking one problem, and how what the check says compares with the truth."""
+
+from __future__ import annotations
+
+import time
+import traceback
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck import ProblemError, Report, check_gradients
+
+from .faults import KINDS, patterns
+from .labels import SAME, Label, can_be_decided, errors, labelled
+from .problems import Problem, problem
+from .shapes import call
+
+__all__ = ["FAILURES", "Outcome", "checked", "outcome"]
+
+FAILURES = ("false alarm", "missed", "wrong name", "crashed", "refused")
+"""Results that no check should have."""
+
+FAILING = ("suspect", "bug", "nonfinite")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a problem.
+
+    Attributes
+    ----------
+    seed, condition, shape, fault
+        As of the problem.
+    label : str
+        As of `Label.kind`.
+    result : str
+        ``agreed``; ``unseen``: a visible fault passed within the resolution that the report
+        states; ``open``: nobody can say; or one of `FAILURES`.
+    named : str
+        Whether the cause was named ``right``, ``wrong`` or ``not``; empty where there is none.
+    components, undecided, calls : int
+    seconds : float
+    detail : str
+        The first line of the report, or of the exception.
+    """
+
+    seed: int
+    condition: str
+    shape: str
+    fault: str
+    label: str
+    result: str
+    named: str
+    components: int
+    undecided: int
+    calls: int
+    seconds: float
+    detail: str
+
+
+def checked(one: Problem, mode: str) -> tuple[Label, Report | Exception, float]:
+    """Return the truth, the report or what was raised instead, and the time that it took."""
+    made = call(one)
+    label = labelled(one, made)
+    method: Any = getattr(check_gradients, made.method)
+    begin = time.perf_counter()
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            report: Report | Exception = method(*made.arguments, mode=mode, **made.keywords)
+    except Exception as error:
+        report = error
+    return label, report, time.perf_counter() - begin
+
+
+def outcome(seed: int, mode: str) -> Outcome:
+    """Check the problem of a seed."""
+    one = problem(seed)
+    label, report, seconds = checked(one, mode)
+    size = sum(value.size for value in one.values)
+    about = (seed, one.condition, one.shape, one.fault, label.kind)
+    if isinstance(report, Exception):
+        result = "refused" if isinstance(report, ProblemError) else "crashed"
+        return Outcome(*about, result, "", size, 0, 0, seconds, _raised(report))
+    undecided = sum(p.counts["inconclusive"] for p in report.points[0].parameters)
+    return Outcome(
+        *about,
+        _result(one, label, report),
+        _named(one.fault, label, report),
+        size,
+        undecided,
+        report.evaluations,
+        seconds,
+        str(report).splitlines()[0],
+    )
+
+
+def _raised(error: Exception) -> str:
+    code = f"{error.code}: " if isinstance(error, ProblemError) else ""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{last.filename.rsplit('/', 2)[-1]}:{last.lineno}"
+    return f"{type(error).__name__} at {where}: {code}{error}".splitlines()[0]
+
+
+def _result(one: Problem, label: Label, report: Report) -> str:
+    if label.kind == "unsure":
+        return "open"
+    if label.kind in ("right", "invisible"):
+        if report.passed:
+            return "agreed"
+        blind = report.verdict == "inconclusive" and not can_be_decided(one)
+        return "open" if blind else "false alarm"
+    if _misnamed(label, report):
+        return "wrong name"
+    if not report.passed:
+        return "agreed"
+    if label.kind == "grey":
+        return "open"
+    return "missed" if _exceeded(label, report) else "unseen"
+
+
+def _misnamed(label: Label, report: Report) -> list[str]:
+    """Return the components that are called wrong and are right."""
+    size = max(float(np.abs(one).max(initial=0.0)) for one in label.exact.values())
+    found = []
+    for component in report.components:
+        exact, given = label.exact[component.parameter], label.given[component.parameter]
+        index = component.index
+        if component.verdict in FAILING and errors(exact, given, size)[index] <= SAME:
+            found.append(component.name)
+    return found
+
+
+def _exceeded(label: Label, report: Report) -> bool:
+    """Return whether a component is further off than the report says could go unseen.
+
+    Where parameters are probed, the resolution is of a fault as large as their RMS gradient.
+    """
+    for point in report.points[:1]:
+        for parameter in point.parameters:
+            exact, given = label.exact[parameter.name], label.given[parameter.name]
+            off, both = np.abs(exact - given), np.abs(exact) + np.abs(given)
+            if parameter.checked < parameter.size:
+                both = np.maximum(both, 2 * np.sqrt(np.mean(exact * exact)))
+            bound = 1.1 * parameter.resolution + 1e-6
+            if np.any((off > bound * both) & (off > 1e-4 * both)):
+                return True
+    return False
+
+
+def _named(fault: str, label: Label, report: Report) -> str:
+    causes = [finding for finding in report.findings if finding.severity == "cause"]
+    if label.kind not in ("visible", "right"):
+        return ""
+    if not causes:
+        return "" if report.passed else "not"
+    wrong = [name for name, error in label.wrong().items() if error > SAME]
+    for cause in causes:
+        right = set(KINDS.get(fault, ()))
+        for name in wrong if cause.parameter is None else [cause.parameter]:
+            if name in label.exact:
+                right |= patterns(label.exact[name], label.given[name])
+        if cause.code == "upstream" and len(wrong) > 1:
+            continue
+        if cause.code not in right or ((cause.parameter or wrong[:1]) and not wrong):
+            return "wrong"
+    return "right"

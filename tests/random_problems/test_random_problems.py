@@ -1,0 +1,78 @@
+"""Checks of a few hundred random problems agree with the exact gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from random_problems.conditions import CONDITIONS
+from random_problems.labels import labelled
+from random_problems.problems import problem
+from random_problems.running import FAILURES, Outcome, outcome
+from random_problems.shapes import SHAPES, call
+from random_problems.tables import failures, naming, table
+
+HELD = frozenset(
+    {
+        *("plain", "smooth", "one scale", "tiny weights", "dead units", "saturated"),
+        *("small cost", "large cost", "penalty", "unused"),
+    }
+)
+"""Conditions in which no check may go wrong."""
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> Sequence[Outcome]:
+    """Return what became of a few hundred problems."""
+    return [outcome(seed, "full") for seed in range(300)]
+
+
+def test_no_check_cries_wolf_misses_or_falls_over(outcomes: Sequence[Outcome]) -> None:
+    held = [one for one in outcomes if one.condition in HELD]
+
+    assert len(held) > 100
+    assert list(failures(held, 10)) == []
+
+
+def test_problems_come_in_every_condition_and_shape(outcomes: Sequence[Outcome]) -> None:
+    assert {one.condition for one in outcomes} == set(CONDITIONS)
+    assert {one.shape for one in outcomes} == set(SHAPES)
+    assert {"right", "visible", "invisible"} <= {one.label for one in outcomes}
+
+
+def test_a_seed_gives_the_same_problem_again() -> None:
+    first, second = problem(5), problem(5)
+
+    assert (first.condition, first.shape, first.fault) == (
+        second.condition,
+        second.shape,
+        second.fault,
+    )
+    for one, other in zip(first.values, second.values, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_right_gradient_is_labelled_right_and_a_visible_fault_is_wrong_somewhere() -> None:
+    for seed in range(40):
+        one = problem(seed)
+        label = labelled(one, call(one))
+        if label.kind == "right":
+            assert max(label.wrong().values()) == 0
+        if label.kind == "visible":
+            assert max(label.wrong().values()) > 1e-4
+
+
+def test_the_table_counts_every_problem_and_lists_failures_by_seed() -> None:
+    about = ("plain", "flat", "sign", "visible")
+    made = [
+        Outcome(1, *about, "agreed", "right", 4, 0, 8, 0.0, ""),
+        Outcome(2, *about, "missed", "", 4, 1, 8, 0.0, "ok"),
+    ]
+
+    rows = [line.split() for line in table(made, "condition", lambda one: one.condition)]
+    assert rows[1][:2] == ["plain", "2"]
+    assert rows[1][-1] == "1.00"
+    assert [line.split()[:2] for line in failures(made, 5)] == [["missed", "2"]]
+    assert "missed" in FAILURES
+    assert [line.split() for line in naming(made)][1] == ["sign", "1", "1"]
