@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, closing
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.context import Context, Extensions, current
-from pytest_gradcheck.diagnosis import Clues, findings, in_sight, in_the_penalty
-from pytest_gradcheck.diagnosis.domination import dominated
+from pytest_gradcheck.context import Context, current
+from pytest_gradcheck.diagnosis import Clues, findings, in_sight
+from pytest_gradcheck.diagnosis.twins import blamed_on_penalty, dominated
 from pytest_gradcheck.errors import GradcheckWarning, ProblemError
 from pytest_gradcheck.numdiff.batches import made_here
 from pytest_gradcheck.numdiff.calls import InTurn
@@ -28,18 +27,11 @@ from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.probing import Probed, probed
 from pytest_gradcheck.numdiff.sampling import chosen, is_probed
 from pytest_gradcheck.numdiff.workers import Shared
-from pytest_gradcheck.params.theta import FloatArray, Theta
-from pytest_gradcheck.params.tree import Foreign
-from pytest_gradcheck.problem.pair import Pair, frozen_calls
-from pytest_gradcheck.problem.points import descend, starts
+from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.problem.pair import Pair
+from pytest_gradcheck.problem.points import Point, prepared
 from pytest_gradcheck.problem.preflight import examined, refuse_changed, refuse_unreached
 from pytest_gradcheck.problem.problem import Problem
-from pytest_gradcheck.problem.randomness import (
-    around_check,
-    by_manager,
-    disabled,
-    without_penalty,
-)
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.report.report import VERDICTS, GradientError, PointReport, Report
 from pytest_gradcheck.settings import Settings, resolve
@@ -48,10 +40,6 @@ from pytest_gradcheck.verdict.comparison import joined, point_report
 from pytest_gradcheck.verdict.judge import SUSPECT, judge
 
 __all__ = ["GradCheck", "check_gradients", "check_problem", "gradcheck"]
-
-
-PENALTY_OFF = ", penalty off"
-"""What follows the name of a point that is looked at again without its penalty."""
 
 
 class GradCheck:
@@ -156,129 +144,108 @@ def check_problem(problem: Problem, raising: bool) -> Report:
     return report
 
 
+@dataclass(frozen=True)
+class _Terms:
+    """What is the same for every point of a check."""
+
+    settings: Settings
+    seed: int
+    canary: bool
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a point's check came to."""
+
+    point: Point
+    report: PointReport
+    approximation: Approximation
+
+
 def _report(problem: Problem, context: Context) -> Report:
     settings, _ = resolve([*context.layers, ("call", problem.settings)])
     seed = context.seed if settings.seed is None else settings.seed
-    data, switched_off = disabled(problem.data, settings.disable, settings.dropout == "freeze")
-    points: list[PointReport] = []
-    pairs: list[Pair] = []
-    notes = [f"switched off: {said}" for said in (*switched_off, *by_manager(settings.dropout))]
-    still, stilled = _still(problem, data, settings, context.extensions)
-    notes += [f"switched off: the randomness of {name}" for name in stilled]
-    places = _points(problem, data, settings, seed, pairs, notes, context.extensions.flatten)
-    penalized: Approximation | None = None
-    progress = Progress(context.watcher)
-    # Closed at once on an exception: the user's arrays are put back before anyone sees it.
-    with progress, around_check(settings.dropout), still, closing(places):
-        try:
-            for point, pair, unpenalized in places:
-                sizes = partial(in_sight, problem, data, settings.regularization, pair.theta)
-                clues = Clues(sizes, unpenalized)
-                compared, numerical = _compared(
-                    point, pair, settings, seed, context.canary, clues, progress
-                )
-                if penalized is not None and point.endswith(PENALTY_OFF):
-                    whole = points[-1]
-                    found = dominated(penalized, numerical, pair.theta.selected, whole.name)
-                    points[-1] = replace(whole, findings=(*whole.findings, *found))
-                points.append(compared)
-                penalized = numerical
-        except ProblemError as error:
-            # A wrong gradient may well lead training astray; that it is wrong is what to tell.
-            if all(point.passed for point in points):
-                raise
-            notes.append(f"not checked any further: {error}")
-    points = in_the_penalty(points)
+    with (
+        Progress(context.watcher) as progress,
+        prepared(problem, settings, seed, context.extensions) as points,
+    ):
+        terms = _Terms(settings, seed, context.canary, progress)
+        results, cut_short = _results(points, terms)
+    reports = _reports(results)
+    notes = [*points.notes, *(note for result in results for note in result.point.notes)]
     return Report(
-        passed=all(point.passed for point in points),
-        verdict=max((point.verdict for point in points), key=VERDICTS.index),
-        components=joined(points),
+        passed=all(report.passed for report in reports),
+        verdict=max((report.verdict for report in reports), key=VERDICTS.index),
+        components=joined(reports),
         findings=tuple(
-            sorted((f for point in points for f in point.findings), key=lambda f: f.severity)
+            sorted((f for report in reports for f in report.findings), key=lambda f: f.severity)
         ),
-        evaluations=sum(pair.evaluations for pair in pairs),
-        points=tuple(points),
+        evaluations=points.evaluations,
+        points=reports,
         seed=seed,
         settings=settings,
-        notes=tuple(notes),
+        notes=(*notes, *cut_short),
         style=context.style,
     )
 
 
-def _still(
-    problem: Problem, data: Mapping[str, Any] | None, settings: Settings, extensions: Extensions
-) -> tuple[ExitStack, list[str]]:
-    """Return what switches off the randomness of models among the pair's objects, and whose."""
-    stack, names = ExitStack(), []
-    owners = [getattr(function, "__self__", None) for function in (problem.cost, problem.grad)]
-    models = [*(data or {}).values(), *problem.args, *owners]
-    for model in {id(model): model for model in models if model is not None}.values():
-        manager = None if settings.dropout == "freeze" else extensions.still(model)
-        if manager is not None:
-            stack.enter_context(manager)
-            names.append(type(model).__name__)
-    return stack, names
+def _results(points: Iterable[Point], terms: _Terms) -> tuple[list[_Result], tuple[str, ...]]:
+    """Check at every point; return the results, and a note where that ended early."""
+    results: list[_Result] = []
+    try:
+        for point in points:
+            results.append(_checked(point, terms))
+    except ProblemError as error:
+        # A wrong gradient may well lead training astray; that it is wrong is what to tell.
+        if all(result.report.passed for result in results):
+            raise
+        return results, (f"not checked any further: {error}",)
+    return results, ()
 
 
-def _points(
-    problem: Problem,
-    data: Mapping[str, Any] | None,
-    settings: Settings,
-    seed: int,
-    pairs: list[Pair],
-    notes: list[str],
-    foreign: Foreign | None,
-) -> Generator[tuple[str, Pair, Pair | None], None, None]:
-    """Yield every point's name, and the pair with theta standing there; note it in `pairs`.
-
-    A point with a penalty comes with its pair without, which is the next point.
-    """
-    around = frozen_calls(problem, data) if settings.dropout == "freeze" else None
-
-    def paired(theta: Theta, at: Mapping[str, Any] | None) -> Pair:
-        pair = Pair(problem, theta, at, settings, around)
-        pairs.append(pair)
-        return pair
-
-    for start in starts(problem.params, settings, seed):
-        theta = Theta(start.params, settings.inplace, settings.only, settings.exclude, foreign)
-        with theta.guarded():
-            for steps in (0, settings.train) if settings.train else (0,):
-                name, pair = start.name, paired(theta, data)
-                if steps:
-                    name += f", after {steps} steps"
-                    upward = descend(pair, settings, start.name)
-                    notes += [upward] if upward else []
-                without = without_penalty(data)
-                unpenalized = None if without is None else paired(theta, without)
-                yield name, pair, unpenalized
-                if unpenalized is not None:
-                    yield name + PENALTY_OFF, unpenalized, None
+def _reports(results: Sequence[_Result]) -> tuple[PointReport, ...]:
+    """Return the reports of all points, with what twins with and without a penalty say together."""
+    twins = {id(result.point.penalized): result for result in results}
+    return tuple(_beside_twin(result, twins.get(id(result.point))) for result in results)
 
 
-def _compared(
-    point: str,
-    pair: Pair,
-    settings: Settings,
-    seed: int,
-    canary: bool,
-    clues: Clues,
-    progress: Progress,
-) -> tuple[PointReport, Approximation]:
-    """Check at the present theta; return the report, and the numerical gradient it rests on."""
+def _beside_twin(whole: _Result, twin: _Result | None) -> PointReport:
+    """Return the report of a point, with what its twin without the penalty adds to it."""
+    if twin is None:
+        return whole.report
+    parameters = whole.point.pair.theta.selected
+    found = dominated(whole.approximation, twin.approximation, parameters, whole.point.name)
+    report = replace(whole.report, findings=(*whole.report.findings, *found))
+    return blamed_on_penalty(report, twin.report)
+
+
+def _checked(point: Point, terms: _Terms) -> _Result:
+    """Check at the present theta."""
+    pair, settings = point.pair, terms.settings
     here, gradient = examined(pair)
     with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
-        calls = _calls(pair, here, settings, progress)
-        approximation, noise = _approximated(calls, pair, gradient, settings, seed)
+        calls = _calls(pair, here, settings, terms.progress)
+        approximation, noise = _approximated(calls, pair, gradient, settings, terms.seed)
         refuse_changed(pair, "cost")
         judgement = judge(approximation, gradient, pair.theta, settings)
-        found = findings(approximation, gradient, judgement, pair, noise, point, clues, settings)
-        if canary and judgement.verdicts.max() < SUSPECT:
-            found += unnoticed(approximation, gradient, pair.theta, settings, point)
-        return (
-            point_report(point, approximation, gradient, judgement, found, pair.theta, settings),
-            approximation,
+        found = findings(
+            approximation, gradient, judgement, pair, noise, point.name, _clues(point), settings
         )
+        if terms.canary and judgement.verdicts.max() < SUSPECT:
+            found += unnoticed(approximation, gradient, pair.theta, settings, point.name)
+        report = point_report(
+            point.name, approximation, gradient, judgement, found, pair.theta, settings
+        )
+    return _Result(point, report, approximation)
+
+
+def _clues(point: Point) -> Clues:
+    """Return what a diagnosis may look at beside the gradients: numbers in sight, and the twin."""
+    pair = (point.penalized or point).pair
+    return Clues(
+        partial(in_sight, pair.problem, pair.data, pair.penalty, pair.theta), point.unpenalized
+    )
 
 
 def _calls(pair: Pair, here: float, settings: Settings, progress: Progress) -> InTurn:

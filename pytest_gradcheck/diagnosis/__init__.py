@@ -14,7 +14,7 @@ from pytest_gradcheck.diagnosis.codes import CAUSES, WARNINGS
 from pytest_gradcheck.diagnosis.evidence import Cause, Clues, Evidence, Part
 from pytest_gradcheck.diagnosis.factors import multiple, multiple_of_data, zero
 from pytest_gradcheck.diagnosis.known_numbers import in_sight
-from pytest_gradcheck.diagnosis.penalties import in_the_penalty, penalty, penalty_alone
+from pytest_gradcheck.diagnosis.penalties import penalty, penalty_alone
 from pytest_gradcheck.diagnosis.permutations import (
     resummed,
     shifted,
@@ -33,7 +33,7 @@ from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.judge import OK, SUSPECT, Judgement
 
-__all__ = ["CAUSES", "WARNINGS", "Clues", "findings", "in_sight", "in_the_penalty"]
+__all__ = ["CAUSES", "WARNINGS", "Clues", "findings", "in_sight"]
 
 Test = Callable[[Part, Evidence], Cause | None]
 

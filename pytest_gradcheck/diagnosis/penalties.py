@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-
 import numpy as np
 
-from pytest_gradcheck.diagnosis.codes import CAUSES
 from pytest_gradcheck.diagnosis.evidence import FIT, Cause, Evidence, Part, explained, gradient_at
 from pytest_gradcheck.diagnosis.factors import ratio
 from pytest_gradcheck.diagnosis.known_numbers import named_strength
-from pytest_gradcheck.diagnosis.words import listed
 from pytest_gradcheck.params.theta import FloatArray
-from pytest_gradcheck.report.report import Finding, PointReport
 
-__all__ = ["in_the_penalty", "penalty", "penalty_alone"]
+__all__ = ["penalty", "penalty_alone"]
 
 MISSING, WRONG = "missing-regularization", "wrong-regularization"
-OFF = ", penalty off"
 
 FEWEST = 3
 """Components that have to agree on the strength of a penalty."""
@@ -150,36 +143,3 @@ def penalty_alone(part: Part, evidence: Evidence) -> Cause | None:
         int(part.wrong.sum()),
         part.checked,
     )
-
-
-def in_the_penalty(points: Sequence[PointReport]) -> list[PointReport]:
-    """Return the points, with the penalty blamed for what is right without it.
-
-    A point that fails beside one that differs from it in nothing but the penalty, and passes, has
-    its fault there, whatever its pattern.
-    """
-    if all(point.passed for point in points):
-        return list(points)
-    by_name = {point.name: point for point in points}
-    result = []
-    for point in points:
-        off = by_name.get(point.name + OFF)
-        causes = {f.code for f in point.findings}
-        if off is not None and off.passed and not point.passed and not causes & {MISSING, WRONG}:
-            found = _blamed(point, off)
-            rest = tuple(f for f in point.findings if f.code not in CAUSES)
-            point = dataclasses.replace(point, findings=(found, *rest))
-        result.append(point)
-    return result
-
-
-def _blamed(point: PointReport, off: PointReport) -> Finding:
-    wrong = [p for p in point.parameters if p.verdict in ("suspect", "bug", "nonfinite")]
-    count = sum(p.counts.get(v, 0) for p in wrong for v in ("suspect", "bug", "nonfinite"))
-    checked = sum(p.checked for p in point.parameters)
-    message = (
-        f"{listed([p.name for p in wrong])}: {count} of {checked} components are wrong, and none "
-        "with the penalty off: the penalty of the gradient is not that of the cost"
-    )
-    name = wrong[0].name if len(wrong) == 1 else None
-    return Finding(WRONG, "cause", name, message, None, point.name)

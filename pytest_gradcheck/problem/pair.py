@@ -58,6 +58,8 @@ class Pair:
     ----------
     problem, data, theta
         As above.
+    penalty : L1, L2 or None
+        What is added to the cost.
     evaluations : int
         Calls of the cost so far; where it takes many thetas, how many it took.
     """
@@ -75,7 +77,7 @@ class Pair:
         self.evaluations = 0
         penalty: Penalty | None = settings.regularization
         inplace, batched = settings.inplace, settings.batched
-        self._penalty = penalty
+        self.penalty = penalty
         self._joint = problem.grad is True
         if not callable(problem.cost) or not (self._joint or callable(problem.grad)):
             raise ProblemError(
@@ -112,9 +114,9 @@ class Pair:
         if self._batched:
             return float(self.costs(self.theta.row)[0])
         value = self._scalar(self._returned())
-        if self._penalty is None:
+        if self.penalty is None:
             return value
-        return value + self._penalty.value(self.moved(), self.theta.parameters)
+        return value + self.penalty.value(self.moved(), self.theta.parameters)
 
     def costs(self, rows: FloatArray) -> FloatArray:
         """Return the costs of many thetas, the rows of an array, from one call.
@@ -148,8 +150,8 @@ class Pair:
                 f"is due: {BATCHED}",
             )
         costs = costs.astype(np.float64)
-        if self._penalty is not None:
-            costs += [self._penalty.value(row, self.theta.parameters) for row in rows]
+        if self.penalty is not None:
+            costs += [self.penalty.value(row, self.theta.parameters) for row in rows]
         return costs
 
     def _at(self, row: FloatArray) -> float:
@@ -186,7 +188,7 @@ class Pair:
         `math` raise. It is called twice for every component, hence a closure with little in it.
         """
         call, scalar, exact = self._call_cost, self._scalar, np.float64
-        plain = self._penalty is None
+        plain = self.penalty is None
 
         def probe() -> float:
             __tracebackhide__ = True
@@ -208,7 +210,7 @@ class Pair:
         What `prober` does, twice for each, written out: here a check spends its time.
         """
         __tracebackhide__ = True
-        if self._penalty is not None or self._batched:
+        if self.penalty is not None or self._batched:
             return swept(self.prober(), cells, sides)
         call, scalar, exact, before = self._call_cost, self._scalar, np.float64, self.evaluations
         costs: list[float] = []

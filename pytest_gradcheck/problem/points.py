@@ -3,22 +3,168 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.context import Extensions
 from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.problem.binding import accepts
 from pytest_gradcheck.problem.layers import name_of
-from pytest_gradcheck.problem.pair import Pair
+from pytest_gradcheck.problem.pair import Pair, frozen_calls
+from pytest_gradcheck.problem.problem import Problem
+from pytest_gradcheck.problem.randomness import (
+    around_check,
+    by_manager,
+    disabled,
+    models_stilled,
+    without_penalty,
+)
 from pytest_gradcheck.settings import Settings
 
-__all__ = ["Start", "descend", "starts"]
+__all__ = ["Point", "Points", "Start", "descend", "prepared", "starts"]
 
 LEVEL = 1e-9
 """A cost that rises by no more than this part has not risen: at a minimum, rounding does that."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A theta at which a pair is checked.
+
+    Attributes
+    ----------
+    name : str
+        ``given``, ``random initialization 2``, ``given, after 50 steps``, ``given, penalty off``.
+    pair : Pair
+        The cost and its gradient, with theta standing at this point.
+    unpenalized : Pair or None
+        The same with the penalty of the data switched off, where the data holds one.
+    penalized : Point or None
+        The point that has the penalty, where this is its twin without.
+    notes : tuple of str
+        What happened on the way to this point.
+    """
+
+    name: str
+    pair: Pair
+    unpenalized: Pair | None = None
+    penalized: Point | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def twin(self) -> Point | None:
+        """The same theta with the penalty off, as a point of its own; None without a penalty."""
+        if self.unpenalized is None:
+            return None
+        return Point(f"{self.name}, penalty off", self.unpenalized, penalized=self)
+
+
+class Points:
+    """The points of a problem, one after the other, each with theta standing there.
+
+    Parameters
+    ----------
+    problem : Problem
+    data : mapping or None
+        The problem's data with dropout switched off.
+    settings : Settings
+    seed : int
+        Where random initializations start.
+    extensions : Extensions
+        For containers that the core does not know.
+    notes : tuple of str
+        What was switched off.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        As above.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        data: Mapping[str, Any] | None,
+        settings: Settings,
+        seed: int,
+        extensions: Extensions,
+        notes: tuple[str, ...],
+    ) -> None:
+        self.notes = notes
+        self._problem, self._data = problem, data
+        self._settings, self._seed = settings, seed
+        self._foreign = extensions.flatten
+        self._around = frozen_calls(problem, data) if settings.dropout == "freeze" else None
+        self._pairs: list[Pair] = []
+        self._walk = self._walked()
+
+    def __iter__(self) -> Iterator[Point]:
+        return self._walk
+
+    def close(self) -> None:
+        """Put the user's arrays back, wherever the walk stands."""
+        self._walk.close()
+
+    @property
+    def evaluations(self) -> int:
+        """Calls of the cost so far, at all points."""
+        return sum(pair.evaluations for pair in self._pairs)
+
+    def _walked(self) -> Generator[Point, None, None]:
+        """Yield the points; a point with a penalty is followed by its twin without."""
+        settings = self._settings
+        without = without_penalty(self._data)
+        for start in starts(self._problem.params, settings, self._seed):
+            theta = Theta(
+                start.params, settings.inplace, settings.only, settings.exclude, self._foreign
+            )
+            with theta.guarded():
+                for steps in (0, settings.train) if settings.train else (0,):
+                    point = self._point(start.name, steps, theta, without)
+                    yield point
+                    if (twin := point.twin) is not None:
+                        yield twin
+
+    def _point(
+        self, name: str, steps: int, theta: Theta, without: Mapping[str, Any] | None
+    ) -> Point:
+        """Return the point that so many steps of descent lead to."""
+        pair = self._pair(theta, self._data)
+        upward = descend(pair, self._settings, name) if steps else None
+        return Point(
+            f"{name}, after {steps} steps" if steps else name,
+            pair,
+            None if without is None else self._pair(theta, without),
+            notes=(upward,) if upward else (),
+        )
+
+    def _pair(self, theta: Theta, data: Mapping[str, Any] | None) -> Pair:
+        pair = Pair(self._problem, theta, data, self._settings, self._around)
+        self._pairs.append(pair)
+        return pair
+
+
+@contextmanager
+def prepared(
+    problem: Problem, settings: Settings, seed: int, extensions: Extensions
+) -> Iterator[Points]:
+    """Switch off what is random, and enter the points of a problem; put all back at the end."""
+    frozen = settings.dropout == "freeze"
+    data, switched_off = disabled(problem.data, settings.disable, frozen)
+    said = [*switched_off, *by_manager(settings.dropout)]
+    with ExitStack() as stack:
+        stack.enter_context(around_check(settings.dropout))
+        if not frozen:
+            names = models_stilled(problem, data, extensions, stack)
+            said += [f"the randomness of {name}" for name in names]
+        notes = tuple(f"switched off: {what}" for what in said)
+        points = Points(problem, data, settings, seed, extensions, notes)
+        yield stack.enter_context(closing(points))
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,25 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.context import Extensions
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.tree import children_of
+from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.settings import nearest
 
-__all__ = ["around_calls", "around_check", "disabled", "without_penalty"]
+__all__ = [
+    "around_calls",
+    "around_check",
+    "by_manager",
+    "disabled",
+    "models_stilled",
+    "without_penalty",
+]
 
 KEEP = ("keep_prob", "keep_probs")
 DROP = ("dropout", "dropout_rate", "drop_prob", "p_drop")
@@ -126,6 +135,21 @@ def by_manager(dropout: Any) -> tuple[str, ...]:
         return ()
     name = getattr(dropout, "__qualname__", type(dropout).__qualname__)
     return (f"dropout, by {name.replace('<locals>.', '')}",)
+
+
+def models_stilled(
+    problem: Problem, data: Mapping[str, Any] | None, extensions: Extensions, stack: ExitStack
+) -> list[str]:
+    """Switch off the randomness of models among the pair's objects, and return whose."""
+    owners = [getattr(function, "__self__", None) for function in (problem.cost, problem.grad)]
+    models = [*(data or {}).values(), *problem.args, *owners]
+    names = []
+    for model in {id(model): model for model in models if model is not None}.values():
+        manager = extensions.still(model)
+        if manager is not None:
+            stack.enter_context(manager)
+            names.append(type(model).__name__)
+    return names
 
 
 def around_calls(values: Sequence[Any]) -> Callable[[], AbstractContextManager[None]]:

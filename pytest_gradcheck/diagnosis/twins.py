@@ -1,21 +1,27 @@
-"""Whether a penalty hides the data term: the same point, compared with the penalty and without.
+"""What a point and its twin without the penalty say together.
 
 A relative error is one of the whole gradient. Where the penalty's part is a thousand times as large
 as the data's, a fault of one per cent in the data term is one of 1e-5 in the sum, and passes. The
-point without the penalty finds it; this says that only that point could.
+point without the penalty finds it; this says that only that point could. And where only the point
+with the penalty fails, the fault lies in the penalty, whatever its pattern.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from pytest_gradcheck.diagnosis.codes import CAUSES
+from pytest_gradcheck.diagnosis.words import listed
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.params.theta import FloatArray, Parameter
-from pytest_gradcheck.report.report import Finding
+from pytest_gradcheck.report.report import Finding, PointReport
 
-__all__ = ["HIDES", "dominated"]
+__all__ = ["HIDES", "blamed_on_penalty", "dominated"]
+
+MISSING, WRONG = "missing-regularization", "wrong-regularization"
 
 HIDES = 100.0
 """How many times the data's part the penalty's may be before it is said to hide it."""
@@ -77,3 +83,24 @@ def _norm(values: FloatArray) -> float:
     if not 0 < largest < np.inf:
         return largest
     return largest * float(np.linalg.norm(values / largest))  # scaled: no overflow, no underflow
+
+
+def blamed_on_penalty(whole: PointReport, twin: PointReport) -> PointReport:
+    """Return the report of a point, with the penalty blamed for what is right without it."""
+    codes = {finding.code for finding in whole.findings}
+    if whole.passed or not twin.passed or codes & {MISSING, WRONG}:
+        return whole
+    rest = tuple(finding for finding in whole.findings if finding.code not in CAUSES)
+    return dataclasses.replace(whole, findings=(_blamed(whole), *rest))
+
+
+def _blamed(point: PointReport) -> Finding:
+    wrong = [p for p in point.parameters if p.verdict in ("suspect", "bug", "nonfinite")]
+    count = sum(p.counts.get(v, 0) for p in wrong for v in ("suspect", "bug", "nonfinite"))
+    checked = sum(p.checked for p in point.parameters)
+    message = (
+        f"{listed([p.name for p in wrong])}: {count} of {checked} components are wrong, and none "
+        "with the penalty off: the penalty of the gradient is not that of the cost"
+    )
+    name = wrong[0].name if len(wrong) == 1 else None
+    return Finding(WRONG, "cause", name, message, None, point.name)

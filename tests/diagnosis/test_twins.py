@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pytest_gradcheck.diagnosis.domination import HIDES, dominated
+from pytest_gradcheck.diagnosis.twins import HIDES, dominated
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.report.report import Finding
