@@ -169,7 +169,7 @@ def approximate(
     Approximation
         From two cost calls a component where all agree.
     """
-    theta, length = calls.theta, lengths(calls.theta)
+    theta, length = calls.theta, lengths(calls.theta, gradient)
     known = list(slopes)
     unknown = np.setdiff1d(numbers, known) if known else numbers
     steps = _first_steps(gradient, length, noise, theta, unknown)

@@ -379,7 +379,7 @@ class _Screen:
 def _lengths(calls: Calls, gradient: FloatArray) -> FloatArray:
     """Return the lengths of components; 0 where the gradient is no number or is not asked about."""
     length = np.zeros(gradient.size)
-    known = lengths(calls.theta)
+    known = lengths(calls.theta, gradient)
     for parameter in calls.theta.selected:
         length[parameter.slice] = known[parameter.slice]
     length[~np.isfinite(gradient)] = 0.0

@@ -15,19 +15,78 @@ SAFE_SQUARE = 1e-200
 """Sums of squares between this and its reciprocal have neither underflown nor overflown."""
 
 
-def lengths(theta: Theta) -> FloatArray:
+SMALL = 1e-3
+"""Components below this part of a parameter's root mean square are small."""
+
+OFTEN = 10
+"""Of numbers that are spread evenly about 0 a part of about `SMALL` is small; where it is so many
+times more, sizes spread over decades."""
+
+FIRST_RANK = 9
+"""Estimates from the few smallest components hang on chance: they take that of this rank."""
+
+CHANCE = 1e3
+"""A component may be so many times smaller by chance than its rank makes it."""
+
+STEEP = 10.0
+"""How much more than is usual the cost may change over a component's length."""
+
+
+def lengths(theta: Theta, gradient: FloatArray | None = None) -> FloatArray:
     """Return the length over which the cost is expected to change, for every component.
 
     The larger of the component's own size and the root mean square of its parameter. Where a
     parameter is all zero (biases at their initialization) the root mean square of theta stands in,
     at most 1, and 1 where that is zero as well.
+
+    Where the sizes of one parameter spread over decades, its root mean square says nothing of the
+    small ones. They are then as long as their rank makes them, or as the gradient allows.
+
+    Parameters
+    ----------
+    theta : Theta
+    gradient : array laid out like theta, optional
+        The analytic gradient: of small components, those with a usual slope have a usual length.
     """
     usual = rms_of_each(theta.base, theta)
     if 0.0 in usual:
         instead = min(rms(theta.base), 1.0) or 1.0
         usual = [size or instead for size in usual]
-    result = np.abs(theta.base)
-    return np.maximum(result, of_each(usual, theta), out=result)
+    sizes = np.abs(theta.base)
+    result = np.maximum(sizes, of_each(usual, theta))
+    small = sizes < SMALL * result
+    if small.any():
+        counts = np.add.reduceat(small & (sizes > 0), theta.starts)
+        for number in np.flatnonzero(counts > OFTEN * SMALL * theta.sizes).tolist():
+            part = theta.parameters[number].slice
+            slopes = None if gradient is None else np.abs(finite_or_zero(gradient[part]))
+            result[part] = _spread_lengths(sizes[part], usual[number], slopes)
+    return result
+
+
+def _spread_lengths(sizes: FloatArray, usual: float, slopes: FloatArray | None) -> FloatArray:
+    """Return the lengths of components whose sizes spread over decades.
+
+    Of numbers spread evenly over -L to L, a part of s/L is smaller than s. So s over that part is
+    an estimate of L from below, by those components alone that are as small. But a small number
+    may as well belong to a cost that changes over a large length: the slope tells, which is then
+    no steeper than that of the others.
+    """
+    order = np.argsort(sizes, kind="stable")
+    zeros = int(np.count_nonzero(sizes == 0))
+    ascending = sizes[order[zeros:]]
+    ranks = np.arange(1, ascending.size + 1)
+    estimates = ascending * (ascending.size / ranks)
+    steady = estimates[np.clip(ranks, FIRST_RANK, ascending.size) - 1]
+    known = np.minimum(np.minimum(steady, CHANCE * estimates), usual)
+    known = np.maximum(np.maximum.accumulate(known), ascending)
+    result = np.full(sizes.size, float(np.median(known)))
+    result[order[zeros:]] = known
+    if slopes is None:
+        return result
+    allowed = np.full(sizes.size, usual)
+    np.divide(STEEP * rms(slopes * sizes), slopes, out=allowed, where=slopes > 0)
+    return np.asarray(np.maximum(result, np.minimum(allowed, usual)))
 
 
 def of_each(values: Sequence[float], theta: Theta) -> FloatArray:

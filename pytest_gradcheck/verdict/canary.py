@@ -43,7 +43,7 @@ def unnoticed(
         As for the comparison itself.
     """
     found = []
-    length = lengths(theta) if approximation.seen else gradient
+    length = lengths(theta, gradient) if approximation.seen else gradient
     for parameter in theta.selected:
         part = parameter.slice
         seen = approximation.seen.get(parameter.name)
