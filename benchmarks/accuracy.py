@@ -43,6 +43,7 @@ from pairs import Array, Pair
 from peers import Flat
 
 from pytest_gradcheck import ProblemError, Report, check_gradients
+from pytest_gradcheck.settings import Mode
 
 MOST = 150
 """Components of a pair that the reference looks at; of larger ones, as many at random."""
@@ -51,7 +52,7 @@ LEVELS = 4
 RUNGS = 20
 
 
-OURS = {"full": "ours", "probe": "ours, probe mode"}
+OURS: dict[Mode, str] = {"full": "ours", "probe": "ours, probe mode"}
 
 
 class Reference(NamedTuple):
@@ -271,7 +272,7 @@ class Tally:
             self.asked[rule, wrong] += 1
             self.mistakes[rule, wrong] += accepted == wrong
 
-    def _add_ours(self, pair: Pair, case: Case, truth: Reference, mode: str) -> None:
+    def _add_ours(self, pair: Pair, case: Case, truth: Reference, mode: Mode) -> None:
         wrong, name = bool(case.wrong), OURS[mode]
         self.asked[name, wrong] += 1
         try:

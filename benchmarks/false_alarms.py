@@ -26,6 +26,7 @@ import peers
 from peers import Array, Flat
 
 from pytest_gradcheck import Report, check_gradients
+from pytest_gradcheck.settings import Mode
 
 BATCH = 20
 Params = dict[str, Array]
@@ -194,7 +195,7 @@ class Tally:
         return sum(self.components[v] for v in verdicts) / max(1, self.components.total())
 
 
-def tallied(kind: str, small: bool, seeds: int, peer_seeds: int, mode: str) -> Tally:
+def tallied(kind: str, small: bool, seeds: int, peer_seeds: int, mode: Mode) -> Tally:
     """Check seeds of one kind of network, by ours and, the first of them, by the peers."""
     tally = Tally()
     for seed in range(seeds):

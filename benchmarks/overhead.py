@@ -36,6 +36,7 @@ from scipy.optimize._numdiff import approx_derivative
 
 from pytest_gradcheck import check_gradients
 from pytest_gradcheck.network import backprop, cost, initialize
+from pytest_gradcheck.settings import Mode
 
 Array = npt.NDArray[np.float64]
 Params = dict[str, Array]
@@ -117,7 +118,7 @@ def bare(case: Case, eps: float = 1e-5) -> Params:
 
 def ours(case: Case) -> None:
     """Check the pair."""
-    mode = "full" if case.size > 10_000 else "auto"  # below that they are the same
+    mode: Mode = "full" if case.size > 10_000 else "auto"  # below that they are the same
     report = check_gradients(case.cost, case.grad, case.params, mode=mode)
     assert report.passed, str(report)
 

@@ -57,6 +57,7 @@ from scipy.optimize import check_grad
 
 from pytest_gradcheck import Report, check_gradients
 from pytest_gradcheck.network import initialize
+from pytest_gradcheck.settings import Mode
 
 PASSING_CALLS = 40
 SEARCH_CALLS = {1: 60, 5: 200, 20: 900, 60: 3000}
@@ -288,7 +289,7 @@ def spent(check: Callable[[Callable[[Any], float]], bool], cost: Callable[[Any],
     return Spent(counted.calls, taken, peak(lambda: check(cost)), passed)
 
 
-def of_ours(problem: Problem, mode: str) -> Spent:
+def of_ours(problem: Problem, mode: Mode) -> Spent:
     """Return what ours takes."""
     _, cost, grad, params = problem.case
     return spent(lambda cost: check_gradients(cost, grad, params, mode=mode, seed=0).passed, cost)
@@ -318,7 +319,8 @@ def cost_of(problem: Problem) -> list[str]:
     size, title = problem.case.size, f"{name}, n = {problem.case.size:,}"
     alone = [one_call(partial(function, params), size) for function in (cost, grad)]
     print(f"{title}; a call of the cost: {alone[0]}; of the gradient: {alone[1]}")
-    ours = {mode: of_ours(problem, mode) for mode in ("probe", "auto")}
+    modes: tuple[Mode, ...] = ("probe", "auto")
+    ours = {mode: of_ours(problem, mode) for mode in modes}
     for mode, taken in ours.items():
         print(cost_row(f"ours, {mode}", taken, size), flush=True)
     for rule, accepts in (ALONG | (BY_COMPONENT if size <= 1.1 * BARE_UP_TO else {})).items():

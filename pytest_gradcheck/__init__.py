@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from pytest_gradcheck.settings import Settings
 
+__version__ = "0.2.0"
+
 __all__ = [
     "L1",
     "L2",
@@ -38,6 +40,7 @@ __all__ = [
     "ProblemError",
     "Report",
     "Settings",
+    "__version__",
     "check_gradients",
     "gradcheck",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,10 +35,15 @@ from pytest_gradcheck.problem.preflight import examined, refuse_changed, refuse_
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.report.report import VERDICTS, GradientError, PointReport, Report
-from pytest_gradcheck.settings import Settings, resolve
+from pytest_gradcheck.settings import Settings, SettingsKeywords, resolve
 from pytest_gradcheck.verdict.canary import unnoticed
 from pytest_gradcheck.verdict.comparison import joined, point_report
 from pytest_gradcheck.verdict.judge import SUSPECT, judge
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+elif TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["GradCheck", "check_gradients", "check_problem", "gradcheck"]
 
@@ -92,7 +98,7 @@ class GradCheck:
         params: Any,
         *args: Any,
         data: Mapping[str, Any] | None = None,
-        **settings: Any,
+        **settings: Unpack[SettingsKeywords],
     ) -> Report:
         """Check a cost and its gradient."""
         __tracebackhide__ = True
@@ -103,13 +109,15 @@ class GradCheck:
         forward: Callable[..., Any],
         backward: Callable[..., Any],
         *inputs: Any,
-        **settings: Any,
+        **settings: Unpack[SettingsKeywords],
     ) -> Report:
         """Check a layer: ``out, cache = forward(*inputs)``, gradients ``backward(dout, cache)``."""
         __tracebackhide__ = True
         return check_problem(Problem.layer(forward, backward, *inputs, **settings), self._raising)
 
-    def vjp(self, f: Callable[..., Any], *inputs: Any, **settings: Any) -> Report:
+    def vjp(
+        self, f: Callable[..., Any], *inputs: Any, **settings: Unpack[SettingsKeywords]
+    ) -> Report:
         """Check a function that returns its pullback: ``out, pullback = f(*inputs)``."""
         __tracebackhide__ = True
         return check_problem(Problem.vjp(f, *inputs, **settings), self._raising)

@@ -1,7 +1,7 @@
-"""Settings of a check: one frozen dataclass, and the rule that finds each value.
+"""Settings of a check: each declared once, and the rule that finds its value.
 
 A keyword of the call beats the marker, the marker the command line, the command line the ini file,
-the ini file the default. This module imports no NumPy: a setting of the run needs it at the start.
+the ini file the default. pytest loads this module at every start, so it imports no NumPy.
 """
 
 from __future__ import annotations
@@ -12,23 +12,62 @@ import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
-from pytest_gradcheck.declarations import SETTINGS
 from pytest_gradcheck.errors import ProblemError
 
-__all__ = ["Settings", "merge", "nearest", "resolve", "unknown_name"]
+__all__ = [
+    "MARK",
+    "PAIR_NAMES",
+    "Declaration",
+    "Mode",
+    "Settings",
+    "SettingsKeywords",
+    "declarations",
+    "merge",
+    "nearest",
+    "resolve",
+    "unknown_name",
+]
 
 Layer = tuple[str, Mapping[str, object]]
 """Where values come from ("command line"), and the values."""
 
-_DECLARED = {row[0]: row for row in SETTINGS}
+Mode = Literal["auto", "full", "sample", "probe"]
+"""Which components are differenced, and how."""
+
+MARK = "gradcheck"
+"""The name of the marker."""
+
+PAIR_NAMES = ("cost", "grad", "params", "args", "data")
+"""What a marker may name beside settings: the parts of the pair."""
 
 
-def _setting(name: str) -> Any:
-    """Return the field of a setting as it is declared."""
-    _, default, kind, text, choices = _DECLARED[name]
-    return field(default=default, metadata={"kind": kind, "help": text, "choices": choices})
+class Declaration(NamedTuple):
+    """How a setting is declared.
+
+    Attributes
+    ----------
+    name : str
+    default : object
+    kind : str
+        ``int``, ``float``, ``bool``, ``choice``, ``names``; or ``code``, which is neither an option
+        of the command line nor an ini key.
+    help : str
+        What ``pytest --help`` says of it.
+    choices : tuple of str
+    """
+
+    name: str
+    default: Any
+    kind: str
+    help: str
+    choices: tuple[str, ...]
+
+
+def _setting(default: Any, kind: str, help: str = "", choices: tuple[str, ...] = ()) -> Any:
+    """Declare a setting: the field of a dataclass, with what options and checks need to know."""
+    return field(default=default, metadata={"kind": kind, "help": help, "choices": choices})
 
 
 @dataclass(frozen=True)
@@ -46,27 +85,64 @@ class Settings:
     1e-05
     """
 
-    mode: str = _setting("mode")
-    eps: float | None = _setting("eps")
-    suspect: float = _setting("suspect")
-    bug: float = _setting("bug")
-    fail_on: str = _setting("fail_on")
-    strict: bool = _setting("strict")
-    seeds: int = _setting("seeds")
-    train: int = _setting("train")
-    learning_rate: float = _setting("learning_rate")
-    samples: int = _setting("samples")
-    probes: int = _setting("probes")
-    search_calls: int = _setting("search_calls")
-    seed: int | None = _setting("seed")
-    workers: int = _setting("workers")
-    batched: bool = _setting("batched")
-    only: tuple[str, ...] = _setting("only")
-    exclude: tuple[str, ...] = _setting("exclude")
-    inplace: bool = _setting("inplace")
-    dropout: Any = _setting("dropout")
-    disable: Mapping[str, object] | None = _setting("disable")
-    regularization: Any = _setting("regularization")
+    mode: str = _setting(
+        "auto",
+        "choice",
+        "full: every component; sample: some of every parameter; probe: random directions, then a "
+        "search for what is wrong; auto: full up to 10,000 components, else probe and sample "
+        "(default: auto)",
+        get_args(Mode),
+    )
+    eps: float | None = _setting(
+        None, "float", "fixed step of the classical check (default: a step per component)"
+    )
+    suspect: float = _setting(
+        1e-05, "float", "relative error beyond which a component is suspect (default: 1e-5)"
+    )
+    bug: float = _setting(
+        0.001, "float", "relative error beyond which a component is a bug (default: 1e-3)"
+    )
+    fail_on: str = _setting(
+        "suspect", "choice", "the mildest verdict that fails (default: suspect)", ("suspect", "bug")
+    )
+    strict: bool = _setting(
+        False,
+        "bool",
+        "also fail kinks, inconclusive components, vacuous checks and markers that checked nothing",
+    )
+    seeds: int = _setting(
+        1, "int", "random initializations to check at; params must be a callable (default: 1)"
+    )
+    train: int = _setting(
+        0, "int", "steps of gradient descent after which to check again (default: 0)"
+    )
+    learning_rate: float = _setting(0.1, "float", "step size of that descent (default: 0.1)")
+    samples: int = _setting(
+        20, "int", "components differenced in each parameter when sampling (default: 20)"
+    )
+    probes: int = _setting(
+        4, "int", "random directions over all parameters, besides one over each (default: 4)"
+    )
+    search_calls: int = _setting(
+        4000, "int", "cost calls that a search for wrong components may take (default: 4000)"
+    )
+    seed: int | None = _setting(
+        None, "int", "seed of every random choice (default: from the test's name)"
+    )
+    workers: int = _setting(1, "int", "joblib workers that share the components (default: 1)")
+    batched: bool = _setting(
+        False, "bool", "the cost takes a leading axis of many thetas and returns a vector"
+    )
+    only: tuple[str, ...] = _setting(
+        (), "names", "names or glob patterns of the parameters to check (default: all)"
+    )
+    exclude: tuple[str, ...] = _setting(
+        (), "names", "names or glob patterns of parameters to leave out (default: none)"
+    )
+    inplace: bool = _setting(False, "code")
+    dropout: Any = _setting(None, "code")
+    disable: Mapping[str, object] | None = _setting(None, "code")
+    regularization: Any = _setting(None, "code")
 
     def __post_init__(self) -> None:
         for name in ("only", "exclude"):
@@ -76,6 +152,40 @@ class Settings:
             _check_type(item, value)
             object.__setattr__(self, item.name, _plain(item.metadata["kind"], value))
         _check_ranges(self)
+
+
+class SettingsKeywords(TypedDict, total=False):
+    """The settings as keywords of a call, for type checkers; see `Settings`."""
+
+    mode: Mode
+    eps: float | None
+    suspect: float
+    bug: float
+    fail_on: Literal["suspect", "bug"]
+    strict: bool
+    seeds: int
+    train: int
+    learning_rate: float
+    samples: int
+    probes: int
+    search_calls: int
+    seed: int | None
+    workers: int
+    batched: bool
+    only: str | Sequence[str]
+    exclude: str | Sequence[str]
+    inplace: bool
+    dropout: Any
+    disable: Mapping[str, object] | None
+    regularization: Any
+
+
+def declarations() -> tuple[Declaration, ...]:
+    """Return how every setting is declared, in the order of `Settings`."""
+    return tuple(
+        Declaration(item.name, item.default, **item.metadata)
+        for item in dataclasses.fields(Settings)
+    )
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import random
 import warnings
@@ -307,3 +308,7 @@ def test_settings_of_a_problem_are_checked_like_those_of_a_call() -> None:
     problem = Problem(np.sum, np.ones_like, np.zeros(2), settings={"esp": 1})
     with pytest.raises(ProblemError, match="did you mean 'eps'"):
         check_gradients(problem.cost, problem.grad, problem.params, **problem.settings)
+
+
+def test_the_package_tells_its_version() -> None:
+    assert pytest_gradcheck.__version__ == importlib.metadata.version("pytest-gradcheck")

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import ProblemError, Settings, check_gradients
-from pytest_gradcheck.declarations import SETTINGS
-from pytest_gradcheck.settings import merge, nearest, resolve, unknown_name
+from pytest_gradcheck.settings import SettingsKeywords, merge, nearest, resolve, unknown_name
 
 DEFAULTS: dict[str, Any] = {
     "mode": "auto",
@@ -41,8 +40,9 @@ def test_the_settings_are_those_of_the_table_with_its_defaults() -> None:
     assert dataclasses.asdict(Settings()) == DEFAULTS
 
 
-def test_every_declared_setting_is_one() -> None:
-    assert [row[0] for row in SETTINGS] == [f.name for f in dataclasses.fields(Settings)]
+def test_type_checkers_know_the_settings_as_they_are_declared() -> None:
+    assert list(SettingsKeywords.__annotations__) == [f.name for f in dataclasses.fields(Settings)]
+    assert SettingsKeywords.__total__ is False
 
 
 def test_settings_are_frozen() -> None:
@@ -161,7 +161,7 @@ def test_an_unknown_setting_like_no_other_comes_with_all_names() -> None:
 
 def test_args_as_a_keyword_are_shown_the_way() -> None:
     with pytest.raises(ProblemError, match=r"args is no setting: .* by position") as error:
-        check_gradients(np.sum, np.ones_like, np.ones(2), args=(1,))
+        check_gradients(np.sum, np.ones_like, np.ones(2), args=(1,))  # type: ignore[call-arg]
     assert error.value.code == "bad-setting"
 
 

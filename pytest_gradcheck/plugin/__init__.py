@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_gradcheck.context import entered
-from pytest_gradcheck.declarations import MARK
 from pytest_gradcheck.plugin import hookspecs, options
+from pytest_gradcheck.settings import MARK
 
 if TYPE_CHECKING:
     from pytest_gradcheck.api import GradCheck

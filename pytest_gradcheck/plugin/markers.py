@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from pytest_gradcheck.declarations import MARK, PAIR_NAMES
+from pytest_gradcheck.settings import MARK, PAIR_NAMES
 
 if TYPE_CHECKING:
     from pytest_gradcheck.settings import Layer

@@ -1,13 +1,17 @@
-"""The options of the plugin: declared for the command line and ini files, and read from both."""
+"""The options of the plugin: declared, read from both places, and refused where impossible."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_gradcheck.declarations import PAIR_NAMES, SETTINGS
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.settings import PAIR_NAMES, Layer, declarations, resolve
 
 __all__ = ["Layers", "declare", "demands", "flag", "ini_key", "layers", "signature"]
 
@@ -16,11 +20,12 @@ Layers = tuple[tuple[str, dict[str, Any]], ...]
 
 INI, LINE = "ini file", "command line"
 INI_TYPES: dict[str, Any] = {"float": "float", "int": "int", "bool": "bool", "names": "args"}
-OPTIONS = tuple(row for row in SETTINGS if row[2] != "code")
+OPTIONS = tuple(one for one in declarations() if one.kind != "code")
+REPORTS = (".json", ".html", ".md")
 
 
 def declare(parser: pytest.Parser) -> None:
-    """Declare every option; one that is not given is None, so that an ini file is heard."""
+    """Declare every option; unset ones are None, so that they fall back to the ini file."""
     group = parser.getgroup("gradcheck", "gradient checking")
     kinds: dict[str, Callable[[str], Any]] = {"float": float, "int": int}
     for name, _, kind, text, choices in OPTIONS:
@@ -60,7 +65,7 @@ def declare(parser: pytest.Parser) -> None:
 def signature() -> str:
     """Return what the marker takes, for ``pytest --markers``."""
     pair = [f"{name}=None" for name in PAIR_NAMES]
-    others = [f"{name}={default!r}" for name, default, *_ in SETTINGS]
+    others = [f"{name}={default!r}" for name, default, *_ in declarations()]
     return ", ".join([*pair, *others])
 
 
@@ -74,9 +79,7 @@ def demands(config: pytest.Config) -> bool:
     """
     given = config.option
     if given.gradcheck_min is not None or given.gradcheck_report:
-        from pytest_gradcheck.plugin.refusals import refuse_impossible
-
-        refuse_impossible(config)
+        _refuse_impossible(config)
         return True
     return getattr(given, "dist", "no") != "no"
 
@@ -96,9 +99,7 @@ def layers(config: pytest.Config) -> Layers:
         if config.getoption(key) is not None:
             from_line[name] = config.getoption(key)
     if from_ini or from_line:
-        from pytest_gradcheck.plugin.refusals import refuse_wrong
-
-        refuse_wrong((INI, from_ini), (LINE, from_line))
+        _refuse_wrong((INI, from_ini), (LINE, from_line))
     return (INI, from_ini), (LINE, from_line)
 
 
@@ -110,3 +111,39 @@ def flag(name: str) -> str:
 def ini_key(name: str) -> str:
     """Return how a setting is called in an ini file."""
     return f"gradcheck_{name}"
+
+
+def _refuse_impossible(config: pytest.Config) -> None:
+    """Refuse a gate or a report that cannot be, before any test runs."""
+    least = config.option.gradcheck_min
+    if least is not None and least < 0:
+        raise pytest.UsageError(f"--gradcheck-min {least}: a number of tests is at least 0")
+    for path in config.option.gradcheck_report or ():
+        suffix = Path(path).suffix
+        if suffix not in REPORTS:
+            raise pytest.UsageError(
+                f"--gradcheck-report {path}: the name ends in one of {', '.join(REPORTS)}"
+            )
+        if suffix == ".html" and find_spec("jinja2") is None:
+            raise pytest.UsageError(
+                f"--gradcheck-report {path}: an HTML report needs jinja2: "
+                "pip install 'pytest-gradcheck[html]'"
+            )
+
+
+def _refuse_wrong(ini: Layer, line: Layer) -> None:
+    """Refuse settings of the run that are no settings, naming the option or the ini key."""
+    try:
+        resolve([ini, line])
+    except ProblemError as error:
+        raise pytest.UsageError(f"{_blamed(str(error), ini[1], line[1])}{error}") from error
+
+
+def _blamed(message: str, from_ini: Mapping[str, object], from_line: Mapping[str, object]) -> str:
+    """Return the option that a message is about: of the settings that it names, one that is set."""
+    for name in re.findall(r"\w+", message):
+        if name in from_line:
+            return f"{flag(name)}: "
+        if name in from_ini:
+            return f"ini option {ini_key(name)}: "
+    return ""

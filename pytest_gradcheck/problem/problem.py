@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.problem import layers
+from pytest_gradcheck.settings import SettingsKeywords
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+elif TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Problem"]
 
@@ -49,7 +56,7 @@ class Problem:
         forward: Callable[..., Any],
         backward: Callable[..., Any],
         *inputs: Any,
-        **settings: Any,
+        **settings: Unpack[SettingsKeywords],
     ) -> Problem:
         """Return the problem of a layer, ``out, cache = forward(*inputs)``, and its backward pass.
 
@@ -61,7 +68,9 @@ class Problem:
         return cls(cost, grad, layers.named(forward, inputs), (), {}, dict(settings))
 
     @classmethod
-    def vjp(cls, f: Callable[..., Any], *inputs: Any, **settings: Any) -> Problem:
+    def vjp(
+        cls, f: Callable[..., Any], *inputs: Any, **settings: Unpack[SettingsKeywords]
+    ) -> Problem:
         """Return the problem of a function that returns ``out, pullback``, as JAX's vjp does."""
         cost, grad = layers.pullback(f)
         return cls(cost, grad, layers.named(f, inputs), (), {}, dict(settings))

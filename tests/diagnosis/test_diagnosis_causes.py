@@ -16,6 +16,7 @@ from pytest_gradcheck import L2, Report, check_gradients
 from pytest_gradcheck.diagnosis.known_numbers import Dimension, Sizes, named_factor, named_strength
 from pytest_gradcheck.diagnosis.words import listed, numbered
 from pytest_gradcheck.network import backprop, cost, initialize, one_hot
+from pytest_gradcheck.settings import Mode
 
 Array = npt.NDArray[np.float64]
 Params = dict[str, Array]
@@ -108,7 +109,7 @@ def test_a_single_number_that_is_wrong_by_a_number_in_sight_is_told() -> None:
 
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
-def test_numbers_are_told_from_samples_too(mode: str) -> None:
+def test_numbers_are_told_from_samples_too(mode: Mode) -> None:
     params = {"W": RNG.normal(size=(30, 30)), "b": RNG.normal(size=40)}
     for factor, code in ((7.0, "scale"), (-1.0, "sign"), (0.0, "zero")):
         report = check_gradients(
