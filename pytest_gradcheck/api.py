@@ -15,6 +15,7 @@ from pytest_gradcheck.context import Context, current
 from pytest_gradcheck.diagnosis import Clues, findings, in_sight
 from pytest_gradcheck.diagnosis.twins import blamed_on_penalty, dominated
 from pytest_gradcheck.errors import GradcheckWarning, ProblemError
+from pytest_gradcheck.jacobians import MatrixTerms, check_matrix
 from pytest_gradcheck.numdiff.batches import made_here
 from pytest_gradcheck.numdiff.calls import InTurn
 from pytest_gradcheck.numdiff.differences import (
@@ -122,6 +123,34 @@ class GradCheck:
         __tracebackhide__ = True
         return check_problem(Problem.vjp(f, *inputs, **settings), self._raising)
 
+    def jacobian(
+        self,
+        fun: Callable[..., Any],
+        jac: Callable[..., Any] | bool,
+        params: Any,
+        *args: Any,
+        data: Mapping[str, Any] | None = None,
+        **settings: Unpack[SettingsKeywords],
+    ) -> Report:
+        """Check the Jacobian of a function of many outputs; True where `fun` returns both."""
+        __tracebackhide__ = True
+        problem = Problem.jacobian(fun, jac, params, *args, data=data, **settings)
+        return check_problem(problem, self._raising)
+
+    def hessian(
+        self,
+        grad: Callable[..., Any],
+        hess: Callable[..., Any] | bool,
+        params: Any,
+        *args: Any,
+        data: Mapping[str, Any] | None = None,
+        **settings: Unpack[SettingsKeywords],
+    ) -> Report:
+        """Check the Hessian of a cost against differences of its gradient, and its symmetry."""
+        __tracebackhide__ = True
+        problem = Problem.hessian(grad, hess, params, *args, data=data, **settings)
+        return check_problem(problem, self._raising)
+
     def __repr__(self) -> str:
         return "gradcheck" if self._raising else "check_gradients"
 
@@ -178,10 +207,14 @@ def _report(problem: Problem, context: Context) -> Report:
         Progress(context.watcher) as progress,
         prepared(problem, settings, seed, context.extensions) as points,
     ):
-        terms = _Terms(settings, seed, context.canary, progress)
-        results, cut_short = _results(points, terms)
-    reports = _reports(results)
-    notes = [*points.notes, *(note for result in results for note in result.point.notes)]
+        if problem.form == "gradient":
+            results, cut_short = _results(points, _Terms(settings, seed, context.canary, progress))
+            reports = _reports(results)
+            notes = (*(note for result in results for note in result.point.notes), *cut_short)
+        else:
+            terms = MatrixTerms(settings, seed, progress)
+            reports = tuple(check_matrix(name, pair, terms) for name, pair in points.matrices())
+            notes = ()
     return Report(
         passed=all(report.passed for report in reports),
         verdict=max((report.verdict for report in reports), key=VERDICTS.index),
@@ -193,7 +226,7 @@ def _report(problem: Problem, context: Context) -> Report:
         points=reports,
         seed=seed,
         settings=settings,
-        notes=(*notes, *cut_short),
+        notes=(*points.notes, *notes),
         style=context.style,
     )
 

@@ -117,6 +117,10 @@ class Theta:
         views = [rows[:, p.slice].reshape(-1, *p.shape) for p in self.parameters]
         return stacked(self.root, views)
 
+    def filled(self, arrays: Sequence[Any]) -> Any:
+        """Return the structure with other arrays for its leaves, one for each parameter."""
+        return stacked(self.root, arrays)
+
     def parts(self, value: Any) -> Any:
         """Return what a foreign container or array holds, in a form that is known."""
         taken = apart(value, self._foreign)

@@ -14,6 +14,7 @@ from pytest_gradcheck.context import Extensions
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.problem.binding import accepts
+from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.problem.layers import name_of
 from pytest_gradcheck.problem.pair import Pair, frozen_calls
 from pytest_gradcheck.problem.problem import Problem
@@ -100,15 +101,21 @@ class Points:
         self._settings, self._seed = settings, seed
         self._foreign = extensions.flatten
         self._around = frozen_calls(problem, data) if settings.dropout == "freeze" else None
-        self._pairs: list[Pair] = []
+        self._pairs: list[Pair | JacobianPair] = []
         self._walk = self._walked()
+        self._matrices = self._walked_matrices()
 
     def __iter__(self) -> Iterator[Point]:
         return self._walk
 
+    def matrices(self) -> Iterator[tuple[str, JacobianPair]]:
+        """Return the points of a problem whose derivative is a matrix, by their names."""
+        return self._matrices
+
     def close(self) -> None:
         """Put the user's arrays back, wherever the walk stands."""
         self._walk.close()
+        self._matrices.close()
 
     @property
     def evaluations(self) -> int:
@@ -120,15 +127,25 @@ class Points:
         settings = self._settings
         without = without_penalty(self._data)
         for start in starts(self._problem.params, settings, self._seed):
-            theta = Theta(
-                start.params, settings.inplace, settings.only, settings.exclude, self._foreign
-            )
+            theta = self._theta(start)
             with theta.guarded():
                 for steps in (0, settings.train) if settings.train else (0,):
                     point = self._point(start.name, steps, theta, without)
                     yield point
                     if (twin := point.twin) is not None:
                         yield twin
+
+    def _walked_matrices(self) -> Generator[tuple[str, JacobianPair], None, None]:
+        for start in starts(self._problem.params, self._settings, self._seed):
+            theta = self._theta(start)
+            with theta.guarded():
+                pair = JacobianPair(self._problem, theta, self._data, self._settings, self._around)
+                self._pairs.append(pair)
+                yield start.name, pair
+
+    def _theta(self, start: Start) -> Theta:
+        settings = self._settings
+        return Theta(start.params, settings.inplace, settings.only, settings.exclude, self._foreign)
 
     def _point(
         self, name: str, steps: int, theta: Theta, without: Mapping[str, Any] | None

@@ -36,6 +36,8 @@ class Problem:
         Arguments by name; either function takes those it names.
     settings : mapping
         Keywords of `gradcheck`.
+    form : str
+        ``gradient``, ``jacobian``, ``hessian`` or ``jvp``: what `grad` is of `cost`.
 
     Examples
     --------
@@ -49,6 +51,38 @@ class Problem:
     args: tuple[Any, ...] = ()
     data: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    form: str = "gradient"
+
+    @classmethod
+    def jacobian(
+        cls,
+        fun: Callable[..., Any],
+        jac: Callable[..., Any] | bool,
+        params: Any,
+        *args: Any,
+        data: Mapping[str, Any] | None = None,
+        **settings: Unpack[SettingsKeywords],
+    ) -> Problem:
+        """Return the problem of a function of many outputs and its Jacobian.
+
+        `fun` returns an array or a nesting of arrays; `jac` a matrix of outputs by parameters, a
+        ``scipy.sparse`` matrix, an object with ``matvec``, or a structure like `params` with
+        leaves of ``out.shape + leaf.shape``; True where `fun` returns both.
+        """
+        return cls(fun, jac, params, args, data, dict(settings), "jacobian")
+
+    @classmethod
+    def hessian(
+        cls,
+        grad: Callable[..., Any],
+        hess: Callable[..., Any] | bool,
+        params: Any,
+        *args: Any,
+        data: Mapping[str, Any] | None = None,
+        **settings: Unpack[SettingsKeywords],
+    ) -> Problem:
+        """Return the problem of a gradient and its Hessian: a Jacobian that is symmetric."""
+        return cls(grad, hess, params, args, data, dict(settings), "hessian")
 
     @classmethod
     def layer(

@@ -47,6 +47,10 @@ class Component:
     verdict : str
     point : str
         The name of the point it was seen at.
+    output : str or None
+        In Jacobians and pushforwards the output whose derivative it is: ``out[3]``.
+    entry : (int, int) or None
+        There, its row and its column in the matrix of all outputs by all of theta.
     """
 
     parameter: str
@@ -58,6 +62,8 @@ class Component:
     relative_error: float
     verdict: str
     point: str
+    output: str | None = None
+    entry: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,8 @@ class PointReport:
     components : tuple of Component
         Those that are not ok, worst first, at most 1,000 of a parameter.
     findings : tuple of Finding
+    outputs : tuple of ParameterReport
+        In Jacobians and pushforwards a row for each output, or the worst 1,000.
     """
 
     name: str
@@ -145,6 +153,7 @@ class PointReport:
     parameters: tuple[ParameterReport, ...]
     components: tuple[Component, ...]
     findings: tuple[Finding, ...]
+    outputs: tuple[ParameterReport, ...] = ()
 
 
 @dataclass(frozen=True)

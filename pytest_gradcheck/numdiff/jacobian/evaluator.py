@@ -1,0 +1,106 @@
+"""The outputs of a function along directions through theta."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pytest_gradcheck.params.theta import FloatArray, Place, Theta
+from pytest_gradcheck.progress import Progress
+
+__all__ = ["Direction", "Sides", "VectorEvaluator"]
+
+
+class Direction(NamedTuple):
+    """A vector through theta: one component, or many that move together.
+
+    Attributes
+    ----------
+    place : slice or array of int
+        The components in which the vector is not zero.
+    weights : array
+        What it is there.
+    reach : float
+        The largest distance along it that makes sense, in lengths of the vector as it is given.
+    """
+
+    place: Place
+    weights: FloatArray
+    reach: float
+
+
+class Sides(NamedTuple):
+    """The outputs on both sides of theta, and the distances that were really moved."""
+
+    up: FloatArray
+    down: FloatArray
+    ahead: float
+    behind: float
+
+    @property
+    def slopes(self) -> FloatArray:
+        """The central differences of all outputs."""
+        slopes: FloatArray = (self.up - self.down) / (self.ahead + self.behind)
+        return slopes
+
+    def gaps(self, here: FloatArray) -> FloatArray:
+        """Return by how much the slope of each output ahead exceeds that behind."""
+        gaps: FloatArray = (self.up - here) / self.ahead - (here - self.down) / self.behind
+        return gaps
+
+    def largest(self) -> FloatArray:
+        """Return the larger magnitude of each output on either side."""
+        return np.maximum(np.abs(self.up), np.abs(self.down))
+
+
+class VectorEvaluator:
+    """Calls a function of many outputs in this process, one theta after the other.
+
+    Parameters
+    ----------
+    outputs : callable
+        Returns all outputs at the present theta, NaN throughout where theta has left the domain.
+    theta : Theta
+    here : array of shape (m,)
+        The outputs at theta as it stands.
+    progress : Progress, optional
+    """
+
+    def __init__(
+        self,
+        outputs: Callable[[], FloatArray],
+        theta: Theta,
+        here: FloatArray,
+        progress: Progress | None = None,
+    ) -> None:
+        self._outputs = outputs
+        self.theta, self.here = theta, here
+        self.progress = progress or Progress()
+
+    def at(self, direction: Direction, distance: float) -> tuple[float, FloatArray]:
+        """Return the distance that was really moved, after rounding, and the outputs there."""
+        place, weights, _ = direction
+        moved = distance
+        if weights.size == 1:
+            start = self.theta.base[place]
+            there = self.theta.stored(start + distance * weights, place)
+            moved = float((there - start)[0] / weights[0])
+        with self.theta.moved(place, weights, distance):
+            return moved, self._outputs()
+
+    def sides(self, direction: Direction, step: float) -> Sides:
+        """Return the outputs a step ahead and a step behind."""
+        ahead, up = self.at(direction, step)
+        behind, down = self.at(direction, -step)
+        return Sides(up, down, ahead, -behind)
+
+    def along(self, weights: FloatArray, distances: Sequence[float]) -> FloatArray:
+        """Return the outputs at distances along a vector over all of theta, a row for each."""
+        everywhere = slice(0, weights.size)
+        rows = np.empty((len(distances), self.here.size))
+        for row, distance in zip(rows, distances, strict=True):
+            with self.theta.moved(everywhere, weights, distance):
+                row[:] = self._outputs()
+        return rows

@@ -1,0 +1,381 @@
+"""Slopes of many outputs along directions, each with an error bar.
+
+A first pass takes one pair of calls along each direction, which serves all outputs. Entries that
+do not agree with the analytic ones get looks at smaller steps, in which all open entries of a
+direction share their calls; what is open then climbs the ladder of `numdiff.ladder`, over calls
+that are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.numdiff.differences import KINDS, WIDE
+from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, VectorEvaluator
+from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
+from pytest_gradcheck.numdiff.ladder import DECAY, EPSILON, RATIO, SAFETY, Line, Slope, climb
+from pytest_gradcheck.params.theta import FloatArray
+
+__all__ = ["Slopes", "approximate_slopes", "classical_slopes", "tolerances"]
+
+Bools = npt.NDArray[np.bool_]
+
+LARGEST_SHARE = 1e-3
+"""The largest first step, in lengths: beyond it kinks come in reach."""
+
+PASSES = 3
+"""Steps at most that are tried along a direction for outputs of different noise."""
+
+LOOKS = 3
+"""Pairs of calls at smaller steps before the ladder."""
+
+AIM = 3e-7
+"""The rounding error that a look aims at, as a part of the entry."""
+
+CLIMBS = 20_000
+"""Entries at most that climb a ladder of their own; the rest keep the bars of their last look."""
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """The slopes of m outputs along k directions.
+
+    Attributes
+    ----------
+    values, error_bars : arrays of shape (k, m)
+        The approximations, and bounds of their errors, safety factor included.
+    kinds : int8 array of shape (k, m)
+        Index into `KINDS`.
+    gaps : float32 array of shape (k, m)
+        By how much the one-sided slope ahead exceeded that behind, in the first pass.
+    sides : dict
+        (direction, output) to its slopes on the left and on the right, at kinks.
+    """
+
+    values: FloatArray
+    error_bars: FloatArray
+    kinds: npt.NDArray[np.int8]
+    gaps: npt.NDArray[np.float32]
+    sides: dict[tuple[int, int], tuple[float, float]]
+
+
+def classical_slopes(calls: VectorEvaluator, directions: Sequence[Direction], eps: float) -> Slopes:
+    """Take the course's differences: one fixed step, divided by ``2 * eps``, and no error bar."""
+    values = np.empty((len(directions), calls.here.size))
+    for row, direction in zip(values, directions, strict=True):
+        sides = calls.sides(direction, eps)
+        row[:] = (sides.up - sides.down) / (2 * eps)
+    kinds = np.where(np.isfinite(values), 0, KINDS.index("nonfinite")).astype(np.int8)
+    none = np.zeros(values.shape)
+    return Slopes(values, none, kinds, none.astype(np.float32), {})
+
+
+def approximate_slopes(
+    calls: VectorEvaluator,
+    directions: Sequence[Direction],
+    analytic: FloatArray,
+    noise: OutputNoise,
+    suspect: float,
+    blocks: Sequence[int] = (0,),
+) -> Slopes:
+    """Approximate the slopes along directions, each as well as its comparison needs.
+
+    Parameters
+    ----------
+    calls : VectorEvaluator
+    directions : sequence of k Directions
+    analytic : array of shape (k, m)
+        What the slopes are compared with.
+    noise : OutputNoise
+    suspect : float
+        The relative error at which a disagreement begins.
+    blocks : sequence of int
+        Where the directions of each parameter begin.
+
+    Returns
+    -------
+    Slopes
+        From two calls a direction where all agree.
+    """
+    result = _first_pass(calls, directions, analytic, noise, blocks)
+    wide = tolerances(result, analytic, blocks, first=True)
+    open_ = _undecided(result, analytic, wide, suspect)
+    climber = _Climber(calls, noise, suspect, CLIMBS)
+    touched = np.flatnonzero(open_.any(axis=1)).tolist()
+    calls.progress.expect(len(touched))
+    for number in touched:
+        entries = np.flatnonzero(open_[number])
+        column = _Column(directions[number], number, result, analytic[number], wide[number])
+        left = _looked(calls, column, entries, noise, suspect)
+        climber.climb(column, left)
+        calls.progress.advance(1)
+    return result
+
+
+def _first_pass(
+    calls: VectorEvaluator,
+    directions: Sequence[Direction],
+    analytic: FloatArray,
+    noise: OutputNoise,
+    blocks: Sequence[int],
+) -> Slopes:
+    """Take one central difference of all outputs a direction; more where their noises differ."""
+    shape = analytic.shape
+    result = Slopes(
+        np.empty(shape), np.empty(shape), np.zeros(shape, np.int8), np.empty(shape, np.float32), {}
+    )
+    ends = [*blocks[1:], len(directions)]
+    calls.progress.expect(len(directions))
+    for start, end in zip(blocks, ends, strict=True):
+        part = directions[start:end]
+        reach = float(np.mean([direction.reach for direction in part])) if part else 1.0
+        passes = _passes(analytic[start:end], noise, reach)
+        for number, direction in enumerate(part, start):
+            for share, outputs in passes:
+                sides = calls.sides(direction, share * direction.reach)
+                width = sides.ahead + sides.behind
+                if outputs is None:
+                    np.subtract(sides.up, sides.down, out=result.values[number])
+                    result.values[number] /= width
+                    np.multiply(noise.levels, 2 * SAFETY / width, out=result.error_bars[number])
+                    result.gaps[number] = sides.gaps(calls.here)
+                else:
+                    result.values[number, outputs] = sides.slopes[outputs]
+                    result.gaps[number, outputs] = sides.gaps(calls.here)[outputs]
+                    result.error_bars[number, outputs] = 2 * SAFETY / width * noise.levels[outputs]
+            calls.progress.advance(1)
+    return result
+
+
+Pass = tuple[float, "npt.NDArray[np.intp] | None"]
+"""A step, in reaches, and the outputs that it serves; None where it serves all of them."""
+
+
+def _passes(analytic: FloatArray, noise: OutputNoise, reach: float) -> list[Pass]:
+    """Return the steps at which truncation and rounding balance, and for which outputs.
+
+    As `numdiff.differences` has it for one cost: h**3 is three times the noise over the third
+    derivative, which is of the order of the slope over the length squared. One step, the median
+    one, does for all outputs that it does not leave undecided.
+    """
+    least = np.cbrt(noise.relative)
+    rises = np.sqrt(np.mean(np.square(np.where(np.isfinite(analytic), analytic, 0)), axis=0))
+    rises *= reach
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.cbrt(3 * noise.levels / rises)
+    shares = np.where(rises > 0, np.clip(shares, least, np.maximum(least, LARGEST_SHARE)), least)
+    left = np.arange(rises.size)
+    passes: list[Pass] = []
+    while left.size and len(passes) < PASSES:
+        told = left[rises[left] > 0] if np.any(rises[left] > 0) else left
+        share = float(np.exp(np.median(np.log(shares[told]))))
+        bars = SAFETY * noise.levels[left] / share
+        unfit = (bars > 0.3 * WIDE * rises[left]) & (shares[left] > 2 * share) & (rises[left] > 0)
+        if len(passes) == PASSES - 1:
+            unfit[:] = False
+        passes.append((share, left[~unfit] if passes or unfit.any() else None))
+        left = left[unfit]
+    return passes
+
+
+def tolerances(
+    slopes: Slopes, analytic: FloatArray, blocks: Sequence[int], first: bool = False
+) -> FloatArray:
+    """Return the error bars beyond which entries are undecided, of shape (k, m).
+
+    A part of the entry's size, or of the root mean square of its output's slopes by its parameter,
+    whichever is larger; of all the output's slopes where both values are 0. What drowns in its
+    error bar does not count towards it, and values of a `first` pass by no more than analytic ones.
+    """
+    values = np.abs(np.where(np.isfinite(slopes.values), slopes.values, 0.0))
+    other = np.abs(np.where(np.isfinite(analytic), analytic, 0.0))
+    size = values + other
+    for (k, i), (left, right) in slopes.sides.items():
+        size[k, i] = max(size[k, i], abs(left) + abs(right))
+    typical = np.where(slopes.error_bars <= values, values, 0.0)
+    if first:
+        np.minimum(typical, other, out=typical)
+    squares = np.square(typical)
+    whole = np.sqrt(squares.mean(axis=0))
+    whole[whole == 0] = np.inf
+    wide = np.empty_like(size)
+    for start, end in zip(blocks, [*blocks[1:], len(size)], strict=True):
+        usual = np.sqrt(squares[start:end].mean(axis=0))
+        wide[start:end] = np.maximum(size[start:end], usual)
+    return WIDE * np.where(size == 0, whole, wide)
+
+
+def _undecided(slopes: Slopes, analytic: FloatArray, wide: FloatArray, suspect: float) -> Bools:
+    """Return where the first pass does not show an entry to be right."""
+    values, bars = slopes.values, slopes.error_bars
+    with np.errstate(invalid="ignore"):
+        right = np.abs(values - analytic) <= bars + suspect * (np.abs(values) + np.abs(analytic))
+        decided = right & (bars <= wide)
+    return ~decided & np.isfinite(analytic)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One direction, with what is known of all outputs along it."""
+
+    direction: Direction
+    number: int
+    slopes: Slopes
+    analytic: FloatArray
+    wide: FloatArray
+
+    @property
+    def values(self) -> FloatArray:
+        """Approximations so far, a view to write into."""
+        row: FloatArray = self.slopes.values[self.number]
+        return row
+
+    @property
+    def bars(self) -> FloatArray:
+        """Their error bars, a view to write into."""
+        row: FloatArray = self.slopes.error_bars[self.number]
+        return row
+
+    def record(self, output: int, slope: Slope) -> None:
+        """Note the slope of one output."""
+        self.values[output], self.bars[output] = slope.value, slope.error_bar
+        self.slopes.kinds[self.number, output] = KINDS.index(slope.kind)
+        if slope.sides is not None:
+            self.slopes.sides[self.number, output] = slope.sides
+
+
+def _looked(
+    calls: VectorEvaluator,
+    column: _Column,
+    entries: npt.NDArray[np.intp],
+    noise: OutputNoise,
+    suspect: float,
+) -> npt.NDArray[np.intp]:
+    """Look at open entries at smaller steps; return those that stay open.
+
+    A difference between two steps bounds the truncation error of the finer one by its share
+    q**2 / (1 - q**2). Half the gap between the one-sided slopes is what a kink may hide, but for
+    the part of it that shrinks with the step.
+    """
+    levels, here = noise.levels, calls.here
+    steps = _steps_of(column, noise)
+    coarse = column.values.copy()
+    coarse_gaps = column.slopes.gaps[column.number].astype(np.float64)
+    for _ in range(LOOKS):
+        ready = entries[
+            np.isfinite(coarse[entries]) & (column.bars[entries] <= column.wide[entries])
+        ]
+        if not ready.size:
+            break
+        sizes = np.abs(coarse[ready]) + np.abs(column.analytic[ready])
+        with np.errstate(divide="ignore"):
+            aims = SAFETY * levels[ready] / (AIM * sizes)
+        aims = np.clip(aims, steps[ready] / 3000, steps[ready] / RATIO)
+        finer = float(np.exp(np.median(np.log(aims))))
+        sides = calls.sides(column.direction, finer)
+        fine, gaps = sides.slopes, sides.gaps(here)
+        level = np.maximum(levels, 0.5 * EPSILON * sides.largest())
+        rounding = SAFETY * level / finer
+        apart = np.abs(fine - coarse)
+        ratios = finer / steps
+        shrunk = np.minimum(1.0, DECAY * ratios**2)
+        kinks = np.abs(gaps - ratios * coarse_gaps) / (1 - ratios)
+        hidden = 0.5 * np.minimum(np.abs(gaps), kinks)
+        bars = np.minimum(apart + rounding, rounding + apart * shrunk) + hidden
+        stuck = (sides.up == here) & (sides.down == here)  # it may round inside; see `ladder`
+        settled = _settled(fine, bars, column, suspect) & ~stuck
+        settled &= np.isin(np.arange(here.size), ready)
+        column.values[settled], column.bars[settled] = fine[settled], bars[settled]
+        entries = entries[~settled[entries]]
+        coarse, coarse_gaps, steps = fine, gaps, np.full(here.size, finer)
+        if not entries.size:
+            break
+    return entries
+
+
+def _steps_of(column: _Column, noise: OutputNoise) -> FloatArray:
+    """Return the step of the first pass for each output, which its error bar tells."""
+    told = (column.bars > 0) & (noise.levels > 0)
+    steps = np.full(told.shape, LARGEST_SHARE * column.direction.reach)
+    steps[told] = SAFETY * noise.levels[told] / column.bars[told]
+    return steps
+
+
+def _settled(fine: FloatArray, bars: FloatArray, column: _Column, suspect: float) -> Bools:
+    """Return where a look shows an entry to be right, or clearly to be wrong."""
+    size = np.abs(fine) + np.abs(column.analytic)
+    with np.errstate(invalid="ignore"):
+        off = np.abs(fine - column.analytic)
+        narrow = bars <= column.wide
+        right = (off <= bars + suspect * size) & (
+            bars <= np.maximum(suspect * size, column.wide / 20)
+        )
+        wrong = (off > 4 * (bars + suspect * size)) & (bars <= np.maximum(1e-4 * size, off / 30))
+    return narrow & (right | wrong)
+
+
+class _Climber:
+    """Climbs the ladder for one entry after the other, over calls that a direction's share."""
+
+    def __init__(
+        self, calls: VectorEvaluator, noise: OutputNoise, suspect: float, most: int
+    ) -> None:
+        self._calls, self._noise, self._suspect = calls, noise, suspect
+        self._left = most
+
+    def climb(self, column: _Column, entries: npt.NDArray[np.intp]) -> None:
+        """Record the slopes of entries along one direction."""
+        made: dict[float, tuple[float, FloatArray]] = {}
+        direction = column.direction
+
+        def at(distance: float) -> tuple[float, FloatArray]:
+            if distance not in made:
+                made[distance] = self._calls.at(direction, distance)
+            return made[distance]
+
+        for output in entries.tolist():
+            if not self._left:
+                column.bars[output] = math.inf
+                continue
+            self._left -= 1
+            column.record(output, self._climbed(column, output, at))
+
+    def _climbed(self, column: _Column, output: int, at: object) -> Slope:
+        assert callable(at)
+
+        def of_output(distance: float) -> tuple[float, float]:
+            moved, outputs = at(distance)
+            return moved, float(outputs[output])
+
+        reach = column.direction.reach
+        share = math.log(float(np.cbrt(self._noise.relative[output])), RATIO)
+        step = RATIO ** round(share) * reach  # outputs of like noise share their rungs
+        line = Line(
+            of_output,
+            float(self._calls.here[output]),
+            step,
+            reach,
+            self._least(column.direction),
+        )
+        analytic, wide = float(column.analytic[output]), float(column.wide[output])
+        return climb(line, analytic, float(self._noise.levels[output]), wide, self._suspect)
+
+    def _least(self, direction: Direction) -> float:
+        """Return the smallest distance that makes sense: a few units in the last place."""
+        theta = self._calls.theta
+        unit = 1e-17 * min(direction.reach, 1.0)
+        if direction.weights.size > 1:
+            grain = (
+                max(float(np.finfo(p.dtype).eps) for p in theta.selected) if theta.inplace else 0
+            )
+            return 8 * max(unit, grain if grain > EPSILON else 0.0)
+        original = float(theta.base[direction.place][0])
+        if original:
+            number = int(np.arange(theta.base.size)[direction.place][0])
+            unit = theta.spacing(original, theta.owner(number)) / abs(float(direction.weights[0]))
+        return 8 * unit

@@ -1,0 +1,1 @@
+"""Functions of many outputs, and the matrices of their derivatives."""

@@ -1,0 +1,431 @@
+"""The Jacobian's answer, in any of the shapes people return it, as a matrix with named entries.
+
+A matrix (dense, ``scipy.sparse``, or an object with ``matvec``), one array of shape ``out.shape +
+params.shape``, or a structure like params with leaves of shape ``out.shape + leaf.shape``, within
+one like the outputs where these are several.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.params.tree import Branch, Key, Leaf, Node
+
+__all__ = [
+    "Block",
+    "DenseMatrix",
+    "Matrix",
+    "OperatorMatrix",
+    "SparseMatrix",
+    "laid_out_matrix",
+    "name_of_entry",
+]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of the answer with an index of its own: how its entries are called.
+
+    Attributes
+    ----------
+    label : str
+        ``jac``, ``jac.W1``.
+    shape : tuple of int
+        Of the array that the user returned.
+    rows, columns : slice
+        The outputs and the components of theta that it is about.
+    offset : int
+        Where its first column stands in that array.
+    """
+
+    label: str
+    shape: tuple[int, ...]
+    rows: slice
+    columns: slice
+    offset: int = 0
+
+    def name(self, row: int, column: int) -> str:
+        """Return what a user would type to look at an entry: ``jac[3, 12]``."""
+        wide = math.prod(self.shape) // (self.rows.stop - self.rows.start)
+        flat = (row - self.rows.start) * wide + self.offset + column - self.columns.start
+        index = np.unravel_index(flat, self.shape) if self.shape else ()
+        return f"{self.label}[{', '.join(str(int(i)) for i in index)}]" if index else self.label
+
+
+class Matrix(Protocol):
+    """A Jacobian of m outputs by the n components of theta."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """How the entries are called."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Outputs, components."""
+
+    def columns(self, numbers: Numbers) -> FloatArray:
+        """Return columns as the rows of an array of shape (k, m)."""
+
+    def along(self, weights: FloatArray) -> FloatArray:
+        """Return the slopes of all outputs along a vector over theta."""
+
+
+@dataclass(frozen=True)
+class DenseMatrix:
+    """All entries, in an array of shape (m, n)."""
+
+    values: FloatArray
+    blocks: tuple[Block, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Outputs, components."""
+        return self.values.shape[0], self.values.shape[1]
+
+    def columns(self, numbers: Numbers) -> FloatArray:
+        """Return columns as the rows of an array of shape (k, m)."""
+        return np.ascontiguousarray(self.values.T[numbers])
+
+    def along(self, weights: FloatArray) -> FloatArray:
+        """Return the slopes of all outputs along a vector over theta."""
+        result: FloatArray = self.values @ weights
+        return result
+
+
+@dataclass(frozen=True)
+class SparseMatrix:
+    """The entries that a ``scipy.sparse`` matrix stores, column by column; all others are 0.
+
+    Attributes
+    ----------
+    starts, rows, values : arrays
+        Of the compressed sparse column format: the entries of column j are those from
+        ``starts[j]`` to ``starts[j + 1]``.
+    """
+
+    starts: Numbers
+    rows: Numbers
+    values: FloatArray
+    shape: tuple[int, int]
+    blocks: tuple[Block, ...]
+
+    def columns(self, numbers: Numbers) -> FloatArray:
+        """Return columns as the rows of an array of shape (k, m)."""
+        result = np.zeros((len(numbers), self.shape[0]))
+        for row, number in zip(result, np.asarray(numbers).tolist(), strict=True):
+            part = slice(self.starts[number], self.starts[number + 1])
+            row[self.rows[part]] = self.values[part]
+        return result
+
+    def along(self, weights: FloatArray) -> FloatArray:
+        """Return the slopes of all outputs along a vector over theta."""
+        each = self.values * np.repeat(weights, np.diff(self.starts))
+        return np.bincount(self.rows, each, self.shape[0]).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class OperatorMatrix:
+    """A matrix that is only known by what it does to a vector."""
+
+    matvec: Callable[[FloatArray], FloatArray]
+    rmatvec: Callable[[FloatArray], FloatArray] | None
+    shape: tuple[int, int]
+    blocks: tuple[Block, ...]
+
+    def columns(self, numbers: Numbers) -> FloatArray:
+        """Return columns as the rows of an array of shape (k, m)."""
+        result = np.empty((len(numbers), self.shape[0]))
+        unit = np.zeros(self.shape[1])
+        for row, number in zip(result, np.asarray(numbers).tolist(), strict=True):
+            unit[number] = 1.0
+            row[:] = self.matvec(unit.copy())
+            unit[number] = 0.0
+        return result
+
+    def along(self, weights: FloatArray) -> FloatArray:
+        """Return the slopes of all outputs along a vector over theta."""
+        return self.matvec(weights.copy())
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a Jacobian has to be like.
+
+    Attributes
+    ----------
+    label : str
+        What the user calls the matrix: ``jac`` or ``hess``.
+    outputs : Theta
+        The layout of the outputs.
+    theta : Theta
+        The layout of the parameters.
+    """
+
+    label: str
+    outputs: Theta
+    theta: Theta
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Outputs, components."""
+        return self.outputs.base.size, self.theta.base.size
+
+    @property
+    def output_shape(self) -> tuple[int, ...] | None:
+        """The shape of the outputs where they are one array."""
+        single = isinstance(self.outputs.root, Leaf)
+        return self.outputs.parameters[0].shape if single else None
+
+    @property
+    def params_shape(self) -> tuple[int, ...] | None:
+        """The shape of the parameters where they are one array."""
+        single = isinstance(self.theta.root, Leaf)
+        return self.theta.parameters[0].shape if single else None
+
+    @property
+    def selected(self) -> Numbers:
+        """The numbers of the components that are checked."""
+        return np.concatenate([np.arange(p.start, p.stop) for p in self.theta.selected])
+
+    def block(self, shape: tuple[int, ...]) -> Block:
+        """Return the one block that is all of the matrix."""
+        m, n = self.shape
+        return Block(self.label, shape, slice(0, m), slice(0, n))
+
+    def described(self) -> str:
+        """Return the shapes that fit, in words."""
+        m, n = self.shape
+        said = [f"({m}, {n})"]
+        out, leaf = self.output_shape, self.params_shape
+        if out is not None and leaf is not None and out + leaf != (m, n):
+            said.append(f"out.shape + params.shape = {out + leaf}")
+        return " or ".join(said)
+
+
+def laid_out_matrix(answer: Any, expected: Expected) -> Matrix:
+    """Return the user's Jacobian as a matrix with named entries.
+
+    Raises
+    ------
+    ProblemError
+        ``missing-gradient``, ``shape-mismatch`` or ``nonnumeric-gradient``.
+    """
+    if answer is None:
+        raise ProblemError("missing-gradient", f"{expected.label} returned None: return the matrix")
+    if hasattr(answer, "tocsc") and hasattr(answer, "shape"):
+        return _sparse(answer, expected)
+    if hasattr(answer, "matvec") and hasattr(answer, "shape"):
+        return _operator(answer, expected)
+    answer = expected.theta.parts(answer)
+    array = _as_array(answer)
+    if array is not None:
+        return _dense(array, expected)
+    if _is_opaque(answer):
+        raise ProblemError(
+            "nonnumeric-gradient",
+            f"{expected.label} returned a {type(answer).__name__}, which is no array and has no "
+            "matvec: return an array, a scipy.sparse matrix, a structure like params, or an object "
+            "with shape and matvec, as scipy.sparse.linalg.LinearOperator has them",
+        )
+    return _structured(answer, expected)
+
+
+def _as_array(answer: Any) -> npt.NDArray[Any] | None:
+    """Return an answer that is one array of numbers, or None."""
+    if isinstance(answer, dict):
+        return None
+    try:
+        array = np.asarray(answer)
+    except (TypeError, ValueError):  # ragged
+        return None
+    if array.dtype.kind not in "fiu":
+        return None
+    if isinstance(answer, (list, tuple)) and any(np.ndim(item) > 1 for item in answer):
+        return None  # leaves of a structure that happen to be of one shape
+    return array
+
+
+def _is_opaque(answer: Any) -> bool:
+    """Return whether an answer is an object that nothing can be looked up in."""
+    known = isinstance(answer, (dict, list, tuple, np.ndarray)) or hasattr(answer, "__getitem__")
+    return (not known and not hasattr(answer, "__dict__")) or callable(answer)
+
+
+def _dense(array: npt.NDArray[Any], expected: Expected) -> Matrix:
+    m, n = expected.shape
+    out, leaf = expected.output_shape, expected.params_shape
+    fitting: list[tuple[int, ...]] = [(m, n)]
+    if out is not None:
+        fitting.append((*out, n))
+        if leaf is not None:
+            fitting.append(out + leaf)
+    if m == 1:
+        fitting.append((n,))
+    if n == 1:
+        fitting.append((m,))
+    if array.shape in fitting or (m == n == array.size == 1):
+        values = np.array(array, np.float64).reshape(m, n)
+        return DenseMatrix(values, (expected.block(array.shape),))
+    chosen = expected.selected
+    if chosen.size < n and array.shape == (m, chosen.size):
+        values = np.zeros((m, n))
+        values[:, chosen] = array
+        return DenseMatrix(values, _selected_blocks(expected, chosen))
+    raise ProblemError("shape-mismatch", _misshapen(array.shape, expected))
+
+
+def _selected_blocks(expected: Expected, chosen: Numbers) -> tuple[Block, ...]:
+    """Return blocks that count the columns of the selected parameters alone."""
+    m = expected.shape[0]
+    blocks, before = [], 0
+    for parameter in expected.theta.selected:
+        shape = (m, chosen.size)
+        blocks.append(Block(expected.label, shape, slice(0, m), parameter.slice, before))
+        before += parameter.size
+    return tuple(blocks)
+
+
+def _misshapen(shape: tuple[int, ...], expected: Expected) -> str:
+    m, n = expected.shape
+    said = f"{expected.label} has shape {shape}, where {m} outputs and {n} parameters"
+    said += f" make {expected.described()}"
+    if shape == (n, m):
+        return f"{said}: it is transposed, the outputs are the rows and the parameters the columns"
+    if math.prod(shape) == m * n:
+        return f"{said}: the same size, so a reshape is missing"
+    if shape == (m, n + 1):
+        return f"{said}: it has a column too many"
+    return said
+
+
+def _sparse(answer: Any, expected: Expected) -> Matrix:
+    shape = tuple(int(size) for size in answer.shape)
+    chosen, (m, n) = expected.selected, expected.shape
+    if shape not in ((m, n), (m, chosen.size)):
+        raise ProblemError("shape-mismatch", _misshapen(shape, expected))
+    matrix = answer.tocsc(copy=True)
+    if np.dtype(matrix.dtype).kind not in "fiub":
+        raise ProblemError(
+            "nonnumeric-gradient",
+            f"{expected.label} holds {matrix.dtype}, where real numbers are due",
+        )
+    matrix.sum_duplicates()
+    counts = np.zeros(n, np.intp)
+    counts[chosen if shape != (m, n) else slice(0, n)] = np.diff(matrix.indptr)
+    blocks = (expected.block(shape),) if shape == (m, n) else _selected_blocks(expected, chosen)
+    return SparseMatrix(
+        np.concatenate([np.zeros(1, np.intp), np.cumsum(counts)]),
+        np.asarray(matrix.indices, np.intp),
+        np.asarray(matrix.data, np.float64),
+        (m, n),
+        blocks,
+    )
+
+
+def _operator(answer: Any, expected: Expected) -> Matrix:
+    shape = tuple(int(size) for size in answer.shape)
+    if shape != expected.shape:
+        raise ProblemError("shape-mismatch", _misshapen(shape, expected))
+
+    def matvec(vector: FloatArray) -> FloatArray:
+        return np.asarray(answer.matvec(vector), np.float64).reshape(-1)
+
+    def rmatvec(vector: FloatArray) -> FloatArray:
+        return np.asarray(answer.rmatvec(vector), np.float64).reshape(-1)
+
+    both = callable(getattr(answer, "rmatvec", None))
+    return OperatorMatrix(
+        matvec, rmatvec if both else None, expected.shape, (expected.block(expected.shape),)
+    )
+
+
+def _structured(answer: Any, expected: Expected) -> Matrix:
+    """Read a structure like the outputs, of structures like the parameters."""
+    values = np.zeros(expected.shape)
+    blocks: list[Block] = []
+    for number, label, part in _by_output(
+        answer, expected.outputs.root, expected.outputs, expected.label
+    ):
+        rows = expected.outputs.parameters[number]
+        _read_row_block(part, label, rows, expected.theta, values, blocks)
+    return DenseMatrix(values, tuple(blocks))
+
+
+def _by_output(answer: Any, node: Node, outputs: Theta, label: str) -> list[tuple[int, str, Any]]:
+    """Return the part of the answer for each array of the outputs, and what it is called."""
+    if isinstance(node, Leaf):
+        return [(node.number, label, answer)]
+    found: list[tuple[int, str, Any]] = []
+    if isinstance(node, Branch):
+        for key, child in node.holding:
+            found += _by_output(_entry(answer, key, label), child, outputs, label + key.text(False))
+    return found
+
+
+def _entry(answer: Any, key: Key, label: str) -> Any:
+    try:
+        if key.kind == "attribute" and not isinstance(answer, dict):
+            return getattr(answer, str(key.label))
+        return answer[key.label]
+    except (AttributeError, KeyError, IndexError, TypeError) as error:
+        raise ProblemError(
+            "missing-gradient",
+            f"{label} has no entry {key.text(True)}, which the outputs have: return one entry for "
+            "each output, or one matrix of all of them",
+        ) from error
+
+
+def _read_row_block(
+    answer: Any,
+    label: str,
+    rows: Parameter,
+    theta: Theta,
+    values: FloatArray,
+    blocks: list[Block],
+) -> None:
+    """Read the structure like the parameters for one array of the outputs."""
+    array = _as_array(answer)
+    if array is not None and array.shape in (
+        (rows.size, theta.base.size),
+        (*rows.shape, theta.base.size),
+    ):
+        values[rows.slice] = array.reshape(rows.size, -1)
+        blocks.append(Block(label, array.shape, rows.slice, slice(0, theta.base.size)))
+        return
+    zeros = [np.zeros(rows.shape + parameter.shape) for parameter in theta.parameters]
+    names = [parameter.name for parameter in theta.selected]
+    entries = Theta(theta.filled(zeros), only=names)
+    vector = laid_out(answer, entries)
+    single = isinstance(theta.root, Leaf)
+    for parameter, place in zip(theta.parameters, entries.parameters, strict=True):
+        values[rows.slice, parameter.slice] = vector[place.slice].reshape(rows.size, -1)
+        blocks.append(
+            Block(
+                label if single else _joined(label, parameter.name),
+                rows.shape + parameter.shape,
+                rows.slice,
+                parameter.slice,
+            )
+        )
+
+
+def _joined(label: str, name: str) -> str:
+    return f"{label}{name}" if name.startswith("[") else f"{label}.{name}"
+
+
+def name_of_entry(blocks: Sequence[Block], row: int, column: int) -> str:
+    """Return what a user would type to look at an entry."""
+    for block in blocks:
+        rows, columns = block.rows, block.columns
+        if rows.start <= row < rows.stop and columns.start <= column < columns.stop:
+            return block.name(row, column)
+    return f"[{row}, {column}]"

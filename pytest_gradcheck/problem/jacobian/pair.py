@@ -1,0 +1,297 @@
+"""A function of many outputs and its Jacobian, as functions of the present theta."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.theta import FloatArray, Theta
+from pytest_gradcheck.params.tree import Leaf
+from pytest_gradcheck.problem.binding import bound
+from pytest_gradcheck.problem.jacobian.matrices import Expected, Matrix, laid_out_matrix
+from pytest_gradcheck.problem.layers import name_of
+from pytest_gradcheck.problem.problem import Problem
+from pytest_gradcheck.settings import Settings
+
+__all__ = ["JacobianPair"]
+
+
+class JacobianPair:
+    """A function of many outputs, and its Jacobian, at the present theta.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its form is ``jacobian``, ``hessian`` or ``jvp``.
+    theta : Theta
+        Where both look; whoever moves it calls again.
+    data : mapping or None
+        The problem's data at this point.
+    settings : Settings
+    around : callable, optional
+        Makes the context manager in which every call of a user's function runs.
+
+    Attributes
+    ----------
+    problem, theta
+        As above.
+    evaluations : int
+        Calls of the function so far.
+    label : str
+        What names of entries begin with: ``jac`` or ``hess``.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        theta: Theta,
+        data: Mapping[str, Any] | None,
+        settings: Settings,
+        around: Callable[[], AbstractContextManager[Any]] | None = None,
+    ) -> None:
+        self.problem, self.theta = problem, theta
+        self.evaluations = 0
+        self.label = {"hessian": "hess"}.get(problem.form, "jac")
+        self._symmetric = problem.form == "hessian"
+        self._joint = problem.grad is True
+        if not callable(problem.cost) or not (self._joint or callable(problem.grad)):
+            raise ProblemError(
+                "unbound-argument",
+                f"{problem.form} takes two functions (the second may be True), not "
+                f"{problem.cost!r} and {problem.grad!r}",
+            )
+        if problem.args and data is not None:
+            raise ProblemError(
+                "bad-setting",
+                "give the functions' further arguments by position or by data=, not both",
+            )
+        _refuse_settings(settings, problem.form)
+        self._around = around
+        inplace = settings.inplace
+        self._bound = bound(problem.cost, problem.args, data, inplace, "function")
+        self._call_jac = (
+            None if self._joint else bound(problem.grad, problem.args, data, inplace, "gradient")
+        )
+        self._takes_beside = self._joint or (
+            self._call_jac is not None and self._call_jac.wants_cache
+        )
+        self._call = self._bound.at(theta)
+        self._layout: Theta | None = theta if self._symmetric else None
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the matrix is a Hessian, whose outputs are laid out like theta."""
+        return self._symmetric
+
+    @property
+    def outputs(self) -> Theta:
+        """The layout of the outputs, once the function has been called."""
+        if self._layout is None:
+            raise ProblemError("no-parameters", f"{self._name} has not been called yet")
+        return self._layout
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the outputs where they are one array, else their number."""
+        if isinstance(self.outputs.root, Leaf):
+            return self.outputs.parameters[0].shape
+        return (self.outputs.base.size,)
+
+    def output_name(self, number: int) -> str:
+        """Return what a user would type to look at an output: ``out[3]``."""
+        parameter = self.outputs.owner(number)
+        whole = "grad" if self._symmetric else "out"
+        if isinstance(self.outputs.root, Leaf):
+            stem = whole
+        else:
+            dot = "" if parameter.name.startswith("[") else "."
+            stem = f"{whole}{dot}{parameter.name}"
+        index = ", ".join(map(str, parameter.index(number)))
+        return f"{stem}[{index}]" if index else stem
+
+    def values(self) -> FloatArray:
+        """Return all outputs at the present theta, as one vector.
+
+        Raises
+        ------
+        ProblemError
+            ``cost-raised``, ``nonnumeric-output``, ``complex-cost`` or ``shape-mismatch``.
+        """
+        return self._vector(self._first_of(self._returned()))
+
+    def prober(self) -> Callable[[], FloatArray]:
+        """Return a function that returns the outputs at a perturbed theta.
+
+        NaN throughout where that lies outside of the function's domain.
+        """
+        size = self.outputs.base.size
+
+        def probe() -> FloatArray:
+            __tracebackhide__ = True
+            self.evaluations += 1
+            try:
+                returned = self._made(self._call)
+            except Exception:  # a step that leaves the domain is our doing
+                return np.full(size, math.nan)
+            return self._vector(self._first_of(returned))
+
+        return probe
+
+    def matrix(self) -> Matrix:
+        """Return the user's Jacobian at the present theta.
+
+        Raises
+        ------
+        ProblemError
+            ``gradient-raised``, or whatever is wrong with the answer.
+        """
+        expected = Expected(self.label, self.outputs, self.theta)
+        if self._call_jac is None:
+            return laid_out_matrix(self._second_of(self._returned()), expected)
+        cache: dict[str, Any] = {}
+        if self._call_jac.wants_cache:
+            cache = {"cache": self._second_of(self._returned())}
+        try:
+            answer = self._made(self._call_jac.with_tree(self.theta.tree, **cache))
+        except ProblemError:
+            raise
+        except Exception as error:
+            if isinstance(error, TypeError):
+                self._call_jac.blame()
+            raise ProblemError(
+                "gradient-raised", f"{name_of(self.problem.grad)} raised {_told(error)}"
+            ) from error
+        return laid_out_matrix(answer, expected)
+
+    @property
+    def _name(self) -> str:
+        return name_of(self.problem.cost)
+
+    def _made(self, call: Callable[[], Any]) -> Any:
+        __tracebackhide__ = True
+        if self._around is None:
+            return call()
+        with self._around():
+            return call()
+
+    def _returned(self) -> Any:
+        """Return all that a call of the function returns."""
+        __tracebackhide__ = True
+        self.evaluations += 1
+        try:
+            return self._made(self._call)
+        except Exception as error:
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> NoReturn:
+        __tracebackhide__ = True
+        if isinstance(error, ProblemError):
+            raise error
+        if isinstance(error, TypeError):
+            self._bound.blame()
+        raise ProblemError(
+            "cost-raised", f"{self._name} raised {_told(error)} (its call {self.evaluations})"
+        ) from error
+
+    def _first_of(self, returned: Any) -> Any:
+        """Return the outputs, without what the function returns beside them."""
+        if self._takes_beside and isinstance(returned, (tuple, list)) and len(returned) > 1:
+            return returned[0]
+        return returned
+
+    def _second_of(self, returned: Any) -> Any:
+        if not isinstance(returned, (tuple, list)) or len(returned) < 2:
+            what = f"(out, {self.label})" if self._joint else "(out, cache)"
+            raise ProblemError(
+                "missing-gradient",
+                f"{self._name} is to return {what}, but it returned a {type(returned).__name__}",
+            )
+        return returned[1] if len(returned) == 2 or self._joint else tuple(returned[1:])
+
+    def _vector(self, out: Any) -> FloatArray:
+        """Return outputs as one vector of its own."""
+        layout = self._layout
+        if type(out) is np.ndarray and out.dtype == np.float64 and layout is not None:
+            parameters = layout.parameters
+            if len(parameters) == 1 and out.shape == parameters[0].shape:
+                vector: FloatArray = out.reshape(-1).copy()
+                return vector
+        if self._symmetric:
+            return laid_out(out, self.theta)
+        found = self._opened(out)
+        if layout is None:
+            self._layout = found
+        elif [p.shape for p in found.parameters] != [p.shape for p in layout.parameters]:
+            raise ProblemError(
+                "shape-mismatch",
+                f"{self._name} returned outputs of other shapes than before "
+                f"({found.base.size} numbers after {layout.base.size}): their number is not to "
+                "depend on the parameters",
+            )
+        return found.base
+
+    def _opened(self, out: Any) -> Theta:
+        """Return the layout of outputs, with their values at its base."""
+        try:
+            return Theta(_as_floats(out))
+        except ProblemError as error:
+            if error.code == "complex-params":
+                raise ProblemError(
+                    "complex-cost",
+                    f"{self._name} returned complex numbers: return their real and imaginary "
+                    "parts as outputs of their own",
+                ) from error
+            raise ProblemError(
+                "nonnumeric-output",
+                f"{self._name} returned {_described(out)}, in which no float array can be found: "
+                "return an array, or a nesting of arrays",
+            ) from error
+
+
+def _as_floats(out: Any) -> Any:
+    """Return plain numbers, and arrays of whole numbers, as arrays of floats."""
+    if isinstance(out, (list, tuple)) and out and all(_is_number(item) for item in out):
+        return np.array(out, np.float64)
+    if isinstance(out, np.ndarray) and out.dtype.kind in "iub":
+        return out.astype(np.float64)
+    return float(out) if isinstance(out, (int, np.integer)) and not isinstance(out, bool) else out
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool)
+
+
+def _described(out: Any) -> str:
+    return "None (is its return statement missing?)" if out is None else f"a {type(out).__name__}"
+
+
+def _refuse_settings(settings: Settings, form: str) -> None:
+    """Refuse settings that make no sense of a matrix, by name."""
+    if settings.regularization is not None:
+        raise ProblemError(
+            "bad-setting",
+            f"regularization= adds a penalty to a cost, and a {form} has none: add it to the "
+            "function itself",
+        )
+    for name in ("batched", "workers"):
+        if getattr(settings, name) > 1 or getattr(settings, name) is True:
+            raise ProblemError(
+                "bad-setting", f"{name}={getattr(settings, name)} is for costs: leave it out"
+            )
+    if settings.train:
+        raise ProblemError(
+            "bad-setting",
+            f"train={settings.train} descends along the gradient of a cost, and a {form} has no "
+            "cost: hand over trained params",
+        )
+
+
+def _told(error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,0 +1,75 @@
+"""What is looked at before a Jacobian is compared: whether it can be checked at all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.problem.jacobian.matrices import Matrix
+from pytest_gradcheck.problem.jacobian.pair import JacobianPair
+from pytest_gradcheck.problem.preflight import DROPOUT, SAME
+
+__all__ = ["examined_matrix", "refuse_changed_params"]
+
+
+def examined_matrix(pair: JacobianPair) -> tuple[FloatArray, Matrix]:
+    """Call the function and its Jacobian twice at the present theta, and return what they say.
+
+    Raises
+    ------
+    ProblemError
+        ``nonfinite-cost``, ``nondeterministic-cost``, ``nondeterministic-gradient`` or
+        ``mutated-params``, besides whatever the calls themselves raise.
+    """
+    here = pair.values()
+    refuse_changed_params(pair, "function")
+    if not np.isfinite(here).all():
+        number = int(np.flatnonzero(~np.isfinite(here))[0])
+        raise ProblemError(
+            "nonfinite-cost",
+            f"{pair.output_name(number)} is {here[number]} at this theta, where it must be a "
+            "finite number: start elsewhere, or use a stable form of it",
+        )
+    matrix = pair.matrix()
+    refuse_changed_params(pair, "Jacobian")
+    again = pair.values()
+    apart = np.abs(again - here) > SAME * np.maximum(np.abs(here), np.abs(again))
+    if apart.any():
+        number = int(np.flatnonzero(apart)[0])
+        raise ProblemError(
+            "nondeterministic-cost",
+            f"two calls of the function at the same theta returned {here[number]!r} and "
+            f"{again[number]!r} for {pair.output_name(number)}: {DROPOUT}",
+        )
+    _compare_matrices(matrix, pair.matrix(), pair)
+    return here, matrix
+
+
+def _compare_matrices(first: Matrix, second: Matrix, pair: JacobianPair) -> None:
+    """Compare what two calls of the Jacobian do to one vector."""
+    weights = np.cos(np.arange(1.0, pair.theta.base.size + 1))
+    weights[~pair.theta.is_selected] = 0.0
+    one, other = first.along(weights), second.along(weights)
+    size = max(float(np.abs(one[np.isfinite(one)]).max(initial=0.0)), 0.0)
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(one - other) > 1e3 * SAME * size
+    if apart.any():
+        number = int(np.flatnonzero(apart)[0])
+        raise ProblemError(
+            "nondeterministic-gradient",
+            f"two calls at the same theta returned different rows of {pair.label} for "
+            f"{pair.output_name(number)}: {DROPOUT}",
+        )
+
+
+def refuse_changed_params(pair: JacobianPair, culprit: str) -> None:
+    """Raise ``mutated-params`` where theta is not what it was before a call of the culprit."""
+    name = pair.theta.changed()
+    if name is None:
+        return
+    raise ProblemError(
+        "mutated-params",
+        f"the {culprit} changes the parameters it is given: {name} was not what it had been after "
+        f"a call. Write {name} = {name} - … instead of {name} -= …, or work on a copy",
+    )

@@ -1,0 +1,346 @@
+"""Jacobians and Hessians: entries, names, verdicts, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import sparse
+from scipy.sparse.linalg import aslinearoperator
+
+from pytest_gradcheck import GradientError, Problem, ProblemError, check_gradients, gradcheck
+
+Array = npt.NDArray[np.float64]
+
+RNG = np.random.default_rng(7)
+A = RNG.normal(size=(4, 6))
+X = RNG.normal(size=6)
+
+
+def fun(x: Array) -> Array:
+    return np.asarray(np.sin(A @ x))
+
+
+def jac(x: Array) -> Array:
+    return np.asarray(np.cos(A @ x)[:, None] * A)
+
+
+def changed(matrix: Array, *index: int, by: float = 1.01) -> Array:
+    wrong: Array = matrix.copy()
+    wrong[index] = by * matrix[index]
+    return wrong
+
+
+def test_a_right_jacobian_passes_in_two_calls_a_component_and_a_few() -> None:
+    report = gradcheck.jacobian(fun, jac, X)
+    assert report.verdict == "ok"
+    assert report.parameters[0].checked == 24
+    assert report.evaluations <= 2 * 6 + 40
+
+
+def test_the_calls_do_not_grow_with_the_outputs() -> None:
+    many = RNG.normal(size=(500, 6))
+    report = gradcheck.jacobian(
+        lambda x: np.tanh(many @ x), lambda x: many / np.cosh(many @ x)[:, None] ** 2, X
+    )
+    assert report.parameters[0].checked == 3000
+    assert report.evaluations <= 2 * 6 + 40
+
+
+def test_one_wrong_entry_is_named_as_it_stands_in_the_matrix() -> None:
+    with pytest.raises(GradientError) as caught:
+        gradcheck.jacobian(fun, lambda x: changed(jac(x), 3, 2), X)
+    (component,) = caught.value.report.components
+    assert component.name == "jac[3, 2]"
+    assert (component.parameter, component.index) == ("theta", (2,))
+    assert (component.output, component.entry) == ("out[3]", (3, 2))
+    assert component.verdict == "bug"
+
+
+def test_outputs_have_rows_of_their_own() -> None:
+    report = check_gradients.jacobian(fun, lambda x: changed(jac(x), 1, 0), X)
+    outputs = report.points[0].outputs
+    assert [row.name for row in outputs] == ["out[0]", "out[1]", "out[2]", "out[3]"]
+    assert [row.verdict for row in outputs] == ["ok", "bug", "ok", "ok"]
+
+
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
+def test_a_sign_in_a_row_that_is_smaller_by_a_billion_is_found(size: float) -> None:
+    sizes = np.array([size, 1.0, 1e9 * size, 1e3])
+
+    def wrong(x: Array) -> Array:
+        matrix = sizes[:, None] * jac(x)
+        matrix[0, 4] *= -1
+        return matrix
+
+    assert check_gradients.jacobian(
+        lambda x: sizes * fun(x), lambda x: sizes[:, None] * jac(x), X
+    ).passed
+    report = check_gradients.jacobian(lambda x: sizes * fun(x), wrong, X)
+    assert [component.name for component in report.components] == ["jac[0, 4]"]
+
+
+def test_a_matrix_of_every_scale_of_outputs_passes() -> None:
+    sizes = 10.0 ** np.arange(-18, 19, 9)[:4]
+    report = check_gradients.jacobian(
+        lambda x: sizes * fun(x), lambda x: sizes[:, None] * jac(x), X
+    )
+    assert report.verdict == "ok"
+
+
+def tree_fun(p: dict[str, Any]) -> Array:
+    return np.asarray(np.tanh(p["W"] @ np.array([1.0, 2.0]) + p["b"]))
+
+
+def tree_jac(p: dict[str, Any]) -> dict[str, Array]:
+    slope = 1 - tree_fun(p) ** 2
+    W = np.zeros((3, 3, 2))
+    W[np.arange(3), np.arange(3)] = slope[:, None] * np.array([1.0, 2.0])
+    return {"W": W, "b": slope}
+
+
+TREE: dict[str, Any] = {"W": RNG.normal(size=(3, 2)), "b": 0.5}
+
+
+def test_a_structure_like_params_has_entries_by_the_names_of_params() -> None:
+    assert gradcheck.jacobian(tree_fun, tree_jac, TREE).verdict == "ok"
+
+    def wrong(p: dict[str, Any]) -> dict[str, Array]:
+        answer = tree_jac(p)
+        answer["W"][2, 2, 1] *= 1.5
+        return answer
+
+    report = check_gradients.jacobian(tree_fun, wrong, TREE)
+    (component,) = report.components
+    assert component.name == "jac.W[2, 2, 1]"
+    assert (component.parameter, component.index) == ("W", (2, 1))
+    assert component.output == "out[2]"
+
+
+def test_a_matrix_over_flattened_params_is_taken() -> None:
+    def flat(p: dict[str, Any]) -> Array:
+        answer = tree_jac(p)
+        return np.column_stack([answer["W"].reshape(3, 6), answer["b"]])
+
+    assert gradcheck.jacobian(tree_fun, flat, TREE).verdict == "ok"
+    report = check_gradients.jacobian(tree_fun, lambda p: changed(flat(p), 2, 6), TREE)
+    assert report.components[0].name == "jac[2, 6]"
+    assert report.components[0].parameter == "b"
+
+
+def test_outputs_may_be_nested() -> None:
+    def nested(x: Array) -> dict[str, Any]:
+        return {"r": fun(x), "s": [x[:2] ** 2, float(x.sum())]}
+
+    def answer(x: Array) -> dict[str, Any]:
+        squares = np.zeros((2, 6))
+        squares[[0, 1], [0, 1]] = 2 * x[:2]
+        return {"r": jac(x), "s": [squares, np.ones(6)]}
+
+    assert gradcheck.jacobian(nested, answer, X).verdict == "ok"
+
+    def wrong(x: Array) -> dict[str, Any]:
+        result = answer(x)
+        result["s"][0][1, 1] = 0.0
+        return result
+
+    report = check_gradients.jacobian(nested, wrong, X)
+    assert report.components[0].name == "jac.s[0][1, 1]"
+    assert report.components[0].output == "out.s[0][1]"
+
+
+def test_outputs_of_two_axes_have_an_index_of_two() -> None:
+    def table(x: Array) -> Array:
+        return np.outer(x[:2], x)
+
+    def answer(x: Array) -> Array:
+        result = np.zeros((2, 6, 6))
+        for i in range(2):
+            for j in range(6):
+                result[i, j, i] += x[j]
+                result[i, j, j] += x[i]
+        return result
+
+    assert gradcheck.jacobian(table, answer, X).verdict == "ok"
+    report = check_gradients.jacobian(table, lambda x: changed(answer(x), 1, 4, 1), X)
+    assert report.components[0].name == "jac[1, 4, 1]"
+    assert report.components[0].output == "out[1, 4]"
+    flat = check_gradients.jacobian(table, lambda x: answer(x).reshape(12, 6), X)
+    assert flat.verdict == "ok"
+
+
+def test_one_function_may_return_both() -> None:
+    assert gradcheck.jacobian(lambda x: (fun(x), jac(x)), True, X).verdict == "ok"
+
+
+def test_further_arguments_come_by_position_or_by_name() -> None:
+    def scaled(x: Array, scale: float) -> Array:
+        return scale * fun(x)
+
+    def scaled_jac(x: Array, scale: float) -> Array:
+        return scale * jac(x)
+
+    assert gradcheck.jacobian(scaled, scaled_jac, X, 3.0).verdict == "ok"
+    assert gradcheck.jacobian(scaled, scaled_jac, X, data={"scale": 3.0}).verdict == "ok"
+
+
+def test_a_list_of_numbers_is_one_output_array() -> None:
+    report = gradcheck.jacobian(
+        lambda x: [x[0] * x[1], x[0]], lambda x: [[x[1], x[0]], [1, 0]], X[:2]
+    )
+    assert report.points[0].outputs[1].name == "out[1]"
+
+
+def test_sparse_matrices_and_operators_are_taken() -> None:
+    mask = np.abs(A) > 0.5
+
+    def thin(x: Array) -> Array:
+        return np.asarray(np.sin((A * mask) @ x))
+
+    def thin_jac(x: Array) -> Array:
+        return np.asarray(np.cos((A * mask) @ x)[:, None] * (A * mask))
+
+    for form in (sparse.csr_matrix, sparse.coo_array, sparse.csc_array, aslinearoperator):
+        assert gradcheck.jacobian(thin, lambda x, form=form: form(thin_jac(x)), X).verdict == "ok"
+
+
+def test_an_entry_that_a_sparse_matrix_does_not_store_is_a_zero_and_compared() -> None:
+    def thin(x: Array) -> Any:
+        matrix = jac(x)
+        matrix[2, 3] = 0.0
+        return sparse.csr_array(matrix)
+
+    report = check_gradients.jacobian(fun, thin, X)
+    assert [component.name for component in report.components] == ["jac[2, 3]"]
+    assert report.components[0].analytic == 0.0
+
+
+def test_a_zero_that_is_one_passes() -> None:
+    mask = np.tri(4, 6)
+    report = gradcheck.jacobian(
+        lambda x: (A * mask) @ x, lambda x: A * mask, X, strict=True, seed=3
+    )
+    assert report.verdict == "ok"
+
+
+def test_a_kink_with_a_valid_slope_is_a_kink_and_another_slope_a_bug() -> None:
+    def relu(x: Array) -> Array:
+        return np.maximum(x, 0.0)
+
+    at = np.array([1.0, 0.0, -1.0])
+    report = check_gradients.jacobian(relu, lambda x: np.diag((x > 0).astype(float)), at)
+    assert report.passed
+    assert [(c.name, c.verdict) for c in report.components] == [("jac[1, 1]", "kink")]
+    report = check_gradients.jacobian(relu, lambda x: np.diag((x > 0) + 2.0 * (x == 0)), at)
+    assert [(c.name, c.verdict) for c in report.components] == [("jac[1, 1]", "bug")]
+
+
+def test_a_domain_with_an_edge_is_differenced_on_one_side() -> None:
+    def guarded(x: Array) -> Array:
+        if np.any(x < 0):
+            raise RuntimeError("negative rate")
+        return np.array([np.sqrt(x[1]), x[0] * x[1]])
+
+    def answer(x: Array) -> Array:
+        return np.array([[0.0, 0.5 / np.sqrt(x[1])], [x[1], x[0]]])
+
+    assert check_gradients.jacobian(guarded, answer, np.array([0.0, 2.0])).passed
+
+
+def test_a_hessian_is_a_jacobian_of_the_gradient() -> None:
+    def grad(x: Array) -> Array:
+        return np.asarray(4 * x**3 + x.sum())
+
+    def hess(x: Array) -> Array:
+        return np.diag(12 * x**2) + 1.0
+
+    assert gradcheck.hessian(grad, hess, X).verdict == "ok"
+    report = check_gradients.hessian(grad, lambda x: changed(hess(x), 2, 2), X)
+    assert report.components[0].name == "hess[2, 2]"
+    assert report.components[0].output == "grad[2]"
+
+
+def test_a_problem_may_be_returned_or_handed_over() -> None:
+    problem = Problem.jacobian(fun, jac, X, seed=3)
+    assert problem.form == "jacobian"
+    assert Problem.hessian(fun, jac, X).form == "hessian"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        (lambda x: jac(x).T, "shape-mismatch", "it is transposed"),
+        (lambda x: jac(x)[:, :5], "shape-mismatch", "make (4, 6)"),
+        (lambda x: jac(x).reshape(-1), "shape-mismatch", "a reshape is missing"),
+        (lambda x: None, "missing-gradient", "returned None"),
+        (lambda x: object(), "nonnumeric-gradient", "no matvec"),
+        (lambda x: sparse.csr_array(jac(x).T), "shape-mismatch", "it is transposed"),
+        (lambda x: np.full((4, 6), "a"), "nonnumeric-gradient", ""),
+    ],
+)
+def test_what_is_no_jacobian_is_refused_by_name(answer: Any, code: str, said: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        gradcheck.jacobian(fun, answer, X)
+    assert caught.value.code == code
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "code"),
+    [
+        (lambda x: fun(x) + 1j, "complex-cost"),
+        (lambda x: None, "nonnumeric-output"),
+        (lambda x: np.full(4, np.nan), "nonfinite-cost"),
+        (lambda x: fun(x) + np.random.default_rng().random(), "nondeterministic-cost"),
+    ],
+)
+def test_what_is_no_function_of_outputs_is_refused_by_name(function: Any, code: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        gradcheck.jacobian(function, jac, X)
+    assert caught.value.code == code
+
+
+def test_a_function_that_changes_its_argument_is_told() -> None:
+    def changing(x: Array) -> Array:
+        x *= 1.001
+        return fun(x)
+
+    with pytest.raises(ProblemError, match="mutated-params"):
+        gradcheck.jacobian(changing, jac, X.copy())
+
+
+def test_the_classical_check_takes_its_step() -> None:
+    report = gradcheck.jacobian(fun, jac, X, eps=1e-6)
+    assert report.passed
+    assert report.evaluations == 2 * 6 + 2
+
+
+def test_parameters_may_be_left_out() -> None:
+    report = gradcheck.jacobian(tree_fun, lambda p: {"W": tree_jac(p)["W"]}, TREE, exclude="b")
+    assert [parameter.name for parameter in report.parameters] == ["W"]
+    flat = gradcheck.jacobian(tree_fun, lambda p: tree_jac(p)["W"].reshape(3, 6), TREE, only=["W"])
+    assert flat.verdict == "ok"
+
+
+def test_arrays_in_place_are_put_back() -> None:
+    weights = {"W": X.copy()}
+    report = gradcheck.jacobian(
+        lambda: fun(weights["W"]), lambda: jac(weights["W"]), weights, inplace=True
+    )
+    assert report.verdict == "ok"
+    assert np.array_equal(weights["W"], X)
+
+
+def test_random_initializations_are_drawn() -> None:
+    report = gradcheck.jacobian(fun, jac, lambda rng: rng.normal(size=6), seeds=3)
+    assert len(report.points) == 3
+
+
+@pytest.mark.parametrize("settings", [{"train": 3}, {"workers": 2}, {"batched": True}])
+def test_settings_that_make_no_sense_of_a_matrix_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ProblemError) as caught:
+        gradcheck.jacobian(fun, jac, X, **settings)
+    assert caught.value.code == "bad-setting"
+    assert next(iter(settings)) in str(caught.value)
