@@ -39,7 +39,8 @@ from pytest_gradcheck.report.report import VERDICTS, GradientError, PointReport,
 from pytest_gradcheck.settings import Settings, SettingsKeywords, resolve
 from pytest_gradcheck.verdict.canary import unnoticed
 from pytest_gradcheck.verdict.comparison import joined, point_report
-from pytest_gradcheck.verdict.judge import SUSPECT, judge
+from pytest_gradcheck.verdict.judge import BUG, SUSPECT, judge
+from pytest_gradcheck.verdict.nearby import asks_nearby, corrected_at_kinks
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -270,6 +271,12 @@ def _checked(point: Point, terms: _Terms) -> _Result:
         approximation, noise = _approximated(calls, pair, gradient, settings, terms.seed)
         refuse_changed(pair, "cost")
         judgement = judge(approximation, gradient, pair.theta, settings)
+        if noise is not None and asks_nearby(approximation, judgement.verdicts):
+            wrong = np.flatnonzero(np.isin(judgement.verdicts, (SUSPECT, BUG)))
+            approximation = corrected_at_kinks(
+                pair, approximation, gradient, wrong, noise, settings.suspect
+            )
+            judgement = judge(approximation, gradient, pair.theta, settings)
         found = findings(
             approximation, gradient, judgement, pair, noise, point.name, _clues(point), settings
         )

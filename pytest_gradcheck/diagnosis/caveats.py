@@ -36,12 +36,12 @@ def kink(
     if not at_kink.size:
         yield from _kink_of_a_direction(parameter.name, approximation, point)
         return
-    errors = judgement.errors[at_kink]
-    number = int(at_kink[int(np.argmax(errors))])
+    far = np.array([number in approximation.nearby for number in at_kink.tolist()])
+    number = int(at_kink[np.lexsort((far, judgement.errors[at_kink]))[-1]])
     left, right = approximation.sides[number]
     name = parameter.component_name(parameter.index(number))
     valid = judgement.verdicts[number] == KINK
-    where = "between them: a valid subgradient" if valid else "outside them: no subgradient"
+    where = _where(valid, number in approximation.nearby)
     yield Finding(
         "kink",
         "warning",
@@ -52,6 +52,15 @@ def kink(
         None,
         point,
     )
+
+
+def _where(valid: bool, nearby: bool) -> str:
+    """Return where a gradient lies, said of the slopes on either side of a kink."""
+    if nearby and valid:
+        return "outside them, and is a limit of right gradients nearby: a valid subgradient"
+    if nearby:
+        return "at no limit of the gradients nearby: no subgradient"
+    return "between them: a valid subgradient" if valid else "outside them: no subgradient"
 
 
 def _kink_of_a_direction(name: str, approximation: Approximation, point: str) -> Iterator[Finding]:

@@ -74,6 +74,8 @@ class Approximation:
         Component to its slopes on the left and on the right, at kinks.
     seen : dict
         What random directions saw of parameters, by name, where they were asked; see `Seen`.
+    nearby : frozenset of int
+        Components at kinks whose values are those of gradients at points nearby.
     """
 
     values: FloatArray
@@ -82,6 +84,7 @@ class Approximation:
     looked_at: Place
     sides: dict[int, tuple[float, float]]
     seen: Mapping[str | None, Seen] = field(default_factory=dict)
+    nearby: frozenset[int] = frozenset()
 
     @cached_property
     def checked(self) -> npt.NDArray[np.bool_]:
