@@ -145,12 +145,25 @@ class GradCheck:
         params: Any,
         *args: Any,
         data: Mapping[str, Any] | None = None,
+        lower: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> Report:
         """Check the Hessian of a cost against differences of its gradient, and its symmetry."""
         __tracebackhide__ = True
-        problem = Problem.hessian(grad, hess, params, *args, data=data, **settings)
+        problem = Problem.hessian(grad, hess, params, *args, data=data, lower=lower, **settings)
         return check_problem(problem, self._raising)
+
+    def jvp(
+        self,
+        f: Callable[..., Any],
+        jvp: Callable[..., Any],
+        *inputs: Any,
+        vjp: Callable[..., Any] | None = None,
+        **settings: Unpack[SettingsKeywords],
+    ) -> Report:
+        """Check a pushforward, ``tangent = jvp(x, dx)``; with `vjp`, that it is its adjoint."""
+        __tracebackhide__ = True
+        return check_problem(Problem.jvp(f, jvp, *inputs, vjp=vjp, **settings), self._raising)
 
     def __repr__(self) -> str:
         return "gradcheck" if self._raising else "check_gradients"

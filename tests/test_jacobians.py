@@ -344,3 +344,175 @@ def test_settings_that_make_no_sense_of_a_matrix_are_refused(settings: dict[str,
         gradcheck.jacobian(fun, jac, X, **settings)
     assert caught.value.code == "bad-setting"
     assert next(iter(settings)) in str(caught.value)
+
+
+def grad(x: Array) -> Array:
+    return np.asarray(4 * x**3 + x.sum())
+
+
+def hess(x: Array) -> Array:
+    return np.asarray(np.diag(12 * x**2) + 1.0)
+
+
+def test_a_hessian_that_is_not_symmetric_names_the_pair() -> None:
+    report = check_gradients.hessian(grad, lambda x: changed(hess(x), 1, 4, by=3.0), X)
+    (finding,) = [f for f in report.findings if f.code == "asymmetric"]
+    assert "hess[1, 4] is 3" in finding.message
+    assert "hess[4, 1] is 1" in finding.message
+    assert [component.name for component in report.components] == ["hess[1, 4]"]
+
+
+def test_a_gradient_of_no_cost_has_a_hessian_that_agrees_and_is_not_symmetric() -> None:
+    turn = np.array([[1.0, 2.0], [-2.0, 1.0]])
+    report = check_gradients.hessian(lambda x: turn @ x, lambda x: turn, X[:2])
+    assert not report.passed
+    assert [f.code for f in report.findings] == ["asymmetric"]
+    assert "grad itself is no gradient of a cost" in report.findings[0].message
+    assert {component.name for component in report.components} == {"hess[0, 1]", "hess[1, 0]"}
+
+
+def test_the_lower_triangle_of_a_hessian_may_be_all_there_is() -> None:
+    assert gradcheck.hessian(grad, lambda x: np.tril(hess(x)), X, lower=True).verdict == "ok"
+    assert not check_gradients.hessian(grad, lambda x: np.tril(hess(x)), X).passed
+    report = check_gradients.hessian(grad, lambda x: np.tril(hess(x)) * 2, X, lower=True)
+    assert {component.name for component in report.components} == {
+        f"hess[{i}, {j}]" for i in range(6) for j in range(i + 1)
+    }
+    assert sum(parameter.checked for parameter in report.parameters) == 21
+
+
+def test_the_hessian_of_a_structure_is_a_structure_of_structures() -> None:
+    def tree_grad(p: dict[str, Any]) -> dict[str, Any]:
+        return {"a": 2 * p["a"] * p["b"], "b": float(p["a"] @ p["a"])}
+
+    def tree_hess(p: dict[str, Any]) -> dict[str, Any]:
+        a, b = p["a"], p["b"]
+        return {"a": {"a": 2 * b * np.eye(2), "b": 2 * a}, "b": {"a": 2 * a, "b": 0.0}}
+
+    at = {"a": np.array([1.0, -2.0]), "b": 0.7}
+    assert gradcheck.hessian(tree_grad, tree_hess, at).verdict == "ok"
+
+    def wrong(p: dict[str, Any]) -> dict[str, Any]:
+        answer = tree_hess(p)
+        answer["b"]["a"] = 3 * p["a"]
+        return answer
+
+    report = check_gradients.hessian(tree_grad, wrong, at)
+    assert {c.name for c in report.components} == {"hess.b.a[0]", "hess.b.a[1]"}
+    assert {c.output for c in report.components} == {"grad.b"}
+    assert {f.code for f in report.findings} == {"asymmetric"}
+
+
+def test_a_hessian_of_some_parameters_may_leave_the_others_out() -> None:
+    def tree_grad(p: dict[str, Any]) -> dict[str, Any]:
+        return {"a": 2 * p["a"] * p["b"]}
+
+    def flat(p: dict[str, Any]) -> Array:
+        return np.asarray(2 * p["b"] * np.eye(2))
+
+    at = {"b": 0.7, "a": np.array([1.0, -2.0])}
+    assert gradcheck.hessian(tree_grad, flat, at, only="a").verdict == "ok"
+    report = check_gradients.hessian(tree_grad, lambda p: changed(flat(p), 1, 1), at, exclude=["b"])
+    assert [component.name for component in report.components] == ["hess[1, 1]"]
+
+
+def push(x: Array, dx: Array) -> Array:
+    return np.asarray(jac(x) @ dx)
+
+
+def test_a_pushforward_of_one_input_is_checked() -> None:
+    report = gradcheck.jvp(fun, push, X)
+    assert report.verdict == "ok"
+    assert report.parameters[0].checked == 24
+
+    def wrong(x: Array, dx: Array) -> Array:
+        return np.asarray(changed(jac(x), 3, 2) @ dx)
+
+    report = check_gradients.jvp(fun, wrong, X)
+    (component,) = report.components
+    assert component.name == "d out[3] / d x[2]"
+    assert (component.parameter, component.index, component.output) == ("x", (2,), "out[3]")
+
+
+def test_the_hessp_of_scipy_is_the_pushforward_of_the_gradient() -> None:
+    assert gradcheck.jvp(grad, lambda x, p: hess(x) @ p, X).verdict == "ok"
+    assert not check_gradients.jvp(grad, lambda x, p: -hess(x) @ p, X).passed
+
+
+W = RNG.normal(size=(3, 6))
+
+
+def matmul(x: Array, w: Array) -> Array:
+    return np.asarray(w @ x)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda x, w, dx, dw: w @ dx + dw @ x,
+        lambda primals, tangents: (
+            primals[1] @ primals[0],
+            primals[1] @ tangents[0] + tangents[1] @ primals[0],
+        ),
+        lambda p, t: (p[1] @ p[0], p[1] @ t[0] + t[1] @ p[0]),
+    ],
+)
+def test_a_pushforward_of_several_inputs_takes_their_tangents_in_any_usual_way(rule: Any) -> None:
+    report = gradcheck.jvp(matmul, rule, X, W)
+    assert report.verdict == "ok"
+    assert [parameter.name for parameter in report.parameters] == ["x", "w"]
+
+
+def test_one_input_in_tuples_is_understood() -> None:
+    def rule(primals: Any, tangents: Any) -> Any:
+        (x,), (dx,) = primals, tangents
+        return fun(x), push(x, dx)
+
+    assert gradcheck.jvp(fun, rule, X).verdict == "ok"
+
+
+def test_a_pushforward_that_is_not_linear_is_told() -> None:
+    report = check_gradients.jvp(fun, lambda x, dx: jac(x) @ np.abs(dx), X)
+    assert not report.passed
+    assert "nonlinear" in [finding.code for finding in report.findings]
+
+
+@pytest.mark.parametrize(
+    "pull",
+    [
+        lambda x, u: u @ jac(x),
+        lambda x: (fun(x), lambda u: u @ jac(x)),
+        lambda x: (fun(x), lambda u: (u @ jac(x),)),
+    ],
+)
+def test_a_pullback_beside_a_pushforward_has_to_be_its_adjoint(pull: Any) -> None:
+    assert gradcheck.jvp(fun, push, X, vjp=pull).verdict == "ok"
+
+
+def test_a_pullback_that_is_not_the_adjoint_is_told_with_the_entry() -> None:
+    def pull(x: Array, u: Array) -> Array:
+        return np.asarray(u @ changed(jac(x), 2, 5, by=1.5))
+
+    with pytest.raises(GradientError) as caught:
+        gradcheck.jvp(fun, push, X, vjp=pull)
+    (finding,) = caught.value.report.findings
+    assert finding.code == "adjoint"
+    assert "out[2] by x[5]" in finding.message
+    assert caught.value.report.verdict == "bug"
+
+
+def test_an_operator_whose_two_halves_disagree_is_told() -> None:
+    class Half:
+        shape = (4, 6)
+
+        def __init__(self, matrix: Array) -> None:
+            self.matrix = matrix
+
+        def matvec(self, v: Array) -> Array:
+            return np.asarray(self.matrix @ v)
+
+        def rmatvec(self, u: Array) -> Array:
+            return np.asarray(-self.matrix.T @ u)
+
+    report = check_gradients.jacobian(fun, lambda x: Half(jac(x)), X)
+    assert [finding.code for finding in report.findings] == ["adjoint"]

@@ -38,6 +38,8 @@ class Problem:
         Keywords of `gradcheck`.
     form : str
         ``gradient``, ``jacobian``, ``hessian`` or ``jvp``: what `grad` is of `cost`.
+    details : mapping
+        What a form knows beside: ``lower`` of a Hessian, ``vjp`` of a pushforward.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Problem:
     data: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     form: str = "gradient"
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def jacobian(
@@ -79,10 +82,39 @@ class Problem:
         params: Any,
         *args: Any,
         data: Mapping[str, Any] | None = None,
+        lower: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> Problem:
-        """Return the problem of a gradient and its Hessian: a Jacobian that is symmetric."""
-        return cls(grad, hess, params, args, data, dict(settings), "hessian")
+        """Return the problem of a gradient and its Hessian: a Jacobian that is symmetric.
+
+        With ``lower=True`` only the lower triangle of `hess` counts, as solvers have it that never
+        look at the other.
+        """
+        details = {"lower": lower}
+        return cls(grad, hess, params, args, data, dict(settings), "hessian", details)
+
+    @classmethod
+    def jvp(
+        cls,
+        f: Callable[..., Any],
+        jvp: Callable[..., Any],
+        *inputs: Any,
+        vjp: Callable[..., Any] | None = None,
+        **settings: Unpack[SettingsKeywords],
+    ) -> Problem:
+        """Return the problem of a function and its pushforward, ``tangent = jvp(x, dx)``.
+
+        With several inputs ``jvp(x, w, dx, dw)``, or as JAX has it ``jvp((x, w), (dx, dw))``, which
+        returns ``(out, tangent)``. SciPy's ``hessp`` is the pushforward of the gradient. `vjp` is
+        the pullback of the same function, ``vjp(x, dout)``, that has to be the adjoint.
+        """
+        named = layers.named(f, inputs)
+
+        def outputs(inputs: Mapping[str, Any]) -> Any:
+            return f(*inputs.values())
+
+        outputs.__qualname__ = layers.name_of(f)
+        return cls(outputs, jvp, named, (), None, dict(settings), "jvp", {"vjp": vjp})
 
     @classmethod
     def layer(

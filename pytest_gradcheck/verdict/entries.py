@@ -25,7 +25,15 @@ from pytest_gradcheck.verdict.comparison import LISTED, rank
 from pytest_gradcheck.verdict.judge import BUG, INCONCLUSIVE, KINK, NONFINITE, OK, SUSPECT
 from pytest_gradcheck.verdict.judge import relative_error as course_figure
 
-__all__ = ["Entries", "EntryNames", "Judged", "entries_report", "judge_entries"]
+__all__ = [
+    "Entries",
+    "EntryNames",
+    "Judged",
+    "asymmetries",
+    "entries_report",
+    "judge_entries",
+    "judge_symmetry",
+]
 
 Codes = npt.NDArray[np.int8]
 
@@ -132,6 +140,38 @@ def judge_entries(entries: Entries, settings: Settings) -> Judged:
     return Judged(codes, errors)
 
 
+def asymmetries(entries: Entries) -> FloatArray:
+    """Return how far each pair of entries of a Hessian is from symmetric, beyond both error bars.
+
+    Relative to the two; of shape (k, k), symmetric itself.
+    """
+    own = entries.analytic[:, entries.numbers]
+    bars = entries.slopes.error_bars[:, entries.numbers]
+    with np.errstate(all="ignore"):
+        off = np.maximum(np.abs(own - own.T) - bars - bars.T, 0.0)
+        errors = off / (np.abs(own) + np.abs(own.T))
+    return np.asarray(np.where(np.isfinite(errors), errors, 0.0), np.float64)
+
+
+def judge_symmetry(entries: Entries, judged: Judged, settings: Settings) -> Judged:
+    """Return verdicts in which a pair of entries that is not symmetric is not ok.
+
+    Where a Hessian agrees with its gradient, and neither is symmetric, the gradient is wrong.
+    """
+    errors = asymmetries(entries)
+    apart = errors > settings.suspect
+    mine = judged.codes[:, entries.numbers]
+    told = apart & ~((mine >= SUSPECT) | (mine.T >= SUSPECT))
+    if not told.any():
+        return judged
+    codes, all_errors = judged.codes.copy(), judged.errors.copy()
+    rows, columns = np.nonzero(told)
+    places = rows, entries.numbers[columns]
+    codes[places] = np.where(errors[told] > settings.bug, BUG, SUSPECT)
+    all_errors[places] = errors[told]
+    return Judged(codes, all_errors)
+
+
 def _is_zero(slopes: Slopes, analytic: FloatArray) -> npt.NDArray[np.bool_]:
     """Return where an output does not move beyond its rounding, and the analytic slope is zero.
 
@@ -175,9 +215,11 @@ def entries_report(
     fails = (
         any(count and verdict in bad for verdict, count in zip(VERDICTS, counts, strict=True))
         or counts[INCONCLUSIVE] == sum(counts)
-        or any(finding.code == "canary" for finding in found)
+        or any(finding.severity == "cause" for finding in found)
     )
-    worst = max(code for code, count in enumerate(counts) if count)
+    worst = max((code for code, count in enumerate(counts) if count), default=OK)
+    if any(finding.severity == "cause" for finding in found):
+        worst = max(worst, BUG)  # a law that is broken though no entry is
     return PointReport(
         name=name,
         passed=not fails,

@@ -82,6 +82,7 @@ def approximate_slopes(
     noise: OutputNoise,
     suspect: float,
     blocks: Sequence[int] = (0,),
+    asked: Bools | None = None,
 ) -> Slopes:
     """Approximate the slopes along directions, each as well as its comparison needs.
 
@@ -96,6 +97,8 @@ def approximate_slopes(
         The relative error at which a disagreement begins.
     blocks : sequence of int
         Where the directions of each parameter begin.
+    asked : bool array of shape (k, m), optional
+        Which entries are compared; default: all.
 
     Returns
     -------
@@ -105,6 +108,8 @@ def approximate_slopes(
     result = _first_pass(calls, directions, analytic, noise, blocks)
     wide = tolerances(result, analytic, blocks, first=True)
     open_ = _undecided(result, analytic, wide, suspect)
+    if asked is not None:
+        open_ &= asked
     climber = _Climber(calls, noise, suspect, CLIMBS)
     touched = np.flatnonzero(open_.any(axis=1)).tolist()
     calls.progress.expect(len(touched))

@@ -43,21 +43,24 @@ class Block:
         Of the array that the user returned.
     rows, columns : slice
         The outputs and the components of theta that it is about.
-    offset : int
-        Where its first column stands in that array.
+    wide : int
+        The length of a row of that array, once it is a matrix of outputs by components.
+    corner : (int, int)
+        Where its first entry stands in that matrix.
     """
 
     label: str
     shape: tuple[int, ...]
     rows: slice
     columns: slice
-    offset: int = 0
+    wide: int
+    corner: tuple[int, int] = (0, 0)
 
     def name(self, row: int, column: int) -> str:
         """Return what a user would type to look at an entry: ``jac[3, 12]``."""
-        wide = math.prod(self.shape) // (self.rows.stop - self.rows.start)
-        flat = (row - self.rows.start) * wide + self.offset + column - self.columns.start
-        index = np.unravel_index(flat, self.shape) if self.shape else ()
+        down = row - self.rows.start + self.corner[0]
+        along = column - self.columns.start + self.corner[1]
+        index = np.unravel_index(down * self.wide + along, self.shape) if self.shape else ()
         return f"{self.label}[{', '.join(str(int(i)) for i in index)}]" if index else self.label
 
 
@@ -196,10 +199,23 @@ class Expected:
         """The numbers of the components that are checked."""
         return np.concatenate([np.arange(p.start, p.stop) for p in self.theta.selected])
 
+    def chosen_rows(self, shape: tuple[int, ...]) -> Numbers | None:
+        """Return the rows of a matrix that leaves unchecked parameters out; None where none does.
+
+        A Hessian leaves them out of its rows as well.
+        """
+        (m, n), chosen = self.shape, self.selected
+        if chosen.size == n:
+            return None
+        if shape == (m, chosen.size):
+            return np.arange(m)
+        square = self.outputs is self.theta and shape == (chosen.size, chosen.size)
+        return chosen if square else None
+
     def block(self, shape: tuple[int, ...]) -> Block:
         """Return the one block that is all of the matrix."""
         m, n = self.shape
-        return Block(self.label, shape, slice(0, m), slice(0, n))
+        return Block(self.label, shape, slice(0, m), slice(0, n), n)
 
     def described(self) -> str:
         """Return the shapes that fit, in words."""
@@ -276,21 +292,24 @@ def _dense(array: npt.NDArray[Any], expected: Expected) -> Matrix:
         values = np.array(array, np.float64).reshape(m, n)
         return DenseMatrix(values, (expected.block(array.shape),))
     chosen = expected.selected
-    if chosen.size < n and array.shape == (m, chosen.size):
+    rows = expected.chosen_rows(array.shape)
+    if rows is not None:
         values = np.zeros((m, n))
-        values[:, chosen] = array
-        return DenseMatrix(values, _selected_blocks(expected, chosen))
+        values[np.ix_(rows, chosen)] = array
+        return DenseMatrix(values, _selected_blocks(expected, rows, chosen))
     raise ProblemError("shape-mismatch", _misshapen(array.shape, expected))
 
 
-def _selected_blocks(expected: Expected, chosen: Numbers) -> tuple[Block, ...]:
+def _selected_blocks(expected: Expected, rows: Numbers, chosen: Numbers) -> tuple[Block, ...]:
     """Return blocks that count the columns of the selected parameters alone."""
-    m = expected.shape[0]
-    blocks, before = [], 0
+    blocks, shape = [], (rows.size, chosen.size)
+    whole = rows.size == expected.shape[0]
+    across: list[tuple[int, slice]] = []
     for parameter in expected.theta.selected:
-        shape = (m, chosen.size)
-        blocks.append(Block(expected.label, shape, slice(0, m), parameter.slice, before))
-        before += parameter.size
+        across.append((sum(p.stop - p.start for _, p in across), parameter.slice))
+    for left, columns in across:
+        for top, part in [(0, slice(0, rows.size))] if whole else across:
+            blocks.append(Block(expected.label, shape, part, columns, chosen.size, (top, left)))
     return tuple(blocks)
 
 
@@ -310,7 +329,8 @@ def _misshapen(shape: tuple[int, ...], expected: Expected) -> str:
 def _sparse(answer: Any, expected: Expected) -> Matrix:
     shape = tuple(int(size) for size in answer.shape)
     chosen, (m, n) = expected.selected, expected.shape
-    if shape not in ((m, n), (m, chosen.size)):
+    rows = expected.chosen_rows(shape)
+    if shape != (m, n) and rows is None:
         raise ProblemError("shape-mismatch", _misshapen(shape, expected))
     matrix = answer.tocsc(copy=True)
     if np.dtype(matrix.dtype).kind not in "fiub":
@@ -320,14 +340,14 @@ def _sparse(answer: Any, expected: Expected) -> Matrix:
         )
     matrix.sum_duplicates()
     counts = np.zeros(n, np.intp)
-    counts[chosen if shape != (m, n) else slice(0, n)] = np.diff(matrix.indptr)
-    blocks = (expected.block(shape),) if shape == (m, n) else _selected_blocks(expected, chosen)
+    counts[slice(0, n) if rows is None else chosen] = np.diff(matrix.indptr)
+    places = np.asarray(matrix.indices, np.intp)
     return SparseMatrix(
         np.concatenate([np.zeros(1, np.intp), np.cumsum(counts)]),
-        np.asarray(matrix.indices, np.intp),
+        places if rows is None else rows[places],
         np.asarray(matrix.data, np.float64),
         (m, n),
-        blocks,
+        (expected.block(shape),) if rows is None else _selected_blocks(expected, rows, chosen),
     )
 
 
@@ -399,7 +419,8 @@ def _read_row_block(
         (*rows.shape, theta.base.size),
     ):
         values[rows.slice] = array.reshape(rows.size, -1)
-        blocks.append(Block(label, array.shape, rows.slice, slice(0, theta.base.size)))
+        whole = slice(0, theta.base.size)
+        blocks.append(Block(label, array.shape, rows.slice, whole, theta.base.size))
         return
     zeros = [np.zeros(rows.shape + parameter.shape) for parameter in theta.parameters]
     names = [parameter.name for parameter in theta.selected]
@@ -414,6 +435,7 @@ def _read_row_block(
                 rows.shape + parameter.shape,
                 rows.slice,
                 parameter.slice,
+                parameter.size,
             )
         )
 

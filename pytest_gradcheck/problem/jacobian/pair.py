@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
@@ -14,7 +14,15 @@ from pytest_gradcheck.params.gradient import laid_out
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.params.tree import Leaf
 from pytest_gradcheck.problem.binding import bound
-from pytest_gradcheck.problem.jacobian.matrices import Expected, Matrix, laid_out_matrix
+from pytest_gradcheck.problem.jacobian.matrices import (
+    Block,
+    Expected,
+    Matrix,
+    OperatorMatrix,
+    laid_out_matrix,
+    name_of_entry,
+)
+from pytest_gradcheck.problem.jacobian.pushforward import Pushforward, pulled_back
 from pytest_gradcheck.problem.layers import name_of
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.settings import Settings
@@ -76,7 +84,9 @@ class JacobianPair:
         inplace = settings.inplace
         self._bound = bound(problem.cost, problem.args, data, inplace, "function")
         self._call_jac = (
-            None if self._joint else bound(problem.grad, problem.args, data, inplace, "gradient")
+            None
+            if self._joint or problem.form == "jvp"
+            else bound(problem.grad, problem.args, data, inplace, "gradient")
         )
         self._takes_beside = self._joint or (
             self._call_jac is not None and self._call_jac.wants_cache
@@ -151,6 +161,8 @@ class JacobianPair:
         ProblemError
             ``gradient-raised``, or whatever is wrong with the answer.
         """
+        if self.problem.form == "jvp":
+            return self._pushforward()
         expected = Expected(self.label, self.outputs, self.theta)
         if self._call_jac is None:
             return laid_out_matrix(self._second_of(self._returned()), expected)
@@ -168,6 +180,43 @@ class JacobianPair:
                 "gradient-raised", f"{name_of(self.problem.grad)} raised {_told(error)}"
             ) from error
         return laid_out_matrix(answer, expected)
+
+    def _pushforward(self) -> Matrix:
+        """Return the pushforward as a matrix, with its pullback where there is one."""
+        vjp, outputs = self.problem.details["vjp"], self.outputs
+
+        def pull(left: FloatArray) -> FloatArray:
+            upstream = outputs.filled([left[p.slice].reshape(p.shape) for p in outputs.parameters])
+            return pulled_back(vjp, self.theta, upstream, lambda a: laid_out(a, self.theta))
+
+        assert callable(self.problem.grad)
+        push = Pushforward(self.problem.grad, self.theta, self._vector)
+        shape = outputs.base.size, self.theta.base.size
+        return OperatorMatrix(push, None if vjp is None else pull, shape, ())
+
+    def entry_name(self, blocks: Sequence[Block], row: int, column: int) -> str:
+        """Return what an entry is called: as it stands in the matrix, where there is one."""
+        if blocks:
+            return name_of_entry(blocks, row, column)
+        parameter = self.theta.owner(column)
+        component = parameter.component_name(parameter.index(column))
+        return f"d {self.output_name(row)} / d {component}"
+
+    @property
+    def derivative_name(self) -> str:
+        """What messages call the user's derivative."""
+        return self._name if self._joint else name_of(self.problem.grad)
+
+    @property
+    def adjoint_name(self) -> str:
+        """What messages call the pullback, or the other half of an operator."""
+        vjp = self.problem.details.get("vjp")
+        return "rmatvec" if vjp is None else name_of(vjp)
+
+    @property
+    def is_lower(self) -> bool:
+        """Whether only the lower triangle of a Hessian counts."""
+        return bool(self.problem.details.get("lower", False))
 
     @property
     def _name(self) -> str:

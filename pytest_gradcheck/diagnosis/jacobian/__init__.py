@@ -1,0 +1,1 @@
+"""What the pattern of errors in a matrix gives away."""

@@ -1,0 +1,126 @@
+"""Laws that a matrix has to obey by itself: linear, adjoint, symmetric."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pytest_gradcheck.params.streams import stream
+from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
+from pytest_gradcheck.problem.jacobian.pair import JacobianPair
+from pytest_gradcheck.report.report import Finding
+from pytest_gradcheck.verdict.entries import Entries, EntryNames, asymmetries
+
+__all__ = ["asymmetric", "broken_laws"]
+
+LOOSE = 1e-9
+"""How far two sides of a law may differ in float64, as a part of the sizes of their terms."""
+
+SINGLE = 1e-4
+"""The same, where the operator computes in float32."""
+
+ROWS = 200
+"""Rows of an adjoint that are compared one by one where it is wrong."""
+
+
+def broken_laws(matrix: OperatorMatrix, pair: JacobianPair, point: str) -> tuple[Finding, ...]:
+    """Return findings about an operator that is not linear, or not the adjoint of its adjoint."""
+    rng = stream("operators", 0)
+    n = matrix.shape[1]
+    free = pair.theta.is_selected
+    first, second = (np.where(free, rng.standard_normal(n), 0.0) for _ in range(2))
+    found = _nonlinear(matrix, first, second, pair, point)
+    if matrix.rmatvec is not None:
+        found += _not_adjoint(matrix, first, rng.standard_normal(matrix.shape[0]), pair, point)
+    return found
+
+
+def _nonlinear(
+    matrix: OperatorMatrix, first: FloatArray, second: FloatArray, pair: JacobianPair, point: str
+) -> tuple[Finding, ...]:
+    one, other = matrix.along(first), matrix.along(second)
+    both = matrix.along(2 * first - 3 * second)
+    off = np.abs(both - (2 * one - 3 * other))
+    size = np.abs(2 * one) + np.abs(3 * other) + np.abs(both)
+    apart = off > _loose(one, other) * np.maximum(size, np.linalg.norm(size) / size.size**0.5)
+    if not apart.any():
+        return ()
+    worst = int(np.argmax(np.where(apart, off, -1.0)))
+    message = (
+        f"{pair.derivative_name} is not linear in its tangent: of 2 u - 3 v it makes "
+        f"{both[worst]:.6g} for {pair.output_name(worst)}, where 2 Ju - 3 Jv is "
+        f"{2 * one[worst] - 3 * other[worst]:.6g}: the tangent enters squared, through an absolute "
+        "value, or a constant is added"
+    )
+    return (Finding("nonlinear", "cause", None, message, None, point),)
+
+
+def _not_adjoint(
+    matrix: OperatorMatrix, right: FloatArray, left: FloatArray, pair: JacobianPair, point: str
+) -> tuple[Finding, ...]:
+    assert matrix.rmatvec is not None
+    pushed, pulled = matrix.along(right), matrix.rmatvec(left)
+    pulled = np.where(pair.theta.is_selected, pulled, 0.0)
+    ahead, back = float(left @ pushed), float(pulled @ right)
+    terms = float(np.abs(left) @ np.abs(pushed) + np.abs(pulled) @ np.abs(right))
+    if abs(ahead - back) <= _loose(pushed, pulled) * terms:
+        return ()
+    where = _wrong_row(matrix, pair)
+    message = (
+        f"{pair.adjoint_name} is not the adjoint of {pair.derivative_name}: <u, J v> is "
+        f"{ahead:.6g}, and <J' u, v> is {back:.6g}{where}"
+    )
+    return (Finding("adjoint", "cause", None, message, None, point),)
+
+
+def _wrong_row(matrix: OperatorMatrix, pair: JacobianPair) -> str:
+    """Say in which entry the two differ most, where there are few rows to be asked about."""
+    m, n = matrix.shape
+    assert matrix.rmatvec is not None
+    if m > ROWS or n > ROWS:
+        return ""
+    numbers = np.flatnonzero(pair.theta.is_selected)
+    pushed = matrix.columns(numbers).T
+    pulled = np.stack([matrix.rmatvec(unit)[numbers] for unit in np.eye(m)])
+    row, column = np.unravel_index(int(np.argmax(np.abs(pushed - pulled))), pushed.shape)
+    name = pair.theta.owner(int(numbers[column]))
+    component = name.component_name(name.index(int(numbers[column])))
+    return (
+        f"; most in the derivative of {pair.output_name(int(row))} by {component}, "
+        f"{pushed[row, column]:.6g} and {pulled[row, column]:.6g}"
+    )
+
+
+def _loose(*vectors: FloatArray) -> float:
+    """Return how far both sides of a law may differ: more where all numbers are of float32."""
+    with np.errstate(all="ignore"):
+        single = all(np.array_equal(v, v.astype(np.float32).astype(np.float64)) for v in vectors)
+    integers = all(np.array_equal(v, np.round(v)) for v in vectors)
+    return SINGLE if single and not integers else LOOSE
+
+
+def asymmetric(
+    entries: Entries, names: EntryNames, suspect: float, point: str
+) -> tuple[Finding, ...]:
+    """Return a finding that names the pair of entries in which a Hessian is least symmetric."""
+    errors = asymmetries(entries)
+    if errors.max(initial=0.0) <= suspect:
+        return ()
+    a, b = map(int, np.unravel_index(int(np.argmax(errors)), errors.shape))
+    upper, lower = min(a, b), max(a, b)
+    numbers = entries.numbers
+    pairs = int(np.count_nonzero(np.triu(errors > suspect)))
+    one, other = int(numbers[upper]), int(numbers[lower])
+    first = float(entries.analytic[lower, one])
+    second = float(entries.analytic[upper, other])
+    further = f", as are {pairs - 1} more pairs" if pairs > 1 else ""
+    message = (
+        f"{names.entry(one, other)} is {first:.7g} and {names.entry(other, one)} is {second:.7g}"
+        f"{further}, where a Hessian is symmetric: one of the two was forgotten or changed alone"
+    )
+    values = entries.slopes.values
+    bars = entries.slopes.error_bars
+    gap = abs(values[lower, one] - values[upper, other])
+    if gap > bars[lower, one] + bars[upper, other] + suspect * abs(first):
+        message += "; nor are the differences of grad, so grad itself is no gradient of a cost"
+    return (Finding("asymmetric", "cause", None, message, None, point),)

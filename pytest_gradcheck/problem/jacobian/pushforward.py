@@ -1,0 +1,140 @@
+"""Pushforwards as matrices: ``tangent = jvp(x, dx)`` is a Jacobian times a vector.
+
+Three ways to call one are understood: ``jvp(x, w, dx, dw)``, as SciPy's ``hessp(x, p)`` is called
+too; and JAX's ``jvp((x, w), (dx, dw))``, which returns ``(out, tangent)``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.theta import FloatArray, Theta
+from pytest_gradcheck.problem.binding import accepts
+from pytest_gradcheck.problem.layers import name_of
+
+__all__ = ["Pushforward", "pulled_back"]
+
+JAX = ("primals", "tangents")
+"""What JAX's users call the two arguments of a rule for ``jax.custom_jvp``."""
+
+Read = Callable[[Any], FloatArray]
+"""Lays a tangent of the outputs out as one vector."""
+
+
+class Pushforward:
+    """The user's pushforward as a function of one vector over theta.
+
+    Parameters
+    ----------
+    jvp : callable
+    theta : Theta
+        The inputs, by their names.
+    read : callable
+        Lays a tangent of the outputs out as one vector.
+    """
+
+    def __init__(self, jvp: Callable[..., Any], theta: Theta, read: Read) -> None:
+        self._jvp, self._theta, self._read = jvp, theta, read
+        self._together = _takes_tuples(jvp, len(theta.tree))
+
+    def __call__(self, vector: FloatArray) -> FloatArray:
+        """Return the tangent of all outputs along a vector over theta.
+
+        Raises
+        ------
+        ProblemError
+            ``gradient-raised``, or whatever is wrong with the answer.
+        """
+        inputs = tuple(self._theta.tree.values())
+        tangents = tuple(self._tangents(vector).values())
+        returned = self._returned(inputs, tangents)
+        if isinstance(returned, tuple) and len(returned) == 2:
+            try:
+                return self._read(returned[1])
+            except ProblemError:
+                return self._read(returned)
+        return self._read(returned)
+
+    def _returned(self, inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        __tracebackhide__ = True
+        try:
+            if self._together:
+                return self._jvp(inputs, tangents)
+            try:
+                return self._jvp(*inputs, *tangents)
+            except (TypeError, ValueError, IndexError):
+                if len(inputs) > 1:
+                    raise
+                returned = self._jvp(inputs, tangents)
+                self._together = True
+                return returned
+        except ProblemError:
+            raise
+        except Exception as error:
+            first = (str(error).splitlines() or [""])[0]
+            raise ProblemError(
+                "gradient-raised",
+                f"{name_of(self._jvp)} raised {type(error).__name__}: {first}; it is called as "
+                "jvp(x, dx), with several inputs jvp(x, w, dx, dw), or jvp((x, w), (dx, dw))",
+            ) from error
+
+    def _tangents(self, vector: FloatArray) -> dict[str, Any]:
+        """Return a vector over theta in the structure of the inputs; 0 for what is held fixed."""
+        return tangents_like(self._theta, vector)
+
+
+def tangents_like(theta: Theta, vector: FloatArray) -> dict[str, Any]:
+    """Return a vector over theta in the structure of the inputs; 0 for what is held fixed."""
+    leaves = [
+        float(vector[p.start]) if p.scalar else vector[p.slice].reshape(p.shape).astype(p.dtype)
+        for p in theta.parameters
+    ]
+    filled: dict[str, Any] = theta.filled(leaves)
+    held = {name for name in filled if not any(_is_of(p.name, name) for p in theta.parameters)}
+    return {name: 0.0 if name in held else value for name, value in filled.items()}
+
+
+def _is_of(parameter: str, name: str) -> bool:
+    """Return whether a parameter is an input or lies within it."""
+    return parameter == name or parameter.startswith((f"{name}.", f"{name}["))
+
+
+def _takes_tuples(jvp: Callable[..., Any], count: int) -> bool:
+    """Return whether a pushforward is called as JAX's, with a tuple of inputs and of tangents."""
+    try:
+        names = tuple(inspect.signature(jvp).parameters)
+    except (TypeError, ValueError):
+        return False
+    if names[:2] == JAX:
+        return True
+    return count > 1 and not accepts(jvp, 2 * count) and accepts(jvp, 2)
+
+
+def pulled_back(
+    vjp: Callable[..., Any], theta: Theta, upstream: Any, lay_out: Callable[[Any], FloatArray]
+) -> FloatArray:
+    """Return what the user's pullback makes of an upstream gradient, laid out like theta.
+
+    It is called as ``vjp(x, dout)``, with several inputs ``vjp(x, w, dout)``; or it returns
+    ``(out, pullback)`` from the inputs alone, as for `gradcheck.vjp`.
+    """
+    inputs = tuple(theta.tree.values())
+    if accepts(vjp, len(inputs) + 1):
+        answer = vjp(*inputs, upstream)
+    else:
+        returned = vjp(*inputs)
+        pullback = next((item for item in reversed(returned) if callable(item)), None)
+        if pullback is None:
+            raise ProblemError(
+                "missing-gradient",
+                f"{name_of(vjp)} is called as vjp(x, dout), or returns (out, pullback)",
+            )
+        answer = pullback(upstream)
+    if len(inputs) == 1 and not isinstance(answer, (tuple, list, dict)):
+        answer = (answer,)
+    return lay_out(np.asarray(answer) if np.isscalar(answer) else answer)
