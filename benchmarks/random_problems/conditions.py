@@ -170,6 +170,25 @@ def _mixed(b: Builder) -> None:
     draw(b, int(b.rng.integers(1, 5)), 0.1)
 
 
+def _wide(widest: float) -> Compose:
+    """Return how to begin with a parameter of some hundred components, over so many decades."""
+
+    def compose(b: Builder) -> None:
+        shape = (int(b.rng.integers(10, 31)), int(b.rng.integers(10, 21)))
+        decades = b.rng.uniform(0, widest) if widest else 0.0
+        slot = b.scaled_parameter(
+            b.rng.normal(size=shape), 10.0 ** b.rng.uniform(-decades, decades, shape)
+        )
+        name = str(b.rng.choice(["sine", "tanh", "square", "softplus", "gelu"]))
+        if slot is not None:
+            slot = b.apply(name, slot)
+        if slot is not None:
+            b.apply("matmul", slot, b.leaf((shape[1], 2), "weight"))
+        draw(b, int(b.rng.integers(0, 4)), 0.1)
+
+    return compose
+
+
 def _shifted_scale(b: Builder) -> None:
     """Begin with a parameter that is large or small as a whole."""
     shape = tuple(int(n) for n in b.rng.integers(2, 6, size=int(b.rng.integers(1, 3))))
@@ -260,24 +279,32 @@ class Condition:
         Changes the drawn program.
     dress : callable
         Changes the cost; only of problems that have one number as output.
+    components : int
+        So many at most.
     scalar : bool
         Whether the output has to be one number.
     penalized : bool
         Whether the cost has a penalty.
+    curved : bool
+        Whether the gradient has to change with theta.
     """
 
     leaf: Leaf = _plain
     compose: Compose = _composed(0.15)
     change: Callable[[Drawn, Rng], Drawn] = _same
     dress: Dress = _as_it_is
+    components: int = 60
     scalar: bool = False
     penalized: bool = False
+    curved: bool = False
 
 
 CONDITIONS: Mapping[str, Condition] = {
     "plain": Condition(),
     "smooth": Condition(compose=_composed(0.0)),
     "mixed scales": Condition(compose=_mixed),
+    "wide": Condition(compose=_wide(0.0), components=800),
+    "wide mixed scales": Condition(compose=_wide(9.0), components=800),
     "one scale": Condition(compose=_shifted_scale),
     "tiny weights": Condition(leaf=_tiny),
     "zero weights": Condition(leaf=_zeros),
@@ -294,7 +321,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "rounded": Condition(dress=_rounded, scalar=True),
     "noisy": Condition(dress=_noisy, scalar=True),
     "inner iteration": Condition(compose=_iterated, scalar=True),
-    "stationary": Condition(dress=_stationary, scalar=True),
+    "stationary": Condition(dress=_stationary, scalar=True, curved=True),
     "unused": Condition(change=_unused),
     "guarded domain": Condition(compose=_guarded),
 }

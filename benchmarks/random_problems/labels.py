@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from .problems import Problem
 from .programs import Array, Core
 from .shapes import Call
 
-__all__ = ["Label", "can_be_decided", "errors", "labelled"]
+__all__ = ["Label", "can_be_decided", "labelled"]
 
 SAME = 1e-7
 """Relative errors up to here are rounding: the gradient is right."""
@@ -33,27 +34,38 @@ class Label:
         changes nothing here); ``unsure`` where the exact gradient is no limit of gradients nearby.
     exact, given : dict
         The exact gradients and the user's, by the names of a report.
+    errors : dict
+        The relative error of every component; rounding beside what theta as a whole does is none.
     """
 
     kind: str
     exact: dict[str, Array]
     given: dict[str, Array]
+    errors: dict[str, Array]
 
     def wrong(self) -> dict[str, float]:
         """Return the largest relative error of a component, by parameter."""
-        size = max(float(np.abs(one).max(initial=0.0)) for one in self.exact.values())
-        return {
-            name: float(errors(one, self.given[name], size).max(initial=0.0))
-            for name, one in self.exact.items()
-        }
+        return {name: float(one.max(initial=0.0)) for name, one in self.errors.items()}
 
 
-def errors(exact: Array, given: Array, size: float) -> Array:
-    """Return the relative error of every component; dust beside the size of all is none."""
-    off, both = np.abs(exact - given), np.abs(exact) + np.abs(given)
-    with np.errstate(all="ignore"):
+def lengths(values: Sequence[Array]) -> list[Array]:
+    """Return how far each component can be moved to see something: its size, or its array's."""
+    usual = [float(np.sqrt(np.mean(value * value))) or 1.0 for value in values]
+    return [
+        np.where(value == 0, size, np.abs(value)) for value, size in zip(values, usual, strict=True)
+    ]
+
+
+def _errors(values: Sequence[Array], exact: list[Array], given: list[Array]) -> list[Array]:
+    """Return relative errors; 0 where the difference is rounding beside what theta does."""
+    reach = lengths(values)
+    size = max(float((np.abs(e) * r).max()) for e, r in zip(exact, reach, strict=True))
+    found = []
+    for e, g, r in zip(exact, given, reach, strict=True):
+        off, both = np.abs(e - g), np.abs(e) + np.abs(g)
         relative = np.where(both > 0, off / both, 0.0)
-    return np.where(off <= 1e-14 * size, 0.0, relative)
+        found.append(np.where(off * r <= 1e-14 * size, 0.0, relative))
+    return found
 
 
 def labelled(problem: Problem, call: Call) -> Label:
@@ -65,8 +77,9 @@ def labelled(problem: Problem, call: Call) -> Label:
         upstream = rng.uniform(0.5, 1.5, out.shape) * rng.choice([-1, 1], out.shape)
         upstream = upstream if out.ndim else np.ones(())
         exact, given = core.exact(values, upstream), core.pull(values, upstream)
+        relative = _errors(values, exact, given)
         kind = _kind(problem, core, upstream, exact, given)
-    return Label(kind, call.named(exact), call.named(given))
+    return Label(kind, call.named(exact), call.named(given), call.named(relative))
 
 
 def _kind(
@@ -76,8 +89,7 @@ def _kind(
         return "unsure"
     if problem.fault == "none":
         return "right"
-    size = max(float(np.abs(one).max(initial=0.0)) for one in exact)
-    relative = [errors(e, g, size) for e, g in zip(exact, given, strict=True)]
+    relative = _errors(problem.values, exact, given)
     flat = np.concatenate([np.ravel(one) for one in relative])
     if flat.max() <= SAME:
         return "invisible"
@@ -98,11 +110,10 @@ def _is_limit(problem: Problem, core: Core, upstream: Array, exact: list[Array])
     """
     rng = np.random.default_rng([0x6E75646765, problem.seed])
     for _ in range(40):
-        moved = []
-        for value in problem.values:
-            usual = np.sqrt(np.mean(value * value)) or 1.0
-            length = np.where(value == 0, usual, np.abs(value))
-            moved.append(value + 1e-9 * length * rng.normal(size=value.shape))
+        moved = [
+            value + 1e-9 * length * rng.normal(size=value.shape)
+            for value, length in zip(problem.values, lengths(problem.values), strict=True)
+        ]
         try:
             near = core.exact(moved, upstream)
         except Exception:  # outside of a domain that the code guards by itself

@@ -16,8 +16,6 @@ __all__ = ["Problem", "problem"]
 STREAM = 0x6E6F6973
 """Begins every seed: other users of small integers draw other numbers."""
 
-MOST_COMPONENTS = 60
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -94,11 +92,12 @@ def problem(seed: int) -> Problem:
 
 def _drawn(rng: np.random.Generator, condition: Condition, scalar: bool) -> Drawn:
     for _ in range(100):
-        builder = Builder(rng, condition.leaf, int(rng.integers(1, 7)))
+        builder = Builder(rng, condition.leaf, int(rng.integers(1, 7)), condition.components)
         condition.compose(builder)
         drawn = builder.finished(scalar)
         size = sum(drawn.leaves[number].size for number in drawn.parameters)
-        if 0 < size <= MOST_COMPONENTS and _is_sound(drawn):
+        curved = not condition.curved or _is_curved(drawn)
+        if 0 < size <= condition.components and _is_sound(drawn) and curved:
             return condition.change(drawn, rng)
     raise RuntimeError("no problem within range was drawn")
 
@@ -112,6 +111,17 @@ def _is_sound(drawn: Drawn) -> bool:
         found = core.exact(values, np.ones_like(out))
     sizes = [float(np.abs(one).max(initial=0.0)) for one in found]
     return bool(np.all(np.isfinite(out))) and 0 < max(sizes) < np.inf
+
+
+def _is_curved(drawn: Drawn) -> bool:
+    """Return whether the gradient changes with theta, by more than rounding."""
+    core = core_of(drawn, None)
+    values = [drawn.leaves[number] for number in drawn.parameters]
+    one = np.ones_like(core.output(values))
+    with np.errstate(all="ignore"):
+        here, there = core.exact(values, one), core.exact([1.1 * v + 0.01 for v in values], one)
+    off = max(float(np.abs(a - b).max()) for a, b in zip(here, there, strict=True))
+    return off > 1e-4 * max(float(np.abs(one).max()) for one in here)
 
 
 def _penalty(rng: np.random.Generator, drawn: Drawn) -> Penalty:

@@ -204,9 +204,8 @@ def _cached(problem: Problem) -> Call:
     )
 
 
-def _flat(problem: Problem) -> Call:
-    """Return the pair that SciPy's optimizers take: everything in one vector."""
-    core, values = problem.whole, problem.values
+def _split(values: Values) -> tuple[Callable[[Array], list[Array]], Callable[..., Array]]:
+    """Return how to take one vector apart, and how to put it together."""
     ends = np.cumsum([value.size for value in values])[:-1]
 
     def joined(arrays: Sequence[Array]) -> Array:
@@ -216,6 +215,13 @@ def _flat(problem: Problem) -> Call:
         parts = np.split(theta, ends)
         return [part.reshape(value.shape) for part, value in zip(parts, values, strict=True)]
 
+    return split, joined
+
+
+def _flat(problem: Problem) -> Call:
+    """Return the pair that SciPy's optimizers take: everything in one vector."""
+    core, values = problem.whole, problem.values
+    split, joined = _split(values)
     return Call(
         "__call__",
         (
@@ -258,6 +264,54 @@ def _inplace(problem: Problem) -> Call:
         {"inplace": True},
         _by_name(_list(len(problem.values))),
     )
+
+
+def _buffered(problem: Problem) -> Call:
+    """Return a cost that answers in an array which it uses again."""
+    core, box, buffer = problem.whole, _container(problem), np.zeros(())
+
+    def cost(params: Any) -> Array:
+        buffer[...] = _value(core, box.unpack(params))
+        return buffer
+
+    def grad(params: Any) -> Any:
+        return box.pack(core.pull(box.unpack(params), ONE))
+
+    return Call("__call__", (cost, grad, box.pack(problem.values)), {}, _by_name(box))
+
+
+@dataclass
+class Remembering:
+    """What SciPy's users write: the last theta is kept, and its results are used again."""
+
+    core: Core
+    split: Callable[[Array], list[Array]]
+    theta: Array | None = None
+    value: float = 0.0
+    slopes: list[Array] = field(default_factory=list)
+
+    def _update(self, theta: Array) -> None:
+        if self.theta is None or not np.array_equal(self.theta, theta):
+            self.theta = theta
+            values = self.split(theta)
+            self.value, self.slopes = _value(self.core, values), self.core.pull(values, ONE)
+
+    def fun(self, theta: Array) -> float:
+        """Return the cost."""
+        self._update(theta)
+        return self.value
+
+    def jac(self, theta: Array) -> Array:
+        """Return the gradient."""
+        self._update(theta)
+        return np.concatenate([np.ravel(one) for one in self.slopes])
+
+
+def _remembering(problem: Problem) -> Call:
+    flat = _flat(problem)
+    split, _ = _split(problem.values)
+    model = Remembering(problem.whole, split)
+    return Call("__call__", (model.fun, model.jac, flat.arguments[2]), {}, flat.named)
 
 
 def _regularized(problem: Problem) -> Call:
@@ -328,6 +382,8 @@ SCALAR: Mapping[str, Shape] = {
     "cached": _cached,
     "flat": _flat,
     "inplace": _inplace,
+    "buffered": _buffered,
+    "remembering": _remembering,
     "regularized": _regularized,
 }
 """Call shapes of a cost."""

@@ -19,7 +19,7 @@ LARGEST = 1e4
 """Values beyond are not kept: another operation is drawn instead."""
 
 MOST_ENTRIES = 40
-"""Of an array."""
+"""Of an array, where nothing else is said."""
 
 Leaf = Callable[[np.random.Generator, tuple[int, ...], str], Array]
 """Draws a leaf of a shape; its role is ``input``, ``weight``, ``bias`` or ``number``."""
@@ -52,16 +52,21 @@ class Builder:
         Draws their values.
     most : int
         So many parameters at most.
+    entries : int
+        So many of an array at most.
     """
 
-    def __init__(self, rng: np.random.Generator, leaf: Leaf, most: int) -> None:
+    def __init__(
+        self, rng: np.random.Generator, leaf: Leaf, most: int, entries: int = MOST_ENTRIES
+    ) -> None:
         self.rng = rng
-        self._leaf, self._most = leaf, most
+        self._leaf, self._most, self._entries = leaf, most, entries
         self.leaves: list[Array] = []
         self.parameters: list[int] = []
         self.steps: list[Step] = []
         self.values: dict[int, Array] = {}
         self.unused: list[int] = []
+        self._hidden: set[int] = set()
 
     def constant(self, value: Array) -> int:
         """Return a reference to a new constant."""
@@ -85,6 +90,7 @@ class Builder:
     def scaled_parameter(self, values: Array, scales: Array) -> int | None:
         """Return a reference to a new parameter over its scales."""
         raw = self.parameter(values * scales)
+        self._hidden.add(raw)
         return self.apply("unscaled", raw, scales=scales)
 
     def apply(self, name: str, *inputs: int, **options: Any) -> int | None:
@@ -93,7 +99,7 @@ class Builder:
         with np.errstate(all="ignore"):
             out, _ = OPERATIONS[name].run(*values, **options)
         sound = np.all(np.isfinite(out)) and np.max(np.abs(out), initial=0.0) < LARGEST
-        if not sound or not 0 < out.size <= MOST_ENTRIES:
+        if not sound or not 0 < out.size <= self._entries:
             return None
         self.steps.append(Step(name, inputs, options))
         reference = STEPS + len(self.steps) - 1
@@ -135,7 +141,7 @@ class Builder:
         return Drawn(Program(shift, steps), self.leaves, parameters)
 
     def _pool(self) -> list[int]:
-        return [one for one in self.values if self.values[one].ndim > 0]
+        return [n for n, value in self.values.items() if value.ndim and n not in self._hidden]
 
     def _forced(self, name: str, *inputs: int, **options: Any) -> int:
         values = [self.values[one] for one in inputs]
