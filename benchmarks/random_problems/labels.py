@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from .problems import Problem
 from .programs import Array, Core
 from .shapes import Call
 
-__all__ = ["Label", "can_be_decided", "labelled"]
+__all__ = ["SAME", "Label", "can_be_decided", "labelled"]
 
 SAME = 1e-7
 """Relative errors up to here are rounding: the gradient is right."""
@@ -33,7 +33,8 @@ class Label:
         ``right``; ``visible``, ``grey`` or ``invisible`` where a fault was put in (invisible: it
         changes nothing here); ``unsure`` where the exact gradient is no limit of gradients nearby.
     exact, given : dict
-        The exact gradients and the user's, by the names of a report.
+        The exact gradients and the user's, by the names of a report; of a Jacobian, with a row for
+        each output.
     errors : dict
         The relative error of every component; rounding beside what theta as a whole does is none.
     """
@@ -48,7 +49,33 @@ class Label:
         return {name: float(one.max(initial=0.0)) for name, one in self.errors.items()}
 
 
-def lengths(values: Sequence[Array]) -> list[Array]:
+@dataclass(frozen=True)
+class Weighed:
+    """The outputs of a problem, weighed: a cost, with its exact gradient and the user's."""
+
+    problem: Problem
+    core: Core
+    upstream: Array
+    exact: list[Array]
+    given: list[Array]
+
+    def cost(self, values: Sequence[Array]) -> float:
+        """Return the weighed sum of the outputs."""
+        return float((self.core.output(values) * self.upstream).sum())
+
+    def errors(self) -> list[Array]:
+        """Return relative errors; 0 where the difference is rounding beside what theta does."""
+        reach = _lengths(self.problem.values)
+        size = max(float((np.abs(e) * r).max()) for e, r in zip(self.exact, reach, strict=True))
+        found = []
+        for e, g, r in zip(self.exact, self.given, reach, strict=True):
+            off, both = np.abs(e - g), np.abs(e) + np.abs(g)
+            relative = np.where(both > 0, off / both, 0.0)
+            found.append(np.where(off * r <= 1e-14 * size, 0.0, relative))
+        return found
+
+
+def _lengths(values: Sequence[Array]) -> list[Array]:
     """Return how far each component can be moved to see something: its size, or its array's."""
     usual = [float(np.sqrt(np.mean(value * value))) or 1.0 for value in values]
     return [
@@ -56,115 +83,111 @@ def lengths(values: Sequence[Array]) -> list[Array]:
     ]
 
 
-def _errors(values: Sequence[Array], exact: list[Array], given: list[Array]) -> list[Array]:
-    """Return relative errors; 0 where the difference is rounding beside what theta does."""
-    reach = lengths(values)
-    size = max(float((np.abs(e) * r).max()) for e, r in zip(exact, reach, strict=True))
-    found = []
-    for e, g, r in zip(exact, given, reach, strict=True):
-        off, both = np.abs(e - g), np.abs(e) + np.abs(g)
-        relative = np.where(both > 0, off / both, 0.0)
-        found.append(np.where(off * r <= 1e-14 * size, 0.0, relative))
-    return found
-
-
 def labelled(problem: Problem, call: Call) -> Label:
     """Return the truth about a problem."""
+    with np.errstate(all="ignore"):
+        weighed = list(_weighed(problem, call.rows))
+        kinds = [_kind(one) for one in weighed]
+        kind = next(k for k in ("unsure", "visible", "grey", "invisible", "right") if k in kinds)
+        relative = [one.errors() for one in weighed]
+    if not call.rows:
+        one = weighed[0]
+        return Label(kind, call.named(one.exact), call.named(one.given), call.named(relative[0]))
+    return Label(
+        kind,
+        call.named(_stacked([one.exact for one in weighed])),
+        call.named(_stacked([one.given for one in weighed])),
+        call.named(_stacked(relative)),
+    )
+
+
+def _stacked(rows: list[list[Array]]) -> list[Array]:
+    """Return a matrix a parameter, a row for each output."""
+    return [np.stack([part.ravel() for part in parts]) for parts in zip(*rows, strict=True)]
+
+
+def _weighed(problem: Problem, rows: bool) -> Iterator[Weighed]:
+    """Yield the outputs with random weights, or each of them by itself."""
     core, values = problem.whole, problem.values
     rng = np.random.default_rng([0x7472757468, problem.seed])
-    with np.errstate(all="ignore"):
-        out = core.output(values)
-        upstream = rng.uniform(0.5, 1.5, out.shape) * rng.choice([-1, 1], out.shape)
-        upstream = upstream if out.ndim else np.ones(())
+    out = core.output(values)
+    upstreams = [np.ones(())]
+    if rows:
+        upstreams = list(np.eye(out.size))
+    elif out.ndim:
+        upstreams = [rng.uniform(0.5, 1.5, out.shape) * rng.choice([-1, 1], out.shape)]
+    for upstream in upstreams:
         exact, given = core.exact(values, upstream), core.pull(values, upstream)
-        relative = _errors(values, exact, given)
-        kind = _kind(problem, core, upstream, exact, given)
-    return Label(kind, call.named(exact), call.named(given), call.named(relative))
+        yield Weighed(problem, core, upstream, exact, given)
 
 
-def _kind(
-    problem: Problem, core: Core, upstream: Array, exact: list[Array], given: list[Array]
-) -> str:
-    if not _is_limit(problem, core, upstream, exact):
+def _kind(one: Weighed) -> str:
+    if not _is_limit(one):
         return "unsure"
-    if problem.fault == "none":
+    if one.problem.fault == "none":
         return "right"
-    relative = _errors(problem.values, exact, given)
-    flat = np.concatenate([np.ravel(one) for one in relative])
+    flat = np.concatenate([np.ravel(part) for part in one.errors()])
     if flat.max() <= SAME:
         return "invisible"
     if not np.all(np.isfinite(flat)):
         return "visible"
-    for place in np.argsort(-flat)[:LOOKED_AT]:
-        if flat[place] > VISIBLE and _can_be_seen(
-            problem, core, upstream, int(place), exact, given
-        ):
-            return "visible"
-    return "grey"
+    worst = np.argsort(-flat)[:LOOKED_AT].tolist()
+    seen = any(flat[place] > VISIBLE and _can_be_seen(one, place) for place in worst)
+    return "visible" if seen else "grey"
 
 
-def _is_limit(problem: Problem, core: Core, upstream: Array, exact: list[Array]) -> bool:
+def _is_limit(one: Weighed) -> bool:
     """Return whether the exact gradient is that of points as near as one likes.
 
     Always so where the cost is smooth; at a kink the chain rule may give what is no subgradient.
     """
-    rng = np.random.default_rng([0x6E75646765, problem.seed])
+    rng = np.random.default_rng([0x6E75646765, one.problem.seed])
+    values = one.problem.values
     for _ in range(40):
         moved = [
             value + 1e-9 * length * rng.normal(size=value.shape)
-            for value, length in zip(problem.values, lengths(problem.values), strict=True)
+            for value, length in zip(values, _lengths(values), strict=True)
         ]
         try:
-            near = core.exact(moved, upstream)
+            near = one.core.exact(moved, one.upstream)
         except Exception:  # outside of a domain that the code guards by itself
             continue
         if all(
             np.allclose(n, e, rtol=1e-4, atol=1e-6 * np.abs(e).max(initial=0.0))
-            for n, e in zip(near, exact, strict=True)
+            for n, e in zip(near, one.exact, strict=True)
         ):
             return True
-    return problem.condition == "stationary"
+    return one.problem.condition == "stationary"
 
 
 def can_be_decided(problem: Problem) -> bool:
     """Return whether difference quotients can confirm any large component of a right gradient."""
-    core, one = problem.whole, np.ones(())
     with np.errstate(all="ignore"):
-        if core.output(problem.values).ndim:
+        one = next(_weighed(problem, rows=False))
+        flat = np.concatenate([np.ravel(part) for part in one.exact])
+        if one.upstream.ndim or not flat.any():
             return True
-        exact = core.exact(problem.values, one)
-        flat = np.concatenate([np.ravel(part) for part in exact])
-        if not flat.any():
-            return True
-        larger = [1.02 * part for part in exact]
-        return any(
-            _can_be_seen(problem, core, one, int(place), exact, larger)
-            for place in np.argsort(-np.abs(flat))[:LOOKED_AT]
-        )
+        larger = replace(one, given=[1.02 * part for part in one.exact])
+        worst = np.argsort(-np.abs(flat))[:LOOKED_AT].tolist()
+        return any(_can_be_seen(larger, place) for place in worst)
 
 
-def _can_be_seen(
-    problem: Problem,
-    core: Core,
-    upstream: Array,
-    place: int,
-    exact: list[Array],
-    given: list[Array],
-) -> bool:
+def _can_be_seen(one: Weighed, place: int) -> bool:
     """Return whether difference quotients at three steps in a row tell right from wrong."""
     number = 0
-    while place >= exact[number].size:
-        place -= exact[number].size
+    while place >= one.exact[number].size:
+        place -= one.exact[number].size
         number += 1
-    true = exact[number].flat[place]
-    off = abs(true - given[number].flat[place])
-    value = problem.values[number]
-    length = max(abs(value.flat[place]), 0.0 if "scale" in problem.condition else 1.0)
+    values = one.problem.values
+    true = one.exact[number].flat[place]
+    off = abs(true - one.given[number].flat[place])
+    least = 0.0 if "scale" in one.problem.condition else 1.0
+    length = max(abs(values[number].flat[place]), least)
 
     def cost(step: float) -> float:
-        moved = [one.copy() for one in problem.values]
+        moved = [value.copy() for value in values]
         moved[number].flat[place] += step
-        return float((core.output(moved) * upstream).sum())
+        return one.cost(moved)
 
     close = []
     for power in range(1, 11):

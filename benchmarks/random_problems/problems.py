@@ -17,6 +17,10 @@ STREAM = 0x6E6F6973
 """Begins every seed: other users of small integers draw other numbers."""
 
 
+FAULTY = 0.5
+"""The share of problems with a fault."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """A problem to be checked.
@@ -81,7 +85,7 @@ def problem(seed: int) -> Problem:
     drawn = _drawn(rng, condition, shape in SCALAR)
     penalty = _penalty(rng, drawn) if condition.penalized else None
     fault, injected = "none", None
-    if rng.random() < 0.5:
+    if rng.random() < FAULTY:
         fault, injected = _fault(rng, drawn, penalty)
         if penalty is not None and fault in PENALTY_KINDS:
             penalty = replace(penalty, fault=fault)
@@ -140,9 +144,23 @@ def _fault(
         kinds = [
             kind for kind in PENALTY_KINDS if kind != "penalty everywhere" or not all(penalty.on)
         ]
-    kind = str(rng.choice(kinds))
-    if kind in PENALTY_KINDS:
-        return kind, None
-    places = [one for name, one in found if name == kind]
-    place = places[int(rng.integers(len(places)))]
-    return kind, replace(place, amount=amount(kind, place.amount, rng))
+    for _ in range(5):
+        kind = str(rng.choice(kinds))
+        if kind in PENALTY_KINDS:
+            return kind, None
+        places = [one for name, one in found if name == kind]
+        place = places[int(rng.integers(len(places)))]
+        injected = replace(place, amount=amount(kind, place.amount, rng))
+        if _changes(drawn, injected):
+            break
+    return kind, injected
+
+
+def _changes(drawn: Drawn, injected: Injected) -> bool:
+    """Return whether a fault changes the gradient here."""
+    core = core_of(drawn, injected)
+    values = [drawn.leaves[number] for number in drawn.parameters]
+    upstream = np.ones_like(core.output(values))
+    with np.errstate(all="ignore"):
+        pairs = zip(core.exact(values, upstream), core.pull(values, upstream), strict=True)
+        return any(not np.allclose(exact, given) for exact, given in pairs)

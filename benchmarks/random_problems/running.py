@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck import ProblemError, Report, check_gradients
+from pytest_gradcheck import Component, ProblemError, Report, check_gradients
 
 from .faults import KINDS, patterns
 from .labels import SAME, Label, can_be_decided, labelled
@@ -127,8 +127,20 @@ def _misnamed(label: Label, report: Report) -> list[str]:
         component.name
         for component in report.components
         if component.verdict in FAILING
-        and label.errors[component.parameter][component.index] <= SAME
+        and label.errors[component.parameter][_place(component, label)] <= SAME
     ]
+
+
+def _place(component: Component, label: Label) -> tuple[int, ...]:
+    """Return where a component stands in the arrays of a label."""
+    if component.entry is None:
+        return component.index
+    first = 0
+    for name, found in label.exact.items():
+        if name == component.parameter:
+            return component.entry[0], component.entry[1] - first
+        first += found.shape[1]
+    raise KeyError(component.parameter)
 
 
 def _exceeded(label: Label, report: Report) -> bool:

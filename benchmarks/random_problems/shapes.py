@@ -31,12 +31,15 @@ class Call:
     keywords : dict
     named : callable
         From one array a parameter of the problem to arrays by the names that a report uses.
+    rows : bool
+        Whether outputs are checked one by one, as those of a Jacobian are.
     """
 
     method: str
     arguments: tuple[Any, ...]
     keywords: dict[str, Any]
     named: Callable[[Sequence[Array]], dict[str, Array]]
+    rows: bool = False
 
 
 class Container(NamedTuple):
@@ -372,6 +375,47 @@ def _pullback(problem: Problem) -> Call:
     )
 
 
+def _rows(core: Core, values: Values) -> list[Array]:
+    """Return the Jacobian of every parameter, of the shape of the outputs and its own."""
+    out = core.output(values)
+    rows = [core.pull(values, upstream) for upstream in np.eye(out.size)]
+    return [np.stack(parts) for parts in zip(*rows, strict=True)]
+
+
+def _jacobian(problem: Problem) -> Call:
+    """Return residuals and their Jacobian, a structure like the params."""
+    core, box = problem.whole, _container(problem)
+    return Call(
+        "jacobian",
+        (
+            lambda params: core.output(box.unpack(params)),
+            lambda params: box.pack(_rows(core, box.unpack(params))),
+            box.pack(problem.values),
+        ),
+        {},
+        _by_name(box),
+        rows=True,
+    )
+
+
+def _dense_jacobian(problem: Problem) -> Call:
+    """Return what SciPy's least_squares takes: residuals, and a matrix, of one vector."""
+    core, values = problem.whole, problem.values
+    split, joined = _split(values)
+
+    def matrix(theta: Array) -> Array:
+        parts = _rows(core, split(theta))
+        return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+    return Call(
+        "jacobian",
+        (lambda theta: core.output(split(theta)), matrix, joined(values)),
+        {},
+        lambda arrays: {"theta": np.concatenate(arrays, axis=1)},
+        rows=True,
+    )
+
+
 Shape = Callable[["Problem"], Call]
 
 SCALAR: Mapping[str, Shape] = {
@@ -388,7 +432,13 @@ SCALAR: Mapping[str, Shape] = {
 }
 """Call shapes of a cost."""
 
-SHAPES: Mapping[str, Shape] = {**SCALAR, "layer": _layer, "vjp": _pullback}
+SHAPES: Mapping[str, Shape] = {
+    **SCALAR,
+    "layer": _layer,
+    "vjp": _pullback,
+    "jacobian": _jacobian,
+    "dense jacobian": _dense_jacobian,
+}
 """All of them."""
 
 
