@@ -62,7 +62,7 @@ def line_along(
     # A zero has no size of its own; 1e-16 is where steps end for numbers of the order of 1.
     unit = 1e-17 * min(reach, 1.0)
     if weights.size > 1:
-        grain = max(float(np.finfo(p.dtype).eps) for p in theta.selected) if theta.inplace else 0
+        grain = max(2.0 ** (1 - parameter.digits) for parameter in theta.selected)
         unit = max(unit, grain if grain > EPSILON else 0.0)  # float32 would bend the line
 
         def at(distance: float) -> tuple[float, float]:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
-from pytest_gradcheck.params.tree import Branch, Leaf, Node, children_of, leaves
+from pytest_gradcheck.params.tree import Branch, Leaf, Node, children_of, leaves, look
 
-__all__ = ["laid_out"]
+__all__ = ["laid_out", "left_in"]
 
 # Prefixed names first: a dict that holds both `W1` and `dW1` carries the parameters beside their
 # gradients, as the caches of many a course do.
@@ -54,10 +55,19 @@ def laid_out(answer: Any, theta: Theta) -> FloatArray:
     >>> laid_out({"dW": np.array([[3.0, 4.0]]), "db": 5.0, "dZ": None}, theta)
     array([3., 4., 5.])
     """
-    answer = theta.parts(answer)
+    answer = theta.parts(_entries(answer, theta.root))
     flat = _flat(answer, theta)
     if flat is not None:
         return flat
+    if answer is None:
+        only = theta.selected[0]
+        what = f"{only.name} of shape {only.shape} needs one"
+        if len(theta.selected) > 1:
+            what = f"{_names(sorted(theta.selected_numbers), theta)} need one"
+        raise ProblemError(
+            "missing-gradient",
+            f"the gradient is None, where {what}: is its return statement missing?",
+        )
     found = _collected(answer, theta.root, theta, "the gradient")
     gradient = np.zeros(theta.base.size)
     for number, parameter in enumerate(theta.parameters):
@@ -65,8 +75,42 @@ def laid_out(answer: Any, theta: Theta) -> FloatArray:
         if number in theta.selected_numbers:
             gradient[parameter.slice] = _numeric(value, parameter, label).reshape(-1)
         elif _fits(value, parameter):
-            gradient[parameter.slice] = np.asarray(value, np.float64).reshape(-1)
+            gradient[parameter.slice] = np.asarray(numbers_of(value), np.float64).reshape(-1)
     return gradient
+
+
+def _entries(answer: Any, node: Node) -> Any:
+    """Return what of an answer belongs to the parts of a framework's value, where that says so."""
+    if isinstance(node, Branch) and node.foreign is not None and node.foreign.taken.entries:
+        return node.foreign.taken.entries(answer)
+    return answer
+
+
+def left_in(tree: Any, node: Node, theta: Theta) -> Any:
+    """Return the gradients that reverse mode has left in tensors, nested like the parameters.
+
+    Parameters
+    ----------
+    tree : object
+        What the gradient was called with.
+    node : Node
+        Its structure.
+    theta : Theta
+
+    Returns
+    -------
+    list, dict, array or None
+        None where no tensor has an attribute ``grad`` that is filled in.
+    """
+    if not isinstance(node, Branch):
+        return None
+    if node.foreign is None:
+        found = [left_in(look(tree, key), child, theta) for key, child in node.holding]
+        return None if all(item is None for item in found) else found
+    own = _entries(tree, node)
+    if own is not tree:  # a Module, whose parameters carry them
+        return own if any(item is not None for item in own.values()) else None
+    return getattr(tree, "grad", None)
 
 
 def _flat(answer: Any, theta: Theta) -> FloatArray | None:
@@ -90,14 +134,13 @@ def _flat(answer: Any, theta: Theta) -> FloatArray | None:
 
 def _collected(answer: Any, node: Node, theta: Theta, label: str) -> Found:
     """Pair the parameters below `node` with entries of `answer`."""
-    answer = theta.parts(answer)
+    answer = theta.parts(_entries(answer, node))
     if isinstance(node, Leaf):
         return _collected_leaf(answer, node, theta, label)
     if not isinstance(node, Branch) or not _is_wanted(node, theta):
         return {}
     if answer is None:
-        names = ", ".join(theta.parameters[number].name for number in _wanted(node, theta))
-        raise ProblemError("missing-gradient", f"{label} is None, where {names} need one")
+        return dict.fromkeys(_wanted(node, theta), (label, None))
     named = _named_entries(answer)
     if named is not None and not (isinstance(answer, tuple) and _strange(named, node)):
         return _by_name(named, node, theta, label)
@@ -139,7 +182,7 @@ def _is_number(value: Any) -> bool:
 
 def _fits(value: Any, parameter: Parameter) -> bool:
     try:
-        array = np.asarray(value)
+        array = np.asarray(numbers_of(value))
     except ValueError:  # ragged: no array at all
         return False
     return array.dtype.kind in "fiu" and array.shape == parameter.shape
@@ -303,14 +346,16 @@ def _names(numbers: Sequence[int], theta: Theta) -> str:
 def _numeric(value: Any, parameter: Parameter, label: str) -> FloatArray:
     """Return an entry as a float64 array of the parameter's shape."""
     entry = label if label and label != "the gradient" else f"the gradient of {parameter.name}"
+    if value is None and label:
+        return np.zeros(parameter.shape)  # as frameworks have it: the cost does not depend on it
     if value is None:
         raise ProblemError(
             "missing-gradient",
-            f"{entry} is None, where {parameter.name} of shape {parameter.shape} needs one: "
+            f"{entry} is missing, where {parameter.name} of shape {parameter.shape} needs one: "
             "return it, or leave the parameter out with exclude=",
         )
     try:
-        array = np.asarray(value)
+        array = np.asarray(numbers_of(value))
     except Exception as error:
         raise ProblemError(
             "nonnumeric-gradient",

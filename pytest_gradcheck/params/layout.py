@@ -6,16 +6,19 @@ once, and gives every float leaf a slice of one flat vector. No number is writte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.frameworks import Taken
+from pytest_gradcheck.params.frameworks.taken import digits_of
+from pytest_gradcheck.params.objects import attributes_of, holds_floats
 from pytest_gradcheck.params.tree import (
     Branch,
     Fixed,
@@ -23,8 +26,10 @@ from pytest_gradcheck.params.tree import (
     Key,
     Leaf,
     Node,
+    assign,
     children_of,
     described,
+    frozen,
     leaves,
     opened,
 )
@@ -65,6 +70,8 @@ class Parameter:
         The user's own, whatever it is checked in.
     scalar : bool
         Whether the leaf is a Python or NumPy scalar, which no view can stand for.
+    digits : int
+        Binary digits of the numbers that the functions see: 53 for float64, 24 for float32.
     """
 
     name: str
@@ -73,6 +80,7 @@ class Parameter:
     stop: int
     dtype: np.dtype[Any]
     scalar: bool
+    digits: int = 53
 
     @property
     def size(self) -> int:
@@ -92,6 +100,24 @@ class Parameter:
         """Return what a user would type to look at a component: ``W1[3, 7]``."""
         return f"{self.name}[{', '.join(map(str, index))}]" if index else self.name
 
+    def rounded(self, values: FloatArray) -> FloatArray:
+        """Return `values` as they read back once the functions have seen them."""
+        if self.digits >= 53:
+            return values
+        if self.dtype.kind == "f" and digits_of(self.dtype) == self.digits:
+            return values.astype(self.dtype).astype(np.float64)
+        mantissa, exponent = np.frexp(values)
+        rounded = np.round(np.ldexp(mantissa, self.digits))
+        return np.asarray(np.ldexp(rounded, exponent - self.digits), np.float64)
+
+    def spacing(self, value: float) -> float:
+        """Return the distance from `value` to the next number that the functions can see."""
+        if self.digits >= 53:
+            return float(np.spacing(abs(value)))
+        if self.dtype.kind == "f" and digits_of(self.dtype) == self.digits:
+            return float(np.spacing(np.abs(np.asarray(value, self.dtype))))
+        return float(np.ldexp(1.0, int(np.frexp(value)[1]) - self.digits))
+
 
 @dataclass(frozen=True)
 class Owned:
@@ -105,11 +131,14 @@ class Owned:
         The step from the holder to the leaf.
     leaf : object
         The leaf itself.
+    write : callable, optional
+        Writes numbers to where the leaf was copied from: a tensor of a framework.
     """
 
     holder: Any
     key: Key | None
     leaf: Any
+    write: Callable[[Any], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -166,8 +195,13 @@ class Layout:
 
     @cached_property
     def foreign_numbers(self) -> frozenset[int]:
-        """The numbers of parameters in containers or arrays that a hook takes apart."""
+        """The numbers of parameters in containers or arrays of other libraries."""
         return frozenset(_foreign_leaves(self.root))
+
+    @cached_property
+    def is_coarse(self) -> bool:
+        """Whether the functions see fewer digits of some parameter than theta has."""
+        return any(parameter.digits < 53 for parameter in self.parameters)
 
     @cached_property
     def is_rebuilt(self) -> bool:
@@ -209,7 +243,7 @@ def lay_out(
     only: Sequence[str] = (),
     exclude: Sequence[str] = (),
     foreign: Foreign | None = None,
-    circles: bool = False,
+    inplace: bool = False,
 ) -> Layout:
     """Give every float leaf of a structure its place in theta.
 
@@ -220,13 +254,15 @@ def lay_out(
         Names or glob patterns of the parameters to check; the others are held fixed.
     foreign : callable, optional
         Takes containers and arrays apart that only others know.
-    circles : bool
-        Whether a container may hold itself. No copy of such a structure is a tree.
+    inplace : bool
+        Whether the user's own arrays are perturbed. A container may then hold itself, while no copy
+        of such a structure is a tree; and numbers have the digits of their arrays.
 
     Raises
     ------
     ProblemError
-        ``no-parameters``, ``complex-params``, ``tied-params`` or ``bad-setting``.
+        ``no-parameters``, ``unknown-params``, ``complex-params``, ``tied-params`` or
+        ``bad-setting``.
 
     Examples
     --------
@@ -234,7 +270,7 @@ def lay_out(
     >>> [(parameter.name, parameter.size) for parameter in layout.parameters]
     [('W1', 6), ('b1', 1)]
     """
-    walk = _Walk(foreign, circles)
+    walk = _Walk(foreign, inplace)
     root = walk.node(params, "", None, None)
     if not walk.parameters:
         raise ProblemError("no-parameters", _nothing_found(params))
@@ -246,8 +282,8 @@ def lay_out(
 class _Walk:
     """One walk through a structure, and what it has met so far."""
 
-    def __init__(self, foreign: Foreign | None, circles: bool) -> None:
-        self._foreign, self._circles = foreign, circles
+    def __init__(self, foreign: Foreign | None, inplace: bool) -> None:
+        self._foreign, self._inplace = foreign, inplace
         self._open: set[int] = set()
         self.parameters: list[Parameter] = []
         self.owned: list[Owned] = []
@@ -255,7 +291,8 @@ class _Walk:
 
     def node(self, value: Any, name: str, key: Key | None, holder: Any) -> Node:
         """Return the structure of a value that stands at a step of its holder."""
-        children, rebuild = opened(value, self._foreign) or (children_of(value), None)
+        foreign = opened(value, self._foreign)
+        children = _children(value) if foreign is None else foreign.children
         if children is None:
             return self._leaf(value, name, key, holder)
         if id(value) in self._open:
@@ -265,17 +302,29 @@ class _Walk:
         for step, item in children:
             nodes.append(self.node(item, name + step.text(not name), step, value))
         self._open.remove(id(value))
+        if foreign is not None and children and children[0][0].kind == "whole":
+            self._complete(nodes[0], foreign.taken, key, holder)
         if all(isinstance(node, Fixed) for node in nodes):
             return Fixed(value)
         keys, items = zip(*children, strict=True)
-        branch = Branch(keys, tuple(nodes), value, items, rebuild)
-        if rebuild is None:
+        branch = Branch(keys, tuple(nodes), value, items, foreign)
+        if foreign is None:
             self.holders.append(branch)
         return branch
 
+    def _complete(self, node: Node, taken: Taken, key: Key | None, holder: Any) -> None:
+        """Add to the leaf of a framework's array what only its adapter knows."""
+        if not isinstance(node, Leaf):
+            return
+        number, write = node.number, taken.write
+        self.parameters[number] = replace(self.parameters[number], digits=taken.digits)
+        if taken.is_fixed and key is not None and not frozen(holder):
+            write = partial(_replace, holder, key, taken)
+        self.owned[number] = replace(self.owned[number], write=write)
+
     def _closed_circle(self, value: Any, name: str) -> Fixed:
         """Stop at a container that holds itself: harmless in place, no copy of it is a tree."""
-        if self._circles:
+        if self._inplace:
             return Fixed(value)
         raise ProblemError(
             "tied-params",
@@ -284,7 +333,11 @@ class _Walk:
         )
 
     def _leaf(self, value: Any, name: str, key: Key | None, holder: Any) -> Node:
+        if isinstance(value, np.ma.MaskedArray) and holds_floats(value) and np.ma.is_masked(value):
+            raise ProblemError("unknown-params", _masked(name or WHOLE))
         if not isinstance(value, (np.ndarray, np.generic, float, complex)):
+            if holds_floats(value):
+                raise ProblemError("unknown-params", _unknown(value, name or WHOLE))
             return Fixed(value)
         array = np.asarray(value)
         if array.dtype.kind == "c":
@@ -294,21 +347,54 @@ class _Walk:
                 "as two real parameters",
             )
         if array.dtype.kind != "f" or array.size == 0:
+            if array.dtype.kind in "OV" and holds_floats(array):
+                raise ProblemError("unknown-params", _unknown(value, name or WHOLE))
             return Fixed(value)
         start = self.parameters[-1].stop if self.parameters else 0
         stop, scalar = start + array.size, not isinstance(value, np.ndarray)
+        digits = digits_of(array.dtype) if self._inplace else 53
         self.parameters.append(
-            Parameter(name or WHOLE, array.shape, start, stop, array.dtype, scalar)
+            Parameter(name or WHOLE, array.shape, start, stop, array.dtype, scalar, digits)
         )
         self.owned.append(Owned(holder, key, value))
         return Leaf(len(self.parameters) - 1)
+
+
+def _children(value: Any) -> list[tuple[Key, Any]] | None:
+    """Return what a container or an object holds, or None for anything else."""
+    children = children_of(value)
+    return attributes_of(value) if children is None else children
+
+
+def _replace(holder: Any, key: Key, taken: Taken, numbers: Any) -> None:
+    """Put a framework's array of other numbers in the place of one that cannot be written to."""
+    assign(holder, key, taken.rebuild(numbers))
+
+
+def _unknown(value: Any, name: str) -> str:
+    kind = type(value).__name__
+    return (
+        f"{name} is {described(value)}, which holds floats and cannot be taken apart, so it would "
+        "go unchecked. Hand over its numbers as arrays, or say in conftest.py how it is taken "
+        "apart:\n"
+        "    def pytest_gradcheck_flatten(value):\n"
+        f"        if isinstance(value, {kind}):\n"
+        f"            return value.to_numpy(), {kind}.from_numpy  # its numbers; what makes another"
+    )
+
+
+def _masked(name: str) -> str:
+    return (
+        f"{name} is a masked array, and a masked entry is no parameter: hand over "
+        f"{name}.compressed(), or {name}.data with all of its entries"
+    )
 
 
 def _foreign_leaves(node: Node) -> Iterator[int]:
     """Yield the numbers of the parameters in what only others know."""
     if not isinstance(node, Branch):
         return
-    if node.rebuild is not None:
+    if node.foreign is not None:
         yield from leaves(node)
         return
     for child in node.children:

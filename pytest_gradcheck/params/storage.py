@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -82,13 +82,16 @@ class Storage(ABC):
     def move_back(self, place: Place) -> None:
         """Put theta back in a place, to where it stands at the check."""
 
-    @abstractmethod
     def rounded(self, values: FloatArray, place: Place) -> FloatArray:
         """Return `values` as they read back after being written into components."""
-
-    @abstractmethod
-    def spacing(self, value: float, parameter: Parameter) -> float:
-        """Return the distance from `value` to the next number that a parameter can hold."""
+        if not self._layout.is_coarse:
+            return values
+        parameters = self._layout.parameters
+        pieces = [
+            parameters[number].rounded(values[mine])
+            for number, _, mine in self._layout.pieces(place)
+        ]
+        return np.concatenate(pieces) if pieces else values
 
     @abstractmethod
     def changed(self) -> str | None:
@@ -165,18 +168,12 @@ class CopiedStorage(Storage):
             part += self.base[place]
         else:
             self._vector[place] = distance * weights + self.base[place]
+        if self._layout.is_coarse:
+            self._vector[place] = self.rounded(self._vector[place], place)
 
     def move_back(self, place: Place) -> None:
         """Put theta back in a place."""
         self._vector[place] = self.base[place]
-
-    def rounded(self, values: FloatArray, place: Place) -> FloatArray:
-        """Return `values`: the vector is float64."""
-        return values
-
-    def spacing(self, value: float, parameter: Parameter) -> float:
-        """Return the distance from `value` to the next float64."""
-        return float(np.spacing(abs(value)))
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
@@ -255,7 +252,7 @@ class InplaceStorage(Storage):
         """Yield components by the array that holds them."""
         for number, there, mine in self._layout.pieces(numbers):
             cells = self._cells[number]
-            if isinstance(cells, np.ndarray) and cells.dtype == np.float64:
+            if isinstance(cells, np.ndarray) and cells.dtype == np.float64 and _is_plain(cells):
                 cells = cells.data
             assert isinstance(there, np.ndarray)
             yield cells, there, mine
@@ -270,26 +267,13 @@ class InplaceStorage(Storage):
         for number, there, mine in self._layout.pieces(place):
             parameter = self._layout.parameters[number]
             values = distance * weights[mine] + self.base[parameter.slice][there]
-            self._cells[number][there] = _in_dtype(values, parameter)
+            self._cells[number][there] = parameter.rounded(values)
 
     def move_back(self, place: Place) -> None:
         """Put theta back in a place."""
         for number, there, _ in self._layout.pieces(place):
             part = self._layout.parameters[number].slice
             self._cells[number][there] = self.base[part][there]
-
-    def rounded(self, values: FloatArray, place: Place) -> FloatArray:
-        """Return `values` as they read back from the user's arrays."""
-        parameters = self._layout.parameters
-        pieces = [
-            _in_dtype(values[mine], parameters[number])
-            for number, _, mine in self._layout.pieces(place)
-        ]
-        return np.concatenate(pieces) if pieces else values
-
-    def spacing(self, value: float, parameter: Parameter) -> float:
-        """Return the distance from `value` to the next number of the array's dtype."""
-        return float(np.spacing(np.abs(np.asarray(value, parameter.dtype))))
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
@@ -298,13 +282,17 @@ class InplaceStorage(Storage):
     def restore(self) -> None:
         """Put the user's own arrays, bit by bit, and their containers back as they came."""
         for owned, saved in zip(self._layout.owned, self._saved, strict=True):
-            if isinstance(owned.leaf, np.ndarray):
+            if owned.write is not None:
+                owned.write(saved)
+            elif isinstance(owned.leaf, np.ndarray):
                 owned.leaf[...] = saved
         for holder in self._layout.holders:
             refill(holder)
 
     def _cells_of(self, number: int) -> Cells:
         owned = self._layout.owned[number]
+        if owned.write is not None:
+            return _Elsewhere(np.array(owned.leaf, np.float64), owned.write)
         if isinstance(owned.leaf, np.ndarray):
             plain = owned.leaf.view(np.ndarray)  # a matrix has no flat view of one axis
             flat: Cells = plain.reshape(-1) if plain.flags.c_contiguous else plain.flat
@@ -337,11 +325,23 @@ class _Scalar:
         assign(self._container, self._key, self._like(np.ravel(value)[0]))
 
 
-def _in_dtype(values: FloatArray, parameter: Parameter) -> FloatArray:
-    """Return `values` as a parameter's own dtype holds them."""
-    if parameter.dtype == np.float64:
-        return values
-    return values.astype(parameter.dtype).astype(np.float64)
+class _Elsewhere:
+    """The storage of a framework's array of which NumPy sees a copy only."""
+
+    def __init__(self, numbers: FloatArray, write: Callable[[Any], None]) -> None:
+        self._numbers, self._write = numbers, write
+
+    def __getitem__(self, index: Any, /) -> Any:
+        return self._numbers.reshape(-1)[index]
+
+    def __setitem__(self, index: Any, value: Any, /) -> None:
+        self._numbers.reshape(-1)[index] = value
+        self._write(self._numbers.copy())
+
+
+def _is_plain(cells: FloatArray) -> bool:
+    """Return whether a memoryview can write single numbers into an array."""
+    return bool(cells.flags.aligned and cells.dtype.isnative and cells.flags.c_contiguous)
 
 
 def _bits(vector: FloatArray) -> memoryview:
@@ -371,7 +371,10 @@ def _refuse_unwritable(layout: Layout) -> None:
     """Refuse arrays that are read-only or overlap, and numbers in what takes no other number."""
     arrays: list[tuple[str, Any]] = []
     for parameter, owned in zip(layout.parameters, layout.owned, strict=True):
+        if owned.write is not None:
+            continue
         if isinstance(owned.leaf, np.ndarray):
+            _refuse_overlap(parameter, owned.leaf)
             if not owned.leaf.flags.writeable:
                 raise ProblemError(
                     "readonly-params",
@@ -392,3 +395,19 @@ def _refuse_unwritable(layout: Layout) -> None:
                 f"{parameter.name} is a number in something that cannot be written to "
                 f"({type(owned.holder).__name__}): keep it in a dict, a list or an array",
             )
+
+
+def _refuse_overlap(parameter: Parameter, array: Any) -> None:
+    """Refuse an array some of whose entries are the same number in memory."""
+    if array.flags.c_contiguous or array.flags.f_contiguous:
+        return
+    offsets = np.zeros((), np.intp)
+    for length, stride in zip(array.shape, array.strides, strict=True):
+        offsets = offsets[..., None] + stride * np.arange(length)
+    ordered = np.sort(offsets, axis=None)
+    if ordered.size > 1 and np.diff(ordered).min() < array.itemsize:
+        raise ProblemError(
+            "tied-params",
+            f"entries of {parameter.name} are the same numbers in memory (a broadcast or "
+            "overlapping view), so none can be perturbed alone: hand over the array behind it",
+        )

@@ -79,7 +79,7 @@ class Theta:
         foreign: Foreign | None = None,
     ) -> None:
         self.params, self.inplace, self._foreign = params, inplace, foreign
-        self.layout = layout = lay_out(params, only, exclude, foreign, circles=inplace)
+        self.layout = layout = lay_out(params, only, exclude, foreign, inplace=inplace)
         self.storage: Storage = (
             InplaceStorage(layout, foreign, params) if inplace else CopiedStorage(layout, foreign)
         )
@@ -124,7 +124,9 @@ class Theta:
     def parts(self, value: Any) -> Any:
         """Return what a foreign container or array holds, in a form that is known."""
         taken = apart(value, self._foreign)
-        return value if taken is None else taken[0]
+        if taken is None:
+            return value.filled(0) if isinstance(value, np.ma.MaskedArray) else value
+        return taken.parts if taken.array is None else taken.array()
 
     def owners(self, numbers: Numbers) -> Numbers:
         """Return the number of the parameter of every component."""
@@ -148,7 +150,7 @@ class Theta:
 
     def spacing(self, value: float, parameter: Parameter) -> float:
         """Return the distance from `value` to the next number that the storage can hold."""
-        return self.storage.spacing(value, parameter)
+        return parameter.spacing(value)
 
     def write(self, values: FloatArray) -> None:
         """Move theta to `values`, another vector of the same length."""

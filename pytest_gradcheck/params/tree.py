@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import sys
 import types
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.frameworks import Taken, take
 
 __all__ = [
     "ABSENT",
@@ -75,13 +77,13 @@ class Branch:
     children: tuple[Node, ...]
     original: Any
     items: tuple[Any, ...]
-    rebuild: Callable[[Sequence[Any]], Any] | None = None
-    """What makes a foreign container of other items."""
+    foreign: Opened | None = None
+    """How a value was taken apart that is none of Python's and NumPy's own."""
 
     def of(self, items: Sequence[Any]) -> Any:
         """Return a container like this one that holds other items."""
-        if self.rebuild is not None:
-            return self.rebuild(items)
+        if self.foreign is not None:
+            return self.foreign.rebuild(items)
         return _rebuilt(self.original, self.keys, items)
 
     @cached_property
@@ -130,21 +132,30 @@ PLAIN = frozenset((dict, list, tuple, np.ndarray, bool, int, float, complex, str
 """Types that nobody else is asked about."""
 
 
-def apart(value: Any, foreign: Foreign | None) -> tuple[Any, Callable[[Any], Any]] | None:
-    """Return the parts of a foreign container or array and what rebuilds it, or None.
+PLAIN_LEAVES = PLAIN - {dict, list, tuple, np.ndarray}
+
+SHALLOW = 50
+"""Levels of nesting for which Python's own limit leaves room enough."""
+
+FRAMES = 10
+"""Calls of functions for each level, at most."""
+
+
+def apart(value: Any, foreign: Foreign | None) -> Taken | None:
+    """Return a foreign container or array in its parts, by the user's hook or an adapter, or None.
 
     Raises
     ------
     ProblemError
         ``bad-setting`` where the hook returns something else.
     """
-    if foreign is None or type(value) in PLAIN or isinstance(value, np.generic):
+    if type(value) in PLAIN or isinstance(value, np.generic):
         return None
-    answer = foreign(value)
+    answer = None if foreign is None else foreign(value)
     if answer is None:
-        return None
+        return take(value)
     if isinstance(answer, tuple) and len(answer) == 2 and callable(answer[1]):
-        return answer
+        return Taken(*answer)
     raise ProblemError(
         "bad-setting",
         f"pytest_gradcheck_flatten returned {described(answer)} for {described(value)}: return "
@@ -152,24 +163,33 @@ def apart(value: Any, foreign: Foreign | None) -> tuple[Any, Callable[[Any], Any
     )
 
 
-def opened(
-    value: Any, foreign: Foreign | None
-) -> tuple[list[tuple[Key, Any]], Callable[[Sequence[Any]], Any]] | None:
-    """Return the steps and values of what only others know, and what rebuilds it, or None."""
+@dataclass(frozen=True)
+class Opened:
+    """A foreign value as a container: what it holds, step by step, and how it was taken apart."""
+
+    children: list[tuple[Key, Any]]
+    taken: Taken
+
+    def rebuild(self, items: Sequence[Any]) -> Any:
+        """Return a value like it that holds other items."""
+        parts = self.taken.parts
+        if isinstance(parts, Mapping):
+            return self.taken.rebuild(dict(zip(parts, items, strict=True)))
+        return self.taken.rebuild(list(items) if isinstance(parts, (list, tuple)) else items[0])
+
+
+def opened(value: Any, foreign: Foreign | None) -> Opened | None:
+    """Return what only others know as a container, or None."""
     taken = apart(value, foreign)
     if taken is None:
         return None
-    parts, rebuild = taken
+    parts = taken.parts
     if isinstance(parts, Mapping):
-        names = list(parts)
-        keys = [Key(name, "attribute" if isinstance(name, str) else "key") for name in names]
-        children = list(zip(keys, parts.values(), strict=True))
-        return children, lambda items: rebuild(dict(zip(names, items, strict=True)))
+        keys = [Key(name, "attribute" if isinstance(name, str) else "key") for name in parts]
+        return Opened(list(zip(keys, parts.values(), strict=True)), taken)
     if isinstance(parts, (list, tuple)):
-        return [(Key(i, "position"), item) for i, item in enumerate(parts)], lambda items: rebuild(
-            list(items)
-        )
-    return [(Key("", "whole"), parts)], lambda items: rebuild(items[0])
+        return Opened([(Key(i, "position"), item) for i, item in enumerate(parts)], taken)
+    return Opened([(Key("", "whole"), parts)], taken)
 
 
 def _rebuilt(original: Any, keys: Sequence[Key], items: Sequence[Any]) -> Any:
@@ -211,7 +231,7 @@ def frozen(container: Any) -> bool:
     return bool(settings is not None and settings.frozen)
 
 
-def _look(container: Any, key: Key) -> Any:
+def look(container: Any, key: Key) -> Any:
     """Return what stands at a step of a container now, or a sentinel where nothing does."""
     try:
         if key.kind == "attribute":
@@ -228,11 +248,11 @@ def held(tree: Any, node: Node, foreign: Foreign | None) -> list[Any]:
     found: list[Any] = []
     if isinstance(node, Branch):
         there: dict[Key, Any] | None = None
-        if node.rebuild is not None:
-            taken = opened(tree, foreign)
-            there = {} if taken is None else dict(taken[0])
+        if node.foreign is not None:
+            now = opened(tree, foreign)
+            there = {} if now is None else dict(now.children)
         for key, child in zip(node.keys, node.children, strict=True):
-            item = _look(tree, key) if there is None else there.get(key, ABSENT)
+            item = look(tree, key) if there is None else there.get(key, ABSENT)
             if isinstance(child, Leaf):
                 found.append(item)
             elif isinstance(child, Branch):
@@ -244,13 +264,38 @@ def refill(holder: Branch) -> None:
     """Put back what a container of the user's held, where a function has rebound it."""
     container = holder.original
     pairs = zip(holder.keys, holder.items, strict=True)
-    moved = [(key, item) for key, item in pairs if _look(container, key) is not item]
+    moved = [(key, item) for key, item in pairs if look(container, key) is not item]
     if moved and isinstance(container, list):
         container[:] = holder.items
         return
     for key, item in moved:
         with suppress(TypeError):  # a read-only mapping, whose entries cannot be set through it
             assign(container, key, item)
+
+
+def _depth(value: Any) -> int:
+    """Return how deep containers are nested in each other."""
+    deepest, level, seen = 0, [value], set[int]()
+    while level:
+        inside = [one for item in level for _, one in children_of(item) or ()]
+        level = [one for one in inside if id(one) not in seen and type(one) not in PLAIN_LEAVES]
+        seen.update(map(id, level))
+        deepest += 1
+    return deepest
+
+
+@contextmanager
+def room_for_recursion(value: Any) -> Iterator[None]:
+    """Let functions call themselves once a level, however deep containers are nested."""
+    before, depth = sys.getrecursionlimit(), _depth(value)
+    if depth <= SHALLOW:
+        yield
+        return
+    sys.setrecursionlimit(before + FRAMES * depth)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def described(value: Any) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.numdiff.calls import Sides, between, swept
-from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.frameworks import numbers_of
+from pytest_gradcheck.params.gradient import laid_out, left_in
 from pytest_gradcheck.params.theta import Cells, FloatArray, Theta
 from pytest_gradcheck.problem.binding import bound
 from pytest_gradcheck.problem.layers import name_of
@@ -141,7 +142,7 @@ class Pair:
                 f"had a leading axis of {len(rows)}: {BATCHED}",
             ) from error
         value = returned[0] if isinstance(returned, tuple) and returned else returned
-        costs = np.asarray(value)
+        costs = np.asarray(numbers_of(value))
         if costs.shape != (len(rows),) or costs.dtype.kind not in "fiu":
             raise ProblemError(
                 "bad-setting",
@@ -258,8 +259,9 @@ class Pair:
         cache: dict[str, Any] = {}
         if self._call_grad.wants_cache:
             cache = {"cache": _beside(self._returned(), self._grad_name)}
+        tree = self.theta.tree
         try:
-            answer = self._within(self._call_grad.with_tree(self.theta.tree, **cache))()
+            answer = self._within(self._call_grad.with_tree(tree, **cache))()
         except ProblemError:
             raise  # said by a layer, in better words
         except Exception as error:
@@ -268,6 +270,8 @@ class Pair:
             raise ProblemError(
                 "gradient-raised", f"{self._grad_name} raised {_told(error)}"
             ) from error
+        if answer is None:  # reverse mode leaves gradients in the tensors themselves
+            answer = left_in(tree, self.theta.root, self.theta)
         return laid_out(answer, self.theta)
 
     def moved(self) -> FloatArray:
@@ -315,7 +319,7 @@ class Pair:
         several = (tuple, list) if self._joint else tuple
         value = returned[0] if isinstance(returned, several) and returned else returned
         try:
-            array = np.asarray(value)
+            array = np.asarray(numbers_of(value))
         except Exception as error:  # a ragged list; a tensor that refuses to be an array
             raise ProblemError(
                 "nonscalar-cost",

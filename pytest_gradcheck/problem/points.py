@@ -12,7 +12,9 @@ import numpy as np
 
 from pytest_gradcheck.context import Extensions
 from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.objects import is_initializer
 from pytest_gradcheck.params.theta import Theta
+from pytest_gradcheck.params.tree import Foreign, room_for_recursion
 from pytest_gradcheck.problem.binding import accepts
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.problem.layers import name_of
@@ -126,7 +128,7 @@ class Points:
         """Yield the points; a point with a penalty is followed by its twin without."""
         settings = self._settings
         without = without_penalty(self._data)
-        for start in starts(self._problem.params, settings, self._seed):
+        for start in starts(self._problem.params, settings, self._seed, self._foreign):
             theta = self._theta(start)
             with theta.guarded():
                 for steps in (0, settings.train) if settings.train else (0,):
@@ -175,6 +177,7 @@ def prepared(
     data, switched_off = disabled(problem.data, settings.disable, frozen)
     said = [*switched_off, *by_manager(settings.dropout)]
     with ExitStack() as stack:
+        stack.enter_context(room_for_recursion(problem.params))
         stack.enter_context(around_check(settings.dropout))
         if not frozen:
             names = models_stilled(problem, data, extensions, stack)
@@ -192,7 +195,9 @@ class Start:
     params: Any
 
 
-def starts(params: Any, settings: Settings, seed: int) -> Iterator[Start]:
+def starts(
+    params: Any, settings: Settings, seed: int, foreign: Foreign | None = None
+) -> Iterator[Start]:
     """Yield the given parameters, or a fresh random initialization for every seed.
 
     Raises
@@ -201,7 +206,7 @@ def starts(params: Any, settings: Settings, seed: int) -> Iterator[Start]:
         ``bad-setting`` where more than one seed is asked for and params cannot be drawn,
         ``unbound-argument`` where a callable wants more than a generator.
     """
-    if not callable(params):
+    if not is_initializer(params, foreign):
         if settings.seeds > 1:
             raise ProblemError(
                 "bad-setting",

@@ -219,12 +219,6 @@ REFUSED: dict[str, tuple[Any, Any, str, str]] = {
     ),
     "nothing is returned": (PARAMS, None, "missing-gradient", "is None, where W1, b1, W2, b2"),
     "nothing is returned for an array": (np.zeros(3), None, "missing-gradient", r"None.*\(3,\)"),
-    "an entry is None": (
-        PARAMS,
-        {**GRADS, "b1": None},
-        "missing-gradient",
-        r"b1 is None.*\(2, 1\)",
-    ),
     "an empty dict": (PARAMS, {}, "missing-gradient", "no entry for W1.*no entries"),
     "a list is short": (
         PARAMS,

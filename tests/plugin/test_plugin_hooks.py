@@ -257,11 +257,11 @@ def test_workers():
 
 
 @pytest.mark.usefixtures("library")
-def test_without_the_hook_foreign_types_hold_no_parameters(pytester: pytest.Pytester) -> None:
+def test_without_the_hook_foreign_types_are_refused_by_name(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(FOREIGN + "\ndef test_it(gradcheck): gradcheck(cost, grad, NET)\n")
     result = pytester.runpytest()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E * ProblemError: no-parameters: *"])
+    result.stdout.fnmatch_lines(["E * ProblemError: unknown-params: first.weight is a Tensor*"])
 
 
 @pytest.mark.usefixtures("library")

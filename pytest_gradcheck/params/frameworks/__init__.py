@@ -1,0 +1,82 @@
+"""Values of other libraries as arrays: one small table, and no library imported for it.
+
+A type is recognized by the modules that it and its bases were defined in. A library whose types
+nobody handed over is not looked for, and none is imported here: what has to be called is found in
+``sys.modules``, where it stands once somebody has such a value.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from pytest_gradcheck.params.frameworks import homemade, tables, tensors
+from pytest_gradcheck.params.frameworks.taken import Taken
+
+__all__ = ["Taken", "numbers_of", "take"]
+
+Take = Callable[[Any], Taken | None]
+
+ADAPTERS: dict[str, Take] = {
+    "torch": tensors.torch,
+    "jax": tensors.jax,
+    "jaxlib": tensors.jax,
+    "mygrad": tensors.mygrad,
+    "tinygrad": tensors.tinygrad,
+    "cupy": tensors.cupy,
+    "pandas": tables.pandas,
+    "xarray": tables.xarray,
+    "scipy": tables.sparse,
+    "lmfit": tables.lmfit,
+}
+"""What takes a value apart, by the top-level package of its type or of one of its bases."""
+
+_of_types: WeakKeyDictionary[type, Take | None] = WeakKeyDictionary()
+
+
+def _adapter(kind: type) -> Take | None:
+    """Return what takes values of a type apart, or None."""
+    try:
+        return _of_types[kind]
+    except KeyError:
+        pass
+    found = None
+    for base in kind.__mro__[:-1]:
+        found = ADAPTERS.get(base.__module__.partition(".")[0])
+        if found is not None:
+            break
+    _of_types[kind] = found = found or homemade.adapter(kind)
+    return found
+
+
+def take(value: Any) -> Taken | None:
+    """Return a library's value in parts that are known, or None where it is none.
+
+    Examples
+    --------
+    >>> take("relu") is None
+    True
+    """
+    adapter = _adapter(type(value))
+    taken = None if adapter is None else adapter(value)
+    if taken is None and "jax" in sys.modules:
+        return tensors.pytree(value)
+    return taken
+
+
+def numbers_of(value: Any) -> Any:
+    """Return a library's array as a NumPy array, whatever its dtype, and anything else as it is.
+
+    Examples
+    --------
+    >>> numbers_of(0.5)
+    0.5
+    """
+    if isinstance(value, (np.ndarray, np.generic, float, int, dict, list, tuple, type(None))):
+        return value.filled(0) if isinstance(value, np.ma.MaskedArray) else value
+    taken = take(value)
+    return value if taken is None or taken.array is None else taken.array()
