@@ -138,7 +138,7 @@ class Points:
                         yield twin
 
     def _walked_matrices(self) -> Generator[tuple[str, JacobianPair], None, None]:
-        for start in starts(self._problem.params, self._settings, self._seed):
+        for start in starts(self._problem.params, self._settings, self._seed, self._foreign):
             theta = self._theta(start)
             with theta.guarded():
                 pair = JacobianPair(self._problem, theta, self._data, self._settings, self._around)
