@@ -16,8 +16,6 @@ from pytest_gradcheck.diagnosis import Clues, findings, in_sight
 from pytest_gradcheck.diagnosis.twins import blamed_on_penalty, dominated
 from pytest_gradcheck.errors import GradcheckWarning, ProblemError
 from pytest_gradcheck.jacobians import MatrixTerms, check_matrix
-from pytest_gradcheck.numdiff.batches import made_here
-from pytest_gradcheck.numdiff.calls import InTurn
 from pytest_gradcheck.numdiff.differences import (
     Approximation,
     approximate,
@@ -25,14 +23,20 @@ from pytest_gradcheck.numdiff.differences import (
     cost_noise,
     moves,
 )
+from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.probing import Probed, probed
 from pytest_gradcheck.numdiff.sampling import chosen, is_probed
-from pytest_gradcheck.numdiff.workers import Shared
+from pytest_gradcheck.numdiff.workers import evaluator_for
 from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.problem.points import Point, prepared
-from pytest_gradcheck.problem.preflight import examined, refuse_changed, refuse_unreached
+from pytest_gradcheck.problem.preflight import (
+    examined,
+    refuse_changed,
+    refuse_undefined,
+    refuse_unreached,
+)
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.report.report import VERDICTS, GradientError, PointReport, Report
@@ -278,10 +282,10 @@ def _beside_twin(whole: _Result, twin: _Result | None) -> PointReport:
 def _checked(point: Point, terms: _Terms) -> _Result:
     """Check at the present theta."""
     pair, settings = point.pair, terms.settings
-    here, gradient = examined(pair)
+    cost0, gradient = examined(pair)
     with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
-        calls = _calls(pair, here, settings, terms.progress)
-        approximation, noise = _approximated(calls, pair, gradient, settings, terms.seed)
+        evaluator = evaluator_for(pair, cost0, settings, terms.progress)
+        approximation, noise = _approximated(evaluator, pair, gradient, settings, terms.seed)
         refuse_changed(pair, "cost")
         judgement = judge(approximation, gradient, pair.theta, settings)
         if noise is not None and asks_nearby(approximation, judgement.verdicts):
@@ -309,33 +313,28 @@ def _clues(point: Point) -> Clues:
     )
 
 
-def _calls(pair: Pair, here: float, settings: Settings, progress: Progress) -> InTurn:
-    """Return how the cost is called: in this process, or by workers."""
-    calls = made_here(pair, here, settings, progress)
-    return Shared(calls, pair, settings, progress) if settings.workers > 1 else calls
-
-
 def _approximated(
-    calls: InTurn, pair: Pair, gradient: FloatArray, settings: Settings, seed: int
+    evaluator: SerialEvaluator, pair: Pair, gradient: FloatArray, settings: Settings, seed: int
 ) -> tuple[Approximation, Noise | None]:
     """Return the numerical gradient as the settings want it, and the noise of the cost."""
     theta = pair.theta
     if settings.eps is not None:
-        approximation = classical(calls, chosen(theta, gradient, settings, seed), settings.eps)
+        approximation = classical(evaluator, chosen(theta, gradient, settings, seed), settings.eps)
         still = not np.any(approximation.values[approximation.checked])
-        refuse_unreached(not still or moves(calls, seed), gradient, theta)
+        refuse_unreached(not still or moves(evaluator, seed), gradient, theta)
         return approximation, None
-    noise = cost_noise(calls, seed)
+    noise = cost_noise(evaluator, seed)
     refuse_unreached(noise.moved, gradient, theta)
     found = Probed()
     if is_probed(theta, settings):
         rng = np.random.default_rng(seed)
-        found = probed(calls, gradient, noise, settings, lambda: pair.evaluations, rng)
+        found = probed(evaluator, gradient, noise, settings, lambda: pair.evaluations, rng)
     numbers = chosen(theta, gradient, settings, seed, found.asked)
-    return (
-        approximate(calls, numbers, gradient, noise, settings.suspect, found.slopes, found.seen),
-        noise,
+    approximation = approximate(
+        evaluator, numbers, gradient, noise, settings.suspect, found.slopes, found.seen
     )
+    refuse_undefined(pair, np.flatnonzero(approximation.of_kind("nonfinite")))
+    return approximation, noise
 
 
 def _suspects(report: Report) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from pytest_gradcheck.numdiff.differences import Approximation
-from pytest_gradcheck.numdiff.directions import Seen
+from pytest_gradcheck.numdiff.directions import ProbeResult
 from pytest_gradcheck.numdiff.noise import EPSILON, Noise
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.report.report import Finding
@@ -79,7 +79,7 @@ def vacuous(parameter: Parameter, approximation: Approximation, point: str) -> I
         return
     if approximation.values[part][approximation.checked[part]].any():
         return
-    if parameter.name in approximation.seen and approximation.seen[parameter.name].off:
+    if parameter.name in approximation.seen and approximation.seen[parameter.name].residual:
         return
     yield Finding(
         "vacuous",
@@ -146,14 +146,15 @@ def unnamed(
             for p, part in zip(mine, parts, strict=True)
         )
         message = (
-            f"{name or 'theta'}: its slope along a random direction is off by {abs(seen.off):.2g} "
-            f"(error bar {seen.error_bar:.1g}), beside {wrong} wrong components of "
-            f"{sum(map(np.count_nonzero, parts))} that were differenced: {_why_unnamed(seen)}"
+            f"{name or 'theta'}: its slope along a random direction is off by "
+            f"{abs(seen.residual):.2g} (error bar {seen.error_bar:.1g}), beside {wrong} wrong "
+            f"components of {sum(map(np.count_nonzero, parts))} that were differenced: "
+            f"{_why_unnamed(seen)}"
         )
         yield Finding("unnamed", "cause", name, message, None, point)
 
 
-def _why_unnamed(seen: Seen) -> str:
+def _why_unnamed(seen: ProbeResult) -> str:
     if seen.crowded:
         return "too many are wrong to be named one by one, so some were sampled"
     return "more is wrong than the search could name; correct these, or raise search_calls"

@@ -91,12 +91,12 @@ class Evidence:
             bars = np.maximum(bars, CLASSICAL * rms(finite_or_zero(numerical)))
         verdicts = self.judgement.verdicts[part]
         size = np.abs(analytic) + np.abs(numerical)
-        looked_at = self.approximation.checked[part]
+        evaluated = self.approximation.checked[part]
         right = known & (verdicts == OK) & (bars < CLEAR * size)
         seen = self.approximation.seen.get(parameter.name)
-        sparse = seen is not None and abs(seen.off) <= seen.error_bar and not seen.wide
+        sparse = seen is not None and abs(seen.residual) <= seen.error_bar and not seen.wide
         if sparse:
-            right = right | ~looked_at
+            right = right | ~evaluated
         return Part(
             parameter=parameter,
             theta=self.pair.theta.base[part],
@@ -104,9 +104,9 @@ class Evidence:
             numerical=numerical,
             bars=bars,
             known=known,
-            wrong=looked_at & ((verdicts == BUG) | (verdicts == SUSPECT)),
+            wrong=evaluated & ((verdicts == BUG) | (verdicts == SUSPECT)),
             right=right,
-            checked=parameter.size if sparse else int(np.count_nonzero(looked_at)),
+            checked=parameter.size if sparse else int(np.count_nonzero(evaluated)),
             sparse=sparse,
             open=seen is not None and not sparse,
             where=None if seen is None else seen.where,

@@ -115,9 +115,9 @@ def _far_out(part: Part, evidence: Evidence, missing: float) -> float:
     gradient = gradient_at(evidence.pair, stretched)
     if gradient is None:
         return 0.0
-    shares = gradient[part.parameter.slice][part.wrong] / (FAR * part.theta[part.wrong])
-    own = float(np.median(shares))
-    if own == 0 or np.any(np.abs(shares - own) > STEADY * abs(own)):
+    relative_errors = gradient[part.parameter.slice][part.wrong] / (FAR * part.theta[part.wrong])
+    own = float(np.median(relative_errors))
+    if own == 0 or np.any(np.abs(relative_errors - own) > STEADY * abs(own)):
         return 0.0
     counts = evidence.clues.sizes().counts()
     usual = [-1.0, 2.0, *counts, *(2 * n for n in counts)]

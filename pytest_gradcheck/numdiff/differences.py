@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.calls import Calls, Climb
-from pytest_gradcheck.numdiff.directions import Seen
+from pytest_gradcheck.numdiff.directions import ProbeResult
+from pytest_gradcheck.numdiff.evaluators import Evaluator, LadderRequest
 from pytest_gradcheck.numdiff.ladder import SAFETY, Slope
 from pytest_gradcheck.numdiff.noise import Along, Noise, measure, moves_far
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
@@ -28,14 +28,14 @@ __all__ = [
     "KINDS",
     "WIDE",
     "Approximation",
-    "agree",
+    "all_agree",
     "approximate",
     "classical",
+    "collective_slope",
     "cost_noise",
     "moves",
-    "shares",
-    "stirred",
-    "tolerated",
+    "relative_errors",
+    "tolerances",
 ]
 
 WIDE = 1e-3
@@ -68,12 +68,12 @@ class Approximation:
         Bounds of their errors, safety factor included.
     kinds : int8 array
         Index into `KINDS`.
-    looked_at : slice or int array
+    evaluated : slice or int array
         The components that were looked at.
     sides : dict
         Component to its slopes on the left and on the right, at kinks.
     seen : dict
-        What random directions saw of parameters, by name, where they were asked; see `Seen`.
+        What random directions saw of parameters, by name, where they were asked; see `ProbeResult`.
     nearby : frozenset of int
         Components at kinks whose values are those of gradients at points nearby.
     """
@@ -81,16 +81,16 @@ class Approximation:
     values: FloatArray
     error_bars: FloatArray
     kinds: npt.NDArray[np.int8]
-    looked_at: Place
+    evaluated: Place
     sides: dict[int, tuple[float, float]]
-    seen: Mapping[str | None, Seen] = field(default_factory=dict)
+    seen: Mapping[str | None, ProbeResult] = field(default_factory=dict)
     nearby: frozenset[int] = frozenset()
 
     @cached_property
     def checked(self) -> npt.NDArray[np.bool_]:
         """Where a component was looked at."""
         result = np.zeros(self.values.size, np.bool_)
-        result[self.looked_at] = True
+        result[self.evaluated] = True
         return result
 
     def of_kind(self, kind: str, part: slice = EVERYWHERE) -> npt.NDArray[np.bool_]:
@@ -98,28 +98,28 @@ class Approximation:
         return np.asarray(self.kinds[part] == KINDS.index(kind))
 
 
-def cost_noise(calls: Calls, seed: int) -> Noise:
+def cost_noise(evaluator: Evaluator, seed: int) -> Noise:
     """Measure the noise of the cost along one random direction, scaled to the parameters."""
     return measure(
-        _random_line(calls, seed),
-        calls.here,
-        far=lambda distances: _random_line(calls, seed, least=1.0)(distances),
+        _random_line(evaluator, seed),
+        evaluator.cost0,
+        far=lambda distances: _random_line(evaluator, seed, least=1.0)(distances),
     )
 
 
-def moves(calls: Calls, seed: int) -> bool:
+def moves(evaluator: Evaluator, seed: int) -> bool:
     """Return whether the cost changes at all along a random direction, far away if need be."""
-    return moves_far(_random_line(calls, seed, 1.0), calls.here)
+    return moves_far(_random_line(evaluator, seed, 1.0), evaluator.cost0)
 
 
-def _random_line(calls: Calls, seed: int, least: float = 0.0) -> Along:
+def _random_line(evaluator: Evaluator, seed: int, least: float = 0.0) -> Along:
     """Return the costs by distances along a random direction.
 
     A distance of 1 is the size of the parameters, or `least` where that is larger. Any direction
     will do in which nothing cancels, so a byte a component is enough: Python's own generator is
     ready in a tenth of the time of NumPy's.
     """
-    theta = calls.theta
+    theta = evaluator.theta
     size = np.abs(theta.base)
     if not size.all():
         size = np.where(size > 0, size, np.minimum(lengths(theta), 1.0))
@@ -129,31 +129,36 @@ def _random_line(calls: Calls, seed: int, least: float = 0.0) -> Along:
     weights = WEIGHTS[draws] * size
     if theta.selected != theta.parameters:
         weights[~theta.is_selected] = 0.0
-    return partial(calls.along, weights)
+    return partial(evaluator.along, weights)
 
 
-def classical(calls: Calls, numbers: Numbers, eps: float) -> Approximation:
+def classical(evaluator: Evaluator, numbers: Numbers, eps: float) -> Approximation:
     """Take the course's differences: one fixed step, divided by ``2 * eps``, and no error bar."""
-    rises, _ = calls.rises(numbers, np.full(numbers.size, eps))
-    result = _first(rises / (2 * eps), np.zeros(numbers.size), numbers, calls.theta.base.size)
+    both = evaluator.differences(numbers, np.full(numbers.size, eps))
+    result = _first_pass(
+        (both.ahead - both.behind) / (2 * eps),
+        np.zeros(numbers.size),
+        numbers,
+        evaluator.theta.base.size,
+    )
     result.kinds[result.checked & ~np.isfinite(result.values)] = KINDS.index("nonfinite")
     return result
 
 
 def approximate(
-    calls: Calls,
+    evaluator: Evaluator,
     numbers: Numbers,
     gradient: FloatArray,
     noise: Noise,
     suspect: float,
     slopes: Mapping[int, Slope] = NOTHING,
-    seen: Mapping[str | None, Seen] = NOTHING,
+    seen: Mapping[str | None, ProbeResult] = NOTHING,
 ) -> Approximation:
     """Approximate components, each as well as the comparison with `gradient` needs.
 
     Parameters
     ----------
-    calls : Calls
+    evaluator : Evaluator
         How the cost is called.
     numbers : int array
         Which components to look at, in ascending order.
@@ -164,7 +169,7 @@ def approximate(
         The relative error at which a disagreement begins.
     slopes : mapping of int to Slope
         Components whose slopes are known already; no call is made for them.
-    seen : mapping of str to Seen
+    seen : mapping of str to ProbeResult
         What random directions saw.
 
     Returns
@@ -172,45 +177,49 @@ def approximate(
     Approximation
         From two cost calls a component where all agree.
     """
-    theta, length = calls.theta, lengths(calls.theta, gradient)
+    theta, length = evaluator.theta, lengths(evaluator.theta, gradient)
     known = list(slopes)
     unknown = np.setdiff1d(numbers, known) if known else numbers
     steps = _first_steps(gradient, length, noise, theta, unknown)
-    rises, widths = calls.rises(unknown, steps)
-    bars = 2 * SAFETY * noise.level / widths
-    result = _first(rises / widths, bars, unknown, gradient.size, seen, known)
+    both = evaluator.differences(unknown, steps)
+    bars = 2 * SAFETY * noise.at(both.sizes) / both.widths
+    result = _first_pass(both.slopes, bars, unknown, gradient.size, seen, known)
     if not known:
-        at = result.looked_at
-        if agree(*shares(result.values[at], result.error_bars[at], gradient[at]), suspect):
+        at = result.evaluated
+        if all_agree(
+            *relative_errors(result.values[at], result.error_bars[at], gradient[at]), suspect
+        ):
             return result
     for number, slope in slopes.items():
         _record(result, number, slope)
-    wide = tolerated(result, gradient, theta.selected, first=True)
+    wide = tolerances(result, gradient, theta.selected, first=True)
     undecided = _undecided(result, gradient, wide, suspect)
     for parameter in theta.selected:
         part = parameter.slice
         if not gradient[part].any() and _is_flat(result, part):
-            steepness = stirred(calls, parameter, length, noise)
-            here = part.start + np.flatnonzero(result.checked[part])
-            wide[here] = WIDE * steepness
-            undecided[here] = steepness > 0
+            steepness = collective_slope(evaluator, parameter, length, noise)
+            cost0 = part.start + np.flatnonzero(result.checked[part])
+            wide[cost0] = WIDE * steepness
+            undecided[cost0] = steepness > 0
     undecided[known] = False
     share = float(np.cbrt(noise.relative))
     open_ = [
-        Climb(n, share * float(length[n]), float(length[n]), float(gradient[n]), float(wide[n]))
+        LadderRequest(
+            n, share * float(length[n]), float(length[n]), float(gradient[n]), float(wide[n])
+        )
         for n in np.flatnonzero(undecided).tolist()
     ]
-    for climb, slope in zip(open_, calls.climbed(open_, noise.level, suspect), strict=True):
-        _record(result, climb.number, slope)
+    for request, slope in zip(open_, evaluator.slopes(open_, noise.level, suspect), strict=True):
+        _record(result, request.number, slope)
     return result
 
 
-def _first(
+def _first_pass(
     values: FloatArray,
     error_bars: FloatArray,
     numbers: Numbers,
     size: int,
-    seen: Mapping[str | None, Seen] = NOTHING,
+    seen: Mapping[str | None, ProbeResult] = NOTHING,
     known: Sequence[int] = (),
 ) -> Approximation:
     """Return the approximation of a first pass over components, with room for those `known`."""
@@ -257,7 +266,7 @@ def _first_steps(
     return np.asarray(np.array(parts)[theta.owners(numbers)] * length[numbers])
 
 
-def shares(
+def relative_errors(
     values: FloatArray, error_bars: FloatArray, analytic: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the disagreement beyond the error bar and the error bar, as parts of the size.
@@ -268,15 +277,17 @@ def shares(
     return (np.abs(values - analytic) - error_bars) / size, error_bars / size
 
 
-def agree(beyond: FloatArray, bars: FloatArray, suspect: float) -> bool:
+def all_agree(beyond: FloatArray, bars: FloatArray, suspect: float) -> bool:
     """Return whether all components are right, and decided beside their own sizes.
 
-    Most gradients are, and most questions need not be asked of them. Takes what `shares` returns.
+    Takes what `relative_errors` returns. Most gradients are right: their check ends here.
     """
     return bool(beyond.max(initial=0.0) <= suspect and bars.max(initial=0.0) <= WIDE)
 
 
-def stirred(calls: Calls, parameter: Parameter, length: FloatArray, noise: Noise) -> float:
+def collective_slope(
+    evaluator: Evaluator, parameter: Parameter, length: FloatArray, noise: Noise
+) -> float:
     """Return how steeply the cost moves with all of a parameter whose gradients are all 0, or 0.
 
     A gradient that was never filled in looks right where the first steps are too small to show a
@@ -286,13 +297,13 @@ def stirred(calls: Calls, parameter: Parameter, length: FloatArray, noise: Noise
     move = STIR * np.maximum(length[part], 1.0) * (-1.0) ** np.arange(parameter.size)
     rises = []
     for distance in (1.0, -1.0):
-        with calls.theta.moved(part, move, distance):
-            rises.append(abs(calls.cost() - calls.here))
+        with evaluator.theta.moved(part, move, distance):
+            rises.append(abs(evaluator.cost() - evaluator.cost0))
     rise = max(filter(math.isfinite, rises), default=0.0)
     return rise / float(np.abs(move).max()) if rise > SAFETY * noise.level else 0.0
 
 
-def tolerated(
+def tolerances(
     approximation: Approximation,
     gradient: FloatArray,
     parameters: Sequence[Parameter],
@@ -310,7 +321,7 @@ def tolerated(
 
     Where all error bars are narrower than that part of the components' own sizes, that is returned.
     """
-    at = approximation.looked_at
+    at = approximation.evaluated
     values = np.abs(finite_or_zero(approximation.values[at]))
     analytic = np.abs(finite_or_zero(gradient[at]))
     size = values + analytic
@@ -346,7 +357,7 @@ def _undecided(
 
     `wide` is narrowed on the way, to what the comparison needs.
     """
-    at = result.looked_at
+    at = result.evaluated
     values, bars, analytic = result.values[at], result.error_bars[at], gradient[at]
     known = np.isfinite(values)
     size, other = np.where(known, np.abs(values), 0.0), np.abs(analytic)

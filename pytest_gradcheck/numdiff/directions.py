@@ -13,7 +13,7 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Line, Slope, climb
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.theta import FloatArray, Place, Theta
 
-__all__ = ["Answer", "Questions", "Seen", "line_along", "random_weights"]
+__all__ = ["DirectionalProbe", "ProbeResult", "Residual", "line_along", "random_weights"]
 
 NEAR = 1e-3
 """The largest first step, in lengths: beyond it kinks come in reach."""
@@ -39,7 +39,7 @@ def line_along(
     theta: Theta,
     place: Place,
     weights: FloatArray,
-    here: float,
+    cost0: float,
     step: float,
     reach: float,
 ) -> Line:
@@ -54,7 +54,7 @@ def line_along(
         The components in which the vector is not zero.
     weights : array
         What it is there.
-    here : float
+    cost0 : float
         The cost at theta.
     step, reach : float
         The first and the largest distance, in lengths of the vector as it is given.
@@ -69,7 +69,7 @@ def line_along(
             with theta.moved(place, weights, distance):
                 return distance, cost()
 
-        return Line(at, here, step, max(reach, 1.0), 8 * unit)
+        return Line(at, cost0, step, max(reach, 1.0), 8 * unit)
 
     number = int(place.start if isinstance(place, slice) else place[0])
     parameter = theta.owner(number)
@@ -87,33 +87,33 @@ def line_along(
         finally:
             cells[number - parameter.start] = original
 
-    return Line(at_component, here, step, max(reach, 1.0), 8 * unit)
+    return Line(at_component, cost0, step, max(reach, 1.0), 8 * unit)
 
 
-class Answer(NamedTuple):
+class Residual(NamedTuple):
     """How far the slope along a vector lies from the gradient's, and the error bar of that."""
 
-    off: float
+    residual: float
     error_bar: float
 
     @property
     def is_finite(self) -> bool:
         """Whether it says anything."""
-        return math.isfinite(self.off) and math.isfinite(self.error_bar)
+        return math.isfinite(self.residual) and math.isfinite(self.error_bar)
 
     @property
-    def is_silent(self) -> bool:
+    def is_consistent(self) -> bool:
         """Whether there is nothing to be seen."""
-        return abs(self.off) <= self.error_bar
+        return abs(self.residual) <= self.error_bar
 
 
 @dataclass(frozen=True)
-class Seen:
+class ProbeResult:
     """What random directions have seen of a parameter, or of all of them together.
 
     Attributes
     ----------
-    off, error_bar : float
+    residual, error_bar : float
         How far the last direction's slope lies from the gradient's, with all that was found put
         right.
     kind : str
@@ -133,7 +133,7 @@ class Seen:
         The row, column or slice that all of it lies in.
     """
 
-    off: float
+    residual: float
     error_bar: float
     kind: str
     figure: float
@@ -144,7 +144,7 @@ class Seen:
     where: str | None = None
 
 
-class Questions:
+class DirectionalProbe:
     """Asks how the slope of the cost along a vector compares with what the gradient says.
 
     Parameters
@@ -154,7 +154,7 @@ class Questions:
     theta : Theta
     gradient : array
         The analytic gradient, laid out like theta.
-    here : float
+    cost0 : float
         The cost at theta.
     noise : Noise
 
@@ -170,10 +170,10 @@ class Questions:
         cost: Callable[[], float],
         theta: Theta,
         gradient: FloatArray,
-        here: float,
+        cost0: float,
         noise: Noise,
     ) -> None:
-        self.theta, self.here, self.noise = theta, here, noise
+        self.theta, self.cost0, self.noise = theta, cost0, noise
         self.right = gradient.copy()
         self._cost = cost
         self._grain = _grain(gradient)
@@ -188,7 +188,7 @@ class Questions:
         """
         return float(min(np.cbrt(self.noise.relative) / count**0.125, NEAR))
 
-    def ask(self, place: Place, weights: FloatArray, step: float) -> Answer:
+    def ask(self, place: Place, weights: FloatArray, step: float) -> Residual:
         """Return what one two-sided difference along a vector says, from two calls.
 
         The error bar is that of rounding, as it is for components (see `ladder`): in the cost, and
@@ -198,32 +198,31 @@ class Questions:
         for distance in (step, -step):
             with self.theta.moved(place, weights, distance):
                 sides.append(float(self._cost()))
-        said = self.said(place, weights)
+        said = self.predicted(place, weights)
         sides_size = max(map(abs, sides))
-        level = max(self.noise.level, 0.5 * EPSILON * sides_size)
         off = (sides[0] - sides[1]) / (2 * step) - said
-        bar = SAFETY * level / step + self.rounding(place, weights)
-        return Answer(off, float(bar)) if math.isfinite(off) else Answer(math.nan, math.inf)
+        bar = SAFETY * self.noise.at(sides_size) / step + self.rounding(place, weights)
+        return Residual(off, float(bar)) if math.isfinite(off) else Residual(math.nan, math.inf)
 
     def climb(self, place: Place, weights: FloatArray, wide: float) -> Slope:
         """Return the slope along a vector as well as it can be had."""
         step = self.step(weights.size)
-        line = line_along(self._cost, self.theta, place, weights, self.here, step, 1.0)
-        slope = climb(line, self.said(place, weights), self.noise.level, wide, 0.0)
+        line = line_along(self._cost, self.theta, place, weights, self.cost0, step, 1.0)
+        slope = climb(line, self.predicted(place, weights), self.noise.level, wide, 0.0)
         bar = float(slope.error_bar) + self.rounding(place, weights)
         return Slope(float(slope.value), bar, slope.kind, slope.sides)
 
-    def said(self, place: Place, weights: FloatArray) -> float:
+    def predicted(self, place: Place, weights: FloatArray) -> float:
         """Return the slope that the gradient says."""
         return float(np.dot(weights, self.right[place]))
 
     def size(self, place: Place, weights: FloatArray) -> float:
-        """Return the root of the sum of squares of the terms of `said`, its size by chance."""
+        """Return the root of the sum of squares of the terms of `predicted`, its size by chance."""
         terms = weights * self.right[place]
         return float(np.linalg.norm(terms))
 
     def rounding(self, place: Place, weights: FloatArray) -> float:
-        """Return the error bar of `said`: of the products, and of partial sums as large as all."""
+        """Bound the rounding error of the dot product of `weights` and the gradient."""
         size = self.size(place, weights)
         return SAFETY * self._grain * size * math.log2(2 + weights.size)
 

@@ -63,7 +63,7 @@ class Line:
     ----------
     at : callable
         Takes a distance; returns the distance that was really moved, after rounding, and the cost.
-    here : float
+    cost0 : float
         The cost at distance 0.
     step : float
         Where the ladder begins.
@@ -74,7 +74,7 @@ class Line:
     """
 
     at: Callable[[float], tuple[float, float]]
-    here: float
+    cost0: float
     step: float
     reach: float
     least: float
@@ -112,7 +112,7 @@ class _Rung:
     behind: float
     up: float
     down: float
-    here: float
+    cost0: float
 
     @property
     def central(self) -> float:
@@ -121,11 +121,11 @@ class _Rung:
 
     @property
     def right(self) -> float:
-        return (self.up - self.here) / self.ahead
+        return (self.up - self.cost0) / self.ahead
 
     @property
     def left(self) -> float:
-        return (self.here - self.down) / self.behind
+        return (self.cost0 - self.down) / self.behind
 
     @property
     def width(self) -> float:
@@ -190,7 +190,7 @@ class _Ladder:
     def _rung(self, distance: float) -> _Rung:
         ahead, up = self._line.at(distance)
         behind, down = self._line.at(-distance)
-        return _Rung(ahead, -behind, up, down, self._line.here)
+        return _Rung(ahead, -behind, up, down, self._line.cost0)
 
     def _rounding(self, rung: _Rung) -> float:
         """Return the error bar that noise leaves a rung with.
@@ -200,7 +200,7 @@ class _Ladder:
         it that is larger than its value: log(1 + exp(-40)) is 0. A number of the order of 1 is
         assumed there.
         """
-        stuck = rung.up == rung.down == rung.here
+        stuck = rung.up == rung.down == rung.cost0
         size = 2.0 if stuck else max(abs(v) for v in (rung.up, rung.down, 0.0) if math.isfinite(v))
         return SAFETY * max(self._noise, 0.5 * EPSILON * size) / rung.width
 
@@ -217,7 +217,7 @@ class _Ladder:
         for stretch in STRETCHES:
             spacing = min(stretch * self._line.step, self._line.reach / STEPS)
             moved = (self._line.at(i * spacing)[1] for i in range(1, STEPS + 1))
-            level = _step_noise([self._line.here, *moved])
+            level = _step_noise([self._line.cost0, *moved])
             if level > 4 * self._noise:
                 self._noise = level
                 self._deepest = None
@@ -350,8 +350,8 @@ class _Ladder:
         """Return whether the cost rises by as much over a 16th of the distance."""
         fine, coarse = rungs[0], rungs[2]
         for fine_rise, coarse_rise in (
-            (fine.up - fine.here, coarse.up - coarse.here),
-            (fine.here - fine.down, coarse.here - coarse.down),
+            (fine.up - fine.cost0, coarse.up - coarse.cost0),
+            (fine.cost0 - fine.down, coarse.cost0 - coarse.down),
         ):
             clear = abs(fine_rise) > 2 * SAFETY * self._noise
             if clear and abs(fine_rise) > 0.5 * abs(coarse_rise):

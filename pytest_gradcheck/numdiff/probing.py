@@ -15,9 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pytest_gradcheck.numdiff.calls import Calls, Climb
-from pytest_gradcheck.numdiff.differences import WIDE, stirred
-from pytest_gradcheck.numdiff.directions import Answer, Questions, Seen, random_weights
+from pytest_gradcheck.numdiff.differences import WIDE, collective_slope
+from pytest_gradcheck.numdiff.directions import (
+    DirectionalProbe,
+    ProbeResult,
+    Residual,
+    random_weights,
+)
+from pytest_gradcheck.numdiff.evaluators import Evaluator, LadderRequest
 from pytest_gradcheck.numdiff.ladder import SAFETY, Slope
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.sampling import sampled
@@ -76,7 +81,7 @@ class Look(NamedTuple):
 
     place: slice
     weights: FloatArray
-    answer: Answer
+    answer: Residual
     shrink: float
 
 
@@ -90,7 +95,7 @@ class Glance(NamedTuple):
 class Followed(NamedTuple):
     """The last answer along fresh directions, the cost's kind there, and whether all is crowded."""
 
-    answer: Answer
+    answer: Residual
     kind: str = "smooth"
     crowded: bool = False
     where: str | None = None
@@ -111,13 +116,13 @@ class Probed:
         in which too much is wrong to be named.
     """
 
-    seen: dict[str | None, Seen] = field(default_factory=dict)
+    seen: dict[str | None, ProbeResult] = field(default_factory=dict)
     slopes: dict[int, Slope] = field(default_factory=dict)
     asked: dict[int, Numbers] = field(default_factory=dict)
 
 
 def probed(
-    calls: Calls,
+    evaluator: Evaluator,
     gradient: FloatArray,
     noise: Noise,
     settings: Settings,
@@ -128,7 +133,7 @@ def probed(
 
     Parameters
     ----------
-    calls : Calls
+    evaluator : Evaluator
     gradient : array laid out like theta
     noise : Noise
     settings : Settings
@@ -137,17 +142,17 @@ def probed(
         Returns the number of cost calls so far.
     rng : numpy Generator
     """
-    screen = _Screen(calls, gradient, noise, settings, spent, rng)
-    selected = calls.theta.selected
+    screen = _Screen(evaluator, gradient, noise, settings, spent, rng)
+    selected = evaluator.theta.selected
     whole = slice(selected[0].start, selected[-1].stop)
-    calls.progress.expect(len(selected) + settings.probes)
+    evaluator.progress.expect(len(selected) + settings.probes)
     for parameter in selected:
         screen.look_at(parameter)
-        calls.progress.advance(1)
+        evaluator.progress.advance(1)
     for _ in range(settings.probes):
         if not screen.result.asked:  # else what they show is known
             screen.look_at_all(whole)
-        calls.progress.advance(1)
+        evaluator.progress.advance(1)
     return screen.result
 
 
@@ -156,38 +161,40 @@ class _Screen:
 
     def __init__(
         self,
-        calls: Calls,
+        evaluator: Evaluator,
         gradient: FloatArray,
         noise: Noise,
         settings: Settings,
         spent: Callable[[], int],
         rng: np.random.Generator,
     ) -> None:
-        self._calls, self._gradient, self._noise = calls, gradient, noise
+        self._evaluator, self._gradient, self._noise = evaluator, gradient, noise
         self._suspect, self._samples, self._rng = settings.suspect, settings.samples, rng
         self._spent, self._last = spent, spent() + settings.search_calls
-        self._length = _lengths(calls, gradient)
+        self._length = _lengths(evaluator, gradient)
         finite = gradient if np.all(np.isfinite(gradient)) else finite_or_zero(gradient)
-        self._questions = Questions(calls.cost, calls.theta, finite, calls.here, noise)
+        self._questions = DirectionalProbe(
+            evaluator.cost, evaluator.theta, finite, evaluator.cost0, noise
+        )
         self._reached = 1.0
         self.result = Probed()
 
     def look_at(self, parameter: Parameter) -> None:
         """Take a direction over one parameter, and follow what it shows."""
         look = self._fresh(parameter.slice)
-        unmoved = not (look.answer.off or self._gradient[parameter.slice].any())
-        if unmoved and stirred(self._calls, parameter, self._length, self._noise):
+        unmoved = not (look.answer.residual or self._gradient[parameter.slice].any())
+        if unmoved and collective_slope(self._evaluator, parameter, self._length, self._noise):
             self._ask_for(parameter)
             return
         look = self._closer(look)
         self._reached = min(self._reached, look.shrink)
         followed = self._climbed(look, False) if self._is_wide(look) else None
         answer = look.answer if followed is None else followed.answer
-        if parameter.size <= EVERY and not answer.is_silent:
+        if parameter.size <= EVERY and not answer.is_consistent:
             self._ask_for(parameter)
             return
         followed = followed or self._followed(look)
-        if not followed.answer.is_silent and parameter.start not in self.result.asked:
+        if not followed.answer.is_consistent and parameter.start not in self.result.asked:
             self._ask_for(parameter)
         self.result.seen[parameter.name] = self._seen(look, followed)
 
@@ -195,7 +202,7 @@ class _Screen:
         """Have components of a parameter differenced: all of them, where they are few."""
         count = parameter.size if parameter.size <= EVERY else self._samples
         self.result.asked[parameter.start] = sampled(
-            parameter, self._calls.theta, self._gradient, count, self._rng
+            parameter, self._evaluator.theta, self._gradient, count, self._rng
         )
 
     def look_at_all(self, place: slice) -> None:
@@ -206,13 +213,13 @@ class _Screen:
         """
         look = self._closer(self._fresh(place, self._reached))
         followed = self._followed(look)
-        if not followed.answer.is_silent:
+        if not followed.answer.is_consistent:
             self.result.seen[None] = self._seen(look, followed)
 
     def _is_wide(self, look: Look) -> bool:
         """Return whether nothing is to be seen because the noise over so small a step hides it."""
         size = self._questions.size(look.place, look.weights)
-        return look.answer.is_silent and 0 < WIDE * size < look.answer.error_bar
+        return look.answer.is_consistent and 0 < WIDE * size < look.answer.error_bar
 
     def _fresh(self, place: slice, shrink: float = 1.0) -> Look:
         weights = random_weights(self._length[place], self._rng)
@@ -232,16 +239,18 @@ class _Screen:
         looks, alike = [look], 0
         while len(looks) <= LOOKS and alike < ALIKE:
             last = looks[-1]
-            if last.answer.is_silent or not math.isfinite(last.answer.off):
+            if last.answer.is_consistent or not math.isfinite(last.answer.residual):
                 return last
-            loud = abs(last.answer.off) / last.answer.error_bar
+            loud = abs(last.answer.residual) / last.answer.error_bar
             factor = next(factor for most, factor in FINER if loud <= most)
             finer = self._taken(look.place, look.weights, factor * last.shrink)
-            same = abs(finer.answer.off - last.answer.off) <= 0.3 * abs(last.answer.off)
+            same = abs(finer.answer.residual - last.answer.residual) <= 0.3 * abs(
+                last.answer.residual
+            )
             alike = alike + 1 if same else 0
             looks.append(finer)
         for coarse, fine in pairwise(looks):
-            apart = abs(coarse.answer.off - fine.answer.off)
+            apart = abs(coarse.answer.residual - fine.answer.residual)
             if apart <= coarse.answer.error_bar + fine.answer.error_bar:
                 return coarse
         return looks[-1]
@@ -249,13 +258,13 @@ class _Screen:
     def _followed(self, look: Look) -> Followed:
         """Name what is wrong until a fresh direction is silent."""
         for _ in range(ROUNDS):
-            if look.answer.is_silent:
+            if look.answer.is_consistent:
                 break
             before = len(self.result.slopes)
-            ended = self._searched(look) if math.isfinite(look.answer.off) else UNSETTLED
+            ended = self._searched(look) if math.isfinite(look.answer.residual) else UNSETTLED
             if ended == SPREAD:
                 off, bar = look.answer
-                return Followed(Answer(off, abs(off) + bar))
+                return Followed(Residual(off, abs(off) + bar))
             if ended not in (SETTLED, CROWDED, UNSETTLED):
                 return Followed(look.answer, "smooth", True, ended)
             if ended != SETTLED or len(self.result.slopes) == before:
@@ -280,7 +289,7 @@ class _Screen:
         glance = self._glanced(place)
         if glance.crowded:
             return CROWDED
-        if abs(look.answer.off) <= ADDED * glance.spread:
+        if abs(look.answer.residual) <= ADDED * glance.spread:
             return SPREAD
         if search.through(runs):
             return SETTLED
@@ -289,11 +298,11 @@ class _Screen:
     def _is_borne_out(self, look: Look) -> bool:
         """Return whether the whole ladder, too, shows that something is wrong."""
         answer = self._climbed(look, False).answer
-        return answer.is_finite and not answer.is_silent
+        return answer.is_finite and not answer.is_consistent
 
     def _slice(self, look: Look) -> str | None:
         """Name the row, column or slice in which all that is wrong lies, and ask for some of it."""
-        selected = self._calls.theta.selected
+        selected = self._evaluator.theta.selected
         parameter = next((p for p in selected if p.slice == look.place), None)
         if parameter is None or len(parameter.shape) < 2:
             return None
@@ -313,12 +322,12 @@ class _Screen:
 
     def _slope_of(self, number: int) -> Slope:
         if number not in self.result.slopes:
-            parameter = self._calls.theta.owner(number)
+            parameter = self._evaluator.theta.owner(number)
             analytic, length = float(self._gradient[number]), float(self._length[number])
             step = float(np.cbrt(self._noise.relative)) * length
             wide = WIDE * max(abs(analytic), rms(self._gradient[parameter.slice]))
-            climb = Climb(number, step, length, analytic, wide)
-            [self.result.slopes[number]] = self._calls.climbed(
+            climb = LadderRequest(number, step, length, analytic, wide)
+            [self.result.slopes[number]] = self._evaluator.slopes(
                 [climb], self._noise.level, self._suspect
             )
         return self.result.slopes[number]
@@ -332,9 +341,9 @@ class _Screen:
         drawn = place.start + self._rng.integers(place.stop - place.start, size=GLANCE)
         numbers = np.unique(drawn[self._length[drawn] > 0])
         length = self._length[numbers]
-        rises, widths = self._calls.rises(numbers, self._questions.step(1) * length)
-        values, right = rises / widths, self._questions.right[numbers]
-        clear = np.abs(values - right) - 2 * SAFETY * self._noise.level / widths
+        both = self._evaluator.differences(numbers, self._questions.step(1) * length)
+        values, right = both.slopes, self._questions.right[numbers]
+        clear = np.abs(values - right) - 2 * SAFETY * self._noise.at(both.sizes) / both.widths
         size = np.abs(values) + np.abs(right)
         enough, wrong = min(PATTERN, numbers.size), int(np.count_nonzero(clear > WIDE * size))
         for k in np.flatnonzero((clear > self._suspect * size) & (clear <= WIDE * size)).tolist():
@@ -351,20 +360,20 @@ class _Screen:
         """Return what the whole ladder says of a direction."""
         wide = WIDE * self._questions.size(look.place, look.weights)
         slope = self._questions.climb(look.place, look.weights, wide)
-        off = slope.value - self._questions.said(look.place, look.weights)
-        return Followed(Answer(off, slope.error_bar), slope.kind, crowded)
+        off = slope.value - self._questions.predicted(look.place, look.weights)
+        return Followed(Residual(off, slope.error_bar), slope.kind, crowded)
 
-    def _seen(self, first: Look, followed: Followed) -> Seen:
+    def _seen(self, first: Look, followed: Followed) -> ProbeResult:
         answer, length = followed.answer, self._length[first.place]
         usual, weight = rms(self._questions.right[first.place]), TYPICAL * rms(length)
         size = usual * weight * math.sqrt(length.size)
         unit = size if followed.crowded else usual * weight
-        beyond = max(0.0, abs(answer.off) - answer.error_bar) if answer.is_finite else 0.0
+        beyond = max(0.0, abs(answer.residual) - answer.error_bar) if answer.is_finite else 0.0
         least = usual * 0.5 * float(length[length > 0].min(initial=math.inf))
-        off = abs(first.answer.off) if first.answer.is_finite else math.inf
-        hidden = max(answer.error_bar, abs(answer.off)) if answer.is_finite else math.inf
-        return Seen(
-            off=answer.off,
+        off = abs(first.answer.residual) if first.answer.is_finite else math.inf
+        hidden = max(answer.error_bar, abs(answer.residual)) if answer.is_finite else math.inf
+        return ProbeResult(
+            residual=answer.residual,
             error_bar=answer.error_bar,
             kind=followed.kind,
             figure=off / (2 * size) if size else float(off != 0),
@@ -376,11 +385,11 @@ class _Screen:
         )
 
 
-def _lengths(calls: Calls, gradient: FloatArray) -> FloatArray:
+def _lengths(evaluator: Evaluator, gradient: FloatArray) -> FloatArray:
     """Return the lengths of components; 0 where the gradient is no number or is not asked about."""
     length = np.zeros(gradient.size)
-    known = lengths(calls.theta, gradient)
-    for parameter in calls.theta.selected:
+    known = lengths(evaluator.theta, gradient)
+    for parameter in evaluator.theta.selected:
         length[parameter.slice] = known[parameter.slice]
     length[~np.isfinite(gradient)] = 0.0
     return length

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_gradcheck.numdiff.directions import Answer, Questions
+from pytest_gradcheck.numdiff.directions import DirectionalProbe, Residual
 from pytest_gradcheck.numdiff.ladder import Slope
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter
 
@@ -47,13 +47,13 @@ class Run:
     ----------
     start, stop : int
         Their numbers.
-    off, error_bar : float
+    residual, error_bar : float
         What the direction says of them.
     """
 
     start: int
     stop: int
-    off: float
+    residual: float
     error_bar: float
 
     @property
@@ -64,11 +64,13 @@ class Run:
     @property
     def is_loud(self) -> bool:
         """Whether something is to be seen."""
-        return not abs(self.off) <= TRUST * self.error_bar
+        return not abs(self.residual) <= TRUST * self.error_bar
 
     def without(self, other: Run, start: int, stop: int) -> Run:
         """Return what is left of the run, which lies there, beside another part of it."""
-        return Run(start, stop, self.off - other.off, math.hypot(self.error_bar, other.error_bar))
+        return Run(
+            start, stop, self.residual - other.residual, math.hypot(self.error_bar, other.error_bar)
+        )
 
 
 class Search:
@@ -95,7 +97,7 @@ class Search:
 
     def __init__(
         self,
-        questions: Questions,
+        questions: DirectionalProbe,
         origin: int,
         weights: FloatArray,
         shrink: float,
@@ -152,8 +154,8 @@ class Search:
         code = (np.arange(run.size) + 0.5) / run.size
         code *= self._part(run.start, run.stop)
         answer = self._ask(run.start, run.stop, code)
-        share = answer.off / run.off
-        slack = TRUST * (answer.error_bar + abs(share) * run.error_bar) / abs(run.off)
+        share = answer.residual / run.residual
+        slack = TRUST * (answer.error_bar + abs(share) * run.error_bar) / abs(run.residual)
         place, width = run.size * share - 0.5, run.size * slack
         if not math.isfinite(place + width):
             return None
@@ -174,10 +176,10 @@ class Search:
         fault = weight * (value - float(self._questions.right[number]))
         self._questions.right[number] = value
         bar = math.hypot(run.error_bar, weight * slope.error_bar)
-        left = Run(run.start, run.stop, run.off - fault, bar)
+        left = Run(run.start, run.stop, run.residual - fault, bar)
         if not left.is_loud or run.size == 1:
             return []
-        return [left] if abs(left.off) < 0.5 * abs(run.off) else self._halves(left)
+        return [left] if abs(left.residual) < 0.5 * abs(run.residual) else self._halves(left)
 
     def _halves(self, run: Run) -> list[Run]:
         middle = (run.start + run.stop) // 2
@@ -188,9 +190,9 @@ class Search:
         """Return what is loud of a part, and of the run on either side of it."""
         both = run.without(part, run.start, run.stop)
         if part.start == run.start:
-            return self._loud([part, Run(part.stop, run.stop, both.off, both.error_bar)])
+            return self._loud([part, Run(part.stop, run.stop, both.residual, both.error_bar)])
         if part.stop == run.stop:
-            return self._loud([Run(run.start, part.start, both.off, both.error_bar), part])
+            return self._loud([Run(run.start, part.start, both.residual, both.error_bar), part])
         before = self._asked(run.start, part.start)
         return self._loud([before, part, both.without(before, part.stop, run.stop)])
 
@@ -205,13 +207,17 @@ class Search:
     def _part(self, start: int, stop: int) -> FloatArray:
         return self._weights[start - self._origin : stop - self._origin]
 
-    def _ask(self, start: int, stop: int, weights: FloatArray) -> Answer:
+    def _ask(self, start: int, stop: int, weights: FloatArray) -> Residual:
         step = self._shrink * self._questions.step(stop - start)
         return self._questions.ask(slice(start, stop), weights, step)
 
 
 def one_slice(
-    questions: Questions, parameter: Parameter, weights: FloatArray, answer: Answer, shrink: float
+    questions: DirectionalProbe,
+    parameter: Parameter,
+    weights: FloatArray,
+    answer: Residual,
+    shrink: float,
 ) -> tuple[int, int, Numbers] | None:
     """Return the one slice of an array in which all that is wrong lies, or None.
 
@@ -245,8 +251,8 @@ def one_slice(
         )
         positions = np.broadcast_to(along, parameter.shape).reshape(-1)
         coded = questions.ask(parameter.slice, weights * ((positions + 0.5) / count), step)
-        share = coded.off / answer.off
-        slack = TRUST * (coded.error_bar + abs(share) * answer.error_bar) / abs(answer.off)
+        share = coded.residual / answer.residual
+        slack = TRUST * (coded.error_bar + abs(share) * answer.error_bar) / abs(answer.residual)
         place = count * share - 0.5
         position = round(place) if math.isfinite(place) else -1
         if (
@@ -259,6 +265,6 @@ def one_slice(
         numbers = parameter.start + mine
         part = questions.ask(numbers, weights[mine], shrink * questions.step(mine.size))
         bars = TRUST * math.hypot(part.error_bar, answer.error_bar)
-        if abs(part.off - answer.off) <= bars:
+        if abs(part.residual - answer.residual) <= bars:
             return axis, position, numbers
     return None

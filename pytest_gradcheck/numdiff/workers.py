@@ -21,8 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.numdiff.batches import made_here
-from pytest_gradcheck.numdiff.calls import Climb, InTurn, Rises
+from pytest_gradcheck.numdiff.evaluators import (
+    BatchedEvaluator,
+    Differences,
+    LadderRequest,
+    SerialEvaluator,
+    local_evaluator,
+)
 from pytest_gradcheck.numdiff.ladder import Slope
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
@@ -31,23 +36,23 @@ from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.settings import Settings
 
-__all__ = ["Shared"]
+__all__ = ["JoblibEvaluator", "evaluator_for"]
 
-BLOCKS = 4
+BLOCKS_PER_WORKER = 4
 """Blocks for each worker: some components take longer than others."""
 
-FEWEST = 2
+MIN_COMPONENTS = 2
 """Components below which sending them away takes longer than doing them here."""
 
-FAR = 1e-3
+COPY_DISTANCE = 1e-3
 """How far from theta, in lengths, a worker's copy of the cost is compared with the original."""
 
-APART = 1e-3
+COPY_TOLERANCE = 1e-3
 """By what part of the cost's change over that distance the two may differ."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class WorkerPayload:
     """All that a worker needs to make the pair anew.
 
     Attributes
@@ -59,7 +64,7 @@ class Recipe:
     settings : Settings
     base : array
         theta at the point.
-    here : float
+    cost0 : float
         The cost there.
     states : tuple or None
         Of the global generators where every call starts from the same.
@@ -69,10 +74,10 @@ class Recipe:
     data: Any
     settings: Settings
     base: FloatArray
-    here: float
+    cost0: float
     states: Any
 
-    def opened(self) -> tuple[Pair, InTurn]:
+    def unpack(self) -> tuple[Pair, SerialEvaluator]:
         """Return the pair, and how its cost is called."""
         settings, around = self.settings, None
         if self.states is not None:
@@ -82,10 +87,10 @@ class Recipe:
         theta = Theta(self.problem.params, settings.inplace, settings.only, settings.exclude)
         theta.move_base(self.base)
         pair = Pair(self.problem, theta, self.data, settings, around)
-        return pair, made_here(pair, self.here, settings, Progress(), tried=True)
+        return pair, local_evaluator(pair, self.cost0, settings, Progress())
 
 
-class Done(NamedTuple):
+class WorkerResult(NamedTuple):
     """What a worker made of its block.
 
     Attributes
@@ -101,43 +106,66 @@ class Done(NamedTuple):
     far: float | None
 
 
-Task = Callable[[InTurn], list[Any]]
+Task = Callable[[SerialEvaluator], list[Any]]
 
 
-def _done(recipe: Recipe | bytes, task: Task) -> Done:
+def _work(payload: WorkerPayload | bytes, task: Task) -> WorkerResult:
     """Do a task, in a worker."""
-    copied = isinstance(recipe, bytes)
-    known: Recipe = _pickler().loads(recipe) if isinstance(recipe, bytes) else recipe
-    pair, calls = known.opened()
+    copied = isinstance(payload, bytes)
+    known: WorkerPayload = _pickler().loads(payload) if isinstance(payload, bytes) else payload
+    pair, evaluator = known.unpack()
     with np.errstate(all="ignore"), pair.theta.guarded():
-        far = _far(calls) if copied else None
+        far = _cost_at_distance(evaluator) if copied else None
         before = pair.evaluations
-        answer = task(calls)
-        return Done(answer, pair.evaluations - before, far)
+        answer = task(evaluator)
+        return WorkerResult(answer, pair.evaluations - before, far)
 
 
-def _far(calls: InTurn) -> float:
+def _cost_at_distance(evaluator: SerialEvaluator) -> float:
     """Return the cost some way off: the same everywhere, if it is the same cost."""
-    theta = calls.theta
+    theta = evaluator.theta
     weights = lengths(theta) * (-1.0) ** np.arange(theta.base.size)
-    with theta.moved(slice(0, theta.base.size), weights, FAR):
-        return float(calls.cost())
+    with theta.moved(slice(0, theta.base.size), weights, COPY_DISTANCE):
+        return float(evaluator.cost())
 
 
-def _rises_of(numbers: Numbers, steps: FloatArray, calls: InTurn) -> list[Rises]:
-    return [calls.rises(numbers, steps)]
+def _differences_of(
+    numbers: Numbers, steps: FloatArray, evaluator: SerialEvaluator
+) -> list[Differences]:
+    return [evaluator.differences(numbers, steps)]
 
 
-def _slopes_of(climbs: Sequence[Climb], noise: float, suspect: float, calls: InTurn) -> list[Slope]:
-    return calls.climbed(climbs, noise, suspect)
+def _slopes_of(
+    requests: Sequence[LadderRequest], noise: float, suspect: float, evaluator: SerialEvaluator
+) -> list[Slope]:
+    return evaluator.slopes(requests, noise, suspect)
 
 
-class Shared(InTurn):
+def evaluator_for(
+    pair: Pair, cost0: float, settings: Settings, progress: Progress
+) -> SerialEvaluator:
+    """Return how the cost of a pair is called: in this process, or by workers.
+
+    Raises
+    ------
+    ProblemError
+        ``bad-setting`` where the cost does not keep the thetas of a block apart, or where workers
+        cannot be had.
+    """
+    evaluator = local_evaluator(pair, cost0, settings, progress)
+    if isinstance(evaluator, BatchedEvaluator):
+        evaluator.refuse_mixed()
+    if settings.workers > 1:
+        return JoblibEvaluator(evaluator, pair, settings, progress)
+    return evaluator
+
+
+class JoblibEvaluator(SerialEvaluator):
     """Components in blocks, by joblib's workers.
 
     Parameters
     ----------
-    calls : InTurn
+    evaluator : SerialEvaluator
         How it is done here, for what is not worth sending away.
     pair : Pair
     settings : Settings
@@ -149,52 +177,55 @@ class Shared(InTurn):
         ``bad-setting`` where joblib is missing, the pair cannot be sent, or is another one there.
     """
 
-    def __init__(self, calls: InTurn, pair: Pair, settings: Settings, progress: Progress) -> None:
-        super().__init__(calls.cost, calls.theta, calls.here, progress)
+    def __init__(
+        self, evaluator: SerialEvaluator, pair: Pair, settings: Settings, progress: Progress
+    ) -> None:
+        super().__init__(evaluator.cost, evaluator.theta, evaluator.cost0, progress)
         if find_spec("joblib") is None:
             raise ProblemError(
                 "bad-setting",
                 f"workers={settings.workers} needs joblib: pip install 'pytest-gradcheck[workers]'",
             )
-        if calls.theta.layout.foreign_numbers:
+        if evaluator.theta.layout.foreign_numbers:
             raise ProblemError(
                 "bad-setting",
                 f"workers={settings.workers}: params are taken apart by a hook of this process, "
                 "which a worker does not have: check with workers=1",
             )
-        self._calls, self._pair, self._settings = calls, pair, settings
-        self._recipe: Recipe | bytes | None = None
+        self._evaluator, self._pair, self._settings = evaluator, pair, settings
+        self._sent: WorkerPayload | bytes | None = None
         self._expected: float | None = None
 
     def along(self, weights: FloatArray, distances: Sequence[float]) -> list[float]:
         """Return the costs at distances along a vector."""
-        return self._calls.along(weights, distances)
+        return self._evaluator.along(weights, distances)
 
-    def rises(self, numbers: Numbers, steps: FloatArray) -> Rises:
+    def differences(self, numbers: Numbers, steps: FloatArray) -> Differences:
         """Return the two-sided rises of components, at a step for each."""
-        if numbers.size < FEWEST * self._settings.workers:
-            return self._calls.rises(numbers, steps)
+        if numbers.size < MIN_COMPONENTS * self._settings.workers:
+            return self._evaluator.differences(numbers, steps)
         self.progress.expect(numbers.size)
         blocks = self._blocks(numbers.size)
         tasks = [
-            (partial(_rises_of, numbers[block], steps[block]), block.stop - block.start)
+            (partial(_differences_of, numbers[block], steps[block]), block.stop - block.start)
             for block in blocks
         ]
         answers = [answer[0] for answer in self._shared(tasks)]
-        rises, widths = (np.concatenate(parts) for parts in zip(*answers, strict=True))
-        return rises, widths
+        return Differences(*map(np.concatenate, zip(*answers, strict=True)))
 
     def _blocks(self, count: int) -> list[slice]:
         """Return blocks of about the same number of so many items."""
-        most = -(-count // (BLOCKS * self._settings.workers))
+        most = -(-count // (BLOCKS_PER_WORKER * self._settings.workers))
         return [slice(start, min(start + most, count)) for start in range(0, count, most)]
 
-    def climbed(self, climbs: Sequence[Climb], noise: float, suspect: float) -> list[Slope]:
+    def slopes(
+        self, requests: Sequence[LadderRequest], noise: float, suspect: float
+    ) -> list[Slope]:
         """Return the slopes of components from ladders of steps."""
-        if len(climbs) < FEWEST * self._settings.workers:
-            return self._calls.climbed(climbs, noise, suspect)
-        self.progress.expect(len(climbs))
-        parts = [climbs[block] for block in self._blocks(len(climbs))]
+        if len(requests) < MIN_COMPONENTS * self._settings.workers:
+            return self._evaluator.slopes(requests, noise, suspect)
+        self.progress.expect(len(requests))
+        parts = [requests[block] for block in self._blocks(len(requests))]
         tasks = [(partial(_slopes_of, part, noise, suspect), len(part)) for part in parts]
         return [slope for slopes in self._shared(tasks) for slope in slopes]
 
@@ -202,13 +233,15 @@ class Shared(InTurn):
         """Return the answers to tasks, in their order."""
         import joblib
 
-        recipe = self._prepared()
+        payload = self._prepared_payload()
         backend, _ = joblib.parallel.get_active_backend()
         streams = getattr(backend, "supports_return_generator", False)
         pool = joblib.Parallel(
             n_jobs=self._settings.workers, return_as="generator" if streams else "list"
         )
-        answers: Iterable[Done] = pool(joblib.delayed(_done)(recipe, task) for task, _ in tasks)
+        answers: Iterable[WorkerResult] = pool(
+            joblib.delayed(_work)(payload, task) for task, _ in tasks
+        )
         found = []
         for (_, size), done in zip(tasks, answers, strict=True):
             self._pair.evaluations += done.evaluations
@@ -218,11 +251,11 @@ class Shared(InTurn):
             self._refuse_other(done)
         return [done.answer for done in found]
 
-    def _refuse_other(self, done: Done) -> None:
+    def _refuse_other(self, done: WorkerResult) -> None:
         if done.far is None or self._expected is None:
             return
-        slack = APART * abs(self._expected - self.here) + 1e-12 * abs(self.here)
-        if abs(done.far - self._expected) <= slack or done.far == self._expected:
+        slack = COPY_TOLERANCE * abs(self._expected - self.cost0) + 1e-12 * abs(self.cost0)
+        if abs(done.far - self._expected) <= slack or repr(done.far) == repr(self._expected):
             return
         raise ProblemError(
             "bad-setting",
@@ -232,18 +265,20 @@ class Shared(InTurn):
             "data=, or check with workers=1",
         )
 
-    def _prepared(self) -> Recipe | bytes:
-        """Return the recipe as it is sent: pickled once, unless workers share this memory."""
-        if self._recipe is None:
+    def _prepared_payload(self) -> WorkerPayload | bytes:
+        """Return the payload as it is sent: pickled once, unless workers share this memory."""
+        if self._sent is None:
             import joblib
 
             backend, _ = joblib.parallel.get_active_backend()
             shared = bool(getattr(backend, "supports_sharedmem", False))
-            recipe = self._written(shared)
-            self._recipe = recipe if shared and not self._settings.inplace else self._sent(recipe)
-        return self._recipe
+            payload = self._payload(shared)
+            self._sent = (
+                payload if shared and not self._settings.inplace else self._pickled(payload)
+            )
+        return self._sent
 
-    def _written(self, shared: bool) -> Recipe:
+    def _payload(self, shared: bool) -> WorkerPayload:
         pair, frozen = self._pair, self._settings.dropout == "freeze"
         if shared and frozen:
             raise ProblemError(
@@ -251,25 +286,25 @@ class Shared(InTurn):
                 f"workers={self._settings.workers} are threads here, which share the generators "
                 "that dropout='freeze' sets back: use processes, or workers=1",
             )
-        return Recipe(
+        return WorkerPayload(
             problem=dataclasses.replace(pair.problem, params=pair.theta.params, settings={}),
             data=pair.data,
             settings=dataclasses.replace(self._settings, dropout=None, disable=None, workers=1),
             base=pair.theta.base,
-            here=self.here,
+            cost0=self.cost0,
             states=(np.random.get_state(), random.getstate()) if frozen else None,
         )
 
-    def _sent(self, recipe: Recipe) -> bytes:
-        """Return a recipe pickled, with the test's own module in it: a worker may not find that."""
+    def _pickled(self, payload: WorkerPayload) -> bytes:
+        """Pickle a payload, with the test's own module in it: a worker may not find that."""
         before = self._pair.evaluations
-        self._expected = _far(self._calls)
+        self._expected = _cost_at_distance(self._evaluator)
         self._pair.evaluations = before  # the workers' handshake is no part of the check
         refused: Exception | None = None
-        for modules in (_own_modules(recipe.problem), []):
+        for modules in (_own_modules(payload.problem), []):
             with _by_value(modules):
                 try:
-                    return bytes(_pickler().dumps(recipe))
+                    return bytes(_pickler().dumps(payload))
                 except Exception as error:  # whatever the user's objects raise when pickled
                     refused = error
         raise ProblemError(

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NoReturn
+from unittest import SkipTest
 
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.numdiff.calls import Sides, between, swept
 from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.gradient import laid_out, left_in
-from pytest_gradcheck.params.theta import Cells, FloatArray, Theta
+from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.binding import bound
 from pytest_gradcheck.problem.layers import name_of
 from pytest_gradcheck.problem.problem import Problem
@@ -130,11 +130,15 @@ class Pair:
         self.evaluations += len(rows)
         try:
             returned = self._within(self._bound.with_tree(self.theta.stacked(rows)))()
+        except SkipTest:  # no failure, but the user's wish
+            raise
         except Exception as error:
-            if len(rows) > 1 and _left_domain(error):
+            if len(rows) > 1 and self._takes(
+                self.theta.stacked(self.theta.row.repeat(len(rows), 0))
+            ):
                 self.evaluations -= len(rows)
                 return np.array([self._at(row) for row in rows])
-            if not self._takes_one():
+            if not self._takes(self.theta.tree):
                 self._tell(error)
             raise ProblemError(
                 "bad-setting",
@@ -160,10 +164,10 @@ class Pair:
         with self.theta.at(row):
             return self.prober()()
 
-    def _takes_one(self) -> bool:
-        """Return whether the cost takes a plain theta, so that it is the leading axis it minds."""
+    def _takes(self, params: Any) -> bool:
+        """Return whether the cost takes theta in another form, so that it is the form it minds."""
         try:
-            self._within(self._bound.with_tree(self.theta.tree))()
+            self._within(self._bound.with_tree(params))()
         except Exception:
             return False
         return True
@@ -185,11 +189,12 @@ class Pair:
     def prober(self) -> Callable[[], float]:
         """Return a function that returns the cost at a perturbed theta.
 
-        NaN where that lies outside the cost's domain: NumPy says so of itself, the functions of
-        `math` raise. It is called twice for every component, hence a closure with little in it.
+        NaN where the cost has no value there: whatever it raises, it is our step's doing. It is
+        called twice for every component, hence a closure with little in it. The value is a number
+        from the moment it is returned: a cost may return one buffer again and again.
         """
         call, scalar, exact = self._call_cost, self._scalar, np.float64
-        plain = self.penalty is None
+        plain = self.penalty is None and not self._batched
 
         def probe() -> float:
             __tracebackhide__ = True
@@ -198,53 +203,14 @@ class Pair:
                     return self.cost()
                 self.evaluations += 1
                 value = call()
-            except Exception as error:
-                return self._outside(error)
-            kind = type(value)
-            return value if kind is float or kind is exact else scalar(value)
+                kind = type(value)
+                return value if kind is float or kind is exact else scalar(value)
+            except SkipTest:  # no failure, but the user's wish
+                raise
+            except Exception:
+                return math.nan
 
         return probe
-
-    def sweep(self, cells: Cells, sides: Sides) -> FloatArray:
-        """Return the cost's rises between the sides of one component after the other.
-
-        What `prober` does, twice for each, written out: here a check spends its time.
-        """
-        __tracebackhide__ = True
-        if self.penalty is not None or self._batched:
-            return swept(self.prober(), cells, sides)
-        call, scalar, exact, before = self._call_cost, self._scalar, np.float64, self.evaluations
-        costs: list[float] = []
-        note = costs.append
-        try:
-            for place, ahead, behind, middle in sides:
-                cells[place] = ahead
-                try:
-                    up = call()
-                except Exception as error:
-                    self.evaluations = before + len(costs) + 1
-                    up = self._outside(error)
-                cells[place] = behind
-                try:
-                    down = call()
-                except Exception as error:
-                    self.evaluations = before + len(costs) + 2
-                    down = self._outside(error)
-                cells[place] = middle
-                if type(up) is not exact or type(down) is not exact:
-                    up, down = scalar(up), scalar(down)
-                note(up)
-                note(down)
-        finally:
-            self.evaluations = max(self.evaluations, before + len(costs))
-        return between(costs)
-
-    def _outside(self, error: Exception) -> float:
-        """Return NaN for a theta outside the cost's domain, or tell of any other error."""
-        __tracebackhide__ = True
-        if _left_domain(error.__cause__ if isinstance(error, ProblemError) else error):
-            return math.nan
-        self._tell(error)
 
     def gradient(self) -> FloatArray:
         """Return the analytic gradient at the present theta, laid out like it.
@@ -306,6 +272,8 @@ class Pair:
         __tracebackhide__ = True
         if isinstance(error, ProblemError):
             raise error  # said by a layer, in better words
+        if isinstance(error, SkipTest):
+            raise error  # no failure, but the user's wish
         if isinstance(error, TypeError):
             self._bound.blame()
         raise ProblemError(
@@ -335,6 +303,8 @@ class Pair:
             raise ProblemError("nonscalar-cost", _nonscalar(self._cost_name, value, array))
         try:
             return float(array.reshape(-1)[0])
+        except OverflowError:  # an integer beyond all floats
+            return math.inf
         except (TypeError, ValueError) as error:
             raise ProblemError(
                 "nonscalar-cost", _nonscalar(self._cost_name, value, array)
@@ -385,12 +355,6 @@ def _nonscalar(name: str, value: Any, array: np.ndarray[Any, Any]) -> str:
     said = repr(value)
     said = said if len(said) <= 60 else said[:60] + "…"
     return f"{name} returned {said} of type {type(value).__name__}, where a cost is one number"
-
-
-def _left_domain(error: BaseException | None) -> bool:
-    return isinstance(error, (ArithmeticError, np.linalg.LinAlgError)) or (
-        isinstance(error, ValueError) and ("domain" in str(error) or "expected a" in str(error))
-    )
 
 
 def _told(error: Exception) -> str:

@@ -7,14 +7,18 @@ import math
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.params.theta import FloatArray, Theta
+from pytest_gradcheck.params.scales import lengths
+from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
 from pytest_gradcheck.problem.pair import Pair
 
-__all__ = ["examined", "refuse_changed", "refuse_unreached"]
+__all__ = ["examined", "refuse_changed", "refuse_undefined", "refuse_unreached"]
 
 SAME = 1e-13
 """Two calls are the same when they differ by no more than this part: threaded sums may be added up
 in another order, while a dropout mask changes far more."""
+
+UNDEFINED_STEP = 6e-6
+"""The step, in lengths, at which a cost is called that has no value at any."""
 
 DROPOUT = (
     "is dropout still on, or a generator unseeded? Pass keep_prob by data=, use "
@@ -85,6 +89,34 @@ def refuse_changed(pair: Pair, culprit: str) -> None:
         f"the {culprit} changes the parameters it is given: {name} was not what it had been after "
         f"a call. Write {name} = {name} - … instead of {name} -= …, or work on a copy",
     )
+
+
+def refuse_undefined(pair: Pair, numbers: Numbers) -> None:
+    """Raise ``cost-raised`` where the cost raises on either side of a component.
+
+    Parameters
+    ----------
+    pair : Pair
+    numbers : int array
+        Components at which no step has met a value of the cost; the first is looked at.
+    """
+    if not numbers.size:
+        return
+    theta, number = pair.theta, int(numbers[0])
+    parameter = theta.owner(number)
+    name = parameter.component_name(parameter.index(number))
+    step = UNDEFINED_STEP * float(lengths(theta)[number])
+    for distance in (step, -step):
+        with theta.moved(slice(number, number + 1), np.ones(1), distance):
+            try:
+                pair.cost()
+            except ProblemError as error:
+                said = str(error).removeprefix(f"{error.code}: ")
+                raise ProblemError(
+                    error.code,
+                    f"{said} at {name} {'+' if distance > 0 else '-'} {step:.2g}, and has no value "
+                    f"at any step on either side of {name}: start inside of its domain",
+                ) from error.__cause__
 
 
 def refuse_unreached(moved: bool, gradient: FloatArray, theta: Theta) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pytest_gradcheck.numdiff.differences import Approximation
-from pytest_gradcheck.numdiff.directions import Seen
+from pytest_gradcheck.numdiff.directions import ProbeResult
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.report.report import Finding
@@ -64,7 +64,7 @@ def unnoticed(
     return tuple(found)
 
 
-def _shows(fault: FloatArray, length: FloatArray, seen: Seen) -> bool:
+def _shows(fault: FloatArray, length: FloatArray, seen: ProbeResult) -> bool:
     """Return whether a random direction over a parameter shows a fault.
 
     Its weights are half the lengths at least. Two bars, as for a component: one by which the slope

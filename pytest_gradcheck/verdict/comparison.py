@@ -120,7 +120,7 @@ def _figures(
     From the sums of squares of all of them at once, where nothing stands in the way. Where
     directions have seen parameters, the figure of the whole is the worst of one.
     """
-    at, seen = approximation.looked_at, approximation.seen
+    at, seen = approximation.evaluated, approximation.seen
     if isinstance(at, slice):  # and so every parameter, one next to the other
         values = approximation.values
         squares = [
@@ -180,7 +180,7 @@ def _worst_of(tally: Tally) -> int:
 
 def _tallies(theta: Theta, approximation: Approximation, judgement: Judgement) -> list[Tally]:
     """Return how often each verdict fell on the components of every parameter."""
-    at = approximation.looked_at
+    at = approximation.evaluated
     if isinstance(at, slice) and not judgement.verdicts.any():
         others = [0] * (len(VERDICTS) - 1)
         return [[parameter.size, *others] for parameter in theta.selected]
@@ -201,7 +201,7 @@ def _resolutions(
 
     Of any component where all of a parameter were looked at, else of one of its usual size.
     """
-    if isinstance(approximation.looked_at, slice) and not approximation.seen:
+    if isinstance(approximation.evaluated, slice) and not approximation.seen:
         largest: list[float] = np.maximum.reduceat(judgement.resolutions, theta.starts).tolist()
         return largest
     return [_resolution(one, approximation, judgement, settings) for one in theta.selected]

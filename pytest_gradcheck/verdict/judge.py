@@ -8,8 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.differences import KINDS, Approximation, agree, shares, tolerated
-from pytest_gradcheck.numdiff.directions import Seen
+from pytest_gradcheck.numdiff.differences import (
+    KINDS,
+    Approximation,
+    all_agree,
+    relative_errors,
+    tolerances,
+)
+from pytest_gradcheck.numdiff.directions import ProbeResult
 from pytest_gradcheck.params.scales import SAFE_SQUARE
 from pytest_gradcheck.params.theta import FloatArray, Theta, spread
 from pytest_gradcheck.report.report import VERDICTS
@@ -56,14 +62,14 @@ def judge(
     -------
     Judgement
     """
-    at = approximation.looked_at
+    at = approximation.evaluated
     values, error_bars, analytic = (
         whole[at] for whole in (approximation.values, approximation.error_bars, gradient)
     )
     with np.errstate(all="ignore"):
-        beyond, bars = shares(values, error_bars, analytic)
+        beyond, bars = relative_errors(values, error_bars, analytic)
         errors = np.maximum(beyond, 0.0)
-        if agree(beyond, bars, settings.suspect) and not approximation.kinds.any():
+        if all_agree(beyond, bars, settings.suspect) and not approximation.kinds.any():
             verdicts = np.zeros(values.shape, np.int8)  # which is `OK`
         else:
             size = np.abs(values) + np.abs(analytic)
@@ -85,11 +91,11 @@ def _verdicts(
     settings: Settings,
 ) -> npt.NDArray[np.int8]:
     """Return the verdicts on the components that were looked at, from their relative errors."""
-    at = approximation.looked_at
+    at = approximation.evaluated
     values, bars, kinds = (
         whole[at] for whole in (approximation.values, approximation.error_bars, approximation.kinds)
     )
-    wide = tolerated(approximation, gradient, theta.selected)[at]
+    wide = tolerances(approximation, gradient, theta.selected)[at]
     undecided = ~(bars <= wide) | ~np.isfinite(values) | (kinds == KINDS.index("jump"))
     verdicts = np.full(values.shape, OK, np.int8)
     verdicts[kinds == KINDS.index("kink")] = KINK
@@ -100,7 +106,7 @@ def _verdicts(
     return verdicts
 
 
-def judged(seen: Seen, settings: Settings) -> int:
+def judged(seen: ProbeResult, settings: Settings) -> int:
     """Return the verdict on what random directions saw of a parameter, an index into `VERDICTS`.
 
     What was found wrong has verdicts of its own; this is of what is left.

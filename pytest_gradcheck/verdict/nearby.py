@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.numdiff.calls import InTurn
 from pytest_gradcheck.numdiff.differences import KINDS, Approximation, approximate
+from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms_of_each
@@ -201,14 +201,14 @@ class _Nearby:
     def _right_away(self, limit: _Limit, numbers: Numbers, away: float) -> dict[int, float]:
         with _based_at(self._theta, self._theta.base + away * limit.nudge):
             gradient, probe = _gradient(self._pair), self._pair.prober()
-            here = probe()
-            if gradient is None or not math.isfinite(here):
+            cost0 = probe()
+            if gradient is None or not math.isfinite(cost0):
                 return {}
-            calls = InTurn(probe, self._theta, here)
+            evaluator = SerialEvaluator(probe, self._theta, cost0)
             off = np.abs(gradient - limit.gradient)[numbers]
             numbers = numbers[off <= KEPT * np.abs(limit.gradient[numbers])]
-            numbers = self._promising(calls, gradient, numbers, away)
-            found = approximate(calls, numbers, gradient, self._noise, self._suspect)
+            numbers = self._promising(evaluator, gradient, numbers, away)
+            found = approximate(evaluator, numbers, gradient, self._noise, self._suspect)
         values, bars, analytic = (
             whole[numbers] for whole in (found.values, found.error_bars, gradient)
         )
@@ -218,13 +218,13 @@ class _Nearby:
         return dict(zip(numbers[right].tolist(), bars[right].tolist(), strict=True))
 
     def _promising(
-        self, calls: InTurn, gradient: FloatArray, numbers: Numbers, away: float
+        self, evaluator: SerialEvaluator, gradient: FloatArray, numbers: Numbers, away: float
     ) -> Numbers:
         """Return the components that one small difference does not show to be wrong."""
         steps = WITHIN * away * self._length[numbers] / max(numbers.size, 8)
-        rises, widths = calls.rises(numbers, steps)
-        off = np.abs(rises / widths - gradient[numbers])
-        bars = 2 * SAFETY * self._noise.level / widths
+        both = evaluator.differences(numbers, steps)
+        off = np.abs(both.slopes - gradient[numbers])
+        bars = 2 * SAFETY * self._noise.at(both.sizes) / both.widths
         return numbers[off <= bars + CLEAR * np.abs(gradient[numbers])]
 
     def _right_between(self) -> dict[int, float]:
@@ -321,11 +321,11 @@ class _Nearby:
     def _slope(self, at: Numbers, weights: FloatArray, step: float) -> tuple[float | None, float]:
         """Return the slope of the cost along a vector, None where the sides have two, and slack."""
         probe = self._pair.prober()
-        here, sides = probe(), []
+        cost0, sides = probe(), []
         for distance in (step, -step):
             with self._theta.moved(at, weights, distance):
-                sides.append((probe() - here) / distance)
-        bar = 2 * SAFETY * max(self._noise.level, EPSILON * abs(here)) / step
+                sides.append((probe() - cost0) / distance)
+        bar = 2 * SAFETY * max(self._noise.level, EPSILON * abs(cost0)) / step
         slack = bar + CLEAR * max(map(abs, sides))
         return (sides[0] if abs(sides[0] - sides[1]) <= slack else None), slack
 

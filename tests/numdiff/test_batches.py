@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import L2, Problem, ProblemError, Report, check_gradients
-from pytest_gradcheck.numdiff import batches
+from pytest_gradcheck.numdiff import evaluators
 
 Array = npt.NDArray[np.float64]
 Params = dict[str, Any]
@@ -104,13 +104,13 @@ def test_blocks_are_bounded_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         rows.append(len(x))
         return np.sum(x**2, axis=-1)
 
-    monkeypatch.setattr(batches, "BLOCK", 8 * 100 * 10)
+    monkeypatch.setattr(evaluators, "BLOCK_BYTES", 8 * 100 * 10)
     check_gradients(counted, lambda x: 2 * x, np.ones(100), batched=True)
     assert max(rows) == 10
     rows.clear()
-    monkeypatch.setattr(batches, "BLOCK", 8 * 10)
+    monkeypatch.setattr(evaluators, "BLOCK_BYTES", 8 * 10)
     assert check_gradients(counted, lambda x: 2 * x, np.ones(100), batched=True).passed
-    assert max(rows) == batches.TRIED  # and two a block: the sides of one component
+    assert max(rows) == evaluators.TRIED_ROWS  # and two a block: the sides of one component
 
 
 def test_leaves_have_a_leading_axis_and_what_is_held_fixed_has_none() -> None:

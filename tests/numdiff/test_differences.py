@@ -14,16 +14,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_gradcheck import check_gradients
-from pytest_gradcheck.numdiff.calls import InTurn
 from pytest_gradcheck.numdiff.differences import (
     Approximation,
     approximate,
     classical,
     cost_noise,
     moves,
-    tolerated,
+    tolerances,
 )
 from pytest_gradcheck.numdiff.directions import line_along
+from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import climb
 from pytest_gradcheck.params.scales import lengths, rms
 from pytest_gradcheck.params.theta import Theta
@@ -58,9 +58,11 @@ def approximated(
     cost = Cost(function, theta)
     with np.errstate(all="ignore"):
         here = cost()
-        noise = cost_noise(InTurn(cost, theta, here), 0)
+        noise = cost_noise(SerialEvaluator(cost, theta, here), 0)
         before = cost.calls
-        result = approximate(InTurn(cost, theta, here), everything(theta), gradient, noise, 1e-5)
+        result = approximate(
+            SerialEvaluator(cost, theta, here), everything(theta), gradient, noise, 1e-5
+        )
     assert theta.changed() is None
     return result, cost.calls - before
 
@@ -109,9 +111,9 @@ def test_what_is_not_asked_for_is_not_looked_at() -> None:
     theta = Theta({"a": np.ones(3), "b": np.ones(2)})
     cost = Cost(lambda p: float(p["a"].sum() * p["b"].sum()), theta)
     here = cost()
-    noise = cost_noise(InTurn(cost, theta, here), 0)
+    noise = cost_noise(SerialEvaluator(cost, theta, here), 0)
     asked = np.array([0, 2])
-    result = approximate(InTurn(cost, theta, here), asked, np.full(5, 2.0), noise, 1e-5)
+    result = approximate(SerialEvaluator(cost, theta, here), asked, np.full(5, 2.0), noise, 1e-5)
     np.testing.assert_array_equal(result.checked, [True, False, True, False, False])
     assert np.isnan(result.values[~result.checked]).all()
     np.testing.assert_allclose(result.values[result.checked], 2)
@@ -152,7 +154,9 @@ def test_the_classical_check_is_the_course_to_the_last_bit(eps: float) -> None:
     x = np.array([0.3, -1.7, 2.2])
     theta = Theta(x)
     result = classical(
-        InTurn(Cost(lambda x: float(np.sin(x).sum()), theta), theta, 0.0), everything(theta), eps
+        SerialEvaluator(Cost(lambda x: float(np.sin(x).sum()), theta), theta, 0.0),
+        everything(theta),
+        eps,
     )
     for number in range(3):
         plus, minus = x.copy(), x.copy()
@@ -184,15 +188,15 @@ def test_error_bars_are_held_against_the_component_or_its_parameter() -> None:
         {"a": np.ones(2), "b": np.ones(2), "c": np.ones(1)},
         values,
     )
-    bars = tolerated(result, values, theta.parameters)
+    bars = tolerances(result, values, theta.parameters)
     np.testing.assert_allclose(bars[:2], [6e-3, 8e-3], rtol=1e-3)
     np.testing.assert_allclose(bars[3], 2e-9, rtol=1e-2)
 
 
 def test_a_cost_moves_or_it_does_not() -> None:
     theta = Theta(np.ones(2))
-    assert moves(InTurn(Cost(lambda x: float(x.sum()), theta), theta, 2.0), 0)
-    assert not moves(InTurn(Cost(lambda x: 2.0, theta), theta, 2.0), 0)
+    assert moves(SerialEvaluator(Cost(lambda x: float(x.sum()), theta), theta, 2.0), 0)
+    assert not moves(SerialEvaluator(Cost(lambda x: 2.0, theta), theta, 2.0), 0)
 
 
 # Random functions

@@ -308,7 +308,7 @@ def test_float32_arrays_in_place_are_probed_by_what_they_can_hold() -> None:
     assert own.tobytes() == before.tobytes()
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("last", [3, 17, 25])
 def test_arrays_are_put_back_when_a_call_is_broken_off(
     net: Net, error: type[BaseException], last: int
@@ -323,7 +323,7 @@ def test_arrays_are_put_back_when_a_call_is_broken_off(
             raise error
         return net.cost(own)
 
-    with pytest.raises((error, ProblemError)):
+    with pytest.raises(error):
         check_gradients(value, lambda: net.grad(own), own, inplace=True, mode="probe")
     assert all(own[name].tobytes() == net.params[name].tobytes() for name in own)
 
@@ -433,20 +433,20 @@ def test_auto_names_what_samples_would_miss() -> None:
 
 
 def test_a_sample_has_the_ends_and_the_largest_gradients() -> None:
-    looked_at: set[int] = set()
+    evaluated: set[int] = set()
     x = np.linspace(1.0, 2.0, 5000)
     big = [17, 2500, 4000]
     weights = np.ones(5000)
     weights[big] = 100.0
 
     def value(x: Array) -> float:
-        looked_at.update(np.flatnonzero(x != start).tolist() if np.sum(x != start) == 1 else [])
+        evaluated.update(np.flatnonzero(x != start).tolist() if np.sum(x != start) == 1 else [])
         return float(weights @ x**2)
 
     start = x.copy()
     check_gradients(value, lambda x: 2 * weights * x, x, mode="sample")
-    assert {0, 4999, *big} <= looked_at
-    assert len(looked_at) == 20
+    assert {0, 4999, *big} <= evaluated
+    assert len(evaluated) == 20
 
 
 def test_probing_has_no_fixed_step() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_gradcheck.numdiff.directions import Questions, random_weights
+from pytest_gradcheck.numdiff.directions import DirectionalProbe, random_weights
 from pytest_gradcheck.numdiff.ladder import Slope
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.search import Run, Search, one_slice
@@ -32,7 +32,7 @@ class Hunt:
             gradient[place] += fault
         self.calls = calls
         self.differenced: list[int] = []
-        self.questions = Questions(self.cost, self.theta, gradient, 0.0, QUIET)
+        self.questions = DirectionalProbe(self.cost, self.theta, gradient, 0.0, QUIET)
         self.weights = random_weights(np.ones(x.size), np.random.default_rng(0))
 
     def cost(self) -> float:

@@ -14,19 +14,26 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.jacobian.evaluator import VectorEvaluator
-from pytest_gradcheck.numdiff.noise import COARSER, EPSILON, FINEST, POINTS, SCALES, SPACINGS
+from pytest_gradcheck.numdiff.noise import (
+    CROOKED,
+    EPSILON,
+    FINEST_DECIMAL,
+    RETURNED,
+    ROW,
+    order_scales,
+)
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = ["OutputNoise", "measure_outputs"]
 
-ALWAYS = (SPACINGS[0], SPACINGS[3])
+ALWAYS = (CROOKED * 1e-12, CROOKED * 1e-6)
 """Spacings at which every output is looked at: a part that computes in float32 stands still at the
 first, while the rest of an output moves."""
 
-FURTHER = (SPACINGS[4], SPACINGS[5])
+FURTHER = (CROOKED * 1e-4, CROOKED * 1e-2)
 """Spacings for outputs that have not moved until then."""
 
-BETWEEN = (0.1 * SPACINGS[3], SPACINGS[2])
+BETWEEN = (CROOKED * 1e-7, CROOKED * 1e-8)
 """Spacings at which the grid of outputs that are rounded inside is looked for."""
 
 LOUDER = 30.0
@@ -86,7 +93,7 @@ def measure_outputs(
         values = _row(calls, weights, spacing)
         finite = np.isfinite(values).all(axis=0)
         magnitudes = np.fmax(magnitudes, np.abs(np.where(finite, values, 0.0)).max(axis=0))
-        moving = finite & (np.count_nonzero(np.diff(values, axis=0), axis=0) > POINTS // 2)
+        moving = finite & (np.count_nonzero(np.diff(values, axis=0), axis=0) > ROW // 2)
         found = np.zeros(here.size)
         found[moving] = _levels(values[:, moving])
         louder = settled & (found > LOUDER * np.maximum(levels, 0.5 * EPSILON * magnitudes))
@@ -96,7 +103,7 @@ def measure_outputs(
         levels = np.fmax(levels, np.fmax(found, _jump(values)))
         settled |= moving
         seen += [np.where(finite, row, here) for row in values]
-    quantized = _stands_still(seen[1 : POINTS + 1], seen[POINTS + 1 :], magnitudes)
+    quantized = _stands_still(seen[1 : ROW + 1], seen[ROW + 1 :], magnitudes)
     if quantized.any():
         found = np.zeros(here.size)
         found[quantized] = _grid(calls, weights, seen, quantized)
@@ -112,7 +119,7 @@ def measure_outputs(
 
 def _row(calls: VectorEvaluator, weights: FloatArray, spacing: float) -> FloatArray:
     """Return values on one side of theta, on the other where the first leaves the domain."""
-    distances = [i * spacing for i in range(1, POINTS + 1)]
+    distances = [i * spacing for i in range(1, ROW + 1)]
     values = calls.along(weights, distances)
     if np.isfinite(values).all():
         return values
@@ -131,7 +138,7 @@ def _levels(values: FloatArray) -> FloatArray:
     largest[largest == 0] = 1.0
     differences = np.diff(values, axis=0) / largest
     estimates, changing = [], []
-    for scale in SCALES:
+    for scale in order_scales(ROW):
         estimates.append(np.sqrt(scale * np.square(differences).sum(axis=0)))
         changing.append((differences.min(axis=0) < 0) & (differences.max(axis=0) > 0))
         differences = np.diff(differences, axis=0)
@@ -173,8 +180,8 @@ def _stands_still(
     differences of a high order do not show.
     """
     stands = np.all(np.diff(np.stack(near), axis=0) == 0, axis=0)
-    slope = np.abs(np.diff(np.stack(far[:POINTS]), axis=0)).max(axis=0) / ALWAYS[1]
-    due = slope * ALWAYS[0] * POINTS > 8 * EPSILON * magnitudes
+    slope = np.abs(np.diff(np.stack(far[:ROW]), axis=0)).max(axis=0) / ALWAYS[1]
+    due = slope * ALWAYS[0] * ROW > 8 * EPSILON * magnitudes
     return np.asarray(due & stands, np.bool_)
 
 
@@ -211,14 +218,15 @@ def _quanta(rows: FloatArray) -> FloatArray:
     values = rows[:, several]
     largest = np.abs(values).max(axis=0)
     quantum = np.zeros(values.shape[1])
-    on_grid = largest * 10.0**FINEST <= 1 / EPSILON
-    for digits in range(FINEST, -1, -1):
+    on_grid = largest * 10.0**FINEST_DECIMAL <= 1 / EPSILON
+    for digits in range(FINEST_DECIMAL, -1, -1):
         if not on_grid.any():
             break
         on_grid &= np.all(np.round(values, digits) == values, axis=0)
         quantum[on_grid] = 10.0**-digits
     fits = np.ones(values.shape[1], np.bool_)
-    for kind, most in COARSER:
+    for kind in RETURNED:
+        most = float(np.finfo(kind).max)
         rounded = values.astype(kind)
         fits &= (largest < most) & np.all(rounded.astype(np.float64) == values, axis=0)
         grain = np.spacing(np.where(largest < most, largest, 1.0).astype(kind)).astype(np.float64)
