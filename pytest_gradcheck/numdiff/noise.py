@@ -66,7 +66,11 @@ FAR_ROW = 15
 """Values in that row: they have to come upon the places at which an iteration takes a step more."""
 
 PLAIN = 32.0
-"""Rounding units up to which noise is that of float64 arithmetic, and asks for no explanation."""
+"""Rounding units up to which noise is that of float64 arithmetic."""
+
+NEGLIGIBLE = 1e-12
+"""The part of the cost, or of its rise, up to which noise asks for no explanation: a bend would
+show more."""
 
 HALVINGS = 14
 """Of an interval in which a jump is looked for: a bend shrinks to 6e-5 of what it was."""
@@ -281,7 +285,8 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
     quantum, kind, digits = _grid(seen)
     level = _level(row.values) if row.moves else 0.0
     for factor in FINER:
-        if level <= PLAIN * EPSILON * magnitude or quantum >= level or _jump(along, row):
+        size = max(magnitude, abs(row.values[-1] - cost0) / (ROW * abs(row.spacing)))
+        if level <= max(NEGLIGIBLE * size, quantum) or _jump(along, row):
             break
         finer = _row(along, factor * FIRST_SPACING)  # a bend or a turn: closer by, there is none
         if finer is None or not abs(finer.spacing) < abs(row.spacing):
