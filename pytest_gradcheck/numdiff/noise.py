@@ -22,9 +22,9 @@ from functools import cache
 from math import factorial, isfinite, sqrt
 from operator import mul, sub
 from statistics import median
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.ladder import EPSILON
 
@@ -150,9 +150,10 @@ class Noise:
         size = max(self.magnitude, self.rise)
         return min(max(self.level / size, EPSILON), LARGEST_RELATIVE) if size else EPSILON
 
-    def at(self, size: Any) -> Any:
-        """Return the level where the cost has another size: it rounds with its size."""
-        return self.level * np.maximum(1.0, size / self.magnitude) if self.magnitude else self.level
+    def at(self, sizes: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the level where the cost has other sizes: it rounds with its size."""
+        larger = np.divide(sizes, self.magnitude) if self.magnitude else 1.0
+        return np.asarray(self.level * np.fmax(1.0, larger))
 
     @property
     def is_plain(self) -> bool:
