@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -124,22 +125,42 @@ class CopiedStorage(Storage):
     def __init__(self, layout: Layout, foreign: Foreign | None) -> None:
         super().__init__(layout, foreign)
         self._vector = self.base.copy()
-        self._views = [self._view(number) for number in range(len(layout.parameters))]
-        self._tree = self._build(layout.root)
+        self._views = self._views_of(self._vector)
+        self._tree = self._build(layout.root, self._vector, self._views)
         self._shown = self.base
+        self.is_rebuilt, self._copies = layout.is_rebuilt, False
 
     @property
     def tree(self) -> Any:
         """What the functions are called with: another object each time where it is rebuilt."""
-        if self._layout.is_rebuilt:
+        if self.is_rebuilt:
             self._shown = self._vector.copy()
-            self._tree = self._build(self._layout.root)
+            root = self._layout.root
+            self._tree = (
+                self.copied(self._vector)
+                if self._copies
+                else self._build(root, self._vector, self._views)
+            )
         return self._tree
+
+    def copied(self, values: FloatArray) -> Any:
+        """Return a structure like the user's that holds other numbers, in arrays of its own."""
+        vector = values.copy()
+        return self._build(self._layout.root, vector, self._views_of(vector))
+
+    def hand_out_copies(self) -> None:
+        """Let `tree` be new arrays each time, for functions that keep what they are given."""
+        self.is_rebuilt = self._copies = True
 
     @property
     def tree_as_handed_out(self) -> Any:
         """What the functions were last called with."""
         return self._tree
+
+    @property
+    def references(self) -> int:
+        """How many references there are to what the functions were given."""
+        return sys.getrefcount(self._vector) + sum(map(sys.getrefcount, self._views))
 
     @property
     def row(self) -> FloatArray:
@@ -177,7 +198,7 @@ class CopiedStorage(Storage):
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
-        if not self._layout.is_rebuilt and _bits(self._vector) == _bits(self.base):
+        if not self.is_rebuilt and _bits(self._vector) == _bits(self.base):
             found = held(self._tree, self._layout.root, self._foreign)
             if all(map(operator.is_, found, self._views)):
                 return None  # at a glance
@@ -186,31 +207,34 @@ class CopiedStorage(Storage):
     def restore(self) -> None:
         """Do nothing: what belongs to the user was never written to."""
 
-    def _view(self, number: int) -> Any:
+    def _views_of(self, vector: FloatArray) -> list[Any]:
+        return [self._view(vector, number) for number in range(len(self._layout.parameters))]
+
+    def _view(self, vector: FloatArray, number: int) -> Any:
         parameter, leaf = self._layout.parameters[number], self._layout.owned[number].leaf
-        view = self._vector[parameter.slice].reshape(parameter.shape)
+        view = vector[parameter.slice].reshape(parameter.shape)
         if not isinstance(leaf, np.ndarray) or type(leaf) is np.ndarray:
             return view
         own = view.view(type(leaf))
         own.__array_finalize__(leaf)  # what a subclass carries beside its numbers
         return own
 
-    def _build(self, node: Node) -> Any:
+    def _build(self, node: Node, vector: FloatArray, views: Sequence[Any]) -> Any:
         if isinstance(node, Leaf):
             parameter = self._layout.parameters[node.number]
             if not parameter.scalar:
-                return self._views[node.number]
-            value = self._vector[parameter.start]
+                return views[node.number]
+            value = vector[parameter.start]
             own = self._layout.owned[node.number].leaf
             return value if isinstance(own, np.generic) else float(value)
         if isinstance(node, Fixed):
             return node.value
-        return node.of([self._build(child) for child in node.children])
+        return node.of([self._build(child, vector, views) for child in node.children])
 
     def _is_intact(self, number: int, found: Any) -> bool:
         layout = self._layout
         part = layout.parameters[number].slice
-        if number in layout.foreign_numbers:
+        if self._copies or number in layout.foreign_numbers:
             # Rebuilt from copies, perhaps when theta was last perturbed.
             return _holds(found, self.base[part]) or _holds(found, self._shown[part])
         if layout.parameters[number].scalar:

@@ -86,7 +86,16 @@ class Theta:
         self.parameters, self.selected, self.root = layout.parameters, layout.selected, layout.root
         self.starts, self.sizes = layout.starts, layout.sizes
         self.selected_numbers, self.checked_size = layout.selected_numbers, layout.checked_size
-        self.rebuilt = not inplace and layout.is_rebuilt
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether the functions are called with another object each time."""
+        return isinstance(self.storage, CopiedStorage) and self.storage.is_rebuilt
+
+    @property
+    def references(self) -> int:
+        """How many references there are to what the functions were given; 0 under `inplace`."""
+        return 0 if self.inplace else self._copy.references
 
     @property
     def base(self) -> FloatArray:
@@ -106,8 +115,20 @@ class Theta:
     @property
     def row(self) -> FloatArray:
         """Theta as it stands at each moment, as the one row of an array; not under `inplace`."""
+        return self._copy.row
+
+    def copied(self, values: FloatArray) -> Any:
+        """Return the structure with other numbers, in arrays of its own; not under `inplace`."""
+        return self._copy.copied(values)
+
+    def hand_out_copies(self) -> None:
+        """Call the functions with new arrays each time; not under `inplace`."""
+        self._copy.hand_out_copies()
+
+    @property
+    def _copy(self) -> CopiedStorage:
         assert isinstance(self.storage, CopiedStorage)
-        return self.storage.row
+        return self.storage
 
     def stacked(self, rows: FloatArray) -> Any:
         """Return the structure with many thetas, the rows of an array, on a leading axis of all.

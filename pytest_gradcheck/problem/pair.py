@@ -101,8 +101,23 @@ class Pair:
         self._batched = batched
         if batched:
             self._refuse_batched(inplace)
-        call = self._bound.with_tree(theta.stacked(theta.row)) if batched else self._bound.at(theta)
-        self._call_cost = self._within(call)
+
+    @property
+    def _call_cost(self) -> Callable[[], Any]:
+        """The call of the cost at the present theta, to be made again and again."""
+        theta, call = self.theta, self._bound
+        stacked = self._batched
+        return self._within(call.with_tree(theta.stacked(theta.row)) if stacked else call.at(theta))
+
+    @property
+    def is_batched(self) -> bool:
+        """Whether the cost takes many thetas."""
+        return self._batched
+
+    def value_of(self, tree: Any) -> float:
+        """Return the cost of params in a structure of their own, without a penalty of ours."""
+        self.evaluations += 1
+        return self._scalar(self._within(self._bound.with_tree(tree))())
 
     def cost(self) -> float:
         """Return the cost at the present theta.

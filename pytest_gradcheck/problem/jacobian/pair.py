@@ -91,7 +91,6 @@ class JacobianPair:
         self._takes_beside = self._joint or (
             self._call_jac is not None and self._call_jac.wants_cache
         )
-        self._call = self._bound.at(theta)
         self._layout: Theta | None = theta if self._symmetric else None
 
     @property
@@ -135,18 +134,23 @@ class JacobianPair:
         """
         return self._vector(self._first_of(self._returned()))
 
+    def values_of(self, tree: Any) -> FloatArray:
+        """Return the outputs for params in a structure of their own."""
+        self.evaluations += 1
+        return self._vector(self._first_of(self._made(self._bound.with_tree(tree))))
+
     def prober(self) -> Callable[[], FloatArray]:
         """Return a function that returns the outputs at a perturbed theta.
 
         NaN throughout where that lies outside of the function's domain.
         """
-        size = self.outputs.base.size
+        size, call = self.outputs.base.size, self._bound.at(self.theta)
 
         def probe() -> FloatArray:
             __tracebackhide__ = True
             self.evaluations += 1
             try:
-                returned = self._made(self._call)
+                returned = self._made(call)
             except Exception:  # a step that leaves the domain is our doing
                 return np.full(size, math.nan)
             return self._vector(self._first_of(returned))
@@ -234,7 +238,7 @@ class JacobianPair:
         __tracebackhide__ = True
         self.evaluations += 1
         try:
-            return self._made(self._call)
+            return self._made(self._bound.at(self.theta))
         except Exception as error:
             self._tell(error)
 

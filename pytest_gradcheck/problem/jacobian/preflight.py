@@ -8,7 +8,7 @@ from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.jacobian.matrices import Matrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
-from pytest_gradcheck.problem.preflight import DROPOUT, SAME
+from pytest_gradcheck.problem.preflight import DROPOUT, SAME, spare_memory
 
 __all__ = ["examined_matrix", "refuse_changed_params"]
 
@@ -22,6 +22,7 @@ def examined_matrix(pair: JacobianPair) -> tuple[FloatArray, Matrix]:
         ``nonfinite-cost``, ``nondeterministic-cost``, ``nondeterministic-gradient`` or
         ``mutated-params``, besides whatever the calls themselves raise.
     """
+    before = pair.theta.references
     here = pair.values()
     refuse_changed_params(pair, "function")
     if not np.isfinite(here).all():
@@ -33,6 +34,8 @@ def examined_matrix(pair: JacobianPair) -> tuple[FloatArray, Matrix]:
         )
     matrix = pair.matrix()
     refuse_changed_params(pair, "Jacobian")
+    if pair.theta.references > before:
+        spare_memory(pair.theta, pair.values_of, here)
     again = pair.values()
     apart = np.abs(again - here) > SAME * np.maximum(np.abs(here), np.abs(again))
     if apart.any():

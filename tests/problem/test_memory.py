@@ -1,0 +1,120 @@
+"""Functions that keep the arrays which they are given, and compare by reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pytest_gradcheck import check_gradients
+
+Array = npt.NDArray[np.float64]
+
+
+class Model:
+    """Computes cost and gradient at once, and again only where theta is another."""
+
+    def __init__(self, fault: float = 1.0) -> None:
+        self.theta: Any = None
+        self.fault = fault
+
+    def is_known(self, theta: Any) -> bool:
+        return self.theta is not None and np.array_equal(self.theta, theta)
+
+    def update(self, theta: Any) -> None:
+        if not self.is_known(theta):
+            self.theta = theta
+            self.value = float(np.sum(np.sin(theta) * np.arange(1, theta.size + 1)))
+            self.slope = self.fault * np.cos(theta) * np.arange(1, theta.size + 1)
+
+    def fun(self, theta: Any) -> float:
+        self.update(theta)
+        return self.value
+
+    def jac(self, theta: Any) -> Array:
+        self.update(theta)
+        return np.array(self.slope)
+
+
+class ById(Model):
+    """Looks at whether it is the same array."""
+
+    def is_known(self, theta: Any) -> bool:
+        return self.theta is theta
+
+
+class Flattened(Model):
+    """Keeps a view."""
+
+    def update(self, theta: Any) -> None:
+        super().update(theta.reshape(-1))
+
+
+X = np.array([0.3, -1.2, 0.7])
+
+
+@pytest.mark.parametrize("kind", [Model, ById, Flattened])
+def test_a_function_that_remembers_theta_by_reference_gets_a_right_answer(
+    kind: type[Model],
+) -> None:
+    right, wrong = kind(), kind(fault=1.01)
+
+    assert check_gradients(right.fun, right.jac, X).verdict == "ok"
+    assert check_gradients(wrong.fun, wrong.jac, X).verdict == "bug"
+
+
+def test_one_remembered_array_among_several_is_seen_to_move() -> None:
+    kept = Model()
+
+    def cost(params: dict[str, Any]) -> float:
+        return kept.fun(params["W"]) * float(params["scale"]) + float(params["b"] @ params["b"])
+
+    def grad(params: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "W": np.cos(params["W"]) * np.arange(1, 4) * params["scale"],
+            "b": 2 * params["b"],
+            "scale": float(np.sum(np.sin(params["W"]) * np.arange(1, 4))),
+        }
+
+    report = check_gradients(cost, grad, {"W": X, "b": np.array([0.5, -2.0]), "scale": 1.5})
+
+    assert report.verdict == "ok"
+
+
+def test_a_remembered_theta_of_residuals_is_seen_to_move() -> None:
+    kept: list[Array] = []
+
+    def fun(theta: Array) -> Array:
+        if not kept or not np.array_equal(kept[0], theta):
+            kept[:] = [theta, np.sin(theta)]
+        return kept[1]
+
+    assert check_gradients.jacobian(fun, lambda theta: np.diag(np.cos(theta)), X).verdict == "ok"
+
+
+def test_a_cache_of_the_input_alone_costs_two_calls_at_most() -> None:
+    cache: dict[str, Array] = {}
+
+    def cost(theta: Array) -> float:
+        cache["theta"] = theta
+        return float(np.sum(theta**2))
+
+    plain = check_gradients(lambda theta: float(np.sum(theta**2)), lambda theta: 2 * theta, X)
+    report = check_gradients(cost, lambda theta: 2 * theta, X)
+
+    assert report.verdict == "ok"
+    assert report.evaluations <= plain.evaluations + 2
+
+
+def test_a_function_that_changes_its_copies_is_refused_all_the_same() -> None:
+    kept = Model()
+
+    def cost(theta: Array) -> float:
+        value = kept.fun(theta)
+        theta *= 2
+        return value
+
+    with pytest.raises(ValueError, match="changes the parameters"):
+        check_gradients(cost, kept.jac, X)
