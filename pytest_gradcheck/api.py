@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_gradcheck.context import Context, current
-from pytest_gradcheck.diagnosis import Clues, findings, in_sight
+from pytest_gradcheck.diagnosis import Clues, findings, numbers_in_sight
 from pytest_gradcheck.diagnosis.twins import blamed_on_penalty, dominated
 from pytest_gradcheck.errors import GradcheckWarning, ProblemError
 from pytest_gradcheck.jacobians import MatrixTerms, check_matrix
@@ -216,6 +216,7 @@ class _Result:
     point: Point
     report: PointReport
     approximation: Approximation
+    notes: tuple[str, ...]
 
 
 def _report(problem: Problem, context: Context) -> Report:
@@ -228,7 +229,7 @@ def _report(problem: Problem, context: Context) -> Report:
         if problem.form == "gradient":
             results, cut_short = _results(points, _Terms(settings, seed, context.canary, progress))
             reports = _reports(results)
-            notes = (*(note for result in results for note in result.point.notes), *cut_short)
+            notes = (*(note for result in results for note in result.notes), *cut_short)
         else:
             terms = MatrixTerms(settings, seed, progress)
             reports = tuple(check_matrix(name, pair, terms) for name, pair in points.matrices())
@@ -294,23 +295,23 @@ def _checked(point: Point, terms: _Terms) -> _Result:
                 pair, approximation, gradient, wrong, noise, settings.suspect
             )
             judgement = judge(approximation, gradient, pair.theta, settings)
+        clues = _clues(point)
         found = findings(
-            approximation, gradient, judgement, pair, noise, point.name, _clues(point), settings
+            approximation, gradient, judgement, pair, noise, point.name, clues, settings
         )
         if terms.canary and judgement.verdicts.max() < SUSPECT:
             found += unnoticed(approximation, gradient, pair.theta, settings, point.name)
         report = point_report(
             point.name, approximation, gradient, judgement, found, pair.theta, settings
         )
-    return _Result(point, report, approximation)
+    return _Result(point, report, approximation, (*point.notes, *clues.guard.notes))
 
 
 def _clues(point: Point) -> Clues:
     """Return what a diagnosis may look at beside the gradients: numbers in sight, and the twin."""
     pair = (point.penalized or point).pair
-    return Clues(
-        partial(in_sight, pair.problem, pair.data, pair.penalty, pair.theta), point.unpenalized
-    )
+    numbers = partial(numbers_in_sight, pair.problem, pair.data, pair.penalty, pair.theta)
+    return Clues(numbers, point.unpenalized)
 
 
 def _approximated(

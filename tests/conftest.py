@@ -12,6 +12,7 @@ import numpy as np  # noqa: F401 - the same, and it bears no second import
 import pytest
 
 import pytest_gradcheck.api  # noqa: F401 - slow as well
+from pytest_gradcheck.errors import Guard
 
 pytest_plugins = ["pytester"]
 
@@ -41,6 +42,16 @@ PARAMS = {"W1": np.arange(1.0, 7.0).reshape(2, 3), "b1": np.array([1.0, 2.0, 3.0
 RIGHT = dict(cost=cost, grad=good, params=PARAMS)
 WRONG = dict(cost=cost, grad=bad, params=PARAMS)
 """
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+@pytest.fixture(autouse=True)
+def faults_in_reports_are_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what users see as a note of a report fail our own tests."""
+    monkeypatch.setattr(Guard, "on_fault", staticmethod(_raise))
 
 
 @pytest.fixture(params=[(), ("-n0",), ("-n2",)], ids=["plain", "n0", "n2"])

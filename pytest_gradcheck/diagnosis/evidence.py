@@ -1,48 +1,42 @@
-"""What a diagnosis looks at, and when it takes a cause for an explanation."""
+"""What a diagnosis looks at: two gradients and their comparison, a parameter at a time."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.diagnosis.known_numbers import Sizes
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.diagnosis.known_numbers import KnownNumbers
+from pytest_gradcheck.errors import Guard, ProblemError
 from pytest_gradcheck.numdiff.differences import Approximation
-from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.numdiff.noise import EPSILON, Noise
 from pytest_gradcheck.params.scales import finite_or_zero, rms
 from pytest_gradcheck.params.theta import FloatArray, Parameter
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.verdict.judge import BUG, OK, SUSPECT, Judgement
 
-__all__ = [
-    "FIT",
-    "Cause",
-    "Clues",
-    "Evidence",
-    "Mask",
-    "Part",
-    "explained",
-    "gradient_at",
-]
-
-FIT = 1e-4
-"""A cause explains a component when it is off by no more than this part of it."""
-
-REST = 0.01
-"""And all of them, when no more than this part of their error is left."""
+__all__ = ["Clues", "Evidence", "Mask", "ParameterEvidence", "gradient_at"]
 
 CLEAR = 1e-3
 """How wide the error bar of a component may be that counts as right."""
 
 CLASSICAL = 1e-6
-"""What stands for the error bars of the classical check, which has none: a part of the root mean
-square of a parameter."""
+"""Stands for the error bars of the classical check, which has none: a part of the root mean square
+of a parameter."""
+
+EXACT = 1e-9
+"""The relative precision of a gradient that was computed in float64."""
+
+COARSE = 1e-9
+"""Noise of the cost, relative, from which on its gradient is taken for as coarse."""
+
+SINGLE = 1e-5
+"""The relative precision of a gradient that was computed in float32, or looks like it."""
 
 Mask = npt.NDArray[np.bool_]
 Number = TypeVar("Number", bound=np.generic)
@@ -54,14 +48,17 @@ class Clues:
 
     Attributes
     ----------
-    sizes : callable
-        Returns the numbers and dimensions that a factor may be.
+    numbers : callable
+        Returns the numbers and dimensions in sight of the pair.
     unpenalized : Pair or None
         The same point with the penalty of the data switched off, where it can be.
+    guard : Guard
+        Takes notes of what fails in a diagnosis.
     """
 
-    sizes: Callable[[], Sizes] = Sizes
+    numbers: Callable[[], KnownNumbers] = KnownNumbers
     unpenalized: Pair | None = None
+    guard: Guard = field(default_factory=Guard)
 
 
 @dataclass(frozen=True)
@@ -77,36 +74,108 @@ class Evidence:
     clues: Clues
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def numbers(self) -> KnownNumbers:
+        """The numbers and dimensions in sight of the pair."""
+        return self.clues.numbers()
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether the parameters are the inputs of a layer, which nobody penalizes."""
+        return hasattr(self.pair.problem.cost, "layer")
+
+    def alike(self, part: ParameterEvidence) -> list[ParameterEvidence]:
+        """Return the parameters whose numerical gradient has the norm of this analytic one."""
+        norm = float(np.linalg.norm(part.analytic))
+        others, norms = self._by_size.get(part.size, ([], np.zeros(0)))
+        return [others[i] for i in np.flatnonzero(np.abs(norms - norm) <= 1e-3 * norm)]
+
+    @cached_property
+    def _by_size(self) -> dict[int, tuple[list[ParameterEvidence], FloatArray]]:
+        groups: dict[int, list[ParameterEvidence]] = {}
+        for part in self.parts:
+            if part.is_complete:
+                groups.setdefault(part.size, []).append(part)
+        return {
+            size: (group, np.array([np.linalg.norm(part.numerical) for part in group]))
+            for size, group in groups.items()
+        }
+
+    @cached_property
+    def parts(self) -> tuple[ParameterEvidence, ...]:
         """The evidence on each parameter that was checked."""
         return tuple(self._part(parameter) for parameter in self.pair.theta.selected)
 
-    def _part(self, parameter: Parameter) -> Part:
-        part = parameter.slice
-        numerical, analytic = self.approximation.values[part], self.gradient[part]
-        bars = self.approximation.error_bars[part]
-        known = self.approximation.checked[part] & self.approximation.of_kind("smooth")[part]
-        known &= np.isfinite(numerical) & np.isfinite(analytic) & np.isfinite(bars)
+    @cached_property
+    def wrong_parts(self) -> tuple[ParameterEvidence, ...]:
+        """The evidence on each parameter that has a wrong component."""
+        return tuple(part for part in self.parts if part.n_wrong)
+
+    @cached_property
+    def precision(self) -> float:
+        """The relative precision of the analytic gradient.
+
+        Float32 where its numbers say so or the cost's noise does; else what its right components
+        show. A hypothesis has to come true within it.
+        """
+        noise = EPSILON if self.noise is None else self.noise.relative
+        finite = self.gradient[np.isfinite(self.gradient)]
+        with np.errstate(all="ignore"):
+            single = bool(np.all(finite.astype(np.float32) == finite)) and finite.size > 3
+        if noise > COARSE or (single and not np.all(finite == np.round(finite))):
+            return SINGLE
+        if self.noise is None:
+            return CLASSICAL
+        least = max(EXACT, 30 * noise)
+        numerical, bars = self.approximation.values, self.approximation.error_bars
+        right = self._known & (self.judgement.verdicts == OK)
+        off = np.abs(numerical - self.gradient)[right] - bars[right]
+        size = (np.abs(numerical) + np.abs(self.gradient))[right]
+        beyond = off / np.where(size > 0, size, 1.0)
+        return float(min(max(least, 4 * beyond.max(initial=0.0)), SINGLE))
+
+    @cached_property
+    def _known(self) -> Mask:
+        """Where both gradients are numbers, the approximation with an error bar."""
+        it = self.approximation
+        known = it.checked & it.of_kind("smooth")
+        known &= np.isfinite(it.values) & np.isfinite(self.gradient) & np.isfinite(it.error_bars)
+        return known
+
+    @cached_property
+    def _wrong(self) -> Mask:
+        verdicts = self.judgement.verdicts
+        wrong: Mask = self.approximation.checked & ((verdicts == BUG) | (verdicts == SUSPECT))
+        return wrong
+
+    @cached_property
+    def _right(self) -> Mask:
+        """Where a component is right, and not because all is 0 or the error bar is wide."""
+        size = np.abs(self.gradient) + np.abs(self.approximation.values)
+        narrow = self.approximation.error_bars < CLEAR * size
+        right: Mask = self._known & (self.judgement.verdicts == OK) & narrow
+        return right
+
+    def _part(self, parameter: Parameter) -> ParameterEvidence:
+        place = parameter.slice
+        numerical, bars = self.approximation.values[place], self.approximation.error_bars[place]
         if self.noise is None:
             bars = np.maximum(bars, CLASSICAL * rms(finite_or_zero(numerical)))
-        verdicts = self.judgement.verdicts[part]
-        size = np.abs(analytic) + np.abs(numerical)
-        evaluated = self.approximation.checked[part]
-        right = known & (verdicts == OK) & (bars < CLEAR * size)
+        evaluated = self.approximation.checked[place]
+        right = self._right[place]
         seen = self.approximation.seen.get(parameter.name)
         sparse = seen is not None and abs(seen.residual) <= seen.error_bar and not seen.wide
         if sparse:
             right = right | ~evaluated
-        return Part(
+        return ParameterEvidence(
             parameter=parameter,
-            theta=self.pair.theta.base[part],
-            analytic=analytic,
+            theta=self.pair.theta.base[place],
+            analytic=self.gradient[place],
             numerical=numerical,
             bars=bars,
-            known=known,
-            wrong=evaluated & ((verdicts == BUG) | (verdicts == SUSPECT)),
+            known=self._known[place],
+            wrong=self._wrong[place],
             right=right,
-            checked=parameter.size if sparse else int(np.count_nonzero(evaluated)),
+            precision=self.precision,
             sparse=sparse,
             open=seen is not None and not sparse,
             where=None if seen is None else seen.where,
@@ -114,7 +183,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Part:
+class ParameterEvidence:
     """One parameter's share of the evidence: flat arrays of its size.
 
     Attributes
@@ -128,8 +197,8 @@ class Part:
         Where the verdict is suspect or bug.
     right : bool array
         Where it is ok, and not because both are 0 or the error bar is wide, which says nothing.
-    checked : int
-        How many components were looked at.
+    precision : float
+        Of the analytic gradient, relative.
     sparse : bool
         Whether all that is wrong is known: a random direction over the others is silent.
     open : bool
@@ -146,10 +215,10 @@ class Part:
     known: Mask
     wrong: Mask
     right: Mask
-    checked: int
-    sparse: bool
-    open: bool
-    where: str | None
+    precision: float = EXACT
+    sparse: bool = False
+    open: bool = False
+    where: str | None = None
 
     @property
     def name(self) -> str:
@@ -162,76 +231,39 @@ class Part:
         return self.parameter.shape
 
     @property
-    def whole(self) -> bool:
+    def size(self) -> int:
+        """The number of components."""
+        return self.analytic.size
+
+    @cached_property
+    def n_wrong(self) -> int:
+        """The number of wrong components."""
+        return int(np.count_nonzero(self.wrong))
+
+    @cached_property
+    def n_right(self) -> int:
+        """The number of components that are right beyond doubt."""
+        return int(np.count_nonzero(self.right))
+
+    @cached_property
+    def is_complete(self) -> bool:
         """Whether every component is known."""
         return bool(self.known.all())
 
-    @property
-    def fits(self) -> bool:
+    @cached_property
+    def is_legible(self) -> bool:
         """Whether a pattern can be looked for: something is wrong, and all of that is known."""
-        return bool(self.wrong.any()) and not np.any(self.wrong & ~self.known)
+        return bool(self.n_wrong) and not np.any(self.wrong & ~self.known)
+
+    @cached_property
+    def scale(self) -> float:
+        """The largest magnitude of either gradient."""
+        both = np.maximum(np.abs(self.analytic), np.abs(self.numerical))[self.known]
+        return float(both.max(initial=0.0))
 
     def grid(self, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """Return flat values in the shape of the parameter."""
         return values.reshape(self.shape)
-
-
-@dataclass(frozen=True)
-class Cause:
-    """What explains one parameter.
-
-    Attributes
-    ----------
-    code : str
-    seen : str
-        What was seen; ``{wrong}`` and ``{size}`` stand for numbers of components.
-    why : str
-        What usually does that.
-    factor : float or None
-    wrong, size : int
-    sure : bool
-        Otherwise another parameter has to have the same cause: one number is a multiple of any.
-    """
-
-    code: str
-    seen: str
-    why: str
-    factor: float | None
-    wrong: int
-    size: int
-    sure: bool = True
-
-    def like(self, other: Cause) -> bool:
-        """Return whether two parameters have one cause in common."""
-        if self.code != other.code:
-            return False
-        if self.code == "partial" or self.factor is None or other.factor is None:
-            return (self.seen, self.why) == (other.seen, other.why)
-        return abs(self.factor - other.factor) <= 2 * FIT * abs(self.factor)
-
-
-def explained(
-    part: Part, prediction: FloatArray, bars: FloatArray | None = None, where: Mask | None = None
-) -> bool:
-    """Return whether a prediction of the analytic gradient comes true where it is known.
-
-    Parameters
-    ----------
-    part : Part
-    prediction : array
-    bars : array, optional
-        Its error bars; default: those of the parameter.
-    where : bool array, optional
-        Components to compare; default: all that are known.
-    """
-    mine = part.known if where is None else where
-    analytic, predicted = part.analytic[mine], prediction[mine]
-    bars = (part.bars if bars is None else bars)[mine]
-    off = np.abs(analytic - predicted)
-    if not np.all(off <= bars + FIT * np.maximum(np.abs(analytic), np.abs(predicted))):
-        return False
-    error = np.abs(analytic - part.numerical[mine])
-    return rms(off) <= rms(bars) + REST * rms(error)
 
 
 def gradient_at(pair: Pair, theta: FloatArray) -> FloatArray | None:

@@ -1,4 +1,10 @@
-"""The numbers in sight of a pair: what a factor may be, and what a penalty's strength."""
+"""The numbers in sight of a pair: what a factor may be, and what a penalty's strength.
+
+A factor of 20 says little; "20 is the number of examples in X" says which mean is missing. So the
+arrays and numbers that the pair's functions can see are looked at: their data and arguments, and
+the closures and globals that their code names, a few calls deep. That reads references which the
+functions themselves read at every call, and never calls, copies or changes anything.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,7 @@ import functools
 import inspect
 import itertools
 import math
+import re
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,21 +26,34 @@ from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.problem.randomness import PENALTIES
 from pytest_gradcheck.problem.regularization import Penalty
 
-__all__ = ["Dimension", "Sizes", "in_sight", "is_count", "named_factor", "named_strength"]
-
-TIGHT = 1e-6
-"""The same for a factor of one component, which nothing else confirms."""
+__all__ = ["Dimension", "KnownNumbers", "named_strength", "numbers_in_sight"]
 
 EXACT = 1e-5
-"""A factor is a number in sight when it is off by no more than this part of it."""
+"""A strength is a number in sight when it is off by no more than this part of it."""
 
 TELLING = 5
+"""Sizes of axes below are no news: almost any small factor is made up of small sizes."""
+
+MOST = 100_000
+"""Entries of an array of indices that are counted."""
 
 ENTRIES = 20
 """Entries of a container in the data that are looked at."""
 
 DEEP = 3
 """Calls of functions by functions through which names of arrays are followed."""
+
+COUNTS = re.compile("^[mnNM]$|batch|n_samples|num_examples")
+"""Names of numbers of examples."""
+
+FACTORS = re.compile(
+    "lr|rate|^eta$|alpha|beta|gamma|keep|dropout|temp|^tau$|^T$|scale|sigma|std|weight|^d[tx]$|^h$|moment"
+)
+"""Names of numbers that are factors; any other global is not taken for one."""
+
+
+STRENGTH = re.compile("lam|reg|decay|^l[12]$|alpha|pen|ridge|shrink|^mu$|^wd$", re.IGNORECASE)
+"""Names of the strengths of penalties."""
 
 
 @dataclass(frozen=True)
@@ -47,70 +67,145 @@ class Dimension:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Dimensions of arrays, those of the data before those of the params; and plain numbers."""
+class KnownNumbers:
+    """Dimensions of arrays, those of the data before those of the params; and plain numbers.
 
-    dimensions: tuple[Dimension, ...] = ()
+    Attributes
+    ----------
+    axes : tuple of Dimension
+    numbers : mapping of str to float
+    given : frozenset of str
+        Names of the numbers that are arguments, and not merely in sight.
+    indices : mapping of str to array
+        Arrays of integers, which may be indices into a parameter.
+    arrays : mapping of str to array
+        Arrays of floats with two axes or more.
+    """
+
+    axes: tuple[Dimension, ...] = ()
     numbers: Mapping[str, float] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
+    indices: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, Any] = field(default_factory=dict)
 
-    def said(self, size: int) -> str | None:
-        """Return what a number of things is the number of, or None."""
-        mine = [d for d in self.dimensions if d.size == size]
+    def said(self, size: int) -> str:
+        """Return what a number of things is the number of."""
+        mine = [d for d in self.axes if d.size == size]
         if not mine:
             names = [name for name, number in self.numbers.items() if number == size]
-            return names[0] if names else None
+            return names[0] if names else "in sight"
         arrays = {d.array for d in mine if not d.of_params}
-        first = mine[0]
-        if len(arrays) > 1 and not any(d.of_params for d in mine):
-            return f"the number of examples in {first.array}"
-        return f"{first.array}.shape[{first.axis}]"
+        if len(arrays) > 1 and size in self.examples():
+            return f"the number of examples in {mine[0].array}"
+        return f"{mine[0].array}.shape[{mine[0].axis}]"
+
+    def examples(self) -> list[int]:
+        """Return what may be the number of examples, the likeliest first.
+
+        An axis that several arrays of the data have in common, or none of the params has: the
+        numbers of features, units and classes are sizes of params as well.
+        """
+        data = [d for d in self.axes if not d.of_params and d.size > 1]
+        own = {d.size for d in self.axes if d.of_params}
+        arrays = {
+            size: {d.array for d in data if d.size == size} for size in {d.size for d in data}
+        }
+        shared = [d.size for d in data if len(arrays[d.size]) > 1]
+        alone = [d.size for d in data if d.size not in own]
+        named = [
+            int(v) for k, v in self.numbers.items() if COUNTS.search(k) and v == int(v) and v > 1
+        ]
+        likely = [size for size in shared if size not in own]
+        return list(dict.fromkeys([*likely, *named, *([] if likely else [*shared, *alone])]))
+
+    def entries(self) -> list[tuple[int, str]]:
+        """Return the numbers of entries of arrays of the data, and of some of their axes."""
+        arrays: dict[str, list[Dimension]] = {}
+        for axis in self.axes:
+            if not axis.of_params:
+                arrays.setdefault(axis.array, []).append(axis)
+        found: dict[int, str] = {}
+        for mine in arrays.values():
+            for count in range(min(len(mine), 4), 1, -1):
+                for some in itertools.combinations(mine, count):
+                    said = " x ".join(f"{d.array}.shape[{d.axis}]" for d in some)
+                    found.setdefault(math.prod(d.size for d in some), said)
+        return [(size, said) for size, said in found.items() if size >= TELLING]
+
+    def dimensions(self) -> list[int]:
+        """Return the sizes of axes that are large enough to be recognized."""
+        sizes = [d.size for d in self.axes if d.size >= TELLING]
+        return [size for size in dict.fromkeys(sizes) if size not in self.examples()]
 
     def counts(self) -> list[int]:
-        """Return the sizes in sight, each once, in the order of preference."""
-        sizes = [d.size for d in self.dimensions]
+        """Return all sizes of axes and whole numbers, each once, in the order of preference."""
+        sizes = [d.size for d in self.axes]
         sizes += [int(n) for n in self.numbers.values() if n == int(n) and n > 1]
         return [size for size in dict.fromkeys(sizes) if size > 1]
 
-    def telling(self) -> list[int]:
-        """Return the sizes of data that are large enough to be recognized in a product or a ratio.
+    def may_be_examples(self, count: int) -> bool:
+        """Return whether so many examples are likely: two arrays of the data have such an axis."""
+        data = [d for d in self.axes if not d.of_params]
+        arrays = {d.array for d in data}
+        having = {d.array for d in data if d.size == count}
+        return bool(arrays) and len(having) >= min(2, len(arrays))
 
-        Almost any small factor is made up of small sizes.
-        """
-        sizes = [d.size for d in self.dimensions if not d.of_params]
-        return [size for size in dict.fromkeys(sizes) if size >= TELLING]
+    def factors(self) -> list[tuple[str, float]]:
+        """Return the numbers that may be factors: arguments, and what has a factor's name."""
+        return [
+            (name, number)
+            for name, number in self.numbers.items()
+            if number not in (0.0, 1.0, -1.0)
+            and (name in self.given or FACTORS.search(name.rsplit(".", 1)[-1]))
+        ]
 
 
-def in_sight(problem: Problem, data: Mapping[str, Any] | None, penalty: Any, theta: Theta) -> Sizes:
+def numbers_in_sight(
+    problem: Problem, data: Mapping[str, Any] | None, penalty: Any, theta: Theta
+) -> KnownNumbers:
     """Return the sizes of everything that a pair names: data, arguments, closures, params."""
-    dimensions: list[Dimension] = []
+    axes: list[Dimension] = []
     numbers: dict[str, float] = {}
+    indices: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     for name, value in _named_values(problem, data):
         shape = getattr(value, "shape", None)
         if isinstance(value, (int, float, np.integer, np.floating)):
             if not isinstance(value, bool) and math.isfinite(value):
                 numbers.setdefault(name, float(value))
         elif isinstance(shape, tuple) and all(isinstance(n, int) for n in shape):
-            dimensions += [Dimension(n, name, axis, False) for axis, n in enumerate(shape)]
+            axes += [Dimension(n, name, axis, False) for axis, n in enumerate(shape)]
+            if isinstance(value, np.ndarray) and value.size <= MOST:
+                kept = indices if value.dtype.kind in "iu" else arrays
+                kept.setdefault(name, value)
+    given = frozenset(_given(problem, data))
     if isinstance(penalty, Penalty):
         numbers |= {"lambd": float(penalty.lambd), "m": float(penalty.m)}
     for parameter in theta.parameters:
         own = enumerate(parameter.shape)
-        dimensions += [Dimension(n, parameter.name, axis, True) for axis, n in own]
-    return Sizes(tuple(dict.fromkeys(dimensions)), numbers)
+        axes += [Dimension(n, parameter.name, axis, True) for axis, n in own]
+    return KnownNumbers(tuple(dict.fromkeys(axes)), numbers, given, indices, arrays)
 
 
 def _named_values(problem: Problem, data: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
     """Yield what a pair's functions can see, by name."""
-    given = dict(data or {})
-    if problem.args:
-        given |= dict(zip(_argument_names(problem.cost), problem.args, strict=False))
-    for name, value in given.items():
+    for name, value in _given(problem, data).items():
         yield name, value
         for key, item in (children_of(value) or [])[:ENTRIES]:
             yield f"{name}{'' if key.text(False)[0] in '.[' else '.'}{key.text(False)}", item
     seen: set[int] = set()
-    for function in (problem.cost, problem.grad):
+    layer = getattr(problem.cost, "layer", None)
+    inner = [] if layer is None else [f for f in vars(layer).values() if callable(f)]
+    for function in (problem.cost, problem.grad, *inner):
         yield from _seen_by(function, seen, DEEP)
+
+
+def _given(problem: Problem, data: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the arguments of a pair beside the params, by name."""
+    given = dict(data or {})
+    if problem.args:
+        given |= dict(zip(_argument_names(problem.cost), problem.args, strict=False))
+    return given
 
 
 def _argument_names(function: Any) -> list[str]:
@@ -158,95 +253,23 @@ def _outer_names(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, function.__globals__[name]
 
 
-def named_factor(factor: float, sizes: Sizes) -> str | None:
-    """Return what a factor is and what usually does that, or None where nothing in sight is it."""
-    size = abs(factor)
-    if _is(size, 2.0):
-        return "the 2 of a derivative too often, or a 1/2 of the cost left out"
-    if _is(size, 0.5):
-        return "the 2 of a square's derivative is missing, or a 1/2 too many"
-    for count in sizes.counts():
-        said = sizes.said(count)
-        if _is(size, count):
-            return f"{count} is {said}: a mean (1/m) is missing"
-        if _is(size, 1 / count):
-            return f"1/{count}, and {count} is {said}: a mean (1/m) too many"
-    for count in sizes.telling():
-        said = sizes.said(count)
-        for text, value, why in (
-            (f"2 x {count}", 2 * count, "a mean (1/m) and a 1/2 are missing"),
-            (f"{count} / 2", count / 2, "a mean (1/m) is missing, and a 2"),
-            (f"1 / (2 x {count})", 0.5 / count, "1/(2m) too many"),
-            (f"2 / {count}", 2 / count, "a mean (1/m) and a 2 too many"),
-            (f"{count} / {count - 1}", count / (count - 1), "m - 1 in the place of m"),
-            (f"{count - 1} / {count}", (count - 1) / count, "m in the place of m - 1"),
-        ):
-            if _is(size, value):
-                return f"{text}, and {count} is {said}: {why}"
-    return _product(size, sizes) or _ratio(size, sizes) or _number(size, sizes)
-
-
-def _product(size: float, sizes: Sizes) -> str | None:
-    """Return which axes of one array a factor is the size of, where a mean was taken over them."""
-    arrays: dict[str, list[Dimension]] = {}
-    for dimension in sizes.dimensions:
-        if not dimension.of_params:
-            arrays.setdefault(dimension.array, []).append(dimension)
-    for mine in arrays.values():
-        for count in range(2, min(len(mine), 4) + 1):
-            for some in itertools.combinations(mine, count):
-                product = math.prod(d.size for d in some)
-                said = " x ".join(f"{d.array}.shape[{d.axis}]" for d in some)
-                if product >= TELLING and _is(size, product):
-                    return f"{product} is {said}: a mean is missing"
-                if product >= TELLING and _is(size, 1 / product):
-                    return f"1/{product}, and {product} is {said}: a mean too many"
-    return None
-
-
-def _ratio(size: float, sizes: Sizes) -> str | None:
-    counts = sizes.telling()
-    for above in counts:
-        for below in counts:
-            if above != below and _is(size, above / below):
-                return f"{above} / {below}: a mean over {sizes.said(below)} for {sizes.said(above)}"
-    return None
-
-
-def _number(size: float, sizes: Sizes) -> str | None:
-    for name, number in sizes.numbers.items():
-        if number and _is(size, abs(number)):
-            return f"it is {name}, once too often (or 1/{name} is missing)"
-        if number and _is(size, 1 / abs(number)):
-            return f"it is 1/{name}, once too often (or {name} is missing)"
-    return None
-
-
-def named_strength(strength: float, sizes: Sizes) -> str | None:
+def named_strength(strength: float, numbers: KnownNumbers) -> str | None:
     """Return how a penalty's strength is made up of the numbers in sight, or None."""
-    for name, number in sizes.numbers.items():
-        if number and (number != int(number) or name in PENALTIES):
-            for text, value in _shares(name, number, sizes):
-                if _is(abs(strength), abs(value)):
+    for name, number in numbers.numbers.items():
+        likely = name in PENALTIES or STRENGTH.search(name.rsplit(".", 1)[-1])
+        if number and (likely or (name in numbers.given and number != int(number))):
+            for text, value in _shares(name, number, numbers):
+                if abs(abs(strength) - abs(value)) <= EXACT * abs(value):
                     return text
     return None
 
 
-def _shares(name: str, number: float, sizes: Sizes) -> Iterator[tuple[str, float]]:
+def _shares(name: str, number: float, numbers: KnownNumbers) -> Iterator[tuple[str, float]]:
     yield name, number
     yield f"2 {name}", 2 * number
     yield f"{name} / 2", number / 2
-    for count in sizes.counts():
+    for count in numbers.counts():
         yield f"{name} / {count}", number / count
         yield f"{name} / (2 x {count})", number / (2 * count)
         yield f"2 {name} / {count}", 2 * number / count
         yield f"{name} - {name} / {count}", number - number / count
-
-
-def is_count(factor: float, sizes: Sizes) -> bool:
-    """Return whether a factor is 2, a number of things in sight, or one over it, very nearly."""
-    return any(_is(factor, n, TIGHT) or _is(factor, 1 / n, TIGHT) for n in (2, *sizes.counts()))
-
-
-def _is(value: float, number: float, within: float = EXACT) -> bool:
-    return abs(value - number) <= within * number

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pytest_gradcheck.diagnosis.codes import CAUSES
 from pytest_gradcheck.diagnosis.words import listed
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.params.theta import FloatArray, Parameter
@@ -90,7 +89,7 @@ def blamed_on_penalty(whole: PointReport, twin: PointReport) -> PointReport:
     codes = {finding.code for finding in whole.findings}
     if whole.passed or not twin.passed or codes & {MISSING, WRONG}:
         return whole
-    rest = tuple(finding for finding in whole.findings if finding.code not in CAUSES)
+    rest = tuple(finding for finding in whole.findings if finding.severity != "cause")
     return dataclasses.replace(whole, findings=(_blamed(whole), *rest))
 
 

@@ -128,6 +128,7 @@ def _turned(made: _Layer | _Pullback, cost_name: str, gradient_name: str) -> Tur
         return made.gradient(cache)
 
     cost.__qualname__, gradient.__qualname__ = cost_name, gradient_name
+    vars(cost)["layer"] = made
     return cost, gradient
 
 

@@ -50,13 +50,13 @@ def test_a_right_gradient_has_no_findings() -> None:
 def test_a_constant_factor_is_told(parameter: str, factor: float) -> None:
     report = checked(**{parameter: factor})
     assert causes(report) == [("scale", parameter, round(factor, 6))]
-    assert report.findings[0].message.startswith(f"{parameter}: ")
+    assert report.findings[0].message.startswith(f"{parameter} is ")
 
 
-def test_a_factor_is_told_with_three_digits_and_the_count_of_components() -> None:
-    assert (
-        "5 of 5 components are 4.000 x the numerical gradient" in checked(b=4).findings[0].message
-    )
+def test_a_factor_is_told_with_three_digits_or_as_a_fraction() -> None:
+    assert "b is 4.000 x the numerical gradient: " in checked(b=4).findings[0].message
+    assert "b is 1/365 x the numerical gradient: " in checked(b=1 / 365).findings[0].message
+    assert "b is -1/12 x the numerical gradient: " in checked(b=-1 / 12).findings[0].message
 
 
 @pytest.mark.parametrize("parameter", ["W", "b", "s"])

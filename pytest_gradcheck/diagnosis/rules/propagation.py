@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.diagnosis.evidence import FIT, Evidence, Part, gradient_at
+from pytest_gradcheck.diagnosis.evidence import Evidence, ParameterEvidence, gradient_at
 from pytest_gradcheck.diagnosis.words import listed
 from pytest_gradcheck.params.scales import rms
 from pytest_gradcheck.params.theta import FloatArray
-from pytest_gradcheck.report.report import Finding
 
-__all__ = ["layers", "stale", "upstream"]
+__all__ = ["Spread", "layers", "stale", "upstream"]
 
 FEWEST = 5
-"""Components that one unknown distance has to explain."""
+"""Components, of different sizes, that one unknown distance has to explain."""
 
 SEVERAL = 8
 ALIKE = 0.7
@@ -31,18 +31,35 @@ ROUNDS = 8
 NUDGE = 1e-6
 MOVE = 1e-2
 
+FIT = 1e-4
+"""How much of the error may be left at the point that is found."""
+
 AWAY = 1e-5
 """How far away another point is at least, in sizes of theta; a jump in the gradient is none."""
 
+Part = ParameterEvidence
 Grouped = list[list[Part]]
-Numbers = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A cause of several parameters: its code, the message, and the name where it is but one."""
+
+    code: str
+    message: str
+    parameter: str | None = None
+
+
+# Which layer a parameter belongs to
 
 
 def layers(parts: Sequence[Part]) -> Grouped:
     """Return parameters by layer, the lowest first.
 
     Layers are told by the numbers in names (``W1`` and ``b1``, ``layers[0].bias``); where none of
-    them repeats, a vector belongs to the matrix before it.
+    them repeats, by shapes: matrices stand in the order of the layers, and vectors go with the
+    matrix that they fit.
     """
     numbers = [tuple(map(int, re.findall(r"\d+", part.name))) for part in parts]
     if all(numbers):
@@ -50,13 +67,7 @@ def layers(parts: Sequence[Part]) -> Grouped:
             groups = _grouped(parts, [n[which] for n in numbers])
             if len(groups) < len(parts) and all(_is_layer(group) for group in groups):
                 return groups
-    result: Grouped = []
-    for part in parts:
-        if result and _is_bias(part, result[-1][0]) and not _is_vector(result[-1][0]):
-            result[-1].append(part)
-        else:
-            result.append([part])
-    return result
+    return _by_shape(parts)
 
 
 def _grouped(parts: Sequence[Part], keys: Sequence[tuple[int, ...]]) -> Grouped:
@@ -72,38 +83,71 @@ def _is_layer(group: Sequence[Part]) -> bool:
     return len(matrices) <= 1 or any(_is_vector(part) for part in group)
 
 
+def _by_shape(parts: Sequence[Part]) -> Grouped:
+    """Return a layer for each matrix, with the vectors of its size.
+
+    As many vectors as matrices, each of which fits the matrix of its turn, go by their turns:
+    ``(W1, W2, b1, b2)``. Otherwise a vector goes with the matrix before it, if it fits, or with the
+    only one that it fits.
+    """
+    matrices = [part for part in parts if not _is_vector(part)]
+    vectors = [part for part in parts if _is_vector(part)]
+    if len(matrices) == len(vectors) and all(map(_fits, vectors, matrices)):
+        return [list(pair) for pair in zip(matrices, vectors, strict=True)]
+    result: Grouped = []
+    homes = {id(matrix): [matrix] for matrix in matrices}
+    last: Part | None = None
+    for part in parts:
+        if part in matrices:
+            result.append(homes[id(part)])
+            last = part
+            continue
+        fitting = [matrix for matrix in matrices if _fits(part, matrix)]
+        if last is not None and any(last is one for one in fitting):
+            homes[id(last)].append(part)
+        elif len(fitting) == 1:
+            homes[id(fitting[0])].append(part)
+        else:
+            result.append([part])
+    return result
+
+
 def _is_vector(part: Part) -> bool:
     return sum(n > 1 for n in part.shape) < 2
 
 
-def _is_bias(part: Part, weights: Part) -> bool:
-    size = part.analytic.size
-    return _is_vector(part) and (size == 1 or size in weights.shape)
+def _fits(bias: Part, weights: Part) -> bool:
+    return bias.size == 1 or bias.size in weights.shape
 
 
-def upstream(parts: Sequence[Part], evidence: Evidence) -> Finding | None:
-    """Name an error that enters at a layer: all below are wrong, and all above are right."""
-    groups = layers(parts)
-    wrong = [all(part.wrong.any() for part in group) for group in groups]
+# An error that enters at a layer
+
+
+def upstream(evidence: Evidence) -> Spread | None:
+    """Name an error that enters at a layer: all below are wrong, and all above are right.
+
+    A parameter of which nothing could be decided is in nobody's way.
+    """
+    groups = [[p for p in group if p.n_wrong or p.n_right] for group in layers(evidence.parts)]
+    groups = [group for group in groups if group]
+    wrong = [all(part.n_wrong for part in group) for group in groups]
     if True not in wrong or False not in wrong:
         return None
     depth = wrong.index(False)
     below, above = groups[:depth], groups[depth:]
-    if not depth or any(part.wrong.any() for group in above for part in group):
+    if not depth or any(part.n_wrong for group in above for part in group):
         return None
-    if not any(part.right.any() for part in above[0]):
-        return None
-    names = [part.name for group in below for part in group]
-    told = len(below[-1]) > 1 or all(re.search(r"\d", part.name) for part in parts)
+    names = tuple(part.name for group in below for part in group)
+    told = len(below[-1]) > 1 or all(re.search(r"\d", name) for name in names)
     if len(names) < 2 or not told or not _one_error(below[-1]):
         return None
     entered = listed([part.name for part in below[-1]])
     message = (
-        f"{listed(names)} are wrong, all above ({listed([p.name for p in above[0]], 3)}"
+        f"{listed(names)} are wrong, and all above ({listed([p.name for p in above[0]], 3)}"
         f"{', …' if len(above) > 1 else ''}) right: the error enters at {entered}; look at the "
         "activation's derivative or the product that leads there"
     )
-    return Finding("upstream", "cause", None, message, None, evidence.point)
+    return Spread("upstream", message)
 
 
 def _one_error(layer: Sequence[Part]) -> bool:
@@ -115,8 +159,8 @@ def _one_error(layer: Sequence[Part]) -> bool:
     weights = [part for part in layer if not _is_vector(part)]
     for bias in biases:
         for weight in weights:
-            axes = [axis for axis, n in enumerate(weight.shape) if n == bias.analytic.size]
-            connected = bias.analytic.size > 1 and axes
+            axes = [axis for axis, n in enumerate(weight.shape) if n == bias.size]
+            connected = bias.size > 1 and axes
             if connected and not any(_agree(bias, weight, axis) for axis in axes):
                 return False
     return True
@@ -130,39 +174,45 @@ def _agree(bias: Part, weight: Part, axis: int) -> bool:
     return not np.any(spoiled & right) and not np.any(bias.wrong & sound & ~spoiled)
 
 
-def stale(parts: Sequence[Part], evidence: Evidence) -> Finding | None:
+# The gradient of another point
+
+
+def stale(evidence: Evidence) -> Spread | None:
     """Name a gradient that is that of another point, or of always the same one."""
-    groups = layers(parts)
-    top = groups[-1]
-    if not all(part.wrong.any() for part in top) or not all(part.fits for part in top):
+    top = layers(evidence.parts)[-1]
+    if not all(part.n_wrong and part.is_legible for part in top):
         return None
-    wrong = [part for part in parts if part.wrong.any()]
-    if _unmoved(parts, evidence):
+    wrong = evidence.wrong_parts
+    if not any(part.numerical[part.known].any() for part in wrong):
+        return None
+    if _unmoved(evidence):
+        names = tuple(part.name for part in wrong)
         message = (
-            f"{listed([p.name for p in wrong])}: the gradient stays the same to the last digit "
-            "when theta moves, and the cost's slope does not: is it of a cache, or another theta?"
+            f"{listed(names)}: the gradient stays the same to the last digit when theta moves, and "
+            "the cost's slope does not: it is of a cache, or of another theta"
         )
-        return Finding("stale", "cause", None, message, None, evidence.point)
-    for some in (wrong, top) if len(wrong) > len(top) else (wrong,):
+        return Spread("stale", message)
+    for some in (wrong, tuple(top)) if len(wrong) > len(top) else (wrong,):
         said = _elsewhere(some, evidence)
         if said is not None:
+            names = tuple(part.name for part in some)
+            verb = "is" if len(names) == 1 else "are"
             message = (
-                f"{listed([p.name for p in some])}: the gradient is that at another theta, {said}: "
-                "look for a cache or a copy of the parameters from before a step"
+                f"{listed(names)} {verb} the gradient at another theta, {said}: look for a cache, "
+                "or a copy of the parameters from before a step"
             )
-            name = wrong[0].name if len(wrong) == 1 else None
-            return Finding("stale", "cause", name, message, None, evidence.point)
+            return Spread("stale", message, names[0] if len(names) == 1 else None)
     return None
 
 
-def _unmoved(parts: Sequence[Part], evidence: Evidence) -> bool:
+def _unmoved(evidence: Evidence) -> bool:
     """Return whether the gradient stays put while theta and the cost's slope move."""
-    theta, pair = evidence.pair.theta, evidence.pair
-    if evidence.noise is None or not all(part.wrong.any() for part in parts):
+    theta, pair, parts = evidence.pair.theta, evidence.pair, evidence.parts
+    if evidence.noise is None or not all(part.n_wrong for part in parts):
         return False
     direction = np.zeros(theta.base.shape)
     for part in parts:
-        signs = np.where(np.arange(part.theta.size) % 2, -1.0, 1.0)
+        signs = np.where(np.arange(part.size) % 2, -1.0, 1.0)
         direction[part.parameter.slice] = signs * (np.abs(part.theta) + (rms(part.theta) or 1.0))
     moved = gradient_at(pair, theta.base + MOVE * direction)
     if moved is None or not np.array_equal(moved, evidence.gradient):
@@ -179,10 +229,16 @@ def _alike(parts: Sequence[Part]) -> bool:
     """Return whether two gradients point the same way, more or less, in enough components."""
     ours = np.concatenate([part.analytic[part.known] for part in parts])
     theirs = np.concatenate([part.numerical[part.known] for part in parts])
-    if ours.size < SEVERAL or not ours.any() or not theirs.any():
+    if _different(ours) < SEVERAL or not ours.any() or not theirs.any():
         return False
     cosine = np.dot(ours, theirs) / (np.linalg.norm(ours) * np.linalg.norm(theirs))
     return bool(cosine >= ALIKE)
+
+
+def _different(values: FloatArray) -> int:
+    """Return how many numbers there are that are neither 0 nor alike in size."""
+    sizes = np.abs(values[values != 0])
+    return int(np.unique(np.rint(1e5 * np.log(sizes))).size)
 
 
 def _cost_along(evidence: Evidence, direction: FloatArray) -> Callable[[float], float]:
@@ -201,32 +257,39 @@ def _elsewhere(parts: Sequence[Part], evidence: Evidence) -> str | None:
     A gradient that is taken at theta - d is the right one where it is called with theta + d.
     """
     base = evidence.pair.theta.base
-    places = np.concatenate([np.arange(p.parameter.start, p.parameter.stop) for p in parts])
-    known = np.concatenate([part.known for part in parts])
-    numerical = np.concatenate([part.numerical for part in parts])[known]
-    bars = np.concatenate([part.bars for part in parts])[known]
-    target = _Target(evidence, places[known], numerical, bars)
-    basis = {"1": np.ones_like(base), "theta": base, "gradient": evidence.gradient}
-    if not np.all(np.isfinite(evidence.gradient)):
-        del basis["gradient"]
-    for name, direction in basis.items():
-        if numerical.size >= FEWEST and direction.any():
+    target = _Target(parts, evidence)
+    for name, direction in _directions(evidence):
+        if target.different >= FEWEST and np.any(direction):
             found = target.reached(direction)
             if found is not None:
-                return f"theta {'-' if found > 0 else '+'} {abs(found):.4g} x {name}"
+                away = float(np.max(np.abs(found * direction)))
+                return (
+                    f"theta {'-' if found > 0 else '+'} {abs(found):.4g} x {name}"
+                    if away >= AWAY * (rms(base) or 1.0)
+                    else None
+                )
     return None
+
+
+def _directions(evidence: Evidence) -> Iterator[tuple[str, FloatArray]]:
+    base = evidence.pair.theta.base
+    yield "1", np.ones_like(base)
+    yield "theta", base
+    if np.all(np.isfinite(evidence.gradient)):
+        yield "gradient", evidence.gradient
 
 
 class _Target:
     """Some components of the numerical gradient, and a search for a theta that explains them."""
 
-    def __init__(
-        self, evidence: Evidence, places: Numbers, numerical: FloatArray, bars: FloatArray
-    ) -> None:
-        self._pair, self._places = evidence.pair, places
-        self._numerical, self._bars = numerical, bars
+    def __init__(self, parts: Sequence[Part], evidence: Evidence) -> None:
+        places = [np.arange(p.parameter.start, p.parameter.stop)[p.known] for p in parts]
+        self._pair, self._places = evidence.pair, np.concatenate(places)
+        self._numerical = np.concatenate([p.numerical[p.known] for p in parts])
+        self._bars = np.concatenate([p.bars[p.known] for p in parts])
         self._here = evidence.gradient[self._places]
-        self._size = rms(evidence.pair.theta.base) or 1.0
+        self._precision = evidence.precision
+        self.different = _different(self._numerical)
 
     def reached(self, direction: FloatArray) -> float | None:
         """Return how far to go in a direction, or None where none of it explains the gradient."""
@@ -248,15 +311,21 @@ class _Target:
                 return None
             distance, gradient = distance + step, moved
             if self._explains(gradient):
-                return distance if abs(distance) * size >= AWAY * self._size else None
+                return distance
         return None
 
     def _explains(self, gradient: FloatArray) -> bool:
+        """Return whether a gradient is the numerical one in every component.
+
+        The distance is found to the precision of a Newton step, so a part of the error that was
+        there may be left.
+        """
         off = np.abs(gradient - self._numerical)
         size = np.maximum(np.abs(gradient), np.abs(self._numerical))
-        error = rms(self._here - self._numerical)
-        close = rms(off) <= FIT * error + rms(self._bars)
-        return bool(close and np.all(off <= self._bars + FIT * size))
+        error = np.abs(self._here - self._numerical)
+        close = rms(off) <= FIT * rms(error) + rms(self._bars)
+        window = self._bars + self._precision * size + FIT * np.maximum(error, rms(error))
+        return bool(close and np.all(off <= window))
 
     def _at(self, direction: FloatArray, distance: float) -> FloatArray | None:
         gradient = gradient_at(self._pair, self._pair.theta.base + distance * direction)

@@ -1,0 +1,175 @@
+"""The engine: asks every rule about every wrong parameter, and words what is sure.
+
+What several parameters have in common is one cause, and the one that explains most parameters wins.
+Where many parameters are wrong, some of them are asked for everything, and the others only for what
+those have: the work is linear in parameters and in components.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_gradcheck.diagnosis.evidence import Evidence, ParameterEvidence
+from pytest_gradcheck.diagnosis.hypotheses import (
+    Hypothesis,
+    Rule,
+    comes_true,
+    information,
+    is_sure,
+)
+from pytest_gradcheck.diagnosis.rules import RULES, WHERE_RULES
+from pytest_gradcheck.diagnosis.rules.propagation import Spread, stale, upstream
+from pytest_gradcheck.diagnosis.words import listed
+from pytest_gradcheck.report.report import Finding
+
+__all__ = ["causes"]
+
+ASKED = 24
+"""Wrong parameters that are asked for every cause; the others for those that these have."""
+
+DOUBT = 6.0
+"""Bits that a cause needs more while other parameters stay unexplained."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A hypothesis that came true for one parameter."""
+
+    part: ParameterEvidence
+    rule: Rule
+    hypothesis: Hypothesis
+    bits: float
+
+    @property
+    def code(self) -> str:
+        """The code of the finding that it would be."""
+        return self.hypothesis.code or self.rule.code
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What two parameters with one cause have in common."""
+        hypothesis = self.hypothesis
+        factor = hypothesis.factor
+        if factor is None:
+            return (self.rule.name, self.code, hypothesis.observation, hypothesis.why)
+        return (self.code, f"{factor:.4g}")
+
+    def agreement(self, other: Candidate) -> float:
+        """Return how many bits the agreement of two fitted factors has."""
+        mine, others = self.hypothesis.factor, other.hypothesis.factor
+        if self.hypothesis.free == 0 or mine is None or others is None or mine == others:
+            return math.inf
+        return math.log2(abs(mine) / abs(mine - others))
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What several parameters, or one, have in common."""
+
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return tuple(candidate.part.name for candidate in self.candidates)
+
+    def is_sure(self, more: float = 0.0) -> bool:
+        """Return whether all of them together are no chance. A number is fitted once for all."""
+        first = max(self.candidates, key=lambda candidate: candidate.bits)
+        bits = first.bits
+        for other in self.candidates:
+            if other is not first:
+                told = information(other.part, other.hypothesis.but(free=0))
+                bits += min(told, first.agreement(other) + other.bits)
+        return is_sure(bits, first.hypothesis, more)
+
+
+def causes(evidence: Evidence) -> tuple[Finding, ...]:
+    """Return the causes of what is wrong at a point, those of most parameters first."""
+    wrong = evidence.wrong_parts
+    legible = [p for p in wrong if p.is_legible and not (p.sparse or p.where)]
+    candidates = _candidates(legible, evidence)
+    found = _sure(_grouped(candidates), len(wrong))
+    explained = {name for cause in found for name in cause.names}
+    if not explained:
+        for look in (upstream, stale):
+            with evidence.clues.guard.of(f"the rule {look.__name__}"):
+                spread = look(evidence)
+                if spread is not None:
+                    return (_of_spread(spread, evidence.point),)
+    rest = [part for part in wrong if part.name not in explained]
+    found += _where(rest, evidence)
+    return tuple(_worded(cause, evidence.point) for cause in found)
+
+
+def _candidates(parts: Sequence[ParameterEvidence], evidence: Evidence) -> list[Candidate]:
+    """Return the hypotheses that came true, of every part and every rule."""
+    first = [c for part in parts[:ASKED] for c in _tried(part, RULES, evidence)]
+    if len(parts) <= ASKED:
+        return first
+    seen = tuple(rule for rule in RULES if any(c.rule is rule for c in first))
+    return first + [c for part in parts[ASKED:] for c in _tried(part, seen, evidence)]
+
+
+def _tried(
+    part: ParameterEvidence, rules: Sequence[Rule], evidence: Evidence
+) -> Iterator[Candidate]:
+    """Yield what comes true of a part, up to the first that is sure by itself."""
+    for rule in rules:
+        with evidence.clues.guard.of(f"the rule {rule.name}"):
+            for hypothesis in rule.hypotheses(part, evidence):
+                if comes_true(part, hypothesis):
+                    bits = information(part, hypothesis)
+                    if bits > 0 or hypothesis.free:
+                        yield Candidate(part, rule, hypothesis, bits)
+                    if is_sure(bits, hypothesis):
+                        return
+
+
+def _grouped(candidates: Sequence[Candidate]) -> list[Cause]:
+    """Return what parameters have in common."""
+    groups: dict[tuple[str, ...], dict[str, Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.key, {}).setdefault(candidate.part.name, candidate)
+    return [Cause(tuple(group.values())) for group in groups.values()]
+
+
+def _sure(groups: Sequence[Cause], wrong: int) -> list[Cause]:
+    """Return the causes that are sure, each parameter's being the one of most parameters.
+
+    A cause of few parameters needs more where others stay unexplained.
+    """
+    found: list[Cause] = []
+    taken: set[str] = set()
+    for cause in sorted(groups, key=lambda cause: -len(cause.names)):
+        left = tuple(c for c in cause.candidates if c.part.name not in taken)
+        if left and Cause(left).is_sure():
+            found.append(Cause(left))
+            taken.update(c.part.name for c in left)
+    if len(taken) == wrong:
+        return found
+    return [cause for cause in found if cause.is_sure(DOUBT)]
+
+
+def _where(rest: Sequence[ParameterEvidence], evidence: Evidence) -> list[Cause]:
+    """Return where what is left is wrong: rows, columns, a few entries."""
+    looked = [part for part in rest if part.is_legible and (part.where or not part.open)]
+    some = [c for part in looked[:ASKED] for c in _tried(part, WHERE_RULES, evidence)]
+    return [Cause((candidate,)) for candidate in some]
+
+
+def _worded(cause: Cause, point: str) -> Finding:
+    first = max(cause.candidates, key=lambda candidate: candidate.hypothesis.free)
+    hypothesis = first.hypothesis
+    names = cause.names
+    verb = "is" if len(names) == 1 else "are"
+    why = hypothesis.why or first.rule.why
+    message = f"{listed(names)} {verb} {hypothesis.observation}{f': {why}' if why else ''}"
+    parameter = names[0] if len(names) == 1 else None
+    return Finding(first.code, "cause", parameter, message, hypothesis.factor, point)
+
+
+def _of_spread(spread: Spread, point: str) -> Finding:
+    return Finding(spread.code, "cause", spread.parameter, spread.message, None, point)

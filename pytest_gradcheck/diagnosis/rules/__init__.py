@@ -1,0 +1,85 @@
+"""The table of rules: the causes that one parameter tells, the simplest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_gradcheck.diagnosis.hypotheses import Rule
+from pytest_gradcheck.diagnosis.rules.penalties import penalty, penalty_alone
+from pytest_gradcheck.diagnosis.rules.places import (
+    shifted,
+    summed_over_units,
+    swapped,
+    symmetrized,
+    transposed,
+    wrong_axis,
+)
+from pytest_gradcheck.diagnosis.rules.regions import (
+    clipped,
+    mask,
+    one_step,
+    overlapping,
+    repeated,
+    some_entries,
+)
+from pytest_gradcheck.diagnosis.rules.values import (
+    factor,
+    factor_of_data,
+    offset,
+    sign,
+    transformed,
+    unused,
+    zero,
+)
+
+__all__ = ["CAUSES", "RULES", "WARNINGS", "WHERE_RULES"]
+
+RULES: tuple[Rule, ...] = (
+    zero,
+    unused,
+    sign,
+    factor,
+    transposed,
+    swapped,
+    wrong_axis,
+    shifted,
+    symmetrized,
+    offset,
+    penalty,
+    penalty_alone,
+    transformed,
+    factor_of_data,
+    summed_over_units,
+    mask,
+    repeated,
+    overlapping,
+    one_step,
+    clipped,
+)
+"""Each tells what the wrong gradient is. The first that is sure explains a parameter."""
+
+WHERE_RULES: tuple[Rule, ...] = (some_entries,)
+"""Each tells only where a gradient is wrong; asked of what is left."""
+
+SPREAD_CAUSES: Mapping[str, str] = {
+    "upstream": "the error comes from the layers above",
+    "stale": "it is the gradient of another point",
+}
+"""Causes that several parameters tell, with a word on each; see `propagation`."""
+
+CAUSES: Mapping[str, str] = {
+    **{code: said for rule in (*RULES, *WHERE_RULES) for code, said in rule.summaries.items()},
+    **SPREAD_CAUSES,
+}
+"""Codes of causes, from the simplest on, with a word on each.
+
+Beside them, ``unnamed`` says that there is more.
+"""
+
+WARNINGS: Mapping[str, str] = {
+    "dominated": "a penalty hides the data",
+    "kink": "the cost has two slopes here",
+    "precision": "some components cannot be decided",
+    "vacuous": "nothing was tested",
+}
+"""Codes of warnings, with a word on each."""

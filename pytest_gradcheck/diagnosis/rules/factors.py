@@ -1,0 +1,157 @@
+"""One number between two gradients: how well it is known, how it is written, what it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from pytest_gradcheck.diagnosis.evidence import Evidence, Mask, ParameterEvidence
+from pytest_gradcheck.diagnosis.known_numbers import KnownNumbers
+from pytest_gradcheck.params.theta import FloatArray
+
+__all__ = ["Factor", "Named", "fitted_factor", "named_factor", "readable", "unnamed_factor"]
+
+CERTAIN = 2e-3
+"""How likely any of the numbers in sight may be hit by chance."""
+
+ROUND = (1.0, 5.0, 10.0, 0.1, 0.5, 2.0, 0.25, 100.0)
+"""Norms to which gradients are clipped."""
+
+LARGEST = 1_000_000
+"""A reciprocal of a larger count is written as a decimal number."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor between two gradients, and its error bar."""
+
+    value: float
+    error: float
+
+    def is_near(self, number: float) -> bool:
+        """Return whether the factor is a number, or minus the number, as far as it is known."""
+        return abs(abs(self.value) - abs(number)) <= self.error + 1e-12 * abs(number)
+
+    def bars(self, part: ParameterEvidence) -> FloatArray:
+        """Return the error bars of the numerical gradient times the factor."""
+        bars: FloatArray = abs(self.value) * part.bars + self.error * np.abs(part.numerical)
+        return bars
+
+
+class Named(NamedTuple):
+    """What a factor may be, and how many alternatives were tried up to it."""
+
+    said: str
+    tried: int
+
+
+def fitted_factor(part: ParameterEvidence, where: Mask) -> Factor | None:
+    """Return the factor between the gradients in some components, or None where none are clear."""
+    clear = where & (np.abs(part.numerical) > 10 * part.bars)
+    if not clear.any() or not part.scale:
+        return None
+    with np.errstate(all="ignore"):
+        ours, theirs = part.analytic[clear] / part.scale, part.numerical[clear] / part.scale
+        bars = part.bars[clear] / part.scale
+        weights = (theirs / (bars + part.precision * (np.abs(theirs) + np.abs(ours)))) ** 2
+        ratios = ours / theirs
+        value = float(np.average(ratios, weights=weights))
+        errors = abs(value) * bars / np.abs(theirs) + part.precision * np.abs(ratios)
+        error = float(np.average(errors, weights=weights))
+    return Factor(value, error) if np.isfinite([value, error]).all() else None
+
+
+def readable(factor: Factor) -> str:
+    """Return a factor as one reads it.
+
+    Examples
+    --------
+    >>> [readable(Factor(value, 1e-9)) for value in (8.0, -1 / 365, 1.3, 0.012345)]
+    ['8.000', '-1/365', '1.300', '0.01235']
+    """
+    value = factor.value
+    if 0 < abs(value) < 0.4:
+        count = round(1 / abs(value))
+        if count <= LARGEST and factor.is_near(1 / count) and factor.error * count < 1e-3:
+            return f"{'-' if value < 0 else ''}1/{count}"
+    return f"{value:.3f}" if 0.05 <= abs(value) < 1e5 else f"{value:.4g}"
+
+
+def named_factor(factor: Factor, evidence: Evidence) -> Named | None:
+    """Return what a factor is and what usually does that, or None where nothing in sight is it.
+
+    A number in sight may be hit by chance: the better the factor is known and the fewer have been
+    tried, the surer it is no chance.
+    """
+    turned = "; the sign is turned round" if factor.value < 0 else ""
+    relative = factor.error / abs(factor.value)
+    tried = 0
+    for tried, (number, said) in enumerate(_candidates(evidence), 1):
+        if factor.is_near(number) and tried * relative <= CERTAIN:
+            return Named(said + turned, tried)
+    return None
+
+
+def unnamed_factor(factor: Factor) -> str:
+    """Return what usually makes a factor that is no number in sight."""
+    turned = "the sign is turned round, and " if factor.value < 0 else ""
+    size = abs(factor.value)
+    if size > 1:
+        return f"{turned}a plain factor is too much: a unit, a weight, a normalization?"
+    return f"{turned}a plain factor is missing: clipping, a normalization, a learning rate, a unit?"
+
+
+def _candidates(evidence: Evidence) -> Iterator[tuple[float, str]]:
+    """Yield what a factor may be, the most likely first: the number, and what it says."""
+    numbers = evidence.numbers
+    yield 2.0, "the 2 of a square's derivative too often, or a 1/2 of the cost is left out"
+    yield 0.5, "the 2 of a square's derivative is missing, or a 1/2 too many"
+    yield from _counts_of_examples(numbers)
+    yield from _counts_of_entries(numbers)
+    yield from _dimensions(numbers)
+    yield from _plain_numbers(numbers)
+    norm = float(np.linalg.norm(evidence.gradient))
+    for size in ROUND:  # the factor is what it is: it is the norm that tells
+        if abs(norm - size) <= 1e-7 * size:
+            unclipped = float(np.linalg.norm(evidence.approximation.values))
+            yield norm / unclipped, f"the norm of the gradient is {size:g}: it is clipped"
+
+
+def _counts_of_examples(numbers: KnownNumbers) -> Iterator[tuple[float, str]]:
+    for m in numbers.examples():
+        said = f"{m} is {numbers.said(m)}"
+        yield m, f"a mean (1/m) is missing; {said}"
+        yield 1 / m, f"a mean (1/m) is taken twice; {said}"
+    for m in numbers.examples():
+        said = f"{m} is {numbers.said(m)}"
+        yield 2 * m, f"a mean (1/m) and a 1/2 are missing; {said}"
+        yield m / 2, f"a mean (1/m) is missing, and a 2; {said}"
+        yield 0.5 / m, f"a 1/(2m) is taken twice; {said}"
+        yield 2 / m, f"a mean (1/m) is taken twice, and a 2 is too much; {said}"
+        if m >= 5:
+            yield m / (m - 1), f"m - 1 stands for m; {said}"
+            yield (m - 1) / m, f"m stands for m - 1; {said}"
+
+
+def _counts_of_entries(numbers: KnownNumbers) -> Iterator[tuple[float, str]]:
+    for count, said in numbers.entries():
+        yield count, f"a mean is missing; {count} is {said}"
+        yield 1 / count, f"a mean is taken twice; {count} is {said}"
+
+
+def _dimensions(numbers: KnownNumbers) -> Iterator[tuple[float, str]]:
+    for n in numbers.dimensions():
+        said = numbers.said(n)
+        yield n, f"a mean over an axis is missing; {n} is {said}"
+        yield 1 / n, f"a mean over an axis is too much; {n} is {said}"
+        yield n**0.5, f"sqrt({n}): a scale is missing or stands there twice; {n} is {said}"
+        yield n**-0.5, f"1/sqrt({n}): a scale is missing or stands there twice; {n} is {said}"
+
+
+def _plain_numbers(numbers: KnownNumbers) -> Iterator[tuple[float, str]]:
+    for name, value in numbers.factors():
+        yield abs(value), f"it is {name}, once too often, or 1/{name} is missing"
+        yield 1 / abs(value), f"it is 1/{name}, once too often, or {name} is missing"
