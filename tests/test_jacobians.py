@@ -516,3 +516,131 @@ def test_an_operator_whose_two_halves_disagree_is_told() -> None:
 
     report = check_gradients.jacobian(fun, lambda x: Half(jac(x)), X)
     assert [finding.code for finding in report.findings] == ["adjoint"]
+
+
+def banded(x: Array) -> Array:
+    y = -2 * x + x**3 / 10
+    y[1:] += x[:-1]
+    y[:-1] += x[1:] ** 2 / 2
+    return y
+
+
+def banded_jac(x: Array) -> Any:
+    lower = np.ones(x.size - 1)
+    return sparse.diags_array([lower, -2 + 0.3 * x**2, x[1:]], offsets=[-1, 0, 1], format="csr")
+
+
+LONG = np.random.default_rng(3).normal(size=20_000)
+
+
+def test_columns_of_a_sparse_matrix_are_differenced_together() -> None:
+    report = gradcheck.jacobian(banded, banded_jac, LONG)
+    assert report.verdict == "ok"
+    assert report.evaluations <= 60
+    (parameter,) = report.parameters
+    assert parameter.checked == 3 * LONG.size - 2
+    assert parameter.covered == LONG.size**2
+
+
+def test_a_wrong_entry_of_a_large_sparse_matrix_is_named() -> None:
+    def wrong(x: Array) -> Any:
+        matrix = banded_jac(x)
+        matrix[500, 499] = 1.01
+        return matrix
+
+    report = check_gradients.jacobian(banded, wrong, LONG)
+    assert [component.name for component in report.components] == ["jac[500, 499]"]
+
+
+def test_an_entry_that_a_large_sparse_matrix_lacks_is_found_among_its_zeros() -> None:
+    def more(x: Array) -> Array:
+        y = banded(x)
+        y[123] += np.sin(x[17_777])
+        return y
+
+    report = check_gradients.jacobian(more, banded_jac, LONG)
+    assert [component.name for component in report.components] == ["jac[123, 17777]"]
+    assert report.components[0].analytic == 0.0
+    assert report.evaluations <= 150
+
+
+def test_a_sparse_matrix_of_the_wrong_sign_is_wrong_in_every_stored_entry() -> None:
+    report = check_gradients.jacobian(banded, lambda x: -banded_jac(x), LONG[:500])
+    assert report.parameters[0].counts["bug"] == 3 * 500 - 2
+
+
+def test_a_small_sparse_hessian_is_checked_for_symmetry() -> None:
+    grad_ = lambda x: np.array([x[0] * x[1], x[0], x[2]])  # noqa: E731 - not symmetric
+    answer = lambda x: sparse.csr_array([[x[1], x[0], 0], [1, 0, 0], [0, 0, 1]])  # noqa: E731
+    report = check_gradients.hessian(grad_, answer, np.array([2.0, 3.0, 1.0]))
+    assert [finding.code for finding in report.findings] == ["asymmetric"]
+
+
+WIDE = np.random.default_rng(4).normal(size=(3, 20_000))
+AT = np.random.default_rng(5).normal(size=20_000) / 100
+
+
+def wide(x: Array) -> Array:
+    return np.asarray(np.sin(WIDE @ x))
+
+
+def wide_jac(x: Array) -> Array:
+    return np.asarray(np.cos(WIDE @ x)[:, None] * WIDE)
+
+
+def test_a_wide_matrix_is_seen_along_random_vectors() -> None:
+    report = gradcheck.jacobian(wide, wide_jac, AT)
+    assert report.verdict == "ok"
+    assert report.evaluations <= 200
+    assert report.parameters[0].covered == 60_000
+    assert report.parameters[0].checked < 300
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_wrong_entries_of_a_wide_matrix_are_named(seed: int) -> None:
+    def wrong(x: Array) -> Array:
+        matrix = wide_jac(x)
+        matrix[0, 101] += 1.0
+        matrix[2, [15_000, 15_001]] -= 2.0
+        return matrix
+
+    report = check_gradients.jacobian(wide, wrong, AT, seed=seed)
+    assert {component.name for component in report.components} == {
+        "jac[0, 101]",
+        "jac[2, 15000]",
+        "jac[2, 15001]",
+    }
+    assert report.evaluations <= 500
+
+
+def test_a_search_that_may_take_no_calls_says_what_is_off() -> None:
+    def wrong(x: Array) -> Array:
+        matrix = wide_jac(x)
+        matrix[1, 7_777] += 1.0
+        return matrix
+
+    report = check_gradients.jacobian(wide, wrong, AT, mode="probe", search_calls=2)
+    assert not report.passed
+    (finding,) = report.findings
+    assert finding.code == "unnamed"
+    assert "out[1]" in finding.message
+
+
+def test_samples_of_columns_are_checked_where_the_settings_ask_for_it() -> None:
+    report = gradcheck.jacobian(wide, wide_jac, AT, mode="sample", samples=5)
+    assert report.parameters[0].checked == report.parameters[0].covered == 15
+
+
+def test_an_operator_of_many_columns_is_never_written_out() -> None:
+    def operator(x: Array) -> Any:
+        matrix = wide_jac(x)
+
+        class Product:
+            shape = matrix.shape
+
+            def matvec(self, v: Array) -> Array:
+                return np.asarray(matrix @ v)
+
+        return Product()
+
+    assert gradcheck.jacobian(wide, operator, AT).verdict == "ok"

@@ -143,7 +143,8 @@ class PointReport:
         Those that are not ok, worst first, at most 1,000 of a parameter.
     findings : tuple of Finding
     outputs : tuple of ParameterReport
-        In Jacobians and pushforwards a row for each output, or the worst 1,000.
+        In Jacobians and pushforwards a row for each output; where these are more than 100, for the
+        worst 1,000 that are not ok.
     """
 
     name: str

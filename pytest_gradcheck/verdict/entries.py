@@ -1,82 +1,50 @@
-"""Verdicts on the entries of a Jacobian, and the report of a point that is made of them."""
+"""Verdicts on the entries of a Jacobian: columns of it beside their approximations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.differences import KINDS
-from pytest_gradcheck.numdiff.jacobian.slopes import Slopes, tolerances
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter
-from pytest_gradcheck.report.report import (
-    VERDICTS,
-    Component,
-    Finding,
-    ParameterReport,
-    PointReport,
-    failing,
-)
+from pytest_gradcheck.numdiff.jacobian.slopes import Slopes, Target, agrees, tolerances
+from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.verdict.comparison import LISTED, rank
 from pytest_gradcheck.verdict.judge import BUG, INCONCLUSIVE, KINK, NONFINITE, OK, SUSPECT
-from pytest_gradcheck.verdict.judge import relative_error as course_figure
 
-__all__ = [
-    "Entries",
-    "EntryNames",
-    "Judged",
-    "asymmetries",
-    "entries_report",
-    "judge_entries",
-    "judge_symmetry",
-]
+__all__ = ["Entries", "Judged", "Table", "asymmetries", "judge_entries", "judge_symmetry", "tabled"]
 
 Codes = npt.NDArray[np.int8]
 
 DUST = 1e-8
 """An analytic slope below this part of its output's largest is zero beside the others."""
 
-OUTPUTS = 1000
-"""Outputs that a report has a row for at most, the worst of them."""
-
 
 @dataclass(frozen=True)
 class Entries:
-    """A Jacobian beside its approximation, column by column.
+    """Columns of a Jacobian beside their approximations.
 
     Attributes
     ----------
     numbers : int array of shape (k,)
         The components of theta, in ascending order.
-    parameters : tuple of Parameter
-        Those that the components belong to.
-    starts : tuple of int
-        Where the components of each parameter begin among the k.
-    analytic : array of shape (k, m)
+    target : Target
         The user's Jacobian, transposed.
     slopes : Slopes
         Its approximation.
-    asked : bool array of shape (k, m), or None
-        Which entries are compared; None where all are.
     """
 
     numbers: Numbers
-    parameters: tuple[Parameter, ...]
-    starts: tuple[int, ...]
-    analytic: FloatArray
+    target: Target
     slopes: Slopes
-    asked: npt.NDArray[np.bool_] | None = None
 
     @property
-    def parts(self) -> list[tuple[Parameter, slice]]:
-        """Each parameter, and where its components stand among the k."""
-        ends = [*self.starts[1:], len(self.numbers)]
-        places = [slice(*pair) for pair in zip(self.starts, ends, strict=True)]
-        return list(zip(self.parameters, places, strict=True))
+    def analytic(self) -> FloatArray:
+        """The user's Jacobian, transposed, of shape (k, m)."""
+        return self.target.analytic
 
 
 @dataclass(frozen=True)
@@ -96,48 +64,106 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class EntryNames:
-    """What entries are called.
+class Table:
+    """Entries that were looked at one by one, with their verdicts: arrays of one length.
 
     Attributes
     ----------
-    entry : callable
-        Takes an output's number and a component's; returns ``jac[3, 12]``.
-    output : callable
-        Takes an output's number; returns ``out[3]``.
-    shape : tuple of int
-        Of the outputs, where they are one array; else their number.
+    outputs, numbers : int arrays
+        The row and the column of each in the matrix of all outputs by all of theta.
+    analytic, values, bars, errors : arrays
+    codes : int8 array
     """
 
-    entry: Callable[[int, int], str]
-    output: Callable[[int], str]
-    shape: tuple[int, ...]
+    outputs: Numbers
+    numbers: Numbers
+    analytic: FloatArray
+    values: FloatArray
+    bars: FloatArray
+    codes: Codes
+    errors: FloatArray
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> Table:
+        """Return some of the entries."""
+        return Table(*(column[kept] for column in self._columns()))
+
+    def joined(self, other: Table) -> Table:
+        """Return the entries of two tables."""
+        pairs = zip(self._columns(), other._columns(), strict=True)
+        return Table(*(np.concatenate(pair) for pair in pairs))
+
+    def _columns(self) -> tuple[npt.NDArray[Any], ...]:
+        return (
+            self.outputs,
+            self.numbers,
+            self.analytic,
+            self.values,
+            self.bars,
+            self.codes,
+            self.errors,
+        )
+
+
+def tabled(entries: Entries, judged: Judged) -> Table:
+    """Return columns as a table of entries."""
+    k, m = judged.codes.shape
+    table = Table(
+        np.tile(np.arange(m), k),
+        np.repeat(entries.numbers, m),
+        entries.analytic.reshape(-1),
+        entries.slopes.values.reshape(-1),
+        entries.slopes.error_bars.reshape(-1),
+        judged.codes.reshape(-1),
+        judged.errors.reshape(-1),
+    )
+    asked = entries.target.asked
+    return table if asked is None else table.where(asked.reshape(-1))
 
 
 def judge_entries(entries: Entries, settings: Settings) -> Judged:
     """Compare a Jacobian with its approximation, entry by entry, each beside its own output."""
-    slopes, analytic = entries.slopes, entries.analytic
+    slopes, target = entries.slopes, entries.target
+    codes, errors = np.zeros(target.analytic.shape, np.int8), _errors(entries)
     with np.errstate(all="ignore"):
-        off = np.abs(slopes.values - analytic)
-        size = np.abs(slopes.values) + np.abs(analytic)
-        errors = np.maximum(off - slopes.error_bars, 0.0)
-        np.divide(errors, size, out=errors, where=size > 0)
-        codes = np.zeros(errors.shape, np.int8)
-        wide = tolerances(slopes, analytic, entries.starts)
-        decided = (slopes.error_bars <= wide) | _is_zero(slopes, analytic)
-        if np.all(decided) and np.all(errors <= settings.suspect) and not slopes.kinds.any():
-            return Judged(codes, errors)
-        codes[slopes.kinds == KINDS.index("kink")] = KINK
-        codes[~decided | ~np.isfinite(slopes.values)] = INCONCLUSIVE
-        codes[slopes.kinds == KINDS.index("jump")] = INCONCLUSIVE
-        codes[errors > settings.suspect] = SUSPECT
-        codes[errors > settings.bug] = BUG
-        codes[(slopes.kinds == KINDS.index("nonfinite")) | ~np.isfinite(analytic)] = NONFINITE
+        open_ = ~agrees(slopes, target)
+        open_ |= slopes.kinds > 0
+        rows = np.flatnonzero(open_.any(axis=1))
+        if rows.size:
+            codes[rows] = _codes(entries, rows, errors[rows], settings)
     errors[codes == NONFINITE] = math.inf
     errors[np.isnan(errors)] = 0.0
-    if entries.asked is not None:
-        codes[~entries.asked], errors[~entries.asked] = OK, 0.0
+    if target.asked is not None:
+        codes[~target.asked], errors[~target.asked] = OK, 0.0
     return Judged(codes, errors)
+
+
+def _errors(entries: Entries) -> FloatArray:
+    """Return the relative errors beyond the error bars; 0 where both values are 0."""
+    with np.errstate(all="ignore"):
+        errors = entries.slopes.values - entries.analytic
+        np.abs(errors, out=errors)
+        errors -= entries.slopes.error_bars
+        np.maximum(errors, 0.0, out=errors)
+        rows, columns = np.nonzero(errors)
+        own = np.abs(entries.slopes.values[rows, columns]) + np.abs(entries.analytic[rows, columns])
+        errors[rows, columns] /= own
+    return errors
+
+
+def _codes(entries: Entries, rows: Numbers, errors: FloatArray, settings: Settings) -> Codes:
+    """Return the verdicts on some columns."""
+    slopes = entries.slopes
+    values, bars, kinds = slopes.values[rows], slopes.error_bars[rows], slopes.kinds[rows]
+    analytic = entries.analytic[rows]
+    decided = (bars <= tolerances(slopes, entries.target, rows)) | _is_zero(entries, rows)
+    codes = np.zeros(errors.shape, np.int8)
+    codes[kinds == KINDS.index("kink")] = KINK
+    codes[~decided | ~np.isfinite(values)] = INCONCLUSIVE
+    codes[kinds == KINDS.index("jump")] = INCONCLUSIVE
+    codes[errors > settings.suspect] = SUSPECT
+    codes[errors > settings.bug] = BUG
+    codes[(kinds == KINDS.index("nonfinite")) | ~np.isfinite(analytic)] = NONFINITE
+    return codes
 
 
 def asymmetries(entries: Entries) -> FloatArray:
@@ -172,173 +198,14 @@ def judge_symmetry(entries: Entries, judged: Judged, settings: Settings) -> Judg
     return Judged(codes, all_errors)
 
 
-def _is_zero(slopes: Slopes, analytic: FloatArray) -> npt.NDArray[np.bool_]:
+def _is_zero(entries: Entries, rows: Numbers) -> npt.NDArray[np.bool_]:
     """Return where an output does not move beyond its rounding, and the analytic slope is zero.
 
     Zero beside the other slopes of the output, and beside that rounding.
     """
-    still = np.abs(slopes.values) <= slopes.error_bars
-    dust = DUST * np.abs(np.where(np.isfinite(analytic), analytic, 0.0)).max(axis=0, initial=0.0)
-    zero: npt.NDArray[np.bool_] = still & (np.abs(analytic) <= np.minimum(slopes.error_bars, dust))
-    return zero
-
-
-def entries_report(
-    name: str,
-    entries: Entries,
-    judged: Judged,
-    names: EntryNames,
-    found: tuple[Finding, ...],
-    settings: Settings,
-) -> PointReport:
-    """Return the report of a point at which a Jacobian was compared."""
-    asked = entries.asked
-    parameters = tuple(
-        _row(
-            parameter.name,
-            (*names.shape, *parameter.shape),
-            (part, slice(None)),
-            entries,
-            judged,
-            settings,
-        )
-        for parameter, part in entries.parts
-    )
-    outputs = tuple(
-        _row(names.output(i), (len(entries.numbers),), (slice(None), i), entries, judged, settings)
-        for i in _told_outputs(judged)
-    )
-    counts = np.bincount(
-        judged.codes.reshape(-1) if asked is None else judged.codes[asked], minlength=len(VERDICTS)
-    ).tolist()
-    bad = failing(settings)
-    fails = (
-        any(count and verdict in bad for verdict, count in zip(VERDICTS, counts, strict=True))
-        or counts[INCONCLUSIVE] == sum(counts)
-        or any(finding.severity == "cause" for finding in found)
-    )
-    worst = max((code for code, count in enumerate(counts) if count), default=OK)
-    if any(finding.severity == "cause" for finding in found):
-        worst = max(worst, BUG)  # a law that is broken though no entry is
-    return PointReport(
-        name=name,
-        passed=not fails,
-        verdict=VERDICTS[worst],
-        relative_error=_figure(entries, (slice(None), slice(None))),
-        parameters=parameters,
-        components=_components(name, entries, judged, names),
-        findings=found,
-        outputs=outputs,
-    )
-
-
-def _told_outputs(judged: Judged) -> list[int]:
-    """Return the outputs that a report has rows for: all, or the worst of them, in their order."""
-    worst = judged.codes.max(axis=0, initial=OK)
-    if worst.size <= OUTPUTS:
-        return list(range(worst.size))
-    order = np.lexsort((-judged.errors.max(axis=0, initial=0.0), -worst))
-    return sorted(order[: min(OUTPUTS, max(1, np.count_nonzero(worst)))].tolist())
-
-
-Part = tuple[slice, slice] | tuple[slice, int]
-"""Which components, and which outputs."""
-
-
-def _row(
-    name: str,
-    shape: tuple[int, ...],
-    part: Part,
-    entries: Entries,
-    judged: Judged,
-    settings: Settings,
-) -> ParameterReport:
-    """Return the report of a parameter, or of an output, which is one of its parts."""
-    codes = judged.codes[part]
-    if entries.asked is not None:
-        codes = codes[entries.asked[part]]
-    tally = np.bincount(codes.reshape(-1), minlength=len(VERDICTS)).tolist()
-    worst = max((code for code, count in enumerate(tally) if count), default=OK)
-    return ParameterReport(
-        name=name,
-        shape=shape,
-        size=math.prod(shape),
-        checked=sum(tally),
-        covered=sum(tally),
-        relative_error=_figure(entries, part),
-        verdict=VERDICTS[worst],
-        counts=dict(zip(VERDICTS, tally, strict=True)),
-        resolution=_resolution(entries, part, settings),
-    )
-
-
-def _figure(entries: Entries, part: Part) -> float:
-    """Return the course's figure over a part of the entries."""
-    values, analytic = entries.slopes.values[part], entries.analytic[part]
-    known = ~np.isnan(values) | ~np.isfinite(analytic)
-    if entries.asked is not None:
-        known &= entries.asked[part]
-    if not known.any() or not np.all(np.isfinite(analytic[known])):
-        return math.inf if known.any() else 0.0
-    return course_figure(values[known].reshape(-1), analytic[known].reshape(-1))
-
-
-def _resolution(entries: Entries, part: Part, settings: Settings) -> float:
-    """Return the smallest relative error of any one entry that would have been reported.
-
-    Two bars: one by which the approximation may be off, and one that the verdict forgives.
-    """
-    bars = entries.slopes.error_bars[part]
-    with np.errstate(all="ignore"):
-        size = np.abs(entries.slopes.values[part]) + np.abs(entries.analytic[part])
-        told = 2 * bars / size
-    told = told[(size > 0) & np.isfinite(size)]
-    return float(max(told.max(initial=0.0), settings.suspect))
-
-
-def _components(
-    point: str, entries: Entries, judged: Judged, names: EntryNames
-) -> tuple[Component, ...]:
-    """Return the entries that are not ok, worst first, at most `LISTED` of a parameter."""
-    listed: list[Component] = []
-    for parameter, part in entries.parts:
-        codes, errors = judged.codes[part].reshape(-1), judged.errors[part].reshape(-1)
-        if not codes.any():
-            continue
-        order = np.lexsort((-errors, -codes))[: np.count_nonzero(codes)][:LISTED]
-        m = judged.codes.shape[1]
-        for flat in order.tolist():
-            k, i = part.start + flat // m, flat % m
-            listed.append(_component(point, parameter, (k, i), entries, judged, names))
-    return tuple(sorted(listed, key=rank))
-
-
-def _component(
-    point: str,
-    parameter: Parameter,
-    place: tuple[int, int],
-    entries: Entries,
-    judged: Judged,
-    names: EntryNames,
-) -> Component:
-    number, output = int(entries.numbers[place[0]]), place[1]
-    error, bar = float(judged.errors[place]), float(entries.slopes.error_bars[place])
-    return Component(
-        parameter=parameter.name,
-        index=parameter.index(number),
-        name=names.entry(output, number),
-        analytic=float(entries.analytic[place]),
-        numerical=float(entries.slopes.values[place]),
-        error_bar=bar,
-        relative_error=float(f"{error:.6g}") if bar else error,
-        verdict=VERDICTS[int(judged.codes[place])],
-        point=point,
-        output=names.output(output),
-        entry=(output, number),
-    )
-
-
-def worst_rows(rows: Sequence[ParameterReport]) -> list[ParameterReport]:
-    """Return rows that are not ok, the worst first."""
-    bad = [row for row in rows if row.verdict != "ok"]
-    return sorted(bad, key=lambda row: (-VERDICTS.index(row.verdict), -row.relative_error))
+    values, bars = entries.slopes.values[rows], entries.slopes.error_bars[rows]
+    analytic = entries.analytic[rows]
+    every = np.abs(entries.analytic)
+    largest = np.where(np.isfinite(every), every, 0.0).max(axis=0, initial=0.0)
+    zero = (np.abs(values) <= bars) & (np.abs(analytic) <= np.minimum(bars, DUST * largest))
+    return np.asarray(zero, np.bool_)

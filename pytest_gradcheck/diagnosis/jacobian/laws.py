@@ -9,7 +9,8 @@ from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.report.report import Finding
-from pytest_gradcheck.verdict.entries import Entries, EntryNames, asymmetries
+from pytest_gradcheck.verdict.entries import Entries, asymmetries
+from pytest_gradcheck.verdict.entries_report import EntryNames
 
 __all__ = ["asymmetric", "broken_laws"]
 

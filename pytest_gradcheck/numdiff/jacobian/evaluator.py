@@ -13,6 +13,10 @@ from pytest_gradcheck.progress import Progress
 __all__ = ["Direction", "Sides", "VectorEvaluator"]
 
 
+EVEN = 1e-9
+"""Sides of a step whose lengths differ by no more than this part are taken for equal."""
+
+
 class Direction(NamedTuple):
     """A vector through theta: one component, or many that move together.
 
@@ -47,6 +51,11 @@ class Sides(NamedTuple):
 
     def gaps(self, here: FloatArray) -> FloatArray:
         """Return by how much the slope of each output ahead exceeds that behind."""
+        if abs(self.ahead - self.behind) <= EVEN * self.ahead:
+            bend = self.up + self.down
+            bend -= 2 * here
+            bend /= self.ahead
+            return bend
         gaps: FloatArray = (self.up - here) / self.ahead - (here - self.down) / self.behind
         return gaps
 

@@ -9,19 +9,19 @@ that are kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.differences import KINDS, WIDE
-from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, VectorEvaluator
+from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, Sides, VectorEvaluator
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
 from pytest_gradcheck.numdiff.ladder import DECAY, EPSILON, RATIO, SAFETY, Line, Slope, climb
-from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.params.theta import FloatArray, Numbers
 
-__all__ = ["Slopes", "approximate_slopes", "classical_slopes", "tolerances"]
+__all__ = ["Slopes", "Target", "agrees", "approximate_slopes", "classical_slopes", "tolerances"]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -36,6 +36,9 @@ LOOKS = 3
 
 AIM = 3e-7
 """The rounding error that a look aims at, as a part of the entry."""
+
+CHUNK = 1 << 16
+"""Entries that are looked at in one go."""
 
 CLIMBS = 20_000
 """Entries at most that climb a ladder of their own; the rest keep the bars of their last look."""
@@ -75,14 +78,41 @@ def classical_slopes(calls: VectorEvaluator, directions: Sequence[Direction], ep
     return Slopes(values, none, kinds, none.astype(np.float32), {})
 
 
+@dataclass(frozen=True)
+class Target:
+    """What slopes along k directions are compared with.
+
+    Attributes
+    ----------
+    analytic : array of shape (k, m)
+    suspect : float
+        The relative error at which a disagreement begins.
+    blocks : sequence of int
+        Where the directions of each parameter begin.
+    asked : bool array of shape (k, m), or None
+        Which entries are compared; None where all are.
+    usual : array of shape (m,), or None
+        How large the slopes of each output are as a rule, where these directions do not tell.
+    """
+
+    analytic: FloatArray
+    suspect: float
+    blocks: Sequence[int] = (0,)
+    asked: Bools | None = None
+    usual: FloatArray | None = None
+
+    @property
+    def parts(self) -> list[slice]:
+        """The directions of each parameter."""
+        ends = [*self.blocks[1:], len(self.analytic)]
+        return [slice(*pair) for pair in zip(self.blocks, ends, strict=True)]
+
+
 def approximate_slopes(
     calls: VectorEvaluator,
     directions: Sequence[Direction],
-    analytic: FloatArray,
     noise: OutputNoise,
-    suspect: float,
-    blocks: Sequence[int] = (0,),
-    asked: Bools | None = None,
+    target: Target,
 ) -> Slopes:
     """Approximate the slopes along directions, each as well as its comparison needs.
 
@@ -90,74 +120,91 @@ def approximate_slopes(
     ----------
     calls : VectorEvaluator
     directions : sequence of k Directions
-    analytic : array of shape (k, m)
-        What the slopes are compared with.
     noise : OutputNoise
-    suspect : float
-        The relative error at which a disagreement begins.
-    blocks : sequence of int
-        Where the directions of each parameter begin.
-    asked : bool array of shape (k, m), optional
-        Which entries are compared; default: all.
+    target : Target
 
     Returns
     -------
     Slopes
         From two calls a direction where all agree.
     """
-    result = _first_pass(calls, directions, analytic, noise, blocks)
-    wide = tolerances(result, analytic, blocks, first=True)
-    open_ = _undecided(result, analytic, wide, suspect)
-    if asked is not None:
-        open_ &= asked
-    climber = _Climber(calls, noise, suspect, CLIMBS)
-    touched = np.flatnonzero(open_.any(axis=1)).tolist()
-    calls.progress.expect(len(touched))
-    for number in touched:
-        entries = np.flatnonzero(open_[number])
-        column = _Column(directions[number], number, result, analytic[number], wide[number])
-        left = _looked(calls, column, entries, noise, suspect)
+    result = _first_pass(calls, directions, noise, target)
+    open_ = ~agrees(result, target) & np.isfinite(target.analytic)
+    touched = np.flatnonzero(open_.any(axis=1))
+    if not touched.size:
+        return result
+    wide = tolerances(result, target, touched, first=True)
+    open_ = open_[touched] & ~_decided(result, target, touched, wide)
+    climber = _Climber(calls, noise, target.suspect, CLIMBS)
+    calls.progress.expect(int(np.count_nonzero(open_.any(axis=1))))
+    for row, number in enumerate(touched.tolist()):
+        entries = np.flatnonzero(open_[row])
+        if not entries.size:
+            continue
+        column = _Column(directions[number], number, result, target.analytic[number], wide[row])
+        left = _looked(calls, column, entries, noise, target.suspect)
         climber.climb(column, left)
         calls.progress.advance(1)
     return result
 
 
+def _decided(
+    slopes: Slopes, target: Target, rows: Numbers, wide: FloatArray
+) -> npt.NDArray[np.bool_]:
+    """Return where the first pass shows entries of some directions to be right."""
+    values, bars, analytic = slopes.values[rows], slopes.error_bars[rows], target.analytic[rows]
+    with np.errstate(invalid="ignore"):
+        size = np.abs(values) + np.abs(analytic)
+        right = np.abs(values - analytic) <= bars + target.suspect * size
+    return np.asarray(right & (bars <= wide), np.bool_)
+
+
 def _first_pass(
     calls: VectorEvaluator,
     directions: Sequence[Direction],
-    analytic: FloatArray,
     noise: OutputNoise,
-    blocks: Sequence[int],
+    target: Target,
 ) -> Slopes:
     """Take one central difference of all outputs a direction; more where their noises differ."""
-    shape = analytic.shape
+    shape = target.analytic.shape
     result = Slopes(
         np.empty(shape), np.empty(shape), np.zeros(shape, np.int8), np.empty(shape, np.float32), {}
     )
-    ends = [*blocks[1:], len(directions)]
     calls.progress.expect(len(directions))
-    for start, end in zip(blocks, ends, strict=True):
-        part = directions[start:end]
-        reach = float(np.mean([direction.reach for direction in part])) if part else 1.0
-        passes = _passes(analytic[start:end], noise, reach)
-        for number, direction in enumerate(part, start):
+    for part in target.parts:
+        mine = directions[part]
+        reach = float(np.mean([direction.reach for direction in mine])) if mine else 1.0
+        passes = _passes(target.analytic[part], noise, reach)
+        for number, direction in enumerate(mine, part.start):
             for share, outputs in passes:
                 sides = calls.sides(direction, share * direction.reach)
-                width = sides.ahead + sides.behind
-                if outputs is None:
-                    np.subtract(sides.up, sides.down, out=result.values[number])
-                    result.values[number] /= width
-                    np.multiply(noise.levels, 2 * SAFETY / width, out=result.error_bars[number])
-                    result.gaps[number] = sides.gaps(calls.here)
-                else:
-                    result.values[number, outputs] = sides.slopes[outputs]
-                    result.gaps[number, outputs] = sides.gaps(calls.here)[outputs]
-                    result.error_bars[number, outputs] = 2 * SAFETY / width * noise.levels[outputs]
+                _take(result, number, sides, noise, calls.here, outputs)
             calls.progress.advance(1)
     return result
 
 
-Pass = tuple[float, "npt.NDArray[np.intp] | None"]
+def _take(
+    result: Slopes,
+    number: int,
+    sides: Sides,
+    noise: OutputNoise,
+    here: FloatArray,
+    outputs: Numbers | None,
+) -> None:
+    """Note the slopes of outputs, all of them where None, with the bars that noise leaves."""
+    width = sides.ahead + sides.behind
+    if outputs is None:
+        np.subtract(sides.up, sides.down, out=result.values[number])
+        result.values[number] /= width
+        np.multiply(noise.levels, 2 * SAFETY / width, out=result.error_bars[number])
+        result.gaps[number] = sides.gaps(here)
+    else:
+        result.values[number, outputs] = sides.slopes[outputs]
+        result.error_bars[number, outputs] = 2 * SAFETY / width * noise.levels[outputs]
+        result.gaps[number, outputs] = sides.gaps(here)[outputs]
+
+
+Pass = tuple[float, Numbers | None]
 """A step, in reaches, and the outputs that it serves; None where it serves all of them."""
 
 
@@ -188,40 +235,70 @@ def _passes(analytic: FloatArray, noise: OutputNoise, reach: float) -> list[Pass
     return passes
 
 
+def agrees(slopes: Slopes, target: Target) -> Bools:
+    """Return where entries are right, and decided beside their own sizes, of shape (k, m)."""
+    right = np.empty(target.analytic.shape, np.bool_)
+    for rows in _chunks(target.analytic.shape):
+        values, bars, analytic = slopes.values[rows], slopes.error_bars[rows], target.analytic[rows]
+        size = np.abs(values)
+        size += np.abs(analytic)
+        off = np.abs(values - analytic)
+        off -= bars
+        right[rows] = off <= target.suspect * size
+        size *= WIDE
+        right[rows] &= bars <= size
+    if target.asked is not None:
+        right |= ~target.asked
+    return right
+
+
+def _chunks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield the rows of an array in runs that fit a processor's cache."""
+    rows = max(1, CHUNK // max(1, shape[1]))
+    for start in range(0, shape[0], rows):
+        yield slice(start, min(start + rows, shape[0]))
+
+
 def tolerances(
-    slopes: Slopes, analytic: FloatArray, blocks: Sequence[int], first: bool = False
+    slopes: Slopes, target: Target, kept: Sequence[int] | Numbers, first: bool = False
 ) -> FloatArray:
-    """Return the error bars beyond which entries are undecided, of shape (k, m).
+    """Return the error bars beyond which entries of some directions are undecided.
 
     A part of the entry's size, or of the root mean square of its output's slopes by its parameter,
     whichever is larger; of all the output's slopes where both values are 0. What drowns in its
     error bar does not count towards it, and values of a `first` pass by no more than analytic ones.
     """
-    values = np.abs(np.where(np.isfinite(slopes.values), slopes.values, 0.0))
-    other = np.abs(np.where(np.isfinite(analytic), analytic, 0.0))
-    size = values + other
-    for (k, i), (left, right) in slopes.sides.items():
-        size[k, i] = max(size[k, i], abs(left) + abs(right))
-    typical = np.where(slopes.error_bars <= values, values, 0.0)
-    if first:
-        np.minimum(typical, other, out=typical)
-    squares = np.square(typical)
-    whole = np.sqrt(squares.mean(axis=0))
+    m = target.analytic.shape[1]
+    least = np.zeros(m) if target.usual is None else target.usual
+    squares = np.stack([_squares(slopes, target, part, first) for part in target.parts])
+    counts = np.array([[part.stop - part.start] for part in target.parts])
+    whole = np.maximum(np.sqrt(squares.sum(axis=0) / counts.sum()), least)
     whole[whole == 0] = np.inf
-    wide = np.empty_like(size)
-    for start, end in zip(blocks, [*blocks[1:], len(size)], strict=True):
-        usual = np.sqrt(squares[start:end].mean(axis=0))
-        wide[start:end] = np.maximum(size[start:end], usual)
-    return WIDE * np.where(size == 0, whole, wide)
+    usual = np.maximum(np.sqrt(squares / counts), least)
+    owners = np.searchsorted(target.blocks, kept, "right") - 1
+    size = np.abs(_finite(slopes.values[kept])) + np.abs(_finite(target.analytic[kept]))
+    places = {int(k): row for row, k in enumerate(kept)}
+    for (k, i), (left, right) in slopes.sides.items():
+        if k in places:
+            size[places[k], i] = max(size[places[k], i], abs(left) + abs(right))
+    return np.asarray(WIDE * np.where(size == 0, whole, np.maximum(size, usual[owners])))
 
 
-def _undecided(slopes: Slopes, analytic: FloatArray, wide: FloatArray, suspect: float) -> Bools:
-    """Return where the first pass does not show an entry to be right."""
-    values, bars = slopes.values, slopes.error_bars
-    with np.errstate(invalid="ignore"):
-        right = np.abs(values - analytic) <= bars + suspect * (np.abs(values) + np.abs(analytic))
-        decided = right & (bars <= wide)
-    return ~decided & np.isfinite(analytic)
+def _squares(slopes: Slopes, target: Target, part: slice, first: bool) -> FloatArray:
+    """Return the sum of the squares of each output's slopes over the directions of a parameter."""
+    total = np.zeros(target.analytic.shape[1])
+    for rows in _chunks((part.stop - part.start, total.size)):
+        mine = slice(part.start + rows.start, part.start + rows.stop)
+        values = np.abs(_finite(slopes.values[mine]))
+        values[slopes.error_bars[mine] > values] = 0.0
+        if first:
+            np.minimum(values, np.abs(_finite(target.analytic[mine])), out=values)
+        total += np.einsum("ki,ki->i", values, values)
+    return total
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    return np.where(np.isfinite(values), values, 0.0)
 
 
 @dataclass(frozen=True)
@@ -257,10 +334,10 @@ class _Column:
 def _looked(
     calls: VectorEvaluator,
     column: _Column,
-    entries: npt.NDArray[np.intp],
+    entries: Numbers,
     noise: OutputNoise,
     suspect: float,
-) -> npt.NDArray[np.intp]:
+) -> Numbers:
     """Look at open entries at smaller steps; return those that stay open.
 
     A difference between two steps bounds the truncation error of the finer one by its share
@@ -333,7 +410,7 @@ class _Climber:
         self._calls, self._noise, self._suspect = calls, noise, suspect
         self._left = most
 
-    def climb(self, column: _Column, entries: npt.NDArray[np.intp]) -> None:
+    def climb(self, column: _Column, entries: Numbers) -> None:
         """Record the slopes of entries along one direction."""
         made: dict[float, tuple[float, FloatArray]] = {}
         direction = column.direction

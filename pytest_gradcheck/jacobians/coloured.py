@@ -1,0 +1,126 @@
+"""A sparse matrix whose columns are differenced in groups, zeros that are not stored included."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.jacobians.columns import Work, judged_columns, slopes_of
+from pytest_gradcheck.numdiff.jacobian.colouring import coloured
+from pytest_gradcheck.numdiff.jacobian.columns import all_columns, grouped, random_weights
+from pytest_gradcheck.numdiff.jacobian.search import Residuals, locate
+from pytest_gradcheck.numdiff.jacobian.slopes import Target
+from pytest_gradcheck.numdiff.ladder import EPSILON
+from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.problem.jacobian.matrices import SparseMatrix
+from pytest_gradcheck.verdict.entries import Entries, Judged, Table, judge_entries, tabled
+from pytest_gradcheck.verdict.judge import SUSPECT
+
+__all__ = ["coloured_groups", "coloured_table"]
+
+GAIN = 2
+"""How many times fewer groups than columns there have to be."""
+
+ALONE = 200
+"""Columns at most that are differenced again, each alone, where their group is wrong."""
+
+
+def coloured_groups(work: Work) -> list[Numbers] | None:
+    """Return groups of columns that can be moved together, or None where that gains nothing."""
+    matrix, pair = work.matrix, work.pair
+    plain = work.settings.mode in ("auto", "full") and not (pair.is_symmetric and pair.is_lower)
+    if not isinstance(matrix, SparseMatrix) or not plain or not work.theta.is_selected.all():
+        return None
+    if work.theta.inplace and any(p.dtype != np.float64 for p in work.theta.selected):
+        return None  # steps that are rounded to float32 bend a line
+    groups = coloured(matrix.starts, matrix.rows, all_columns(work.theta))
+    return groups if GAIN * len(groups) <= work.theta.checked_size else None
+
+
+def coloured_table(work: Work, groups: list[Numbers]) -> Table:
+    """Compare all entries: those that are stored, and those that are not, which are zeros."""
+    matrix = work.matrix
+    assert isinstance(matrix, SparseMatrix)
+    weights = _weights(work)
+    directions = grouped(groups, weights)
+    analytic = np.stack([_along(matrix, group, weights) for group in groups])
+    target = Target(analytic, work.settings.suspect)
+    together = Entries(np.arange(len(groups)), target, slopes_of(work, directions, target))
+    judged = judge_entries(together, work.settings)
+    colours = np.empty(matrix.shape[1], np.intp)
+    for number, group in enumerate(groups):
+        colours[group] = number
+    stored = _stored(matrix, colours, weights, together, judged)
+    loud = judged.codes >= SUSPECT
+    if not loud.any():
+        return stored
+    wrong = np.unique(stored.numbers[stored.codes >= SUSPECT])
+    if wrong.size <= ALONE:
+        stored = _asked_alone(work, matrix, stored, wrong)
+    told = stored.codes > 0
+    loud[colours[stored.numbers[told]], stored.outputs[told]] = False
+    hidden = _hidden(work, groups, weights, loud)
+    return _asked_alone(work, matrix, stored, hidden)
+
+
+def _asked_alone(work: Work, matrix: SparseMatrix, table: Table, numbers: Numbers) -> Table:
+    """Return a table with columns that were differenced alone in the place of what it has of them.
+
+    Of the entries that are not stored those that are not ok.
+    """
+    if not numbers.size:
+        return table
+    alone = tabled(*judged_columns(work, numbers))
+    stored = alone.analytic != 0
+    for number in numbers.tolist():
+        rows = matrix.rows[matrix.starts[number] : matrix.starts[number + 1]]
+        stored |= (alone.numbers == number) & np.isin(alone.outputs, rows)
+    return table.where(~np.isin(table.numbers, numbers)).joined(
+        alone.where(stored | (alone.codes > 0))
+    )
+
+
+def _hidden(
+    work: Work, groups: list[Numbers], weights: FloatArray, loud: npt.NDArray[np.bool_]
+) -> Numbers:
+    """Return the columns with entries that are not stored and not zero, as their groups show."""
+    residuals = Residuals(work.calls, work.noise, work.matrix.along, weights, 0.5 * EPSILON)
+    columns: set[int] = set()
+    for number in np.flatnonzero(loud.any(axis=1)).tolist():
+        found = locate(residuals, groups[number], loud[number], work.settings.search_calls)
+        columns |= set(found.columns)
+    return np.array(sorted(columns), np.intp)
+
+
+def _weights(work: Work) -> FloatArray:
+    """Return how far each component moves in its group: its length, or 1 in the classical check."""
+    weights = random_weights(work.theta, work.seed, "groups")
+    return np.ones_like(weights) if work.settings.eps is not None else weights
+
+
+def _along(matrix: SparseMatrix, group: Numbers, weights: FloatArray) -> FloatArray:
+    part = np.zeros(matrix.shape[1])
+    part[group] = weights[group]
+    return matrix.along(part)
+
+
+def _stored(
+    matrix: SparseMatrix,
+    colours: Numbers,
+    weights: FloatArray,
+    together: Entries,
+    judged: Judged,
+) -> Table:
+    """Return the stored entries, each from the group that its column moves in."""
+    columns = np.repeat(np.arange(matrix.shape[1]), np.diff(matrix.starts))
+    places = colours[columns], matrix.rows
+    size = weights[columns]
+    return Table(
+        matrix.rows,
+        columns,
+        matrix.values,
+        together.slopes.values[places] / size,
+        together.slopes.error_bars[places] / np.abs(size),
+        judged.codes[places],
+        judged.errors[places],
+    )

@@ -1,0 +1,151 @@
+"""A matrix that is too large to be differenced whole: seen along random vectors, then searched.
+
+Every call shows all outputs, so that a random vector over the components tells at once which rows
+are wrong; halving it tells which columns.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.jacobians.columns import Work, judged_columns, slopes_of
+from pytest_gradcheck.numdiff.jacobian.columns import all_columns, drawn_columns, random_weights
+from pytest_gradcheck.numdiff.jacobian.evaluator import Direction
+from pytest_gradcheck.numdiff.jacobian.search import Found, Residual, Residuals, locate
+from pytest_gradcheck.numdiff.jacobian.slopes import Target
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
+from pytest_gradcheck.numdiff.sampling import FULL
+from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
+from pytest_gradcheck.report.report import Finding
+from pytest_gradcheck.verdict.entries import Table, tabled
+from pytest_gradcheck.verdict.judge import SUSPECT
+
+__all__ = ["is_matrix_probed", "probed_table"]
+
+ENTRIES = 10_000_000
+"""Entries up to which ``mode="auto"`` takes them all."""
+
+SINGLE = 2.0**-24
+"""The rounding unit of a matrix whose numbers are of float32."""
+
+CROWDED = 0.25
+"""The share of wrong columns among the sampled beyond which no search is made."""
+
+
+def is_matrix_probed(work: Work) -> bool:
+    """Return whether random vectors are to look at all entries."""
+    if work.settings.mode == "probe":
+        return True
+    size = work.theta.checked_size
+    large = size > FULL or size * work.calls.here.size > ENTRIES
+    return work.settings.mode == "auto" and work.settings.eps is None and large
+
+
+def probed_table(work: Work, point: str) -> tuple[Table, FloatArray, tuple[Finding, ...]]:
+    """Compare all entries along random vectors, and some columns one by one.
+
+    Returns
+    -------
+    Table
+        The columns that were differenced: samples, and what a search found.
+    array of shape (m,)
+        The smallest relative error, for each output, of an entry of usual size that would show.
+    tuple of Finding
+        What is wrong and was not found.
+    """
+    residuals, resolutions = _seen(work)
+    loud = np.any([np.abs(one.off) > 2 * one.bars for one in residuals], axis=0)
+    samples = work.settings.samples if work.settings.mode == "auto" else 1
+    numbers = _drawn(work, samples)
+    table = tabled(*judged_columns(work, numbers))
+    if not loud.any():
+        return table, resolutions, ()
+    wrong = np.unique(table.numbers[table.codes >= SUSPECT])
+    if wrong.size > max(1, CROWDED * numbers.size):
+        return table, resolutions, ()
+    found = _searched(work, loud)
+    fresh = np.setdiff1d(np.array(found.columns, np.intp), numbers)
+    if fresh.size:
+        table = table.joined(tabled(*judged_columns(work, fresh)))
+    left = _unexplained(work, table, residuals[0])
+    return table, resolutions, _unnamed(work, left, found, point)
+
+
+def _drawn(work: Work, samples: int) -> Numbers:
+    """Return so many components in all, from every parameter where there are few of them."""
+    drawn = drawn_columns(work.theta, samples, work.seed)
+    if drawn.size <= samples:
+        return drawn
+    return np.sort(drawn[:: -(-drawn.size // samples)])
+
+
+def _seen(work: Work) -> tuple[list[Residual], FloatArray]:
+    """Return the residuals along random vectors, and what would have shown in them."""
+    numbers, count = all_columns(work.theta), work.theta.checked_size
+    vectors = [_vector(work, k) for k in range(work.settings.probes)]
+    directions = [Direction(numbers, weights[numbers], 1.0) for weights in vectors]
+    analytic = np.stack([work.matrix.along(weights) for weights in vectors])
+    slopes = slopes_of(work, directions, Target(analytic, 0.0))
+    values = slopes.values
+    usual = np.sqrt(np.mean(np.square(np.where(np.isfinite(values), values, 0.0)), axis=0))
+    grain = SAFETY * _grain(work) * np.log2(2 + count)
+    bars = slopes.error_bars + grain * (np.abs(analytic) + usual)
+    each = usual / count**0.5  # what one entry of usual size adds to a slope
+    with np.errstate(divide="ignore", invalid="ignore"):
+        told = np.where(each > 0, 4 * bars.min(axis=0) / each, 0.0)
+    resolutions = np.maximum(np.where(np.isfinite(told), told, np.inf), work.settings.suspect)
+    return [Residual(v - a, b) for v, a, b in zip(values, analytic, bars, strict=True)], resolutions
+
+
+def _vector(work: Work, number: int) -> FloatArray:
+    return random_weights(work.theta, work.seed, f"probe {number}")
+
+
+def _grain(work: Work) -> float:
+    """Return the rounding unit of the matrix's own digits."""
+    unit = np.zeros(work.theta.base.size)
+    unit[all_columns(work.theta)[0]] = 1.0
+    column = work.matrix.along(unit)
+    if isinstance(work.matrix, OperatorMatrix):
+        column = work.matrix.along(_vector(work, 0))
+    with np.errstate(all="ignore"):
+        single = np.array_equal(column, column.astype(np.float32).astype(np.float64))
+    return SINGLE if single and column.any() else 0.5 * EPSILON
+
+
+def _searched(work: Work, loud: npt.NDArray[np.bool_]) -> Found:
+    """Return the columns in which the loud outputs are wrong."""
+    weights = _vector(work, 0)
+    residuals = Residuals(work.calls, work.noise, work.matrix.along, weights, _grain(work))
+    return locate(residuals, all_columns(work.theta), loud, work.settings.search_calls)
+
+
+def _unexplained(work: Work, table: Table, whole: Residual) -> npt.NDArray[np.bool_]:
+    """Return the outputs that are off along a random vector by what no named entry explains."""
+    weights, m = _vector(work, 0), whole.off.size
+    apart = (table.values - table.analytic) * weights[table.numbers]
+    bars = table.bars * np.abs(weights[table.numbers])
+    named = table.codes >= SUSPECT
+    explained = np.bincount(table.outputs[named], apart[named], m)
+    spread = np.bincount(table.outputs[named], bars[named], m)
+    with np.errstate(invalid="ignore"):
+        off = np.abs(whole.off - explained) > 2 * (whole.bars + spread) + 1e-3 * np.abs(explained)
+    return np.asarray(off, np.bool_)
+
+
+def _unnamed(
+    work: Work, left: npt.NDArray[np.bool_], found: Found, point: str
+) -> tuple[Finding, ...]:
+    if not left.any():
+        return ()
+    outputs = np.flatnonzero(left)
+    names = ", ".join(work.pair.output_name(int(i)) for i in outputs[:4])
+    names += f" and {outputs.size - 4} more outputs" if outputs.size > 4 else ""
+    why = "" if found.complete else f"; the search ended after {work.settings.search_calls} calls"
+    message = (
+        f"along a random vector over the parameters the slopes of {names} differ from "
+        f"{work.pair.derivative_name} by what no named entry explains{why}"
+    )
+    return (Finding("unnamed", "cause", None, message, None, point),)

@@ -1,0 +1,266 @@
+"""The report of a point at which a Jacobian was compared: a row a parameter, a row an output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.params.scales import SAFE_SQUARE
+from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.report.report import (
+    VERDICTS,
+    Component,
+    Finding,
+    ParameterReport,
+    PointReport,
+    failing,
+)
+from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.verdict.comparison import LISTED, rank
+from pytest_gradcheck.verdict.entries import Table
+from pytest_gradcheck.verdict.judge import BUG, INCONCLUSIVE, OK
+
+__all__ = ["EntryNames", "Scope", "entries_report"]
+
+FEW = 100
+"""Outputs up to which a report has a row for each."""
+
+OUTPUTS = 1000
+"""Rows at most of outputs that are not ok, where there are more."""
+
+
+@dataclass(frozen=True)
+class EntryNames:
+    """What entries are called.
+
+    Attributes
+    ----------
+    entry : callable
+        Takes an output's number and a component's; returns ``jac[3, 12]``.
+    output : callable
+        Takes an output's number; returns ``out[3]``.
+    shape : tuple of int
+        Of the outputs, where they are one array; else their number.
+    """
+
+    entry: Callable[[int, int], str]
+    output: Callable[[int], str]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a check was to look at.
+
+    Attributes
+    ----------
+    theta : Theta
+    outputs : int
+        How many.
+    covered : bool
+        Whether every entry was looked at in some way, one by one or with others.
+    resolutions : array of shape (outputs,)
+        The smallest relative error, for each output, of an entry of usual size that would have
+        shown where it was looked at with others; 0 where all were looked at one by one.
+    """
+
+    theta: Theta
+    outputs: int
+    covered: bool
+    resolutions: FloatArray
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What reports of parameters, or of outputs, are made of: arrays with a row for each."""
+
+    counts: npt.NDArray[np.intp]
+    figures: FloatArray
+    resolutions: FloatArray
+
+
+def entries_report(
+    name: str,
+    table: Table,
+    names: EntryNames,
+    found: tuple[Finding, ...],
+    scope: Scope,
+    settings: Settings,
+) -> PointReport:
+    """Return the report of a point at which a Jacobian was compared."""
+    theta = scope.theta
+    owners = theta.owners(table.numbers)
+    terms = _Terms.of(table)
+    by_parameter = _summed(table, terms, owners, len(theta.parameters), settings)
+    by_output = _summed(table, terms, table.outputs, scope.outputs, settings)
+    coarse = float(scope.resolutions.max(initial=0.0))
+    parameters = tuple(
+        _row(parameter.name, (*names.shape, *parameter.shape), i, by_parameter, scope, coarse)
+        for i, parameter in enumerate(theta.parameters)
+        if i in theta.selected_numbers
+    )
+    size = theta.checked_size
+    outputs = tuple(
+        _row(names.output(i), (size,), i, by_output, scope, float(scope.resolutions[i]))
+        for i in _told_outputs(by_output)
+    )
+    counts = by_output.counts.sum(axis=0).tolist()
+    caused = any(finding.severity == "cause" for finding in found)
+    worst = max((code for code, count in enumerate(counts) if count), default=OK)
+    if caused:
+        worst = max(worst, BUG)  # a law that is broken though no entry is
+    return PointReport(
+        name=name,
+        passed=not (caused or _fails(counts, scope, settings)),
+        verdict=VERDICTS[worst],
+        relative_error=_figure(table, terms),
+        parameters=parameters,
+        components=_components(name, table, owners, theta.parameters, names),
+        findings=found,
+        outputs=outputs,
+    )
+
+
+def _fails(counts: list[int], scope: Scope, settings: Settings) -> bool:
+    bad = failing(settings)
+    told = any(count and verdict in bad for verdict, count in zip(VERDICTS, counts, strict=True))
+    undecided = counts[INCONCLUSIVE] == sum(counts) and not (scope.covered and not sum(counts))
+    return told or undecided
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What each entry adds to sums: arrays over the entries that are numbers, and those that are.
+
+    Squares are of values over the largest of all, whose square neither overflows nor vanishes.
+    """
+
+    known: npt.NDArray[np.bool_] | None
+    squares: tuple[FloatArray, FloatArray, FloatArray]
+    resolutions: FloatArray
+
+    @classmethod
+    def of(cls, table: Table) -> _Terms:
+        """Return the terms of a table."""
+        known = np.isfinite(table.values)
+        known &= np.isfinite(table.analytic)
+        everywhere = bool(known.all())
+        values, analytic, bars = (
+            column if everywhere else column[known]
+            for column in (table.values, table.analytic, table.bars)
+        )
+        sizes = np.abs(values)
+        sizes += np.abs(analytic)
+        scale = float(sizes.max(initial=0.0)) or 1.0
+        if SAFE_SQUARE < scale * scale < 1 / SAFE_SQUARE:
+            scale = 1.0
+        with np.errstate(all="ignore"):
+            told = 2 * bars
+            told /= sizes
+        told[~(sizes > 0)] = 0.0
+        vectors = (values - analytic, values, analytic)
+        squares = tuple(np.square(v if scale == 1.0 else v / scale) for v in vectors)
+        return cls(None if everywhere else known, (squares[0], squares[1], squares[2]), told)
+
+    def keys(self, keys: Numbers) -> Numbers:
+        """Return the keys of the entries that are numbers."""
+        return keys if self.known is None else keys[self.known]
+
+
+def _summed(table: Table, terms: _Terms, keys: Numbers, size: int, settings: Settings) -> _Sums:
+    """Return counts of verdicts, the course's figure and the resolution, for each key."""
+    kinds = len(VERDICTS)
+    if table.codes.any():
+        flat = keys * kinds + table.codes
+        counts = np.bincount(flat, minlength=size * kinds).reshape(size, kinds)
+    else:
+        counts = np.zeros((size, kinds), np.intp)
+        counts[:, OK] = np.bincount(keys, minlength=size)
+    mine = terms.keys(keys)
+    off, ours, theirs = (np.sqrt(np.bincount(mine, square, size)) for square in terms.squares)
+    with np.errstate(all="ignore"):
+        figures = np.where(off > 0, off / (ours + theirs), 0.0)
+    if terms.known is not None:
+        figures[np.unique(keys[~np.isfinite(table.analytic)])] = math.inf
+    resolutions = np.full(size, settings.suspect)
+    np.maximum.at(resolutions, mine, terms.resolutions)
+    return _Sums(counts, figures, resolutions)
+
+
+def _row(
+    name: str, shape: tuple[int, ...], place: int, sums: _Sums, scope: Scope, coarse: float
+) -> ParameterReport:
+    """Return the report of a parameter, or of an output."""
+    counts = sums.counts[place].tolist()
+    checked, size = sum(counts), math.prod(shape)
+    return ParameterReport(
+        name=name,
+        shape=shape,
+        size=size,
+        checked=checked,
+        covered=size if scope.covered else checked,
+        relative_error=float(sums.figures[place]),
+        verdict=VERDICTS[max((code for code, n in enumerate(counts) if n), default=OK)],
+        counts=dict(zip(VERDICTS, counts, strict=True)),
+        resolution=max(float(sums.resolutions[place]), coarse),
+    )
+
+
+def _told_outputs(sums: _Sums) -> list[int]:
+    """Return the outputs that a report has rows for: all of few, of many those that are not ok."""
+    if len(sums.counts) <= FEW:
+        return list(range(len(sums.counts)))
+    worst = ((sums.counts > 0) * np.arange(len(VERDICTS))).max(axis=1)
+    wrong = np.flatnonzero(worst)
+    order = np.lexsort((-sums.figures[wrong], -worst[wrong]))
+    return sorted(wrong[order[:OUTPUTS]].tolist())
+
+
+def _figure(table: Table, terms: _Terms) -> float:
+    """Return the course's figure over all entries."""
+    if terms.known is not None and not np.all(np.isfinite(table.analytic)):
+        return math.inf
+    off, ours, theirs = (math.sqrt(float(square.sum())) for square in terms.squares)
+    return off / (ours + theirs) if off else 0.0
+
+
+def _components(
+    point: str,
+    table: Table,
+    owners: Numbers,
+    parameters: tuple[Parameter, ...],
+    names: EntryNames,
+) -> tuple[Component, ...]:
+    """Return the entries that are not ok, worst first, at most `LISTED` of a parameter."""
+    bad = np.flatnonzero(table.codes)
+    listed: list[Component] = []
+    for owner in np.unique(owners[bad]).tolist():
+        mine = bad[owners[bad] == owner]
+        order = np.lexsort((-table.errors[mine], -table.codes[mine]))[:LISTED]
+        parameter = parameters[owner]
+        listed += [_component(point, parameter, table, i, names) for i in mine[order].tolist()]
+    return tuple(sorted(listed, key=rank))
+
+
+def _component(
+    point: str, parameter: Parameter, table: Table, place: int, names: EntryNames
+) -> Component:
+    output, number = int(table.outputs[place]), int(table.numbers[place])
+    error, bar = float(table.errors[place]), float(table.bars[place])
+    return Component(
+        parameter=parameter.name,
+        index=parameter.index(number),
+        name=names.entry(output, number),
+        analytic=float(table.analytic[place]),
+        numerical=float(table.values[place]),
+        error_bar=bar,
+        relative_error=float(f"{error:.6g}") if bar else error,
+        verdict=VERDICTS[int(table.codes[place])],
+        point=point,
+        output=names.output(output),
+        entry=(output, number),
+    )
