@@ -42,9 +42,9 @@ from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.report.report import VERDICTS, GradientError, PointReport, Report
 from pytest_gradcheck.settings import Settings, SettingsKeywords, resolve
 from pytest_gradcheck.verdict.canary import unnoticed
-from pytest_gradcheck.verdict.comparison import joined, point_report
-from pytest_gradcheck.verdict.judge import BUG, SUSPECT, judge
-from pytest_gradcheck.verdict.nearby import asks_nearby, corrected_at_kinks
+from pytest_gradcheck.verdict.comparison import compare
+from pytest_gradcheck.verdict.judge import SUSPECT
+from pytest_gradcheck.verdict.point_report import joined, point_report
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -288,22 +288,15 @@ def _checked(point: Point, terms: _Terms) -> _Result:
         evaluator = evaluator_for(pair, cost0, settings, terms.progress)
         approximation, noise = _approximated(evaluator, pair, gradient, settings, terms.seed)
         refuse_changed(pair, "cost")
-        judgement = judge(approximation, gradient, pair.theta, settings)
-        if noise is not None and asks_nearby(approximation, judgement.verdicts):
-            wrong = np.flatnonzero(np.isin(judgement.verdicts, (SUSPECT, BUG)))
-            approximation = corrected_at_kinks(
-                pair, approximation, gradient, wrong, noise, settings.suspect
-            )
-            judgement = judge(approximation, gradient, pair.theta, settings)
+        comparison = compare(pair, evaluator, approximation, gradient, noise, settings)
+        approximation, judgement = comparison.approximation, comparison.judgement
         clues = _clues(point)
         found = findings(
             approximation, gradient, judgement, pair, noise, point.name, clues, settings
         )
         if terms.canary and judgement.verdicts.max() < SUSPECT:
-            found += unnoticed(approximation, gradient, pair.theta, settings, point.name)
-        report = point_report(
-            point.name, approximation, gradient, judgement, found, pair.theta, settings
-        )
+            found += unnoticed(comparison, point.name)
+        report = point_report(point.name, comparison, found)
     return _Result(point, report, approximation, (*point.notes, *clues.guard.notes))
 
 

@@ -55,6 +55,8 @@ def findings(
     settings : Settings
         For the thresholds.
     """
+    if judgement.stationary:
+        return (caveats.stationary(pair.theta, point),)
     found: list[Finding] = []
     worst = int(judgement.verdicts.max())
     if worst >= SUSPECT:

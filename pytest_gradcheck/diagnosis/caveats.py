@@ -14,7 +14,7 @@ from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.judge import INCONCLUSIVE, KINK, SUSPECT, Judgement, judged
 
-__all__ = ["coarse", "kink", "precision", "unnamed", "vacuous"]
+__all__ = ["coarse", "kink", "precision", "stationary", "unnamed", "vacuous"]
 
 POOR = 1e-3
 """A check that resolves less than this, the error of a bug, says so."""
@@ -90,6 +90,16 @@ def vacuous(parameter: Parameter, approximation: Approximation, point: str) -> I
         None,
         point,
     )
+
+
+def stationary(theta: Theta, point: str) -> Finding:
+    """Tell that the point is a stationary one, where a gradient proves little."""
+    elsewhere = "0.9 x theta" if theta.base.any() else "random parameters"
+    message = (
+        "both gradients are 0 here beside rounding in every component, as at a minimum, where that "
+        f"of any multiple of the cost is: little is proved. Check at another point, {elsewhere} say"
+    )
+    return Finding("stationary", "warning", None, message, None, point)
 
 
 def precision(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -96,6 +96,13 @@ class Approximation:
     def of_kind(self, kind: str, part: slice = EVERYWHERE) -> npt.NDArray[np.bool_]:
         """Return where the cost is of a kind, in a part of theta."""
         return np.asarray(self.kinds[part] == KINDS.index(kind))
+
+    def without_kinks(self, where: npt.NDArray[np.bool_]) -> Approximation:
+        """Return an approximation in which components are smooth that rounding made kinks of."""
+        if not np.any(self.kinds[where]):
+            return self
+        sides = {number: both for number, both in self.sides.items() if not where[number]}
+        return replace(self, kinds=np.where(where, np.int8(0), self.kinds), sides=sides)
 
 
 def cost_noise(evaluator: Evaluator, seed: int) -> Noise:

@@ -13,7 +13,7 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Line, Slope, climb
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.theta import FloatArray, Place, Theta
 
-__all__ = ["DirectionalProbe", "ProbeResult", "Residual", "line_along", "random_weights"]
+__all__ = ["DirectionalProbe", "ProbeResult", "Residual", "grain", "line_along", "random_weights"]
 
 NEAR = 1e-3
 """The largest first step, in lengths: beyond it kinks come in reach."""
@@ -176,7 +176,7 @@ class DirectionalProbe:
         self.theta, self.cost0, self.noise = theta, cost0, noise
         self.right = gradient.copy()
         self._cost = cost
-        self._grain = _grain(gradient)
+        self._grain = grain(gradient)
 
     def step(self, count: int) -> float:
         """Return the step along a vector of so many components, in their lengths.
@@ -227,7 +227,7 @@ class DirectionalProbe:
         return SAFETY * self._grain * size * math.log2(2 + weights.size)
 
 
-def _grain(gradient: FloatArray) -> float:
+def grain(gradient: FloatArray) -> float:
     """Return the rounding unit of a gradient's own digits: that of float32 where all are such.
 
     What even float16 holds (zeros, small integers) is no sign of it.

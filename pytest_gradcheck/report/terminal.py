@@ -33,6 +33,9 @@ COMPONENTS = 10
 POINTS = 6
 FINDINGS = 6
 
+UNPROVED = ("canary", "stationary", "vacuous")
+"""Codes of findings that fail a check in which no component is wrong."""
+
 GAP = "  "
 SHORTEST = 12
 """Columns of a name below which a table gives up others of its columns."""
@@ -101,9 +104,9 @@ def headline(report: Report, width: int) -> str:
         name = unnamed[0].parameter or "theta"
         what = "off along a random direction, by what no component explains"
         return _cut(f"{report.verdict} in {name}: {what}", width)
-    canary = [finding for finding in report.findings if finding.code in ("canary", "vacuous")]
-    if canary:
-        return _cut(f"{canary[0].code}: {canary[0].message}", width)
+    unproved = [finding for finding in report.findings if finding.code in UNPROVED]
+    if unproved:
+        return _cut(f"{unproved[0].code}: {unproved[0].message}", width)
     return _cut("inconclusive: no component could be decided", width)
 
 

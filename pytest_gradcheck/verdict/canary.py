@@ -10,12 +10,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.directions import ProbeResult
 from pytest_gradcheck.params.scales import lengths
-from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
+from pytest_gradcheck.params.theta import FloatArray, Parameter
 from pytest_gradcheck.report.report import Finding
-from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.verdict.comparison import Comparison
 from pytest_gradcheck.verdict.judge import SUSPECT, judge
 
 __all__ = ["unnoticed"]
@@ -25,34 +24,32 @@ VISIBLE = 1e-3
 a symmetric gradient, say."""
 
 
-def unnoticed(
-    approximation: Approximation,
-    gradient: FloatArray,
-    theta: Theta,
-    settings: Settings,
-    point: str,
-) -> tuple[Finding, ...]:
+def unnoticed(comparison: Comparison, point: str) -> tuple[Finding, ...]:
     """Return a finding for every planted fault that the comparison lets pass.
 
     Parameters
     ----------
-    approximation : Approximation
-    gradient : array laid out like theta
-        The user's, which is taken to be right.
-    theta, settings, point
-        As for the comparison itself.
+    comparison : Comparison
+        Of the user's gradient, which is taken to be right.
+    point : str
+        The name of the point.
     """
     found = []
+    approximation, gradient, theta = (
+        comparison.approximation,
+        comparison.gradient,
+        comparison.theta,
+    )
     length = lengths(theta, gradient) if approximation.seen else gradient
     for parameter in theta.selected:
         part = parameter.slice
         seen = approximation.seen.get(parameter.name)
-        for fault, values in _faults(parameter, approximation, gradient, seen is not None):
+        for fault, values in _faults(parameter, comparison):
             if seen is not None and _shows(values - gradient[part], length[part], seen):
                 continue
             planted = gradient.copy()
             planted[part] = values
-            verdicts = judge(approximation, planted, theta, settings).verdicts
+            verdicts = judge(approximation, planted, theta, comparison.settings).verdicts
             changed = parameter.start + np.flatnonzero(values != gradient[part])
             if np.any(verdicts[changed] >= SUSPECT):
                 continue
@@ -73,13 +70,17 @@ def _shows(fault: FloatArray, length: FloatArray, seen: ProbeResult) -> bool:
     return bool(0.5 * np.linalg.norm(length * fault) > 2 * seen.error_bar)
 
 
-def _faults(
-    parameter: Parameter, approximation: Approximation, gradient: FloatArray, covered: bool
-) -> Iterator[tuple[str, FloatArray]]:
-    """Yield faulty gradients of a parameter that differ from its own where it was looked at."""
-    part = parameter.slice
-    own = gradient[part]
-    clear = (approximation.checked[part] | covered) & approximation.of_kind("smooth")[part]
+def _faults(parameter: Parameter, comparison: Comparison) -> Iterator[tuple[str, FloatArray]]:
+    """Yield faulty gradients of a parameter that differ from its own where it was looked at.
+
+    What is 0 beside rounding in both gradients is no place for a fault.
+    """
+    part, approximation = parameter.slice, comparison.approximation
+    own = comparison.gradient[part]
+    clear = approximation.checked[part] | (parameter.name in approximation.seen)
+    clear &= approximation.of_kind("smooth")[part]
+    if comparison.judgement.zeros is not None:
+        clear &= ~comparison.judgement.zeros[part]
     if not np.any(own[clear]):
         return
     largest = int(np.argmax(np.where(clear, np.abs(own), -1.0)))

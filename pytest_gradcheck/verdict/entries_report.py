@@ -20,9 +20,9 @@ from pytest_gradcheck.report.report import (
     failing,
 )
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.verdict.comparison import LISTED, rank
 from pytest_gradcheck.verdict.entries import Table
 from pytest_gradcheck.verdict.judge import BUG, INCONCLUSIVE, OK
+from pytest_gradcheck.verdict.point_report import LISTED, rank
 
 __all__ = ["EntryNames", "Scope", "entries_report"]
 

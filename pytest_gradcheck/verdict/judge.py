@@ -38,11 +38,17 @@ class Judgement:
         ``max(0, |D - g| - u) / (|D| + |g|)``; 0 where both are 0.
     resolutions : float64 array
         The smallest relative error of the component that would have been reported.
+    zeros : bool array or None
+        Where both gradients are 0 beside rounding; None where that was not asked.
+    stationary : bool
+        Whether that is so of all components.
     """
 
     verdicts: npt.NDArray[np.int8]
     errors: FloatArray
     resolutions: FloatArray
+    zeros: npt.NDArray[np.bool_] | None = None
+    stationary: bool = False
 
 
 def judge(
@@ -79,8 +85,12 @@ def judge(
             errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
             bars[~((size > 0) & np.isfinite(size))] = 0.0
     # Two bars: one by which the approximation may be off, and one that the verdict forgives.
-    resolutions = np.maximum(2 * bars, settings.suspect)
-    return Judgement(*(spread(part, at, gradient.size) for part in (verdicts, errors, resolutions)))
+    resolutions = np.minimum(np.maximum(2 * bars, settings.suspect), 1.0)
+    return Judgement(
+        verdicts=spread(verdicts, at, gradient.size),
+        errors=spread(errors, at, gradient.size),
+        resolutions=spread(resolutions, at, gradient.size),
+    )
 
 
 def _verdicts(

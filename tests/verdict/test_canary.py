@@ -13,6 +13,8 @@ from pytest_gradcheck.context import Context, entered
 from pytest_gradcheck.numdiff.differences import KINDS, Approximation
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.verdict.canary import unnoticed
+from pytest_gradcheck.verdict.comparison import Comparison
+from pytest_gradcheck.verdict.judge import judge
 
 Array = npt.NDArray[np.float64]
 
@@ -27,7 +29,9 @@ def planted(gradient: Array, relative_bar: float, kind: str = "smooth") -> tuple
     kinds = np.full(n, KINDS.index(kind), np.int8)
     approximation = Approximation(flat.copy(), bars, kinds, slice(0, n), {})
     theta = Theta({"W": np.ones(gradient.shape)})
-    return unnoticed(approximation, flat, theta, Settings(), "given")
+    judgement = judge(approximation, flat, theta, Settings())
+    comparison = Comparison(approximation, flat, judgement, theta, Settings())
+    return unnoticed(comparison, "given")
 
 
 MATRIX = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])

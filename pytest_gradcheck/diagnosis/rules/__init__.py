@@ -80,6 +80,7 @@ WARNINGS: Mapping[str, str] = {
     "dominated": "a penalty hides the data",
     "kink": "the cost has two slopes here",
     "precision": "some components cannot be decided",
+    "stationary": "all of the gradient is 0 here, which proves little",
     "vacuous": "nothing was tested",
 }
 """Codes of warnings, with a word on each."""

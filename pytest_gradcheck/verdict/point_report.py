@@ -1,0 +1,275 @@
+"""A comparison over theta as the report of a point: arrays in, plain types out."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from operator import add
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.params.scales import SAFE_SQUARE, finite_or_zero, rms
+from pytest_gradcheck.params.theta import FloatArray, Parameter, Place
+from pytest_gradcheck.report.report import (
+    VERDICTS,
+    Component,
+    Finding,
+    ParameterReport,
+    PointReport,
+    failing,
+)
+from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.verdict.comparison import Comparison
+from pytest_gradcheck.verdict.judge import INCONCLUSIVE, OK, Judgement, judged, relative_error
+
+__all__ = ["joined", "point_report", "rank"]
+
+Tally = Sequence[int]
+"""A count for each of `VERDICTS`."""
+
+UNPROVED = ("stationary", "vacuous")
+"""Codes of warnings that say that little or nothing was tested."""
+
+LISTED = 1000
+"""Components of a parameter that a report lists at most; `counts` has them all."""
+
+
+def point_report(name: str, comparison: Comparison, found: tuple[Finding, ...]) -> PointReport:
+    """Return the report of one point.
+
+    Parameters
+    ----------
+    name : str
+        Of the point.
+    comparison : Comparison
+    found : tuple of Finding
+        What was found out about it.
+    """
+    figures, figure = _figures(comparison)
+    tallies = _tallies(comparison)
+    parameters = tuple(
+        _parameter(parameter, tally, own_figure, resolution, comparison)
+        for parameter, tally, own_figure, resolution in zip(
+            comparison.theta.selected, tallies, figures, _resolutions(comparison), strict=True
+        )
+    )
+    verdicts = comparison.judgement.verdicts
+    listed = [
+        _component(parameter, int(number), name, comparison)
+        for parameter in (comparison.theta.selected if verdicts.any() else ())
+        for number in _worst(parameter, comparison.judgement)
+    ]
+    whole = [sum(counts) for counts in zip(*tallies, strict=True)]
+    for seen in comparison.approximation.seen.values():
+        whole[judged(seen, comparison.settings)] += 1
+    return PointReport(
+        name=name,
+        passed=not _fails(whole, found, comparison.settings),
+        verdict=VERDICTS[_worst_of(whole)],
+        relative_error=figure,
+        parameters=parameters,
+        components=tuple(sorted(listed, key=rank)),
+        findings=found,
+    )
+
+
+def _fails(whole: Tally, found: Sequence[Finding], settings: Settings) -> bool:
+    """Return whether a point fails: by its verdicts, by what is unproved, or all undecided."""
+    bad = failing(settings)
+    return (
+        any(count and verdict in bad for verdict, count in zip(VERDICTS, whole, strict=True))
+        or whole[INCONCLUSIVE] == sum(whole)
+        or any(finding.code == "canary" for finding in found)
+        or (settings.strict and any(finding.code in UNPROVED for finding in found))
+    )
+
+
+def joined(points: Sequence[PointReport]) -> tuple[Component, ...]:
+    """Return the components of all points, worst first, at most `LISTED` of a parameter."""
+    listed: Counter[str] = Counter()
+    kept = []
+    for component in sorted((c for point in points for c in point.components), key=rank):
+        listed[component.parameter] += 1
+        if listed[component.parameter] <= LISTED:
+            kept.append(component)
+    return tuple(kept)
+
+
+def rank(component: Component) -> tuple[int, float, float]:
+    """Return a key that sorts components worst first; NaN would sort nowhere."""
+    apart = abs(component.numerical - component.analytic)
+    return (
+        -VERDICTS.index(component.verdict),
+        -component.relative_error,
+        -math.inf if math.isnan(apart) else -apart,
+    )
+
+
+def _figure(
+    part: Place | npt.NDArray[np.bool_], numerical: FloatArray, gradient: FloatArray
+) -> float:
+    values, analytic = numerical[part], gradient[part]
+    figure = relative_error(values, analytic)
+    if math.isfinite(figure):
+        return figure
+    known = ~np.isnan(values) | ~np.isfinite(analytic)
+    if not known.any() or not np.all(np.isfinite(analytic[known])):
+        return math.inf
+    return relative_error(values[known], analytic[known])
+
+
+def _figures(comparison: Comparison) -> tuple[list[float], float]:
+    """Return the course's figure of every parameter, and of the whole.
+
+    From the sums of squares of all of them at once, where nothing stands in the way. Where
+    directions have seen parameters, the figure of the whole is the worst of one. Components that
+    are 0 in both gradients do not differ.
+    """
+    theta, gradient, zeros = comparison.theta, comparison.gradient, comparison.judgement.zeros
+    values, at = comparison.approximation.values, comparison.approximation.evaluated
+    seen = comparison.approximation.seen
+    if zeros is not None:
+        gradient = np.where(zeros, values, gradient)
+    if isinstance(at, slice):  # and so every parameter, one next to the other
+        squares = [
+            np.add.reduceat(vector * vector, theta.starts).tolist()
+            for vector in (values - gradient, values, gradient)
+        ]
+        sizes = map(add, *squares[1:])
+        if all(SAFE_SQUARE < size < 1 / SAFE_SQUARE for size in sizes):
+            each = [_ratio(*three) for three in zip(*squares, strict=True)]
+            return each, _ratio(*map(sum, squares))
+    figures = [
+        seen[parameter.name].figure
+        if parameter.name in seen
+        else _figure(_looked_at(parameter, comparison.approximation), values, gradient)
+        for parameter in theta.selected
+    ]
+    if seen:
+        return figures, max([*figures, *(one.figure for one in seen.values())])
+    return figures, _figure(at, values, gradient)
+
+
+def _ratio(off: float, numerical: float, analytic: float) -> float:
+    """Return the course's figure from sums of squares."""
+    return math.sqrt(off) / (math.sqrt(numerical) + math.sqrt(analytic))
+
+
+def _parameter(
+    parameter: Parameter,
+    tally: Tally,
+    figure: float,
+    resolution: float,
+    comparison: Comparison,
+) -> ParameterReport:
+    checked, worst = sum(tally), _worst_of(tally)
+    seen = comparison.approximation.seen.get(parameter.name)
+    return ParameterReport(
+        name=parameter.name,
+        shape=parameter.shape,
+        size=parameter.size,
+        checked=checked,
+        covered=checked if seen is None else parameter.size,
+        relative_error=figure,
+        verdict=VERDICTS[worst if seen is None else max(worst, judged(seen, comparison.settings))],
+        counts=dict(zip(VERDICTS, tally, strict=True)),
+        resolution=resolution,
+    )
+
+
+def _worst_of(tally: Tally) -> int:
+    """Return the worst verdict that was counted at all, an index into `VERDICTS`."""
+    worst = OK
+    for code, count in enumerate(tally):
+        worst = code if count else worst
+    return worst
+
+
+def _tallies(comparison: Comparison) -> list[Tally]:
+    """Return how often each verdict fell on the components of every parameter."""
+    theta, judgement = comparison.theta, comparison.judgement
+    at = comparison.approximation.evaluated
+    if isinstance(at, slice) and not judgement.verdicts.any():
+        others = [0] * (len(VERDICTS) - 1)
+        return [[parameter.size, *others] for parameter in theta.selected]
+    kinds = len(VERDICTS)
+    numbers = np.arange(at.stop) if isinstance(at, slice) else at
+    codes = theta.owners(numbers) * kinds + judgement.verdicts[at]
+    table = np.bincount(codes, minlength=len(theta.parameters) * kinds).reshape(-1, kinds)
+    return [table[number].tolist() for number in sorted(theta.selected_numbers)]
+
+
+def _resolutions(comparison: Comparison) -> list[float]:
+    """Return the smallest relative error of a component that would have been reported.
+
+    Of any component where all of a parameter were looked at, else of one of its usual size.
+    """
+    approximation, judgement = comparison.approximation, comparison.judgement
+    if isinstance(approximation.evaluated, slice) and not approximation.seen:
+        starts = comparison.theta.starts
+        largest: list[float] = np.maximum.reduceat(judgement.resolutions, starts).tolist()
+        return largest
+    return [_resolution(parameter, comparison) for parameter in comparison.theta.selected]
+
+
+def _resolution(parameter: Parameter, comparison: Comparison) -> float:
+    approximation, least = comparison.approximation, comparison.settings.suspect
+    seen = approximation.seen.get(parameter.name)
+    if seen is not None:
+        return max(least, seen.resolution)
+    mine = _looked_at(parameter, approximation)
+    if isinstance(mine, slice):
+        return float(comparison.judgement.resolutions[mine].max())
+    usual = rms(finite_or_zero(approximation.values[mine]))
+    if not usual:
+        return float(comparison.judgement.resolutions[mine].max(initial=least))
+    bar = float(approximation.error_bars[mine].max(initial=0.0))
+    return min(max(least, bar / usual), 1.0)
+
+
+def _looked_at(parameter: Parameter, approximation: Approximation) -> slice | npt.NDArray[np.bool_]:
+    """Return what picks a parameter's checked components: its slice, where that is all of them."""
+    mine = approximation.checked[parameter.slice]
+    if mine.all():
+        return parameter.slice
+    mask = np.zeros(approximation.checked.shape, np.bool_)
+    mask[parameter.slice] = mine
+    return mask
+
+
+def _worst(parameter: Parameter, judgement: Judgement) -> npt.NDArray[np.intp]:
+    """Return the numbers of a parameter's checked components that are not ok, worst first."""
+    verdicts = judgement.verdicts[parameter.slice]
+    if not verdicts.any():
+        return np.empty(0, np.intp)
+    errors = judgement.errors[parameter.slice]
+    order = np.lexsort((-errors, -verdicts))
+    return parameter.start + order[: np.count_nonzero(verdicts != OK)][:LISTED]
+
+
+def _told(error: float, error_bar: float) -> float:
+    """Return an error to six digits, unless it has no error bar and is to the last bit what it is.
+
+    The digits beyond are noise, and would order components of one error differently on every
+    machine.
+    """
+    return float(f"{error:.6g}") if error_bar else error
+
+
+def _component(parameter: Parameter, number: int, point: str, comparison: Comparison) -> Component:
+    index = parameter.index(number)
+    approximation, judgement = comparison.approximation, comparison.judgement
+    return Component(
+        parameter=parameter.name,
+        index=index,
+        name=parameter.component_name(index),
+        analytic=float(comparison.gradient[number]),
+        numerical=float(approximation.values[number]),
+        error_bar=float(approximation.error_bars[number]),
+        relative_error=_told(float(judgement.errors[number]), approximation.error_bars[number]),
+        verdict=VERDICTS[int(judgement.verdicts[number])],
+        point=point,
+    )
