@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.frameworks import numbers_of
@@ -72,10 +73,8 @@ def laid_out(answer: Any, theta: Theta) -> FloatArray:
     gradient = np.zeros(theta.base.size)
     for number, parameter in enumerate(theta.parameters):
         label, value = found.get(number, ("", None))
-        if number in theta.selected_numbers:
+        if number in theta.selected_numbers or _fits(value, parameter):
             gradient[parameter.slice] = _numeric(value, parameter, label).reshape(-1)
-        elif _fits(value, parameter):
-            gradient[parameter.slice] = np.asarray(numbers_of(value), np.float64).reshape(-1)
     return gradient
 
 
@@ -117,8 +116,10 @@ def _flat(answer: Any, theta: Theta) -> FloatArray | None:
     """Read one vector of all components, or of the selected ones."""
     if isinstance(answer, (list, tuple)) and answer and all(map(_is_number, answer)):
         answer = np.asarray(answer)
-    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiu":
+    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiuc":
         return None
+    if answer.dtype.kind == "c" or any(p.is_complex for p in theta.parameters):
+        return _flat_complex(answer, theta)
     single = isinstance(theta.root, Leaf)
     if answer.ndim != 1 and (single or answer.shape != (answer.size, 1)):
         return None
@@ -128,6 +129,23 @@ def _flat(answer: Any, theta: Theta) -> FloatArray | None:
         gradient = np.zeros(theta.base.size)
         place = np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
         gradient[place] = answer.reshape(-1)
+        return gradient
+    return None
+
+
+def _flat_complex(answer: npt.NDArray[Any], theta: Theta) -> FloatArray | None:
+    """Read one vector of a number for each of the user's, complex ones counted once."""
+    if isinstance(theta.root, Leaf) or answer.ndim != 1:
+        return None
+    for parameters in (theta.parameters, theta.selected):
+        if answer.size != sum(p.leaf_size for p in parameters):
+            continue
+        gradient = np.zeros(theta.base.size)
+        start = 0
+        for p in parameters:
+            part = answer[start : start + p.leaf_size].reshape(p.leaf_shape)
+            gradient[p.slice] = _numeric(part, p, f"the part for {p.name}").reshape(-1)
+            start += p.leaf_size
         return gradient
     return None
 
@@ -185,7 +203,8 @@ def _fits(value: Any, parameter: Parameter) -> bool:
         array = np.asarray(numbers_of(value))
     except ValueError:  # ragged: no array at all
         return False
-    return array.dtype.kind in "fiu" and array.shape == parameter.shape
+    kinds = "fiuc" if parameter.is_complex else "fiu"
+    return array.dtype.kind in kinds and array.shape == parameter.leaf_shape
 
 
 def _is_object_array(answer: Any) -> bool:
@@ -321,7 +340,7 @@ def _whole(answer: Any, node: Branch, theta: Theta, label: str) -> Found:
     if flat is None:
         return _collected(answer, node, theta, label)
     return {
-        number: (label, flat[parameter.slice].reshape(parameter.shape))
+        number: (label, parameter.shaped(flat[parameter.slice]))
         for number, parameter in enumerate(theta.parameters)
     }
 
@@ -351,8 +370,8 @@ def _numeric(value: Any, parameter: Parameter, label: str) -> FloatArray:
     if value is None:
         raise ProblemError(
             "missing-gradient",
-            f"{entry} is missing, where {parameter.name} of shape {parameter.shape} needs one: "
-            "return it, or leave the parameter out with exclude=",
+            f"{entry} is missing, where {parameter.name} of shape {parameter.leaf_shape} needs "
+            "one: return it, or leave the parameter out with exclude=",
         )
     try:
         array = np.asarray(numbers_of(value))
@@ -361,18 +380,23 @@ def _numeric(value: Any, parameter: Parameter, label: str) -> FloatArray:
             "nonnumeric-gradient",
             f"{entry} is no array of numbers, but a {type(value).__name__} ({error})",
         ) from error
-    if array.dtype.kind not in "fiu":
+    if array.dtype.kind == "c" and not parameter.is_complex and not array.imag.any():
+        array = array.real  # as solvers of complex systems return it
+    if array.dtype.kind not in ("fiuc" if parameter.is_complex else "fiu"):
         raise ProblemError(
             "nonnumeric-gradient",
             f"{entry} is no array of real numbers, but "
             f"{_kind(value, array)}: return floats for {parameter.name}",
         )
-    if array.shape == parameter.shape or array.size == parameter.size == 1:
+    wanted = parameter.leaf_shape
+    if array.shape == wanted or array.size == parameter.leaf_size == 1:
+        if parameter.is_complex:
+            return array.astype(np.complex128).reshape(-1).view(np.float64)
         return array.astype(np.float64, copy=False)
     raise ProblemError(
         "shape-mismatch",
         f"{entry} has shape {array.shape}, where {parameter.name} has shape "
-        f"{parameter.shape}{_shape_hint(array.shape, parameter.shape)}",
+        f"{wanted}{_shape_hint(array.shape, wanted)}",
     )
 
 

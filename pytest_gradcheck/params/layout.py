@@ -6,6 +6,7 @@ once, and gives every float leaf a slice of one flat vector. No number is writte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -41,6 +42,9 @@ Numbers = npt.NDArray[np.intp]
 Place = slice | Numbers
 """Components of theta: a run of them, or any by their numbers in ascending order."""
 
+PARTS = ("real", "imag")
+"""The parts of a complex number, as NumPy calls them."""
+
 WHOLE = "theta"
 """The name of a parameter that is all there is."""
 
@@ -63,7 +67,7 @@ class Parameter:
     name : str
         ``W1``, ``layers[0].bias``, ``theta`` (params is one array), ``[1]`` (params is a list).
     shape : tuple of int
-        Empty for a scalar.
+        Empty for a scalar. That of pairs of reals, with a last axis of two, where it is complex.
     start, stop : int
         Its slice of theta.
     dtype : numpy dtype
@@ -92,20 +96,58 @@ class Parameter:
         """Its slice of theta."""
         return slice(self.start, self.stop)
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether its components are the real and imaginary parts of complex numbers."""
+        return self.dtype.kind == "c"
+
+    @property
+    def leaf_shape(self) -> tuple[int, ...]:
+        """The shape of the user's array."""
+        return self.shape[:-1] if self.is_complex else self.shape
+
+    @property
+    def leaf_size(self) -> int:
+        """The number of the user's numbers, complex ones counted once."""
+        return self.size // 2 if self.is_complex else self.size
+
+    def shaped(self, values: FloatArray) -> npt.NDArray[Any]:
+        """Return components, along the last axis of an array, in the shape of the user's array.
+
+        A view, of complex numbers where the user's are.
+        """
+        lead = values.shape[:-1]
+        if not self.is_complex:
+            return values.reshape((*lead, *self.shape))
+        pairs: npt.NDArray[Any] = values.view(np.complex128)
+        return pairs.reshape((*lead, *self.leaf_shape))
+
     def index(self, component: int) -> tuple[int, ...]:
-        """Return the index, within the parameter, of a component of theta."""
+        """Return the index, within the parameter, of a component of theta.
+
+        Of a complex one followed by 0 for the real part and 1 for the imaginary one.
+        """
         return tuple(int(i) for i in np.unravel_index(component - self.start, self.shape))
 
     def component_name(self, index: tuple[int, ...]) -> str:
-        """Return what a user would type to look at a component: ``W1[3, 7]``."""
+        """Return what a user would type to look at a component: ``W1[3, 7]``, ``z[3].imag``."""
+        if self.is_complex and index:
+            return f"{self._named(index[:-1])}.{PARTS[index[-1]]}"
+        return self._named(index)
+
+    def _named(self, index: tuple[int, ...]) -> str:
         return f"{self.name}[{', '.join(map(str, index))}]" if index else self.name
+
+    @property
+    def _real_dtype(self) -> np.dtype[Any]:
+        return np.empty(0, self.dtype).real.dtype
 
     def rounded(self, values: FloatArray) -> FloatArray:
         """Return `values` as they read back once the functions have seen them."""
         if self.digits >= 53:
             return values
-        if self.dtype.kind == "f" and digits_of(self.dtype) == self.digits:
-            return values.astype(self.dtype).astype(np.float64)
+        if digits_of(self.dtype) == self.digits:
+            return values.astype(self._real_dtype).astype(np.float64)
         mantissa, exponent = np.frexp(values)
         rounded = np.round(np.ldexp(mantissa, self.digits))
         return np.asarray(np.ldexp(rounded, exponent - self.digits), np.float64)
@@ -114,8 +156,8 @@ class Parameter:
         """Return the distance from `value` to the next number that the functions can see."""
         if self.digits >= 53:
             return float(np.spacing(abs(value)))
-        if self.dtype.kind == "f" and digits_of(self.dtype) == self.digits:
-            return float(np.spacing(np.abs(np.asarray(value, self.dtype))))
+        if digits_of(self.dtype) == self.digits:
+            return float(np.spacing(np.abs(np.asarray(value, self._real_dtype))))
         return float(np.ldexp(1.0, int(np.frexp(value)[1]) - self.digits))
 
 
@@ -261,8 +303,7 @@ def lay_out(
     Raises
     ------
     ProblemError
-        ``no-parameters``, ``unknown-params``, ``complex-params``, ``tied-params`` or
-        ``bad-setting``.
+        ``no-parameters``, ``unknown-params``, ``tied-params`` or ``bad-setting``.
 
     Examples
     --------
@@ -340,21 +381,16 @@ class _Walk:
                 raise ProblemError("unknown-params", _unknown(value, name or WHOLE))
             return Fixed(value)
         array = np.asarray(value)
-        if array.dtype.kind == "c":
-            raise ProblemError(
-                "complex-params",
-                f"{name or WHOLE} is complex ({array.dtype}); check its real and imaginary parts "
-                "as two real parameters",
-            )
-        if array.dtype.kind != "f" or array.size == 0:
+        if array.dtype.kind not in "fc" or array.size == 0:
             if array.dtype.kind in "OV" and holds_floats(array):
                 raise ProblemError("unknown-params", _unknown(value, name or WHOLE))
             return Fixed(value)
         start = self.parameters[-1].stop if self.parameters else 0
-        stop, scalar = start + array.size, not isinstance(value, np.ndarray)
+        shape = (*array.shape, 2) if array.dtype.kind == "c" else array.shape
+        stop, scalar = start + math.prod(shape), not isinstance(value, np.ndarray)
         digits = digits_of(array.dtype) if self._inplace else 53
         self.parameters.append(
-            Parameter(name or WHOLE, array.shape, start, stop, array.dtype, scalar, digits)
+            Parameter(name or WHOLE, shape, start, stop, array.dtype, scalar, digits)
         )
         self.owned.append(Owned(holder, key, value))
         return Leaf(len(self.parameters) - 1)

@@ -12,6 +12,7 @@ import operator
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,7 +53,7 @@ class Storage(ABC):
     def __init__(self, layout: Layout, foreign: Foreign | None) -> None:
         self._layout, self._foreign = layout, foreign
         self.base: FloatArray = np.concatenate(
-            [np.asarray(owned.leaf).reshape(-1) for owned in layout.owned], dtype=np.float64
+            [_as_reals(owned.leaf) for owned in layout.owned], dtype=np.float64
         )
 
     @property
@@ -212,7 +213,7 @@ class CopiedStorage(Storage):
 
     def _view(self, vector: FloatArray, number: int) -> Any:
         parameter, leaf = self._layout.parameters[number], self._layout.owned[number].leaf
-        view = vector[parameter.slice].reshape(parameter.shape)
+        view = parameter.shaped(vector[parameter.slice])
         if not isinstance(leaf, np.ndarray) or type(leaf) is np.ndarray:
             return view
         own = view.view(type(leaf))
@@ -224,9 +225,9 @@ class CopiedStorage(Storage):
             parameter = self._layout.parameters[node.number]
             if not parameter.scalar:
                 return views[node.number]
-            value = vector[parameter.start]
+            value = parameter.shaped(vector[parameter.slice])[()]
             own = self._layout.owned[node.number].leaf
-            return value if isinstance(own, np.generic) else float(value)
+            return value if isinstance(own, np.generic) else value.item()
         if isinstance(node, Fixed):
             return node.value
         return node.of([self._build(child, vector, views) for child in node.children])
@@ -314,14 +315,22 @@ class InplaceStorage(Storage):
             refill(holder)
 
     def _cells_of(self, number: int) -> Cells:
-        owned = self._layout.owned[number]
+        owned, parameter = self._layout.owned[number], self._layout.parameters[number]
         if owned.write is not None:
-            return _Elsewhere(np.array(owned.leaf, np.float64), owned.write)
+            return _Elsewhere(parameter, owned.leaf, owned.write)
         if isinstance(owned.leaf, np.ndarray):
             plain = owned.leaf.view(np.ndarray)  # a matrix has no flat view of one axis
-            flat: Cells = plain.reshape(-1) if plain.flags.c_contiguous else plain.flat
+            contiguous = plain.flags.c_contiguous
+            if parameter.is_complex:
+                if not contiguous:
+                    return _Elsewhere(parameter, plain, partial(np.copyto, plain))
+                plain = plain.reshape(-1).view(plain.real.dtype)
+            flat: Cells = plain.reshape(-1) if contiguous else plain.flat
             return flat
-        return _Scalar(owned.holder, owned.key or Key(0), type(owned.leaf))
+        holder, key, like = owned.holder, owned.key or Key(0), type(owned.leaf)
+        if parameter.is_complex:
+            return _Elsewhere(parameter, owned.leaf, lambda z: assign(holder, key, like(z[()])))
+        return _Scalar(holder, key, like)
 
     def _is_intact(self, number: int, found: Any) -> bool:
         parameter, own = self._layout.parameters[number], self._layout.owned[number].leaf
@@ -350,22 +359,31 @@ class _Scalar:
 
 
 class _Elsewhere:
-    """The storage of a framework's array of which NumPy sees a copy only."""
+    """The storage of what NumPy sees a copy of only: a framework's array, a complex number."""
 
-    def __init__(self, numbers: FloatArray, write: Callable[[Any], None]) -> None:
-        self._numbers, self._write = numbers, write
+    def __init__(self, parameter: Parameter, leaf: Any, write: Callable[[Any], None]) -> None:
+        self._parameter, self._reals, self._write = parameter, _as_reals(leaf).copy(), write
 
     def __getitem__(self, index: Any, /) -> Any:
-        return self._numbers.reshape(-1)[index]
+        return self._reals[index]
 
     def __setitem__(self, index: Any, value: Any, /) -> None:
-        self._numbers.reshape(-1)[index] = value
-        self._write(self._numbers.copy())
+        self._reals[index] = value
+        self._write(self._parameter.shaped(self._reals.copy()))
 
 
 def _is_plain(cells: FloatArray) -> bool:
     """Return whether a memoryview can write single numbers into an array."""
     return bool(cells.flags.aligned and cells.dtype.isnative and cells.flags.c_contiguous)
+
+
+def _as_reals(values: Any) -> FloatArray:
+    """Return numbers as one vector, complex ones as pairs of their parts."""
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        pairs: FloatArray = array.astype(np.complex128).reshape(-1).view(np.float64)
+        return pairs
+    return np.asarray(array, np.float64).reshape(-1)
 
 
 def _bits(vector: FloatArray) -> memoryview:
@@ -376,7 +394,7 @@ def _bits(vector: FloatArray) -> memoryview:
 def _holds(found: Any, expected: FloatArray) -> bool:
     """Return whether something is an array or a number of these values, bit by bit."""
     try:
-        values = np.asarray(found, np.float64).reshape(-1)
+        values = _as_reals(found)
     except (TypeError, ValueError):  # something else stands in a parameter's place
         return False
     return bool(values.tobytes() == expected.tobytes())

@@ -60,7 +60,7 @@ class Theta:
     Raises
     ------
     ProblemError
-        ``no-parameters``, ``complex-params``, ``bad-setting``, and under `inplace`
+        ``no-parameters``, ``bad-setting``, and under `inplace`
         ``readonly-params`` and ``tied-params``.
 
     Examples
@@ -135,7 +135,7 @@ class Theta:
 
         Its arrays are views into `rows`, scalars among them.
         """
-        views = [rows[:, p.slice].reshape(-1, *p.shape) for p in self.parameters]
+        views = [p.shaped(rows[:, p.slice]) for p in self.parameters]
         return stacked(self.root, views)
 
     def filled(self, arrays: Sequence[Any]) -> Any:

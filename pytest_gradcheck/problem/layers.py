@@ -34,9 +34,8 @@ class _Upstream:
         try:
             layout = Theta(out)
         except ProblemError as error:
-            code = "complex-cost" if error.code == "complex-params" else "nonscalar-cost"
             raise ProblemError(
-                code,
+                "nonscalar-cost",
                 f"the output of {name} is no float array to weigh with an upstream gradient, but a "
                 f"{type(out).__name__}: return (out, cache), where out holds real floats",
             ) from error

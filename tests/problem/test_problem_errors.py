@@ -138,10 +138,6 @@ ERRORS: dict[str, list[Row]] = {
         (sphere, gradient, None, {}, "NoneType"),
         (sphere, gradient, "W1", {}, "a str"),
     ],
-    "complex-params": [
-        (sphere, gradient, {"W1": np.ones(2), "z": np.ones(2) * 1j}, {}, "z is complex.*real and"),
-        (sphere, gradient, 1j, {}, "theta is complex"),
-    ],
     "readonly-params": [
         (sphere, gradient, locked, {"inplace": True}, "b1 is read-only.*inplace=True out"),
         (sphere, gradient, (1.0, np.ones(2)), {"inplace": True}, r"\[0\] is a number in .*tuple"),
@@ -279,12 +275,6 @@ def test_a_layer_without_a_float_output_has_no_scalar_cost(cost: Any, message: s
     with pytest.raises(ProblemError, match=message) as error:
         check_gradients.layer(cost, lambda d, c: d, np.ones(3))
     assert error.value.code == "nonscalar-cost"
-
-
-def test_a_layer_with_a_complex_output_has_a_complex_cost() -> None:
-    with pytest.raises(ProblemError, match="real floats") as error:
-        check_gradients.layer(lambda x: (x * 1j, None), lambda d, c: d, np.ones(3))
-    assert error.value.code == "complex-cost"
 
 
 def test_a_layer_that_raises_is_called_by_its_own_name() -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.layout import PARTS
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
 from pytest_gradcheck.params.tree import Branch, Key, Leaf, Node
 
@@ -44,7 +45,9 @@ class Block:
     rows, columns : slice
         The outputs and the components of theta that it is about.
     wide : int
-        The length of a row of that array, once it is a matrix of outputs by components.
+        The length of a row of that array, once it is a matrix of outputs by the user's numbers.
+    is_complex : bool
+        Whether each of those numbers is a pair of components.
     corner : (int, int)
         Where its first entry stands in that matrix.
     """
@@ -55,13 +58,17 @@ class Block:
     columns: slice
     wide: int
     corner: tuple[int, int] = (0, 0)
+    is_complex: bool = False
 
     def name(self, row: int, column: int) -> str:
         """Return what a user would type to look at an entry: ``jac[3, 12]``."""
-        down = row - self.rows.start + self.corner[0]
-        along = column - self.columns.start + self.corner[1]
-        index = np.unravel_index(down * self.wide + along, self.shape) if self.shape else ()
-        return f"{self.label}[{', '.join(str(int(i)) for i in index)}]" if index else self.label
+        down, along = row - self.rows.start, column - self.columns.start
+        part = f".{PARTS[along % 2]}" if self.is_complex else ""
+        along = self.corner[1] + (along // 2 if self.is_complex else along)
+        flat = (self.corner[0] + down) * self.wide + along
+        index = np.unravel_index(flat, self.shape) if self.shape else ()
+        inside = ", ".join(str(int(i)) for i in index)
+        return f"{self.label}[{inside}]{part}" if index else f"{self.label}{part}"
 
 
 class Matrix(Protocol):
@@ -192,7 +199,12 @@ class Expected:
     def params_shape(self) -> tuple[int, ...] | None:
         """The shape of the parameters where they are one array."""
         single = isinstance(self.theta.root, Leaf)
-        return self.theta.parameters[0].shape if single else None
+        return self.theta.parameters[0].leaf_shape if single else None
+
+    @property
+    def wide(self) -> int:
+        """How many numbers of the user's the parameters are, complex ones counted once."""
+        return sum(parameter.leaf_size for parameter in self.theta.parameters)
 
     @property
     def selected(self) -> Numbers:
@@ -212,14 +224,41 @@ class Expected:
         square = self.outputs is self.theta and shape == (chosen.size, chosen.size)
         return chosen if square else None
 
-    def block(self, shape: tuple[int, ...]) -> Block:
-        """Return the one block that is all of the matrix."""
+    def blocks(self, shape: tuple[int, ...]) -> tuple[Block, ...]:
+        """Return the blocks of one matrix of all: a single one unless some are complex."""
         m, n = self.shape
-        return Block(self.label, shape, slice(0, m), slice(0, n), n)
+        if self.wide == n:
+            return (Block(self.label, shape, slice(0, m), slice(0, n), n),)
+        blocks, before = [], 0
+        for p in self.theta.parameters:
+            rows, corner = slice(0, m), (0, before)
+            blocks.append(Block(self.label, shape, rows, p.slice, self.wide, corner, p.is_complex))
+            before += p.leaf_size
+        return tuple(blocks)
+
+    def spread(self, array: npt.NDArray[Any]) -> FloatArray:
+        """Return a matrix of the user's numbers as one of components."""
+        m, n = self.shape
+        if self.wide == n and array.dtype.kind != "c":
+            return np.array(array, np.float64).reshape(m, n)
+        flat, values, before = array.reshape(m, self.wide), np.zeros((m, n)), 0
+        for p in self.theta.parameters:
+            part = flat[:, before : before + p.leaf_size]
+            before += p.leaf_size
+            if p.is_complex:
+                values[:, p.slice] = part.astype(np.complex128).view(np.float64)
+            elif part.imag.any():
+                raise ProblemError(
+                    "nonnumeric-gradient",
+                    f"{self.label} has imaginary parts for {p.name}, which is real",
+                )
+            else:
+                values[:, p.slice] = part.real
+        return values
 
     def described(self) -> str:
         """Return the shapes that fit, in words."""
-        m, n = self.shape
+        m, n = self.shape[0], self.wide
         said = [f"({m}, {n})"]
         out, leaf = self.output_shape, self.params_shape
         if out is not None and leaf is not None and out + leaf != (m, n):
@@ -263,7 +302,7 @@ def _as_array(answer: Any) -> npt.NDArray[Any] | None:
         array = np.asarray(answer)
     except (TypeError, ValueError):  # ragged
         return None
-    if array.dtype.kind not in "fiu":
+    if array.dtype.kind not in "fiuc":
         return None
     if isinstance(answer, (list, tuple)) and any(np.ndim(item) > 1 for item in answer):
         return None  # leaves of a structure that happen to be of one shape
@@ -277,7 +316,7 @@ def _is_opaque(answer: Any) -> bool:
 
 
 def _dense(array: npt.NDArray[Any], expected: Expected) -> Matrix:
-    m, n = expected.shape
+    m, n = expected.shape[0], expected.wide
     out, leaf = expected.output_shape, expected.params_shape
     fitting: list[tuple[int, ...]] = [(m, n)]
     if out is not None:
@@ -289,12 +328,11 @@ def _dense(array: npt.NDArray[Any], expected: Expected) -> Matrix:
     if n == 1:
         fitting.append((m,))
     if array.shape in fitting or (m == n == array.size == 1):
-        values = np.array(array, np.float64).reshape(m, n)
-        return DenseMatrix(values, (expected.block(array.shape),))
+        return DenseMatrix(expected.spread(array), expected.blocks(array.shape))
     chosen = expected.selected
     rows = expected.chosen_rows(array.shape)
     if rows is not None:
-        values = np.zeros((m, n))
+        values = np.zeros(expected.shape)
         values[np.ix_(rows, chosen)] = array
         return DenseMatrix(values, _selected_blocks(expected, rows, chosen))
     raise ProblemError("shape-mismatch", _misshapen(array.shape, expected))
@@ -314,7 +352,7 @@ def _selected_blocks(expected: Expected, rows: Numbers, chosen: Numbers) -> tupl
 
 
 def _misshapen(shape: tuple[int, ...], expected: Expected) -> str:
-    m, n = expected.shape
+    m, n = expected.shape[0], expected.wide
     said = f"{expected.label} has shape {shape}, where {m} outputs and {n} parameters"
     said += f" make {expected.described()}"
     if shape == (n, m):
@@ -347,7 +385,7 @@ def _sparse(answer: Any, expected: Expected) -> Matrix:
         places if rows is None else rows[places],
         np.asarray(matrix.data, np.float64),
         (m, n),
-        (expected.block(shape),) if rows is None else _selected_blocks(expected, rows, chosen),
+        expected.blocks(shape) if rows is None else _selected_blocks(expected, rows, chosen),
     )
 
 
@@ -364,7 +402,7 @@ def _operator(answer: Any, expected: Expected) -> Matrix:
 
     both = callable(getattr(answer, "rmatvec", None))
     return OperatorMatrix(
-        matvec, rmatvec if both else None, expected.shape, (expected.block(expected.shape),)
+        matvec, rmatvec if both else None, expected.shape, expected.blocks(expected.shape)
     )
 
 
@@ -422,7 +460,10 @@ def _read_row_block(
         whole = slice(0, theta.base.size)
         blocks.append(Block(label, array.shape, rows.slice, whole, theta.base.size))
         return
-    zeros = [np.zeros(rows.shape + parameter.shape) for parameter in theta.parameters]
+    zeros = [
+        np.zeros(rows.shape + p.leaf_shape, np.complex128 if p.is_complex else np.float64)
+        for p in theta.parameters
+    ]
     names = [parameter.name for parameter in theta.selected]
     entries = Theta(theta.filled(zeros), only=names)
     vector = laid_out(answer, entries)
@@ -432,10 +473,11 @@ def _read_row_block(
         blocks.append(
             Block(
                 label if single else _joined(label, parameter.name),
-                rows.shape + parameter.shape,
+                rows.shape + parameter.leaf_shape,
                 rows.slice,
                 parameter.slice,
-                parameter.size,
+                parameter.leaf_size,
+                is_complex=parameter.is_complex,
             )
         )
 

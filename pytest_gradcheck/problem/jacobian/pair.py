@@ -292,19 +292,20 @@ class JacobianPair:
     def _opened(self, out: Any) -> Theta:
         """Return the layout of outputs, with their values at its base."""
         try:
-            return Theta(_as_floats(out))
+            found = Theta(_as_floats(out))
         except ProblemError as error:
-            if error.code == "complex-params":
-                raise ProblemError(
-                    "complex-cost",
-                    f"{self._name} returned complex numbers: return their real and imaginary "
-                    "parts as outputs of their own",
-                ) from error
             raise ProblemError(
                 "nonnumeric-output",
                 f"{self._name} returned {_described(out)}, in which no float array can be found: "
                 "return an array, or a nesting of arrays",
             ) from error
+        if any(parameter.is_complex for parameter in found.parameters):
+            raise ProblemError(
+                "complex-cost",
+                f"{self._name} returned complex numbers: return their real and imaginary parts as "
+                "outputs of their own",
+            )
+        return found
 
 
 def _as_floats(out: Any) -> Any:

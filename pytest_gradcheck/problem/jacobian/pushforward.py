@@ -91,7 +91,7 @@ class Pushforward:
 def tangents_like(theta: Theta, vector: FloatArray) -> dict[str, Any]:
     """Return a vector over theta in the structure of the inputs; 0 for what is held fixed."""
     leaves = [
-        float(vector[p.start]) if p.scalar else vector[p.slice].reshape(p.shape).astype(p.dtype)
+        p.shaped(vector[p.slice]).item() if p.scalar else p.shaped(vector[p.slice]).astype(p.dtype)
         for p in theta.parameters
     ]
     filled: dict[str, Any] = theta.filled(leaves)
