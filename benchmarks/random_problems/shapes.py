@@ -77,7 +77,7 @@ def _tuple(count: int) -> Container:
 
 def _nested(count: int) -> Container:
     def pack(arrays: Sequence[Any]) -> Any:
-        return {"layers": [{"W": one} for one in arrays[1:]], "out": arrays[0], "kind": "net"}
+        return {"out": arrays[0], "layers": [{"W": one} for one in arrays[1:]], "kind": "net"}
 
     def unpack(params: Any) -> list[Any]:
         return [params["out"], *(layer["W"] for layer in params["layers"])]
