@@ -9,7 +9,7 @@ import numpy as np
 from .conditions import CONDITIONS, Condition, Penalty
 from .faults import PENALTY_KINDS, amount, candidates
 from .programs import Array, Builder, Core, Drawn, Injected, Values, core_of
-from .shapes import SCALAR, SHAPES
+from .shapes import MANY, SCALAR, SHAPES
 
 __all__ = ["Problem", "problem"]
 
@@ -80,7 +80,7 @@ def problem(seed: int) -> Problem:
     rng = np.random.default_rng([STREAM, seed])
     name = str(rng.choice(list(CONDITIONS)))
     condition = CONDITIONS[name]
-    shapes = SCALAR if condition.scalar else SHAPES
+    shapes = SCALAR if condition.scalar else MANY if condition.components > 100 else SHAPES
     shape = str(rng.choice(list(shapes)))
     drawn = _drawn(rng, condition, shape in SCALAR)
     penalty = _penalty(rng, drawn) if condition.penalized else None

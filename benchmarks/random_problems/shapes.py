@@ -16,7 +16,7 @@ from .programs import Array, Core, Values
 if TYPE_CHECKING:
     from .problems import Problem
 
-__all__ = ["SCALAR", "SHAPES", "Call", "call"]
+__all__ = ["MANY", "SCALAR", "SHAPES", "Call", "call"]
 
 
 @dataclass(frozen=True)
@@ -432,10 +432,11 @@ SCALAR: Mapping[str, Shape] = {
 }
 """Call shapes of a cost."""
 
+MANY: Mapping[str, Shape] = {**SCALAR, "layer": _layer, "vjp": _pullback}
+"""Those for many components."""
+
 SHAPES: Mapping[str, Shape] = {
-    **SCALAR,
-    "layer": _layer,
-    "vjp": _pullback,
+    **MANY,
     "jacobian": _jacobian,
     "dense jacobian": _dense_jacobian,
 }

@@ -25,14 +25,14 @@ HELD = frozenset(
 @pytest.fixture(scope="module")
 def outcomes() -> Sequence[Outcome]:
     """Return what became of a few hundred problems."""
-    quick = [seed for seed in range(330) if "wide" not in problem(seed).condition]
+    quick = [seed for seed in range(240) if "wide" not in problem(seed).condition]
     return [outcome(seed, "full") for seed in quick]
 
 
 def test_no_check_cries_wolf_misses_or_falls_over(outcomes: Sequence[Outcome]) -> None:
     held = [one for one in outcomes if one.condition in HELD and one.shape != "remembering"]
 
-    assert len(held) > 100
+    assert len(held) > 80
     assert list(failures(held, 10)) == []
 
 

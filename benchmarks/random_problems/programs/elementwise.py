@@ -9,7 +9,7 @@ import numpy as np
 
 from .tape import Array, Pullback, operation
 
-__all__ = ["folded"]
+__all__ = ["folded", "logistic"]
 
 Slope = Callable[[], Array]
 
@@ -21,6 +21,12 @@ def _each(value: Array, slope: Slope, **wrong: Slope) -> tuple[Array, Pullback]:
         return (upstream * wrong.get(fault, slope)(),)
 
     return value, pull
+
+
+def logistic(x: Array) -> Array:
+    """Return 1 / (1 + exp(-x)), as exact where it is small as where it is large."""
+    small = np.exp(-np.abs(x))
+    return np.asarray(np.where(x < 0, small, 1) / (1 + small))
 
 
 def folded(gradient: Array, shape: tuple[int, ...]) -> Array:
@@ -43,14 +49,14 @@ def sine(x: Array) -> tuple[Array, Pullback]:
 def tanh(x: Array) -> tuple[Array, Pullback]:
     """Return tanh x; the fault takes x for tanh x."""
     y = np.tanh(x)
-    return _each(y, lambda: 1 - y * y, derivative=lambda: 1 - x * x)
+    return _each(y, lambda: 1 / np.cosh(x) ** 2, derivative=lambda: 1 - x * x)
 
 
 @operation("derivative")
 def sigmoid(x: Array) -> tuple[Array, Pullback]:
     """Return 1 / (1 + exp -x)."""
-    y = 0.5 + 0.5 * np.tanh(0.5 * x)
-    return _each(y, lambda: y * (1 - y), derivative=lambda: y)
+    y = logistic(x)
+    return _each(y, lambda: y * logistic(-x), derivative=lambda: y)
 
 
 @operation("transformed")
@@ -111,7 +117,7 @@ def absolute(x: Array) -> tuple[Array, Pullback]:
 def softplus(x: Array) -> tuple[Array, Pullback]:
     """Return log(1 + exp x)."""
     y = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-    s = 0.5 + 0.5 * np.tanh(0.5 * x)
+    s = logistic(x)
     return _each(y, lambda: s, derivative=lambda: s * (1 - s))
 
 

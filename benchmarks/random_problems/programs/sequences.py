@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .elementwise import logistic
 from .tape import Array, Pullback, operation
 
 __all__: list[str] = []
@@ -46,7 +47,7 @@ def gated(x: Array, w: Array) -> tuple[Array, Pullback]:
     Faults exchange the gates, or do not flow through the forget gate.
     """
     f, i, g = (x @ one for one in w.reshape(x.shape[1], 3, -1).transpose(1, 0, 2))
-    f, i, g = 0.5 + 0.5 * np.tanh(f / 2), 0.5 + 0.5 * np.tanh(i / 2), np.tanh(g)
+    f, i, g = logistic(f), logistic(i), np.tanh(g)
     states = [np.zeros(f.shape[1], x.dtype)]
     for t in range(len(x)):
         states.append(f[t] * states[-1] + i[t] * g[t])
