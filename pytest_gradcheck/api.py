@@ -29,6 +29,7 @@ from pytest_gradcheck.numdiff.probing import Probed, probed
 from pytest_gradcheck.numdiff.sampling import chosen, is_probed
 from pytest_gradcheck.numdiff.workers import evaluator_for
 from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.problem.layers.upstream import with_faults
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.problem.points import Point, prepared
 from pytest_gradcheck.problem.preflight import (
@@ -122,11 +123,22 @@ class GradCheck:
         return check_problem(Problem.layer(forward, backward, *inputs, **settings), self._raising)
 
     def vjp(
-        self, f: Callable[..., Any], *inputs: Any, **settings: Unpack[SettingsKeywords]
+        self,
+        f: Callable[..., Any],
+        *inputs: Any,
+        primal: Callable[..., Any] | None = None,
+        **settings: Unpack[SettingsKeywords],
     ) -> Report:
         """Check a function that returns its pullback: ``out, pullback = f(*inputs)``."""
         __tracebackhide__ = True
-        return check_problem(Problem.vjp(f, *inputs, **settings), self._raising)
+        return check_problem(Problem.vjp(f, *inputs, primal=primal, **settings), self._raising)
+
+    def autograd(
+        self, f: Callable[..., Any], *inputs: Any, **settings: Unpack[SettingsKeywords]
+    ) -> Report:
+        """Check the gradient that a framework's reverse mode makes of a function of its tensors."""
+        __tracebackhide__ = True
+        return check_problem(Problem.autograd(f, *inputs, **settings), self._raising)
 
     def jacobian(
         self,
@@ -297,6 +309,7 @@ def _checked(point: Point, terms: _Terms) -> _Result:
         if terms.canary and judgement.verdicts.max() < SUSPECT:
             found += unnoticed(comparison, point.name)
         report = point_report(point.name, comparison, found)
+    report = with_faults(report, pair.problem.details.get("upstream"))
     return _Result(point, report, approximation, (*point.notes, *clues.guard.notes))
 
 

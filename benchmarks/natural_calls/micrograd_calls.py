@@ -47,7 +47,7 @@ def one_list_as_an_input(check: Any, k: float) -> Any:
     return check.autograd(loss, [Value(0.3), Value(0.2)])
 
 
-@natural("layers[1].neurons[0].w[0]")
+@natural("layers[1].neurons[0].b")
 def its_network(check: Any, k: float) -> Any:
     import random
 
@@ -60,6 +60,6 @@ def its_network(check: Any, k: float) -> Any:
     def grad() -> Any:
         net.zero_grad()
         loss().backward()
-        net.layers[1].neurons[0].w[0].grad *= k
+        net.layers[1].neurons[0].b.grad *= k
 
     return check(loss, grad, net, inplace=True)

@@ -81,7 +81,7 @@ class Evidence:
     @property
     def is_layer(self) -> bool:
         """Whether the parameters are the inputs of a layer, which nobody penalizes."""
-        return hasattr(self.pair.problem.cost, "layer")
+        return "upstream" in self.pair.problem.details
 
     def alike(self, part: ParameterEvidence) -> list[ParameterEvidence]:
         """Return the parameters whose numerical gradient has the norm of this analytic one."""

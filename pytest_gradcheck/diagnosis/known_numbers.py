@@ -194,9 +194,7 @@ def _named_values(problem: Problem, data: Mapping[str, Any] | None) -> Iterator[
         for key, item in (children_of(value) or [])[:ENTRIES]:
             yield f"{name}{'' if key.text(False)[0] in '.[' else '.'}{key.text(False)}", item
     seen: set[int] = set()
-    layer = getattr(problem.cost, "layer", None)
-    inner = [] if layer is None else [f for f in vars(layer).values() if callable(f)]
-    for function in (problem.cost, problem.grad, *inner):
+    for function in (problem.cost, problem.grad, *problem.details.get("functions", ())):
         yield from _seen_by(function, seen, DEEP)
 
 

@@ -183,6 +183,7 @@ def prepared(
             names = models_stilled(problem, data, extensions, stack)
             said += [f"the randomness of {name}" for name in names]
         notes = tuple(f"switched off: {what}" for what in said)
+        notes += tuple(problem.details.get("notes", ()))
         points = Points(problem, data, settings, seed, extensions, notes)
         yield stack.enter_context(closing(points))
 

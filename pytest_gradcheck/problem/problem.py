@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.problem import layers
@@ -39,7 +39,8 @@ class Problem:
     form : str
         ``gradient``, ``jacobian``, ``hessian`` or ``jvp``: what `grad` is of `cost`.
     details : mapping
-        What a form knows beside: ``lower`` of a Hessian, ``vjp`` of a pushforward.
+        What a form knows beside: ``lower`` of a Hessian, ``vjp`` of a pushforward, ``upstream`` of
+        a layer or pullback and the user's own ``functions``, ``notes`` for the report.
 
     Examples
     --------
@@ -130,13 +131,43 @@ class Problem:
         output times a random, fixed upstream gradient `dout`: a constant one would cancel in
         normalizing layers and hide faults.
         """
-        cost, grad = layers.layer(forward, backward)
-        return cls(cost, grad, layers.named(forward, inputs), (), {}, dict(settings))
+        made = layers.layer(forward, backward)
+        return cls._turned(made, layers.named(forward, inputs), settings)
 
     @classmethod
     def vjp(
+        cls,
+        f: Callable[..., Any],
+        *inputs: Any,
+        primal: Callable[..., Any] | None = None,
+        **settings: Unpack[SettingsKeywords],
+    ) -> Problem:
+        """Return the problem of a function that returns ``out, pullback``, as JAX's vjp does.
+
+        With ``primal=g``, `out` is also compared with ``g(*inputs)``, whose slopes the pullback's
+        gradients then have to be.
+        """
+        made = layers.pullback(f, primal)
+        return cls._turned(made, layers.named(f, inputs), settings)
+
+    @classmethod
+    def autograd(
         cls, f: Callable[..., Any], *inputs: Any, **settings: Unpack[SettingsKeywords]
     ) -> Problem:
-        """Return the problem of a function that returns ``out, pullback``, as JAX's vjp does."""
-        cost, grad = layers.pullback(f)
-        return cls(cost, grad, layers.named(f, inputs), (), {}, dict(settings))
+        """Return the problem of a function of a framework's tensors.
+
+        The gradient is what the framework's reverse mode makes of `f`, custom backward passes
+        included: PyTorch's functions and modules, JAX's ``custom_vjp``, primitives of HIPS
+        autograd, mygrad, micrograd, tinygrad.
+        """
+        made = layers.differentiated(f, inputs)
+        problem = cls._turned(made.turned, made.params, settings)
+        data = {} if made.owner is None else {"module": made.owner}
+        return replace(problem, data=data, details={**problem.details, "notes": made.notes})
+
+    @classmethod
+    def _turned(
+        cls, made: layers.Turned, params: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> Problem:
+        details = {"upstream": made.upstream, "functions": made.functions}
+        return cls(made.cost, made.gradient, params, (), {}, dict(settings), details=details)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from pytest_gradcheck import GradientError, ProblemError, Report, check_gradients, gradcheck
 from pytest_gradcheck.problem.layers import layer, name_of, named, pullback
 
 Array = npt.NDArray[np.float64]
@@ -45,27 +46,193 @@ def test_inputs_take_the_names_of_the_arguments(function: Any, count: int, names
 
 
 def test_a_layer_is_a_cost_that_hands_its_gradient_the_upstream_one() -> None:
+    seen: list[Any] = []
+
     def forward(x: Array) -> tuple[Array, str]:
         return 2 * x, "cache"
 
-    cost, gradient = layer(forward, lambda dout, cache: (dout, cache))
-    value, rest = cost({"x": np.arange(3.0)})
-    dout, cache = gradient(rest)
+    def backward(dout: Array, cache: str) -> Array:
+        seen.append((dout.copy(), cache))
+        return 2 * dout
+
+    made = layer(forward, backward)
+    value, rest = made.cost({"x": np.arange(3.0)})
+    made.gradient(rest)
+    dout, cache = seen[0]
     assert cache == "cache"
     assert value == pytest.approx(float(dout @ (2 * np.arange(3.0))))
-    assert cost({"x": np.arange(3.0)})[0] == value
+    assert made.cost({"x": np.arange(3.0)})[0] == value
 
 
 def test_a_pullback_gets_an_upstream_gradient_like_the_output() -> None:
     seen: list[Any] = []
-    cost, gradient = pullback(lambda x: ({"a": x, "b": [x[0]]}, seen.append))
-    gradient(cost({"x": np.ones((2, 2))})[1])
+
+    def pull(dout: Any) -> Any:
+        seen.append(dout)
+        return np.asarray(dout["a"]) + np.array([[dout["b"][0][0], dout["b"][0][1]], [0.0, 0.0]])
+
+    made = pullback(lambda x: ({"a": x, "b": [x[0]]}, pull))
+    made.gradient(made.cost({"x": np.ones((2, 2))})[1])
     assert seen[0]["a"].shape == (2, 2)
     assert seen[0]["b"][0].shape == (2,)
 
 
 def test_a_turned_layer_goes_by_the_names_of_the_users_functions() -> None:
-    cost, gradient = layer(Dense().forward, conv)
-    assert (name_of(cost), name_of(gradient)) == ("Dense.forward", "conv")
-    assert name_of(pullback(functools.partial(conv, 1))[1]) == "the pullback of conv"
+    made = layer(Dense().forward, conv)
+    assert (name_of(made.cost), name_of(made.gradient)) == ("Dense.forward", "conv")
+    assert name_of(pullback(functools.partial(conv, 1)).gradient) == "the pullback of conv"
     assert name_of(Dense()) == "Dense"
+
+
+# What the upstream gradient is asked about
+
+
+def wrong(report: Report) -> list[str]:
+    return sorted({c.parameter for c in report.components if c.verdict == "bug"})
+
+
+def codes(report: Report) -> list[str]:
+    return [finding.code for finding in report.findings if finding.severity == "cause"]
+
+
+X = np.random.default_rng(0).normal(size=(4, 3))
+
+
+def test_a_backward_pass_that_takes_the_input_for_the_upstream_gradient_is_wrong() -> None:
+    report = check_gradients.layer(lambda x: (x**2, x), lambda dout, x: 2 * dout * dout, X)
+    assert not report.passed
+    assert codes(report)[0] == "nonlinear-upstream"
+
+
+@pytest.mark.parametrize("decades", [3, 6, 9])
+def test_a_fault_in_a_small_output_is_seen_beside_a_large_one(decades: int) -> None:
+    size = 10.0**decades
+
+    def f(sign: float) -> Any:
+        return lambda x: (
+            np.array([size * np.sin(x[0]), x[0] ** 2 / size]),
+            lambda v: np.array([v[0] * size * np.cos(x[0]) + sign * v[1] * 2 * x[0] / size]),
+        )
+
+    x = np.array([0.4])
+    assert check_gradients.vjp(f(1.0), x).verdict == "ok"
+    assert check_gradients.vjp(f(-1.0), x).verdict == "bug"
+
+
+def test_an_output_that_does_not_move_is_no_trouble() -> None:
+    def f(x: Array) -> Any:
+        alive = x > 0
+        return np.array([*np.where(alive, x, 0.0), 7.0]), lambda v: np.where(alive, v[:-1], 0.0)
+
+    assert check_gradients.vjp(f, np.array([0.5, -0.3, 2.0])).verdict == "ok"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_backward_pass_that_changes_the_upstream_gradient_is_named(nested: bool) -> None:
+    def forward(x: Array) -> Any:
+        out = np.maximum(x, 0)
+        return ({"a": out, "b": x} if nested else out), x
+
+    def backward(dout: Any, x: Array) -> Array:
+        upstream: Array = dout["a"] if nested else dout
+        upstream[x <= 0] = 0
+        return upstream + dout["b"] if nested else upstream
+
+    with pytest.raises(ProblemError, match=r"backward pass of .*forward changes") as caught:
+        check_gradients.layer(forward, backward, X)
+    assert caught.value.code == "mutated-upstream"
+    assert ("dout.a[" if nested else "dout[") in str(caught.value)
+
+
+def test_a_backward_pass_that_is_right_for_one_memory_order_only_fails() -> None:
+    def backward(dout: Array, x: Array) -> Any:
+        return 2 * x * np.ravel(dout, order="K").reshape(x.shape)
+
+    report = check_gradients.layer(lambda x: (x**2, x), backward, X)
+    assert not report.passed
+    assert codes(report)[0] == "memory-order"
+    assert "contiguous upstream gradient only" in str(report)
+
+
+def test_a_backward_pass_that_raises_for_another_memory_order_is_told_so() -> None:
+    def backward(dout: Array, x: Array) -> Any:
+        flat = dout.view()
+        flat.shape = (12,)
+        return 2 * x * flat.reshape(x.shape)
+
+    with pytest.raises(ProblemError, match="contiguous upstream gradient only"):
+        check_gradients.layer(lambda x: (x**2, x), backward, X)
+
+
+def test_a_backward_pass_that_ignores_the_upstream_gradient_is_told_so() -> None:
+    report = check_gradients.layer(lambda x: (x**2, x), lambda dout, x: 2 * x, X)
+    assert not report.passed
+    assert codes(report)[0] == "ignores-upstream"
+
+
+def test_a_backward_pass_whose_second_call_differs_fails() -> None:
+    seen: list[Array] = []
+
+    def backward(dout: Array, x: Array) -> Array:
+        seen.append(2 * x * dout)
+        return np.asarray(sum(seen[-2:-1], seen[0]))
+
+    with pytest.raises(ProblemError) as caught:
+        check_gradients.layer(lambda x: (x**2, x), backward, X)
+    assert caught.value.code == "nondeterministic-gradient"
+
+
+ORDERS: dict[str, Any] = {
+    "by the name of the cache": lambda cache, upwards: 2 * cache * upwards,
+    "by the name of the upstream gradient": lambda x, dout: 2 * x * dout,
+    "by a trial": lambda pair, upwards: 2 * pair["x"] * upwards,
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_backward_pass_in_the_order_of_jax_is_understood(order: str) -> None:
+    def forward(x: Array) -> Any:
+        return np.sin(x), {"x": x} if order == "by a trial" else np.cos(x) / 2
+
+    def slope(saved: Any, upwards: Any) -> Any:
+        return np.cos(saved["x"]) * upwards
+
+    backward = slope if order == "by a trial" else ORDERS[order]
+    assert check_gradients.layer(forward, backward, X).verdict == "ok"
+
+
+def test_a_pullback_may_come_before_the_output() -> None:
+    report = check_gradients.vjp(lambda x: (lambda v: v * np.cos(x), np.sin(x)), X)
+    assert report.verdict == "ok"
+
+
+@pytest.mark.parametrize("in_a_tuple", [False, True])
+def test_one_dict_of_inputs_is_one_input(in_a_tuple: bool) -> None:
+    def f(params: Any) -> Any:
+        def pull(v: Array) -> Any:
+            grads = {"W": X.T @ v, "b": v.sum(axis=0)}
+            return (grads,) if in_a_tuple else grads
+
+        return X @ params["W"] + params["b"], pull
+
+    report = check_gradients.vjp(f, {"W": np.ones((3, 2)), "b": np.zeros(2)})
+    assert report.verdict == "ok"
+    assert [p.name for p in report.parameters] == ["params.W", "params.b"]
+
+
+def test_the_output_beside_a_pullback_is_compared_with_the_primal() -> None:
+    def f(x: Array) -> Any:
+        return np.sin(x), lambda v: v * np.cos(x)
+
+    assert check_gradients.vjp(f, X, primal=np.sin).verdict == "ok"
+    report = check_gradients.vjp(f, X, primal=lambda x: np.sin(x) + (x > 0.5))
+    assert not report.passed
+    assert codes(report)[0] == "primal"
+    assert "out[" in str(report)
+    with pytest.raises(GradientError, match="its output alone differ"):
+        gradcheck.vjp(f, X, primal=lambda x: np.sin(x) + 0.1)
+
+
+def test_slopes_are_those_of_the_primal() -> None:
+    report = check_gradients.vjp(lambda x: (np.sin(x), lambda v: v), X, primal=np.sin)
+    assert wrong(report) == ["x"]

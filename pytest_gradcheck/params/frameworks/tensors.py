@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -118,7 +119,9 @@ def _jax_array(value: Any) -> Array:
 
 def _jax_like(value: Any, numbers: Any) -> Any:
     library = sys.modules["jax"]
-    made = library.numpy.array(numbers, dtype=value.dtype)  # a copy: ours goes on changing
+    is_wide = value.dtype.itemsize == 8
+    with library.enable_x64(True) if is_wide else nullcontext():
+        made = library.numpy.array(numbers, dtype=value.dtype)  # a copy: ours goes on changing
     return made if value.sharding == made.sharding else library.device_put(made, value.sharding)
 
 

@@ -1,0 +1,77 @@
+"""What users call their functions and the arguments of them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+UPSTREAM = frozenset(
+    [
+        "dout",
+        "dy",
+        "dz",
+        "da",
+        "g",
+        "grad",
+        "grads",
+        "gout",
+        "grad_out",
+        "grad_output",
+        "grad_outputs",
+        "upstream",
+        "ct",
+        "cotangent",
+        "cotangents",
+        "delta",
+        "dvalues",
+        "doutput",
+        "output_grad",
+    ]
+)
+"""What people call the upstream gradient that a backward pass takes."""
+
+CACHE = frozenset(
+    ["cache", "caches", "ctx", "res", "residual", "residuals", "saved", "memo", "memory", "tape"]
+)
+"""What people call what the forward pass has saved."""
+
+
+def name_of(function: Any) -> str:
+    """Return what messages call a user's function."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__qualname__", None) or type(function).__name__
+    return str(name).replace("<locals>.", "")
+
+
+def named(function: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the inputs under the names of the function's arguments."""
+    by_place, rest = _arguments(function)
+    further = [f"{rest}[{i}]" for i in range(len(inputs) - len(by_place))]
+    return dict(zip([*by_place, *further], inputs, strict=False))
+
+
+def takes_cache_first(backward: Callable[..., Any]) -> bool | None:
+    """Return whether ``backward(cache, dout)`` is the order, as in JAX; None where no name says."""
+    by_place, _ = _arguments(backward)
+    if len(by_place) < 2:
+        return False if by_place and by_place[0] in UPSTREAM else None
+    first, second = by_place[0] in CACHE, by_place[1] in UPSTREAM
+    if by_place[0] in UPSTREAM:
+        return False
+    return True if first or second else None
+
+
+def _arguments(function: Callable[..., Any]) -> tuple[list[str], str]:
+    """Return the names of the arguments by position, and of the one that takes all others."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    by_place = [
+        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "inputs")
+    return by_place, rest

@@ -1,0 +1,175 @@
+"""Layers and pullbacks as costs: their output times a fixed, random upstream gradient.
+
+A cost that returns ``(value, cache)`` and a gradient that takes ``cache`` is a shape every pair may
+have, so a layer needs no machinery of its own: it is turned into one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.problem.layers.names import name_of, takes_cache_first
+from pytest_gradcheck.problem.layers.upstream import Pull, Upstream
+
+
+class Turned(NamedTuple):
+    """A layer as a cost of its inputs and the gradient of that.
+
+    Attributes
+    ----------
+    cost, gradient : callable
+    upstream : Upstream
+        The upstream gradient of both.
+    functions : tuple of callables
+        The user's own.
+    """
+
+    cost: Callable[[dict[str, Any]], tuple[float, Any]]
+    gradient: Callable[[Any], Any]
+    upstream: Upstream
+    functions: tuple[Callable[..., Any], ...]
+
+
+class Pass(Protocol):
+    """A forward pass, and a backward pass of each call of it."""
+
+    name: str
+    functions: tuple[Callable[..., Any], ...]
+
+    def forward(self, inputs: dict[str, Any]) -> tuple[Any, Pull]:
+        """Return the output, and what takes the upstream gradient."""
+
+
+class _Layer:
+    """``out, cache = forward(*inputs)`` and ``gradients = backward(dout, cache)``.
+
+    A forward that returns its output alone gives backward the inputs in place of a cache.
+    """
+
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        self._forward, self._backward = self.functions = forward, backward
+        self.name = name_of(forward)
+        self._cache_first = takes_cache_first(backward)
+
+    def forward(self, inputs: dict[str, Any]) -> tuple[Any, Pull]:
+        """Return the output, and the backward pass with its cache."""
+        returned = self._forward(*inputs.values())
+        if isinstance(returned, tuple) and len(returned) > 1:
+            out, rest = returned[0], returned[1:]
+            rest = rest if len(rest) == 1 else (rest,)
+        else:
+            out, rest = returned, tuple(inputs.values())
+        return out, lambda dout: self._pulled(dout, rest)
+
+    def _pulled(self, dout: Any, rest: tuple[Any, ...]) -> Any:
+        if self._cache_first is None and len(rest) == 1:
+            self._cache_first = self._tried(dout, rest[0])
+        if self._cache_first and len(rest) == 1:
+            return self._backward(rest[0], dout)
+        return self._backward(dout, *rest)
+
+    def _tried(self, dout: Any, cache: Any) -> bool:
+        """Return whether the order of JAX is the one that works, where the other raises."""
+        try:
+            self._backward(dout, cache)
+        except Exception:
+            try:
+                self._backward(cache, dout)
+            except Exception:
+                return False
+            return True
+        return False
+
+
+class _Pullback:
+    """``out, pullback = f(*inputs)`` and ``gradients = pullback(dout)``."""
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        self._f, self.functions = f, (f,)
+        self.name = name_of(f)
+
+    def forward(self, inputs: dict[str, Any]) -> tuple[Any, Pull]:
+        """Return the output and the pullback, in whichever order they came."""
+        returned = self._f(*inputs.values())
+        if isinstance(returned, tuple) and len(returned) >= 2:
+            if callable(returned[1]):
+                return returned[0], returned[1]
+            if callable(returned[0]):  # as in autograd
+                return returned[1], returned[0]
+        raise ProblemError(
+            "missing-gradient",
+            f"{self.name} is to return (out, pullback), but it returned a "
+            f"{type(returned).__name__}",
+        )
+
+
+def layer(forward: Callable[..., Any], backward: Callable[..., Any]) -> Turned:
+    """Return a layer as a cost and a gradient that messages call by the user's names."""
+    return turned(_Layer(forward, backward), name_of(backward))
+
+
+def pullback(f: Callable[..., Any], primal: Callable[..., Any] | None = None) -> Turned:
+    """Return a function that returns its pullback as a cost and a gradient.
+
+    With `primal` the cost is made of that function's output, and the two outputs are compared.
+    """
+    return turned(_Pullback(f), f"the pullback of {name_of(f)}", primal)
+
+
+def turned(made: Pass, gradient_name: str, primal: Callable[..., Any] | None = None) -> Turned:
+    """Return a pass as a cost and a gradient of its inputs.
+
+    Parameters
+    ----------
+    made : Pass
+    gradient_name : str
+        What messages call the backward pass.
+    primal : callable, optional
+        Makes the output that the cost is of, where that is not the output of the pass itself. The
+        two are compared.
+    """
+    upstream = Upstream(made.name)
+
+    def output(inputs: dict[str, Any]) -> Any:
+        return made.forward(inputs)[0] if primal is None else primal(*inputs.values())
+
+    def cost(inputs: dict[str, Any]) -> tuple[float, Any]:
+        if primal is None:
+            out, pull = made.forward(inputs)
+        else:
+            out, pull = output(inputs), None
+        value = upstream.weigh(out, output, inputs)
+        return value, (inputs, out, pull)
+
+    def gradient(cache: Any) -> Any:
+        inputs, out, pull = cache
+        if pull is None:
+            made_out, pull = made.forward(inputs)
+            upstream.compare(made_out, out)
+        return upstream.pulled(
+            out,
+            completed(pull, inputs),
+            lambda: completed(made.forward(inputs)[1], inputs),
+            inputs,
+        )
+
+    cost.__qualname__, gradient.__qualname__ = made.name, gradient_name
+    return Turned(cost, gradient, upstream, made.functions)
+
+
+def completed(pull: Pull, inputs: Mapping[str, Any]) -> Pull:
+    """Return a pullback whose answer for a single input may be that input's gradient itself."""
+    if len(inputs) > 1:
+        return pull
+    ((name, value),) = inputs.items()
+
+    def complete(dout: Any) -> Any:
+        answer = pull(dout)
+        entries = getattr(value, "keys", None)
+        if entries is None or not isinstance(answer, Mapping):
+            return answer
+        return {name: answer} if name not in answer or name in entries() else answer
+
+    return complete

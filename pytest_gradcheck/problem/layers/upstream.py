@@ -1,0 +1,308 @@
+"""The upstream gradient of a layer: random, fixed, and asked about before it is trusted.
+
+The cost of a layer is the sum of its outputs, each times its entry of the upstream gradient. The
+entries are random, since a constant one would cancel in normalizing layers, and scaled by how far
+each output moves with the inputs, since a small output would be lost beside a large one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.context import current
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.scales import lengths
+from pytest_gradcheck.params.streams import stream
+from pytest_gradcheck.params.theta import FloatArray, Theta
+from pytest_gradcheck.report.report import Finding, PointReport
+
+SEED = 0
+"""Fixed, so that a run repeats."""
+
+DIRECTIONS = 3
+"""Along which the inputs are moved to see how far each output moves."""
+
+DISTANCE = 1e-4
+"""How far, in lengths of the inputs."""
+
+DULL = 1e-9
+"""An output that moves by less than this part of its size does not move but by rounding."""
+
+APART = 1e-4
+"""Beyond this part of the largest entry two pullbacks differ, and not by rounding alone."""
+
+Forward = Callable[[Any], Any]
+"""Takes the inputs and returns the output."""
+
+Pull = Callable[[Any], Any]
+"""Takes the upstream gradient and returns the gradients of the inputs."""
+
+
+@dataclass
+class Upstream:
+    """The upstream gradient of one output, the same at every call.
+
+    Attributes
+    ----------
+    name : str
+        What messages call the function whose output it belongs to.
+    faults : list of (code, message)
+        What was found when the backward pass was first called.
+    """
+
+    name: str
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    _values: FloatArray | None = None
+    _is_examined: bool = False
+    _differs: bool = False
+
+    def weigh(self, out: Any, forward: Forward, inputs: Any) -> float:
+        """Return the sum of an output's entries, each times its own of the upstream gradient.
+
+        Parameters
+        ----------
+        out : object
+            Any nesting of arrays.
+        forward : callable
+            Makes such an output of other inputs, to see how far each entry of it moves.
+        inputs : object
+            What `out` was made of.
+        """
+        layout = self._layout(out)
+        if self._values is None or self._values.size != layout.base.size:
+            self._values = self._drawn(layout, forward, inputs)
+        return float(np.dot(self._values, layout.base))
+
+    def compare(self, out: Any, primal: Any) -> None:
+        """Note where the output of a forward pass that saves is another than that of one alone."""
+        here, there = self._layout(out), self._layout(primal)
+        same = here.base.shape == there.base.shape
+        coarse = min(parameter.digits for parameter in (*here.parameters, *there.parameters)) < 53
+        size = np.abs(there.base).max(initial=0.0)
+        slack = (1e-3 if coarse else 1e-6) * size
+        apart = np.abs(here.base - there.base) > slack if same else np.ones(1, np.bool_)
+        if not apart.any() or any(code == "primal" for code, _ in self.faults):
+            return
+        what = "have other shapes"
+        if same:
+            number = int(np.argmax(np.abs(here.base - there.base)))
+            owner = there.owner(number)
+            name = owner.component_name(owner.index(number)).replace("theta", "out", 1)
+            what = f"differ: {name} is {here.base[number]:.6g} and {there.base[number]:.6g}"
+        self.faults.append(
+            (
+                "primal",
+                f"the output of {self.name} where it is differentiated and its output alone {what}",
+            )
+        )
+
+    def pulled(self, out: Any, pull: Pull, pulls: Callable[[], Pull], inputs: Any) -> Any:
+        """Return the gradients that a backward pass makes of the upstream gradient.
+
+        The first time it is asked whether it changes that gradient, and whether it is linear in it
+        whatever its memory order. Where it is not, what it makes of twice the gradient in another
+        order is returned, halved: a fault has to show.
+
+        Parameters
+        ----------
+        out : object
+            The output.
+        pull : callable
+            The backward pass of the forward pass that made it.
+        pulls : callable
+            Returns the backward pass of another forward pass.
+        inputs : object
+            What `out` was made of.
+        """
+        answer = self._unchanged(pull, out)
+        if not self._is_examined:
+            self._is_examined = True
+            self._examine(answer, out, pulls, inputs)
+        if self._differs:
+            return self._doubled(out, pulls, inputs, other_order) / 2
+        return answer
+
+    def _layout(self, out: Any) -> Theta:
+        try:
+            return Theta(out, foreign=current().extensions.flatten)
+        except ProblemError as error:
+            raise ProblemError(
+                "nonscalar-cost",
+                f"the output of {self.name} is no float array to weigh with an upstream gradient, "
+                f"but a {type(out).__name__}: return (out, cache), where out holds real floats",
+            ) from error
+
+    def _drawn(self, layout: Theta, forward: Forward, inputs: Any) -> FloatArray:
+        drawn = stream("upstream", SEED).standard_normal(layout.base.size)
+        if drawn.size > 1:
+            drawn = drawn / self._sizes(layout.base, forward, inputs)
+        return layout.stored(drawn, slice(0, drawn.size))
+
+    def _sizes(self, here: FloatArray, forward: Forward, inputs: Any) -> FloatArray:
+        """Return how far each output moves with the inputs, relative to the usual one."""
+        squares, count = np.zeros(here.size), 0
+        for moved in _moved(inputs):
+            try:
+                base = self._layout(forward(moved)).base
+            except Exception:  # outside of the domain: nothing to be learnt there
+                continue
+            if base.shape == here.shape and np.all(np.isfinite(base)):
+                squares, count = squares + (base - here) ** 2, count + 1
+        sizes = np.sqrt(squares / count) if count else np.abs(here)
+        sizes = np.where(sizes > DULL * np.abs(here), sizes, 0.0)
+        usual = float(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
+        return np.where(sizes > 0, sizes / usual, 1.0)
+
+    def _like(self, out: Any, factor: float) -> Any:
+        """Return the upstream gradient, times a factor, like an output, for a function to keep."""
+        assert self._values is not None
+        layout = self._layout(out)
+        layout.write(factor * self._values)
+        return layout.tree
+
+    def _unchanged(self, pull: Pull, out: Any) -> Any:
+        """Return a backward pass's answer, unless it changes the upstream gradient."""
+        dout = self._like(out, 1.0)
+        answer = pull(dout)
+        assert self._values is not None
+        after = self._layout(dout)
+        apart = after.base != self._values
+        if apart.any():
+            number = int(np.flatnonzero(apart)[0])
+            owner = after.owner(number)
+            name = "dout" if owner.name == "theta" else f"dout{_step(owner.name)}"
+            raise ProblemError(
+                "mutated-upstream",
+                f"the backward pass of {self.name} changes the upstream gradient that it is given: "
+                f"{name}{list(owner.index(number)) or ''} was {self._values[number]:.6g} and is "
+                f"{after.base[number]:.6g} after the call. Another branch of the graph may still "
+                f"need it: work on a copy",
+            )
+        return answer
+
+    def _examine(self, answer: Any, out: Any, pulls: Callable[[], Pull], inputs: Any) -> None:
+        """Ask whether the pullback is linear in the upstream gradient, in any memory order."""
+        theta = Theta(inputs, foreign=current().extensions.flatten)
+        once = laid_out(answer, theta)
+        twice = self._doubled(out, pulls, inputs, other_order)
+        where = _first_apart(twice, 2 * once, theta)
+        if where is None:
+            return
+        self._differs = True
+        plain = self._doubled(out, pulls, inputs, as_it_is)
+        what = f"the backward pass of {self.name}"
+        if _first_apart(plain, 2 * once, theta) is None:
+            self.faults.append(
+                (
+                    "memory-order",
+                    f"{what} is right for a contiguous upstream gradient only: in another memory "
+                    f"order the gradient of {where} is another. Index it by its axes, or copy it "
+                    "first",
+                )
+            )
+        elif _first_apart(plain, once, theta) is None:
+            self.faults.append(
+                (
+                    "ignores-upstream",
+                    f"{what} ignores the upstream gradient: of twice that gradient it makes the "
+                    "same. Multiply by dout",
+                )
+            )
+        else:
+            self.faults.append(
+                (
+                    "nonlinear-upstream",
+                    f"{what} is not linear in the upstream gradient: of twice that gradient it "
+                    f"does not make twice the gradient of {where}, or a second call differs from "
+                    "the first",
+                )
+            )
+
+    def _doubled(
+        self,
+        out: Any,
+        pulls: Callable[[], Pull],
+        inputs: Any,
+        order: Callable[[Any], Any],
+    ) -> FloatArray:
+        """Return what a backward pass makes of twice the upstream gradient, as one vector."""
+        theta = Theta(inputs, foreign=current().extensions.flatten)
+        dout = order(self._like(out, 2.0))
+        try:
+            return laid_out(pulls()(dout), theta)
+        except ProblemError:
+            raise
+        except Exception as error:
+            if order is as_it_is:
+                raise
+            raise ProblemError(
+                "gradient-raised",
+                f"the backward pass of {self.name} takes a contiguous upstream gradient only, and "
+                f"raised {type(error).__name__}: {error} for one in another memory order: copy it "
+                "first (np.ascontiguousarray, .contiguous())",
+            ) from error
+
+
+def with_faults(report: PointReport, upstream: Upstream | None) -> PointReport:
+    """Return a report that fails for what was found about a backward pass beside its numbers."""
+    if upstream is None or not upstream.faults:
+        return report
+    found = tuple(
+        Finding(code, "cause", None, message, point=report.name)
+        for code, message in upstream.faults
+    )
+    worst = report.verdict if report.verdict == "nonfinite" else "bug"
+    return replace(report, passed=False, verdict=worst, findings=(*found, *report.findings))
+
+
+def as_it_is(dout: Any) -> Any:
+    """Return an upstream gradient in the memory order that it has."""
+    return dout
+
+
+def other_order(dout: Any) -> Any:
+    """Return an upstream gradient whose arrays are views with gaps, their axes in other order."""
+    if isinstance(dout, np.ndarray) and dout.dtype != object:
+        wide = np.zeros((*dout.shape[::-1], 2), dout.dtype)
+        view = wide[..., 0].T
+        view[...] = dout
+        return view
+    if type(dout) is dict:
+        return {key: other_order(item) for key, item in dout.items()}
+    if type(dout) in (list, tuple):
+        return type(dout)(map(other_order, dout))
+    if type(dout).__module__ == "torch" and hasattr(dout, "as_strided"):
+        wide = dout.new_zeros((*reversed(dout.shape), 2))
+        view = wide[..., 0].permute(tuple(reversed(range(dout.dim()))))
+        return view.copy_(dout)
+    return dout
+
+
+def _moved(inputs: Any) -> Iterator[Any]:
+    """Yield inputs a little way off, along random directions."""
+    rng = stream("sizes of outputs", SEED)
+    for _ in range(DIRECTIONS):
+        theta = Theta(inputs, foreign=current().extensions.flatten)
+        away = DISTANCE * lengths(theta) * rng.choice([-1.0, 1.0], theta.base.size)
+        theta.write(theta.base + away * rng.uniform(0.5, 1.5, theta.base.size))
+        yield theta.tree
+
+
+def _first_apart(one: FloatArray, other: FloatArray, theta: Theta) -> str | None:
+    """Return the name of the first input whose gradients differ by more than rounding, or None."""
+    for parameter in theta.parameters:
+        here, there = one[parameter.slice], other[parameter.slice]
+        with np.errstate(invalid="ignore"):
+            size = np.abs(here).max(initial=0.0) + np.abs(there).max(initial=0.0)
+            if np.any(np.abs(here - there) > APART * size):
+                return parameter.name
+    return None
+
+
+def _step(name: str) -> str:
+    return name if name.startswith("[") else f".{name}"
