@@ -49,7 +49,8 @@ class _Layer:
     """
 
     def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
-        self._forward, self._backward = self.functions = forward, backward
+        self._forward, self._backward = forward, backward
+        self.functions: tuple[Callable[..., Any], ...] = (forward, backward)
         self.name = name_of(forward)
         self._cache_first = takes_cache_first(backward)
 
@@ -87,7 +88,8 @@ class _Pullback:
     """``out, pullback = f(*inputs)`` and ``gradients = pullback(dout)``."""
 
     def __init__(self, f: Callable[..., Any]) -> None:
-        self._f, self.functions = f, (f,)
+        self._f = f
+        self.functions: tuple[Callable[..., Any], ...] = (f,)
         self.name = name_of(f)
 
     def forward(self, inputs: dict[str, Any]) -> tuple[Any, Pull]:

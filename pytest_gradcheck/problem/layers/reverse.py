@@ -348,7 +348,8 @@ class Reversed:
 
     def __init__(self, f: Function, mode: ReverseMode, wide: bool, known: Inputs) -> None:
         self._f, self._mode, self._known = f, mode, known
-        self._wide, self.functions = wide, (f,)
+        self._wide = wide
+        self.functions: tuple[Function, ...] = (f,)
         self.name = name_of(f)
 
     def _around(self) -> AbstractContextManager[Any]:
