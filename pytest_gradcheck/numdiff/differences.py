@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.directions import ProbeResult
-from pytest_gradcheck.numdiff.evaluators import Evaluator, LadderRequest
+from pytest_gradcheck.numdiff.evaluators import Differences, Evaluator
 from pytest_gradcheck.numdiff.ladder import SAFETY, Slope
 from pytest_gradcheck.numdiff.noise import Along, Noise, measure, moves_far
+from pytest_gradcheck.numdiff.refinement import Undecided, refined
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
 from pytest_gradcheck.params.streams import random_bytes
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Place, Theta, spread
@@ -209,15 +210,24 @@ def approximate(
             wide[cost0] = WIDE * steepness
             undecided[cost0] = steepness > 0
     undecided[known] = False
-    share = float(np.cbrt(noise.relative))
-    open_ = [
-        LadderRequest(
-            n, share * float(length[n]), float(length[n]), float(gradient[n]), float(wide[n])
-        )
-        for n in np.flatnonzero(undecided).tolist()
-    ]
-    for request, slope in zip(open_, evaluator.slopes(open_, noise.level, suspect), strict=True):
-        _record(result, request.number, slope)
+    left = np.flatnonzero(undecided)
+    at = np.searchsorted(unknown, left)
+    first = Undecided(
+        left,
+        length[left],
+        gradient[left],
+        wide[left],
+        Differences(*(part[at] for part in both)),
+        bars[at],
+        evaluator.cost0,
+        suspect,
+    )
+    settled, climbed = refined(evaluator, first, noise)
+    for found in settled:
+        result.values[found.numbers] = found.values
+        result.error_bars[found.numbers] = found.error_bars
+    for number, slope in climbed.items():
+        _record(result, number, slope)
     return result
 
 

@@ -7,13 +7,14 @@ answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.numdiff.directions import line_along
-from pytest_gradcheck.numdiff.ladder import Slope, climb
+from pytest_gradcheck.numdiff.ladder import Sides, Slope, climb
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
 from pytest_gradcheck.problem.pair import BATCHED, Pair
@@ -75,6 +76,7 @@ class LadderRequest(NamedTuple):
     reach: float
     analytic: float
     wide: float
+    known: Sequence[Sides] = ()
 
 
 class Evaluator(Protocol):
@@ -169,9 +171,10 @@ class SerialEvaluator:
         return slopes
 
     def _slope(self, request: LadderRequest, noise: float, suspect: float) -> Slope:
-        number, step, reach, analytic, wide = request
+        number, step, reach, analytic, wide, known = request
         place, unit = slice(number, number + 1), np.ones(1)
         line = line_along(self.cost, self.theta, place, unit, self.cost0, step, reach)
+        line = replace(line, known=known)
         return climb(line, analytic, noise, wide, suspect)
 
 

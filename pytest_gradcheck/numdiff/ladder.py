@@ -22,8 +22,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
-__all__ = ["EPSILON", "SAFETY", "Line", "Slope", "climb"]
+__all__ = ["EPSILON", "SAFETY", "Line", "Sides", "Slope", "climb"]
 
 SAFETY = 8.0
 """Error bars are this many times the noise over the step.
@@ -50,9 +51,20 @@ STRETCHES = (1.0, 2.7, 7.3)
 """Spacings of those values, in first steps: a spacing that meets steps at the very rate of its own
 sees none of them."""
 
+SAME_STEP = 0.01
+"""Distances that differ by this part of theirs at most are one step: storage rounds them."""
+
 MARGIN = 4.0
 """A disagreement of this many error bars is taken as one without the rest of the ladder, provided
 that the deepest step which noise allows bears it out."""
+
+
+class Sides(NamedTuple):
+    """The costs at one distance ahead of theta and behind it."""
+
+    distance: float
+    up: float
+    down: float
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,8 @@ class Line:
         The largest distance that makes sense: the size of the parameter.
     least : float
         The smallest: a few units in the last place.
+    known : sequence of Sides
+        What has been asked before.
     """
 
     at: Callable[[float], tuple[float, float]]
@@ -78,6 +92,7 @@ class Line:
     step: float
     reach: float
     least: float
+    known: Sequence[Sides] = ()
 
 
 @dataclass(frozen=True)
@@ -188,6 +203,9 @@ class _Ladder:
             self._rungs = [self._rung(min(max(line.step, line.least), line.reach))]
 
     def _rung(self, distance: float) -> _Rung:
+        for known, up, down in self._line.known:
+            if abs(known - distance) <= SAME_STEP * distance:
+                return _Rung(known, known, up, down, self._line.cost0)
         ahead, up = self._line.at(distance)
         behind, down = self._line.at(-distance)
         return _Rung(ahead, -behind, up, down, self._line.cost0)
@@ -332,7 +350,12 @@ class _Ladder:
     def _bears_out(self, rung: _Rung, value: float, off: float) -> bool:
         """Return whether a rung shows a smooth cost with a slope as far off on the same side."""
         sign = math.copysign(1.0, value - self._analytic)
-        smooth = abs(rung.right - rung.left) <= 4 * self._rounding(rung)
+        gap, allowed = abs(rung.right - rung.left), 4 * self._rounding(rung)
+        coarser = next((r for r in self._rungs if r.width > (RATIO - 1) * rung.width), None)
+        if coarser is not None:  # the curvature's part in the gap is proportional to the step
+            share = rung.width / coarser.width
+            allowed += 1.5 * share * abs(coarser.right - coarser.left)
+        smooth = gap <= allowed
         far = sign * (rung.central - self._analytic) > 0.5 * off
         return smooth and far
 

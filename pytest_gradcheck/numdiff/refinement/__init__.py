@@ -1,0 +1,63 @@
+"""What a first difference leaves open: proof in groups, second looks, and ladders for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pytest_gradcheck.numdiff.evaluators import Evaluator, LadderRequest
+from pytest_gradcheck.numdiff.ladder import RATIO, Slope
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.numdiff.refinement.groups import proven_bars
+from pytest_gradcheck.numdiff.refinement.looks import looked_at_again
+from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided
+
+__all__ = ["Refined", "Settled", "Undecided", "refined"]
+
+
+class Refined(NamedTuple):
+    """What became of components that a first difference left open.
+
+    Attributes
+    ----------
+    settled : list of Settled
+        Those that groups and looks settled.
+    slopes : dict
+        Of the others, by number: what their ladders of steps say.
+    """
+
+    settled: list[Settled]
+    slopes: dict[int, Slope]
+
+
+def refined(evaluator: Evaluator, first: Undecided, noise: Noise) -> Refined:
+    """Approximate components that a first difference leaves open as well as their verdicts need."""
+    bars = proven_bars(evaluator, first, noise)
+    proven = np.isfinite(bars)
+    settled = [Settled(first.numbers[proven], first.values[proven], bars[proven])]
+    looks = [first]
+    for look in looked_at_again(evaluator, first.of(~proven), noise):
+        settled.append(look.settled)
+        looks.append(look.after)
+    done = np.concatenate([found.numbers for found in settled])
+    requests = list(_ladder_requests(first.of(~np.isin(first.numbers, done)), looks))
+    slopes = evaluator.slopes(requests, noise.level, first.suspect)
+    return Refined(
+        settled, {request.number: slope for request, slope in zip(requests, slopes, strict=True)}
+    )
+
+
+def _ladder_requests(open_: Undecided, looks: Sequence[Undecided]) -> Iterator[LadderRequest]:
+    """Yield the ladders of components, with the costs that are known already.
+
+    A ladder starts at the step of the first difference, or at the next coarser one where noise
+    leaves that an error bar too wide: no finer one has a narrower bar.
+    """
+    noisy = RATIO * open_.roundings > open_.tolerances
+    arrays = (open_.numbers, open_.steps * np.where(noisy, RATIO, 1.0), open_.lengths)
+    rows = zip(*map(np.ndarray.tolist, (*arrays, open_.analytic, open_.tolerances)), strict=True)
+    for number, step, length, analytic, tolerance in rows:
+        known = tuple(sides for look in looks if (sides := look.sides(number)) is not None)
+        yield LadderRequest(number, step, length, analytic, tolerance, known)

@@ -1,0 +1,169 @@
+"""Proof in groups: many differences that contradict the gradient are proven by a few calls.
+
+Where a whole gradient is wrong, each of its components disagrees with a difference that is right.
+To look at every one of them again would double the calls. But the slope of the cost along a random
+vector over many components is the sum of their slopes: one difference that is off by as much as it
+disagrees would show in the sum. So the question here is not whether the gradient is right, but
+whether the differences are.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from pytest_gradcheck.numdiff.directions import random_weights
+from pytest_gradcheck.numdiff.evaluators import Evaluator
+from pytest_gradcheck.numdiff.ladder import EPSILON, RATIO, SAFETY
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.numdiff.refinement.undecided import Undecided, storage_unit
+from pytest_gradcheck.params.streams import stream
+from pytest_gradcheck.params.theta import FloatArray, Numbers
+
+__all__ = ["CLEAR", "proven_bars"]
+
+CLEAR = 4.0
+"""A difference that is off by so many error bars clearly disagrees."""
+
+SMALLEST_GROUP = 16
+"""A smaller group takes as many calls as its components one by one."""
+
+GROUP_SPREAD = 100.0
+"""The largest residual in a group over the smallest, both in units of the cost, is below this."""
+
+HALVINGS = 3
+"""How often a group that is not proven is halved."""
+
+ROOM = 0.25
+"""How far the slope along a vector may be off, in the smallest residual of the group. A component
+counts for half of its length at least, so one that is off by all of its residual shows twice."""
+
+KINKED = 1.3
+"""A gap of twice the residual, to this factor, is that of a right component beside a kink."""
+
+CURVED = 100.0
+"""A gap of so many residuals is no curvature that is worth the calls."""
+
+DEEP = 32.0
+"""At the deepest step, the smallest residual of the group is so many error bars."""
+
+
+def proven_bars(evaluator: Evaluator, open_: Undecided, noise: Noise) -> FloatArray:
+    """Return error bars of the differences that can be proven in groups, NaN for the others.
+
+    Left out are those that look as if they were right and a kink within the step put them off: by
+    half of the gap between the one-sided slopes.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+    open_ : Undecided
+    noise : Noise
+    """
+    bars = np.full(open_.numbers.size, math.nan)
+    if open_.numbers.size < SMALLEST_GROUP or storage_unit(evaluator.theta) > EPSILON:
+        return bars
+    loud = open_.residuals * open_.lengths
+    clear = open_.residuals - open_.slack > CLEAR * open_.roundings
+    gaps = np.abs(open_.gaps) / open_.residuals
+    smooth = (gaps < 2 / KINKED) | ((gaps > 2 * KINKED) & (gaps < CURVED))
+    candidates = np.flatnonzero(clear & smooth & np.isfinite(loud) & (loud > 0))
+    descending = candidates[np.argsort(-loud[candidates], kind="stable")]
+    proof = _Proof(evaluator, open_, noise)
+    while descending.size >= SMALLEST_GROUP:
+        near = -loud[descending] < -loud[descending[0]] / GROUP_SPREAD
+        count = int(np.count_nonzero(near))
+        if count >= SMALLEST_GROUP:
+            proof.prove(descending[:count], bars, HALVINGS)
+        descending = descending[count:]
+    return bars
+
+
+class _Answer(NamedTuple):
+    """What a vector over a group says of its differences.
+
+    Attributes
+    ----------
+    error : float
+        How far they may be off, in the sum.
+    bar : float
+        The part of it that noise and rounding have.
+    gap : float
+        The slope ahead less the slope behind.
+    """
+
+    error: float
+    bar: float
+    gap: float
+
+
+class _Proof:
+    """Proves groups of differences by slopes along random vectors over all of a group."""
+
+    def __init__(self, evaluator: Evaluator, open_: Undecided, noise: Noise) -> None:
+        self._evaluator, self._open, self._noise = evaluator, open_, noise
+        self._rng = stream("groups", 0)
+
+    def prove(self, members: Numbers, bars: FloatArray, halvings: int) -> None:
+        """Note the error bars of those members of a group, the loudest first, that are proven."""
+        mine = self._open.of(members)
+        near, _ = self._steps(mine)
+        weights = random_weights(mine.lengths, self._rng)
+        answer = self._ask(mine, weights, near)
+        proven = np.zeros(members.size, np.bool_)
+        if answer.error <= ROOM * _least(mine):
+            own = mine.roundings + 2 * answer.error / mine.lengths
+            sharp = own <= _sharp_enough(mine)
+            if sharp.any() and self._is_borne_out(mine, weights, answer):
+                proven = sharp
+                bars[members[proven]] = own[proven]
+        rest = members[~proven]
+        if halvings and rest.size >= SMALLEST_GROUP:
+            middle = rest.size if proven.any() else rest.size // 2
+            for part in (rest[:middle], rest[middle:]):
+                if part.size >= SMALLEST_GROUP:
+                    self.prove(part, bars, halvings - 1)
+
+    def _steps(self, mine: Undecided) -> tuple[float, float]:
+        """Return a step at which truncation is a small part, and the deepest that noise allows."""
+        count = mine.numbers.size
+        near = float((mine.steps / mine.lengths).min()) / RATIO / count**0.125
+        return near, min(near, DEEP * SAFETY * self._noise.level / _least(mine))
+
+    def _is_borne_out(self, mine: Undecided, weights: FloatArray, answer: _Answer) -> bool:
+        """Return whether slopes at a smaller step say the same, and no gap stays as at a kink.
+
+        What is proportional to the step in the gap is the curvature of a smooth cost. Faults that
+        cancel along one vector do not along the next.
+        """
+        near, deep = self._steps(mine)
+        again = self._ask(mine, weights, deep)
+        fresh = self._ask(mine, random_weights(mine.lengths, self._rng), deep)
+        ratio, room = deep / near, ROOM * _least(mine)
+        gap = abs(again.gap - ratio * answer.gap) / (1 - ratio) if ratio < 1 else abs(again.gap)
+        return gap <= max(4 * again.bar, room) and max(again.error, fresh.error) <= room
+
+    def _ask(self, mine: Undecided, own: FloatArray, step: float) -> _Answer:
+        """Return what a vector says of differences."""
+        weights = np.zeros(self._evaluator.theta.base.size)
+        weights[mine.numbers] = own
+        up, down = self._evaluator.along(weights, (step, -step))
+        terms = own * mine.values
+        bar = SAFETY * float(self._noise.at(max(abs(up), abs(down)))) / step
+        bar += float(np.linalg.norm(own * mine.roundings))
+        bar += SAFETY * EPSILON * float(np.linalg.norm(terms)) * math.log2(terms.size)
+        error = abs((up - down) / (2 * step) - float(terms.sum())) + bar
+        return _Answer(error, bar, (up - 2 * mine.cost0 + down) / step)
+
+
+def _least(mine: Undecided) -> float:
+    """Return the smallest residual of a group, in units of the cost."""
+    return float((mine.residuals * mine.lengths).min())
+
+
+def _sharp_enough(mine: Undecided) -> FloatArray:
+    """Return error bars that settle a clear disagreement, and tell by how much it is off."""
+    telling = np.minimum(1e-4 * mine.sizes, mine.residuals / 30)
+    return np.maximum(np.maximum(mine.tolerances, 4 * mine.roundings), telling)

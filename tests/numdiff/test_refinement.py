@@ -1,0 +1,193 @@
+"""What first differences leave open: the verdicts of whole ladders, at a fraction of the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pytest_gradcheck import Report, check_gradients
+from pytest_gradcheck.numdiff import refinement
+
+Array = npt.NDArray[np.float64]
+
+
+class Case(NamedTuple):
+    """A cost, its gradient, and the point of the check."""
+
+    cost: Callable[[Array], float]
+    grad: Callable[[Array], Array]
+    x: Array
+
+
+def sines(n: int, rng: np.random.Generator) -> Case:
+    w = rng.uniform(1, 2, n)
+    return Case(
+        lambda x: float(w @ np.sin(x) + x.sum() ** 2 / (2 * n)),
+        lambda x: w * np.cos(x) + x.sum() / n,
+        rng.normal(size=n),
+    )
+
+
+def offset(n: int, rng: np.random.Generator) -> Case:
+    """Return a cost that is limited by the rounding of a large constant."""
+    whole = sines(n, rng)
+    return Case(lambda x: 1e6 + whole.cost(x), whole.grad, whole.x)
+
+
+def scales(n: int, rng: np.random.Generator) -> Case:
+    """Return a cost of parameters and slopes over 18 decades."""
+    S = 10 ** rng.uniform(-9, 9, n)
+    return Case(
+        lambda x: float(np.sum(np.sin(x / S) + 0.1 * (x / S)[::-1] * (x / S))),
+        lambda x: (np.cos(x / S) + 0.2 * (x / S)[::-1]) / S,
+        S * rng.normal(size=n),
+    )
+
+
+def network(n: int, rng: np.random.Generator, kind: type = float) -> Case:
+    """Return a tanh layer of about so many weights, that may compute in float32."""
+    rows, columns = max(2, n // 10), 10
+    X, Y = rng.normal(size=(columns, 16)), rng.normal(size=(rows, 16))
+
+    def cost(x: Array) -> float:
+        A = np.tanh(x.reshape(rows, columns).astype(kind) @ X.astype(kind))
+        return float(0.5 * np.mean((A - Y.astype(kind)) ** 2))
+
+    def grad(x: Array) -> Array:
+        A = np.tanh(x.reshape(rows, columns) @ X)
+        return np.asarray(((A - Y) * (1 - A**2) / Y.size) @ X.T).ravel()
+
+    return Case(cost, grad, rng.normal(size=rows * columns))
+
+
+def kinked(n: int, rng: np.random.Generator) -> Case:
+    """Return a cost with a kink at a distance of 1e-10 to 1e-2 beside every component."""
+    x = rng.normal(size=n)
+    at = x + rng.choice((-1.0, 1.0), n) * 10 ** rng.uniform(-10, -2, n)
+    a, b = rng.normal(size=n), rng.normal(size=n)
+    return Case(
+        lambda x: float(np.sum(a * np.abs(x - at) + b * np.sin(x))),
+        lambda x: a * np.sign(x - at) + b * np.cos(x),
+        x,
+    )
+
+
+CASES = {"sines": sines, "offset": offset, "scales": scales, "network": network, "kinked": kinked}
+
+FAULTS: dict[str, Callable[[Array, np.random.Generator], Array]] = {
+    "scale": lambda g, _: 8 * g,
+    "sign": lambda g, _: -g,
+    "mask": lambda g, rng: np.where(rng.random(g.size) < 0.5, g, 0.0),
+    "upstream": lambda g, _: np.roll(g, 1),
+    "small": lambda g, _: g * (1 + 2e-4),
+    "half": lambda g, _: np.where(np.arange(g.size) % 2, g, 2 * g),
+}
+
+
+def checked(case: Case, gradient: Array, **settings: Any) -> Report:
+    return check_gradients(case.cost, lambda x: gradient, case.x, **settings)
+
+
+def wrong(report: Report) -> set[int]:
+    bad = ("suspect", "bug", "nonfinite")
+    return {component.index[0] for component in report.components if component.verdict in bad}
+
+
+UNSCALED = {("scales", "mask"), ("scales", "upstream")}
+"""Faults whose gradients tell a wrong length of components, where sizes spread over decades."""
+
+
+@pytest.fixture
+def ladders(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what makes every open component climb a ladder, as a reference."""
+
+    def switch() -> None:
+        def unproven(_: Any, first: refinement.Undecided, __: Any) -> Array:
+            return np.full_like(first.values, np.nan)
+
+        monkeypatch.setattr(refinement, "proven_bars", unproven)
+        monkeypatch.setattr(refinement, "looked_at_again", lambda *_: iter(()))
+
+    return switch
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", ["sines", "network", "scales"])
+def test_a_wrong_gradient_takes_hardly_more_calls_than_a_right_one(name: str, fault: str) -> None:
+    rng = np.random.default_rng(1)
+    case = CASES[name](400, rng)
+    gradient = FAULTS[fault](case.grad(case.x), rng)
+    report = checked(case, gradient)
+    assert not report.passed
+    if (name, fault) not in UNSCALED:
+        assert report.evaluations <= 1.4 * 2 * case.x.size
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", CASES)
+def test_verdicts_are_those_of_ladders(name: str, fault: str, ladders: Callable[[], None]) -> None:
+    rng = np.random.default_rng(2)
+    case = CASES[name](40, rng)
+    right = case.grad(case.x)
+    gradient = FAULTS[fault](right, rng)
+    quick = checked(case, gradient)
+    ladders()
+    slow = checked(case, gradient)
+    assert wrong(quick) >= wrong(slow)
+    assert np.all(gradient[list(wrong(quick))] != right[list(wrong(quick))])
+    assert quick.evaluations < slow.evaluations
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_right_component_near_a_kink_is_never_called_wrong(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    case = kinked(40, rng)
+    right = case.grad(case.x)
+    for fault in FAULTS.values():
+        gradient = np.where(rng.random(right.size) < 0.7, fault(right, rng), right)
+        found = list(wrong(checked(case, gradient)))
+        assert np.all(gradient[found] != right[found])
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("fault", ["scale", "sign", "mask", "half"])
+def test_faults_in_float32_are_named_and_none_falsely(seed: int, fault: str) -> None:
+    rng = np.random.default_rng(seed)
+    case = network(100, rng, np.float32)
+    right = case.grad(case.x)
+    gradient = FAULTS[fault](right, rng)
+    report = checked(case, gradient)
+    found = list(wrong(report))
+    assert len(found) > 0.8 * np.count_nonzero(gradient != right)
+    assert np.all(gradient[found] != right[found])
+
+
+def test_error_bars_of_groups_and_looks_hold() -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        for name in ("sines", "network", "offset", "scales"):
+            case = CASES[name](80, rng)
+            right = case.grad(case.x)
+            for component in checked(case, 1.5 * right).components:
+                off = abs(component.numerical - right[component.index])
+                assert off <= component.error_bar
+                assert component.error_bar <= 1e-3 * abs(component.numerical)
+
+
+def test_a_single_ripple_among_many_is_not_proven_by_its_group() -> None:
+    """The sum over a group must not hide one difference that is off by as much as it disagrees."""
+    rng = np.random.default_rng(3)
+    plain = sines(64, rng)
+    w = np.zeros(64)
+    w[17] = 1.0
+
+    def cost(x: Array) -> float:
+        return plain.cost(x) + 1e-5 * float(np.sin(1e5 * (w @ x)))
+
+    right = plain.grad(plain.x) + w * np.cos(1e5 * plain.x[17])
+    gradient = np.where(np.arange(64) == 17, right, 3 * right)
+    assert wrong(check_gradients(cost, lambda x: gradient, plain.x)) == set(range(64)) - {17}
