@@ -139,6 +139,9 @@ class Settings:
     exclude: tuple[str, ...] = _setting(
         (), "names", "names or glob patterns of parameters to leave out (default: none)"
     )
+    locate: bool = _setting(
+        True, "bool", "after a failed check, find the line at which the error enters (default: on)"
+    )
     inplace: bool = _setting(False, "code")
     dropout: Any = _setting(None, "code")
     disable: Mapping[str, object] | None = _setting(None, "code")
@@ -174,6 +177,7 @@ class SettingsKeywords(TypedDict, total=False):
     batched: bool
     only: str | Sequence[str]
     exclude: str | Sequence[str]
+    locate: bool
     inplace: bool
     dropout: Any
     disable: Mapping[str, object] | None

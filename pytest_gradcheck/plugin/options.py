@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -28,10 +29,10 @@ def declare(parser: pytest.Parser) -> None:
     """Declare every option; unset ones are None, so that they fall back to the ini file."""
     group = parser.getgroup("gradcheck", "gradient checking")
     kinds: dict[str, Callable[[str], Any]] = {"float": float, "int": int}
-    for name, _, kind, text, choices in OPTIONS:
+    for name, default, kind, text, choices in OPTIONS:
         how: dict[str, Any] = {"dest": ini_key(name), "default": None, "help": text}
         if kind == "bool":
-            how["action"] = "store_true"
+            how["action"] = argparse.BooleanOptionalAction if default else "store_true"
         elif kind == "names":
             how |= {"action": "append", "metavar": "NAME"}
         elif kind == "choice":

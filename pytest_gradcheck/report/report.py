@@ -81,6 +81,8 @@ class Finding:
         What was seen, in numbers, and what usually does that.
     factor : float or None
     point : str
+    where : (str, int) or None
+        The file and the line that it is about.
     """
 
     code: str
@@ -89,6 +91,7 @@ class Finding:
     message: str
     factor: float | None = None
     point: str = "given"
+    where: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)

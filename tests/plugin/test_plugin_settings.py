@@ -31,6 +31,7 @@ VALUES: dict[str, tuple[Any, Any, Any, Any]] = {
     "batched": (True, True, False, True),
     "only": (["W1"], ["b1"], ["W*"], ["b*"]),
     "exclude": (["W1"], ["b1"], ["W*"], ["b*"]),
+    "locate": (False, True, False, True),
 }
 OPTIONS = [item.name for item in dataclasses.fields(Settings) if item.metadata["kind"] != "code"]
 
@@ -41,7 +42,7 @@ def flags(name: str, value: Any) -> list[str]:
     if value is True:
         return [flag]
     if value is False:
-        return []
+        return [f"--no-gradcheck-{name}"] if name == "locate" else []
     return [f"{flag}={item}" for item in (value if isinstance(value, list) else [value])]
 
 
