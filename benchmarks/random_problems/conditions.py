@@ -97,6 +97,14 @@ def _noisy(core: Core, rng: Rng, values: Values) -> Core:
     return _after(core, shaken)
 
 
+def _jump(core: Core, rng: Rng, values: Values) -> Core:
+    """Return a cost that jumps where one component is what it is here, and more."""
+    number = int(rng.integers(len(values)))
+    place, height = int(rng.integers(values[number].size)), float(rng.uniform(0.5, 2))
+    edge = values[number].flat[place]
+    return _after(core, lambda out, moved: out + height * (moved[number].flat[place] >= edge))
+
+
 def _stationary(core: Core, rng: Rng, values: Values) -> Core:
     """Return a cost less its tangent plane here, so that its gradient here is zero."""
     one = np.ones(())
@@ -322,6 +330,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "noisy": Condition(dress=_noisy, scalar=True),
     "inner iteration": Condition(compose=_iterated, scalar=True),
     "stationary": Condition(dress=_stationary, scalar=True, curved=True),
+    "jump": Condition(dress=_jump, scalar=True),
     "unused": Condition(change=_unused),
     "guarded domain": Condition(compose=_guarded),
 }
@@ -329,6 +338,6 @@ CONDITIONS: Mapping[str, Condition] = {
 
 SMOOTH_CONDITIONS = frozenset(CONDITIONS) - {
     *("ties", "zero weights", "one float32", "float32", "float32 result", "rounded", "noisy"),
-    *("inner iteration",),
+    *("inner iteration", "jump"),
 }
 """Where the cost is in float64 and, but by chance, smooth at the point."""

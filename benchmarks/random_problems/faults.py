@@ -43,6 +43,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "transposed inside": ("transposed",),
     "direction": (),
     "derivative": (),
+    "branch": (),
     "term": (),
     "mean term": (),
     "variance term": (),

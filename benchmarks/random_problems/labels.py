@@ -108,7 +108,7 @@ def _stacked(rows: list[list[Array]]) -> list[Array]:
 
 def _weighed(problem: Problem, rows: bool) -> Iterator[Weighed]:
     """Yield the outputs with random weights, or each of them by itself."""
-    core, values = problem.whole, problem.values
+    core, values = problem.subject, problem.values
     rng = np.random.default_rng([0x7472757468, problem.seed])
     out = core.output(values)
     upstreams = [np.ones(())]

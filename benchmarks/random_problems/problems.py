@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from .conditions import CONDITIONS, Condition, Penalty
 from .faults import PENALTY_KINDS, amount, candidates
-from .programs import Array, Builder, Core, Drawn, Injected, Values, core_of
-from .shapes import MANY, SCALAR, SHAPES
+from .programs import Array, Builder, Core, Drawn, Injected, Values, core_of, hessian_of
+from .shapes import MANY, SCALAR, SHAPES, SMOOTH
 
 __all__ = ["Problem", "problem"]
 
@@ -74,15 +76,19 @@ class Problem:
             ),
         )
 
+    @property
+    def subject(self) -> Core:
+        """What is compared: the cost or the outputs, or the gradient where a Hessian is checked."""
+        return hessian_of(self.whole) if self.shape == "hessian" else self.whole
+
 
 def problem(seed: int) -> Problem:
     """Return the problem of a seed."""
     rng = np.random.default_rng([STREAM, seed])
     name = str(rng.choice(list(CONDITIONS)))
     condition = CONDITIONS[name]
-    shapes = SCALAR if condition.scalar else MANY if condition.components > 100 else SHAPES
-    shape = str(rng.choice(list(shapes)))
-    drawn = _drawn(rng, condition, shape in SCALAR)
+    shape = str(rng.choice(list(_shapes(condition, name))))
+    drawn = _drawn(rng, condition, shape in SCALAR or shape == "hessian")
     penalty = _penalty(rng, drawn) if condition.penalized else None
     fault, injected = "none", None
     if rng.random() < FAULTY:
@@ -94,14 +100,24 @@ def problem(seed: int) -> Problem:
     return Problem(seed, name, shape, fault, drawn, injected, core, penalty, values)
 
 
+def _shapes(condition: Condition, name: str) -> Mapping[str, Any]:
+    """Return the call shapes that a condition can have."""
+    if condition.scalar:
+        return SCALAR
+    if condition.components > 100:
+        return MANY
+    return SMOOTH if name == "smooth" else SHAPES
+
+
 def _drawn(rng: np.random.Generator, condition: Condition, scalar: bool) -> Drawn:
     for _ in range(100):
         builder = Builder(rng, condition.leaf, int(rng.integers(1, 7)), condition.components)
         condition.compose(builder)
         drawn = builder.finished(scalar)
         size = sum(drawn.leaves[number].size for number in drawn.parameters)
-        curved = not condition.curved or _is_curved(drawn)
-        if 0 < size <= condition.components and _is_sound(drawn) and curved:
+        if not 0 < size <= condition.components or not _is_sound(drawn):
+            continue
+        if not condition.curved or _is_curved(drawn):
             return condition.change(drawn, rng)
     raise RuntimeError("no problem within range was drawn")
 

@@ -38,7 +38,7 @@ def test_no_check_cries_wolf_misses_or_falls_over(outcomes: Sequence[Outcome]) -
 
 def test_problems_come_in_every_condition_and_shape(outcomes: Sequence[Outcome]) -> None:
     assert {one.condition for one in outcomes} == {n for n in CONDITIONS if "wide" not in n}
-    assert {one.shape for one in outcomes} == set(SHAPES)
+    assert {one.shape for one in outcomes} - {"hessian"} == set(SHAPES)
     assert {"right", "visible"} <= {one.label for one in outcomes}
 
 

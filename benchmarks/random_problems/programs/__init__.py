@@ -1,7 +1,7 @@
 """Random compositions of differentiable operations, with exact gradients by reverse mode."""
 
 from . import elementwise, indexing, linear, reductions, sequences
-from .core import Core, Values, core_of
+from .core import Core, Values, core_of, hessian_of
 from .drawing import Builder, Drawn, draw
 from .tape import OPERATIONS, Array, Injected, Program
 
@@ -17,6 +17,7 @@ __all__ = [
     "core_of",
     "draw",
     "elementwise",
+    "hessian_of",
     "indexing",
     "linear",
     "reductions",

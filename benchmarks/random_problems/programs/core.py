@@ -10,10 +10,14 @@ import numpy as np
 from .drawing import Drawn
 from .tape import Array, Injected
 
-__all__ = ["Core", "Values", "core_of"]
+__all__ = ["Core", "Values", "core_of", "hessian_of"]
 
 Values = Sequence[Array]
 """One array a parameter."""
+
+
+Pull = Callable[[Values, Array], list[Array]]
+"""What a backward pass makes of values and an upstream gradient."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Core:
     """
 
     output: Callable[[Values], Array]
-    pull: Callable[[Values, Array], list[Array]]
-    exact: Callable[[Values, Array], list[Array]]
+    pull: Pull
+    exact: Pull
 
 
 def core_of(drawn: Drawn, fault: Injected | None) -> Core:
@@ -61,3 +65,52 @@ def core_of(drawn: Drawn, fault: Injected | None) -> Core:
         lambda values, upstream: pull(values, upstream, fault),
         lambda values, upstream: pull(values, upstream, None),
     )
+
+
+EIGHT_POINTS = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
+"""Weights of a difference quotient of the eighth order."""
+
+STEP = 1e-3
+"""Of theta's components, which are about 1 where Hessians are drawn."""
+
+
+def hessian_of(core: Core) -> Core:
+    """Return the exact gradient of a cost as an output, with its derivative.
+
+    That of an exact gradient comes from differences of the eighth order, right to some ten digits;
+    that of a gradient with a fault is the user's Hessian.
+    """
+
+    def gradient(values: Values) -> Array:
+        return _flat(core.exact(values, np.ones(())))
+
+    def rows(slopes: Pull, values: Values, upstream: Array) -> list[Array]:
+        found = _matrix(lambda moved: _flat(slopes(moved, np.ones(()))), values).T @ upstream
+        ends = np.cumsum([value.size for value in values])[:-1]
+        parts = np.split(found, ends)
+        return [part.reshape(value.shape) for part, value in zip(parts, values, strict=True)]
+
+    return Core(
+        gradient,
+        lambda values, upstream: rows(core.pull, values, upstream),
+        lambda values, upstream: rows(core.exact, values, upstream),
+    )
+
+
+def _flat(arrays: Values) -> Array:
+    return np.concatenate([np.ravel(one) for one in arrays])
+
+
+def _matrix(gradient: Callable[[Values], Array], values: Values) -> Array:
+    """Return the derivative of a gradient: a row for each of its components."""
+    columns = []
+    for number, value in enumerate(values):
+        for place in range(value.size):
+            column = np.zeros(sum(one.size for one in values))
+            for times, weight in EIGHT_POINTS.items():
+                for side in (1, -1):
+                    moved = [one.copy() for one in values]
+                    moved[number].flat[place] += side * times * STEP
+                    column += side * weight / STEP * gradient(moved)
+            columns.append(column)
+    return np.stack(columns, axis=1)

@@ -156,7 +156,7 @@ def huber(x: Array) -> tuple[Array, Pullback]:
     return _each(value, lambda: np.where(far, np.sign(x), x), mask=lambda: x)
 
 
-@operation("derivative")
+@operation("derivative", "branch")
 def sinc(x: Array) -> tuple[Array, Pullback]:
     """Return sin(x) / x, by its series near 0; the fault drops the second term."""
     near = np.abs(x) < 1e-3
@@ -166,7 +166,12 @@ def sinc(x: Array) -> tuple[Array, Pullback]:
     def slope() -> Array:
         return np.where(near, -x / 3, (np.cos(far) - np.sin(far) / far) / far)
 
-    return _each(value, slope, derivative=lambda: np.where(near, 0, np.cos(far) / far))
+    return _each(
+        value,
+        slope,
+        derivative=lambda: np.where(near, 0, np.cos(far) / far),
+        branch=lambda: np.where(near, 1, slope()),
+    )
 
 
 @operation("transformed")
