@@ -244,8 +244,9 @@ def _report(problem: Problem, context: Context) -> Report:
             notes = (*(note for result in results for note in result.notes), *cut_short)
         else:
             terms = MatrixTerms(settings, seed, progress)
-            reports = tuple(check_matrix(name, pair, terms) for name, pair in points.matrices())
-            notes = ()
+            matrices = [check_matrix(name, pair, terms) for name, pair in points.matrices()]
+            reports = tuple(result.report for result in matrices)
+            notes = tuple(note for result in matrices for note in result.notes)
     return Report(
         passed=all(report.passed for report in reports),
         verdict=max((report.verdict for report in reports), key=VERDICTS.index),

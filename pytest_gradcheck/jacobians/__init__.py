@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from pytest_gradcheck.diagnosis import Clues, numbers_in_sight
+from pytest_gradcheck.diagnosis.jacobian.causes import matrix_causes
+from pytest_gradcheck.diagnosis.jacobian.evidence import scene_of
 from pytest_gradcheck.diagnosis.jacobian.laws import asymmetric, broken_laws
+from pytest_gradcheck.errors import Guard
 from pytest_gradcheck.jacobians.coloured import coloured_groups, coloured_table
 from pytest_gradcheck.jacobians.columns import Work, full_columns, sampled_table
 from pytest_gradcheck.jacobians.probed import is_matrix_probed, probed_table
@@ -19,6 +24,7 @@ from pytest_gradcheck.report.report import Finding, PointReport
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.entries import Table, judge_symmetry, tabled
 from pytest_gradcheck.verdict.entries_report import EntryNames, Scope, entries_report
+from pytest_gradcheck.verdict.judge import SUSPECT
 
 __all__ = ["MatrixTerms", "check_matrix"]
 
@@ -32,7 +38,15 @@ class MatrixTerms:
     progress: Progress
 
 
-def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> PointReport:
+@dataclass(frozen=True)
+class MatrixResult:
+    """What a point's check came to, and notes of what failed in the diagnosis."""
+
+    report: PointReport
+    notes: tuple[str, ...]
+
+
+def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixResult:
     """Check a Jacobian, a Hessian or a pushforward at the present theta."""
     here, matrix = examined_matrix(pair)
     names = EntryNames(
@@ -47,7 +61,29 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> PointRep
         if isinstance(matrix, OperatorMatrix):
             found += broken_laws(matrix, pair, point)
         refuse_changed_params(pair, "function")
-        return entries_report(point, table, names, found, scope, terms.settings)
+        guard = Guard()
+        if table.codes.max(initial=0) >= SUSPECT:
+            found = _with_causes(found, work, table, point, guard)
+        report = entries_report(point, table, names, found, scope, terms.settings)
+    return MatrixResult(report, tuple(guard.notes))
+
+
+def _with_causes(
+    found: tuple[Finding, ...], work: Work, table: Table, point: str, guard: Guard
+) -> tuple[Finding, ...]:
+    """Return findings with what the pattern of errors gives away before them.
+
+    That a Hessian is not symmetric says more than where it is wrong, and less than why.
+    """
+    pair = work.pair
+    numbers = partial(numbers_in_sight, pair.problem, pair.data, None, work.theta)
+    with guard.of("the diagnosis"):
+        scene = scene_of(table, pair, work.known_noise, point, Clues(numbers, guard=guard))
+        causes = matrix_causes(scene, point)
+        if all(cause.code == "partial" for cause in causes) and found:
+            return found
+        return (*causes, *found)
+    return found
 
 
 def _compared(

@@ -60,6 +60,11 @@ class Work:
         """Where the function and the matrix look."""
         return self.calls.theta
 
+    @property
+    def known_noise(self) -> OutputNoise | None:
+        """The noise, where the settings let it be measured."""
+        return None if self.settings.eps is not None else self.noise
+
     @cached_property
     def noise(self) -> OutputNoise:
         """The noise of every output along one random direction.

@@ -85,14 +85,15 @@ class Table:
 
     def where(self, kept: npt.NDArray[np.bool_]) -> Table:
         """Return some of the entries."""
-        return Table(*(column[kept] for column in self._columns()))
+        return Table(*(column[kept] for column in self.columns()))
 
     def joined(self, other: Table) -> Table:
         """Return the entries of two tables."""
-        pairs = zip(self._columns(), other._columns(), strict=True)
+        pairs = zip(self.columns(), other.columns(), strict=True)
         return Table(*(np.concatenate(pair) for pair in pairs))
 
-    def _columns(self) -> tuple[npt.NDArray[Any], ...]:
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return the arrays, in the order of the fields."""
         return (
             self.outputs,
             self.numbers,

@@ -47,7 +47,7 @@ class JacobianPair:
 
     Attributes
     ----------
-    problem, theta
+    problem, theta, data
         As above.
     evaluations : int
         Calls of the function so far.
@@ -63,7 +63,7 @@ class JacobianPair:
         settings: Settings,
         around: Callable[[], AbstractContextManager[Any]] | None = None,
     ) -> None:
-        self.problem, self.theta = problem, theta
+        self.problem, self.theta, self.data = problem, theta, data
         self.evaluations = 0
         self.label = {"hessian": "hess"}.get(problem.form, "jac")
         self._symmetric = problem.form == "hessian"
@@ -205,6 +205,11 @@ class JacobianPair:
         parameter = self.theta.owner(column)
         component = parameter.component_name(parameter.index(column))
         return f"d {self.output_name(row)} / d {component}"
+
+    @property
+    def derivative_label(self) -> str:
+        """What causes are told about: the matrix by its label, or the pushforward."""
+        return "the pushforward" if self.problem.form == "jvp" else self.label
 
     @property
     def derivative_name(self) -> str:

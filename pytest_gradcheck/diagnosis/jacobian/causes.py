@@ -1,0 +1,135 @@
+"""The causes that a matrix tells: of the whole, of rows and columns, of parameters' blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from pytest_gradcheck.diagnosis.hypotheses import Hypothesis, Rule, comes_true, information, is_sure
+from pytest_gradcheck.diagnosis.jacobian import lines, places
+from pytest_gradcheck.diagnosis.jacobian.evidence import MatrixPart, Scene
+from pytest_gradcheck.diagnosis.rules.places import shifted, transposed
+from pytest_gradcheck.diagnosis.rules.values import factor, offset, sign, transformed, zero
+from pytest_gradcheck.report.report import Finding
+
+__all__ = ["matrix_causes"]
+
+WHOLE: tuple[Rule, ...] = (zero, sign, factor, transposed)
+"""Rules of gradients that are asked of the whole matrix, and of the block of each parameter."""
+
+MOVED: tuple[Rule, ...] = (shifted, offset, transformed)
+"""The same, of what is less usual than a row or a column that is wrong."""
+
+Maker = Callable[[], Iterator[Hypothesis]]
+"""Makes the hypotheses of one cause."""
+
+LINES: tuple[Callable[[Scene], Iterator[Hypothesis]], ...] = (
+    places.exchanged,
+    places.triangle,
+    places.off_diagonal,
+    lines.by_row,
+    lines.by_column,
+)
+
+
+def matrix_causes(scene: Scene, point: str) -> tuple[Finding, ...]:
+    """Return what is wrong with a matrix, and what usually does that; nothing that is not sure."""
+    whole = scene.whole
+    if not whole.is_legible:
+        return ()
+    blocks = _blocks(scene)
+    found = _first(scene, list(_of_rules(WHOLE, whole, scene)))
+    if found is None and len(blocks) > 1:
+        told = _of_blocks(scene, blocks, point)
+        if told:
+            return told
+    if found is None:
+        makers: list[Maker] = [partial(maker, scene) for maker in LINES]
+        found = _first(scene, makers)
+    if found is None:
+        rest = list(_of_rules(MOVED, whole, scene))
+        rest += [partial(places.gauss_newton, scene), partial(places.where, scene)]
+        found = _first(scene, rest)
+    return () if found is None else (_worded(found, scene, scene.matrix_name, None, point),)
+
+
+def _of_rules(rules: Sequence[Rule], part: MatrixPart, scene: Scene) -> Iterator[Maker]:
+    """Yield what makes the hypotheses of rules of gradients, with their codes."""
+    for rule in rules:
+        yield partial(_coded, rule, part, scene)
+
+
+def _coded(rule: Rule, part: MatrixPart, scene: Scene) -> Iterator[Hypothesis]:
+    for hypothesis in rule.hypotheses(part, scene.evidence):
+        yield hypothesis.but(
+            observation=f"is {hypothesis.observation}",
+            code=hypothesis.code or rule.code,
+            why=hypothesis.why or rule.why,
+        )
+
+
+def _first(
+    scene: Scene,
+    makers: Sequence[Maker],
+    part: MatrixPart | None = None,
+) -> Hypothesis | None:
+    """Return the first hypothesis that comes true of every entry and is no chance."""
+    mine = scene.whole if part is None else part
+    for maker in makers:
+        with scene.evidence.clues.guard.of(f"the rule {_name(maker)}"):
+            for hypothesis in maker():
+                true = comes_true(mine, hypothesis)
+                if true and is_sure(information(mine, hypothesis), hypothesis):
+                    return hypothesis
+    return None
+
+
+def _name(maker: Maker) -> str:
+    function = maker.func if isinstance(maker, partial) else maker
+    return str(getattr(function, "__name__", function))
+
+
+def _blocks(scene: Scene) -> list[tuple[str, MatrixPart]]:
+    """Return the columns of each parameter, as parts of their own."""
+    whole, theta = scene.whole, scene.theta
+    owners = theta.owners(whole.columns)
+    found = []
+    for number in np.unique(owners).tolist():
+        parameter = theta.parameters[number]
+        kept = owners == number
+        rows = np.unique(whole.rows[kept]).size
+        shape = (rows, int(np.count_nonzero(kept)) // rows)
+        if len(whole.shape) != 2:
+            shape = (int(np.count_nonzero(kept)), 1)
+        found.append((parameter.name, whole.of(kept, parameter.name, shape)))
+    return found
+
+
+def _of_blocks(
+    scene: Scene, blocks: Sequence[tuple[str, MatrixPart]], point: str
+) -> tuple[Finding, ...]:
+    """Return the causes of the blocks of parameters, where each that is wrong has one."""
+    wrong = [(name, part) for name, part in blocks if part.n_wrong]
+    if len(wrong) == len(blocks) and len(blocks) < 2:
+        return ()
+    found = []
+    for name, part in wrong:
+        if part.n_right:
+            return ()  # a row, a column or an entry, and not all of the parameter
+        hypothesis = _first(scene, list(_of_rules((*WHOLE, *MOVED), part, scene)), part)
+        if hypothesis is None:
+            return ()
+        label = f"{scene.matrix_name} in the columns of {name}"
+        found.append(_worded(hypothesis, scene, label, name, point))
+    return tuple(found)
+
+
+def _worded(
+    hypothesis: Hypothesis, scene: Scene, label: str, parameter: str | None, point: str
+) -> Finding:
+    said = hypothesis.observation.replace("the numerical gradient", scene.numerical_name)
+    message = f"{label} {said}{f': {hypothesis.why}' if hypothesis.why else ''}"
+    code = hypothesis.code or "partial"
+    return Finding(code, "cause", parameter, message, hypothesis.factor, point)

@@ -1,0 +1,171 @@
+"""What a diagnosis of a matrix looks at: its entries beside their approximations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.diagnosis.evidence import Clues, Evidence, ParameterEvidence
+from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
+from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.problem.jacobian.pair import JacobianPair
+from pytest_gradcheck.verdict.entries import Table
+from pytest_gradcheck.verdict.judge import KINK, OK, SUSPECT, Judgement
+
+__all__ = ["MatrixPart", "Scene", "scene_of"]
+
+CLEAR = 1e-3
+"""How wide the error bar of an entry may be that counts as right."""
+
+EXACT = 1e-9
+"""The relative precision of a matrix that was computed in float64."""
+
+SINGLE = 1e-5
+"""The same in float32."""
+
+COARSE = 1e-9
+"""Relative noise of the outputs from which on the matrix is taken for as coarse."""
+
+NONE: Numbers = np.zeros(0, np.intp)
+
+
+@dataclass(frozen=True)
+class MatrixPart(ParameterEvidence):
+    """Some entries of a matrix, in the order of its rows.
+
+    Attributes
+    ----------
+    rows, columns : int arrays
+        The output and the component of theta of each entry.
+    """
+
+    rows: Numbers = field(default_factory=lambda: NONE)
+    columns: Numbers = field(default_factory=lambda: NONE)
+
+    def of(self, kept: npt.NDArray[np.bool_], name: str, shape: tuple[int, ...]) -> MatrixPart:
+        """Return some of the entries as a part of their own."""
+        return MatrixPart(
+            parameter=_named(name, shape, int(np.count_nonzero(kept))),
+            theta=self.theta[kept],
+            analytic=self.analytic[kept],
+            numerical=self.numerical[kept],
+            bars=self.bars[kept],
+            known=self.known[kept],
+            wrong=self.wrong[kept],
+            right=self.right[kept],
+            precision=self.precision,
+            rows=self.rows[kept],
+            columns=self.columns[kept],
+        )
+
+
+def _named(name: str, shape: tuple[int, ...], size: int) -> Parameter:
+    return Parameter(name, shape, 0, size, np.dtype(np.float64), False)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A matrix with wrong entries, and what is known about it.
+
+    Attributes
+    ----------
+    whole : MatrixPart
+        All entries that were looked at; in the shape of the matrix where these are all.
+    theta : Theta
+    evidence : Evidence
+        For rules that look at numbers in sight.
+    matrix_name, numerical_name : str
+        What messages call the user's matrix and its approximation.
+    output_name : callable
+    is_symmetric : bool
+        Whether it is a Hessian.
+    """
+
+    whole: MatrixPart
+    theta: Theta
+    evidence: Evidence
+    matrix_name: str
+    numerical_name: str
+    output_name: Callable[[int], str]
+    is_symmetric: bool
+
+    @cached_property
+    def n_outputs(self) -> int:
+        """How many rows were looked at."""
+        return int(self.whole.rows.max(initial=-1)) + 1
+
+    def component_name(self, number: int) -> str:
+        """Return what a user would type to look at a component of theta."""
+        parameter = self.theta.owner(number)
+        return parameter.component_name(parameter.index(number))
+
+
+def scene_of(
+    table: Table, pair: JacobianPair, noise: OutputNoise | None, point: str, clues: Clues
+) -> Scene:
+    """Return the scene that a table of entries shows."""
+    order = np.lexsort((table.numbers, table.outputs))
+    table = Table(*(column[order] for column in table.columns()))
+    whole = _whole(table, pair, noise)
+    approximation = Approximation(
+        table.values,
+        table.bars,
+        np.zeros(table.codes.size, np.int8),
+        slice(0, table.codes.size),
+        {},
+    )
+    judgement = Judgement(table.codes, table.errors, table.errors)
+    evidence = Evidence(
+        approximation, table.analytic, judgement, cast(Any, pair), None, point, clues
+    )
+    return Scene(
+        whole,
+        pair.theta,
+        evidence,
+        pair.derivative_label,
+        f"the numerical {'Hessian' if pair.is_symmetric else 'Jacobian'}",
+        pair.output_name,
+        pair.is_symmetric,
+    )
+
+
+def _whole(table: Table, pair: JacobianPair, noise: OutputNoise | None) -> MatrixPart:
+    known = np.isfinite(table.values) & np.isfinite(table.analytic) & np.isfinite(table.bars)
+    known &= table.codes != KINK
+    size = np.abs(table.values) + np.abs(table.analytic)
+    with np.errstate(all="ignore"):
+        right = known & (table.codes == OK) & (table.bars < CLEAR * size)
+    rows, columns = np.unique(table.outputs), np.unique(table.numbers)
+    shape: tuple[int, ...] = (rows.size, columns.size)
+    if rows.size * columns.size != table.codes.size:
+        shape = (table.codes.size,)
+    return MatrixPart(
+        _named(pair.derivative_label, shape, table.codes.size),
+        pair.theta.base[table.numbers],
+        table.analytic,
+        table.values,
+        table.bars,
+        known,
+        known & (table.codes >= SUSPECT) & (np.abs(table.values - table.analytic) > table.bars),
+        right,
+        _precision(table.analytic[known], noise),
+        rows=table.outputs,
+        columns=table.numbers,
+    )
+
+
+def _precision(analytic: FloatArray, noise: OutputNoise | None) -> float:
+    """Return the relative precision of the user's matrix."""
+    with np.errstate(all="ignore"):
+        single = bool(np.all(analytic.astype(np.float32) == analytic)) and analytic.size > 3
+    if single and not np.all(analytic == np.round(analytic)):
+        return SINGLE
+    if noise is not None and float(np.median(noise.relative)) > COARSE:
+        return SINGLE
+    return EXACT if noise is not None else 1e-6
