@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "findings.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 ENTRIES = dict(re.findall(r"^## ([a-z-]+)\n(.*?)(?=^##? |\Z)", TEXT, re.DOTALL | re.MULTILINE))
-NETWORK, LAYER, EMBEDDING = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+NETWORK, COMPLEX, LAYER, EMBEDDING = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 OTHERS = {
     "unnamed": "more is wrong than could be named",
     "canary": "a planted fault went unnoticed",
@@ -27,7 +27,7 @@ OTHERS = {
 """What random directions and planted faults show needs a setting, and has no example."""
 
 
-SOURCE = NETWORK + LAYER + EMBEDDING
+SOURCE = NETWORK + COMPLEX + LAYER + EMBEDDING
 TABLE = re.compile(r"(?<=\| code \| in a word \|\n\|---\|---\|\n).*?\n(?=\n)", re.DOTALL)
 LAYERS = {"mask": ("forward", "backward", "x"), "accumulated": ("embed", "embed_backward", "E")}
 
@@ -52,11 +52,13 @@ def checked(source: str, code: str = "") -> Report:
     exec(source.replace("dW1[:-1] =", "dW1 = 0 * p['W1']; dW1[:-1] ="), names)
     if code in LAYERS:
         return check_gradients.layer(*(names[name] for name in LAYERS[code]))
+    if code == "conjugated":
+        return check_gradients(names["power"], names["power_grad"], names["z"])
     pair = names["cost"], names["grad"], names["params"]
     return check_gradients(*pair, data={"lambd": names["lambd"]})
 
 
-@pytest.mark.parametrize("code", ["", *LAYERS])
+@pytest.mark.parametrize("code", ["", "conjugated", *LAYERS])
 def test_the_pairs_of_the_page_are_right(code: str) -> None:
     report = checked(SOURCE, code)
     assert (report.verdict, report.findings) == ("ok", ())

@@ -175,7 +175,10 @@ def test_a_gauss_newton_matrix_in_the_place_of_a_hessian_is_told() -> None:
         return np.asarray(np.exp(A @ x) - 3.0)
 
     at = 0.3 * X
-    second = lambda x: (A.T * (far(x) * np.exp(A @ x))) @ A  # noqa: E731
+
+    def second(x: Array) -> Array:
+        return np.asarray((A.T * (far(x) * np.exp(A @ x))) @ A)
+
     assert check_gradients.hessian(
         lambda x: J(x).T @ far(x), lambda x: J(x).T @ J(x) + second(x), at
     ).passed

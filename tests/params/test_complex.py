@@ -155,3 +155,14 @@ def test_a_pushforward_takes_complex_tangents() -> None:
         return np.asarray(2 * np.real((M @ z).conj() * (M @ dz)))
 
     assert gradcheck.jvp(residuals, push, Z).verdict == "ok"
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_a_conjugated_gradient_is_told(share: float) -> None:
+    report = check_gradients(cost, lambda z: share * grad(z).conj(), Z)
+    assert [finding.code for finding in report.findings] == ["conjugated"]
+
+
+def test_a_conjugated_jacobian_is_told() -> None:
+    report = check_gradients.jacobian(residuals, lambda z: jacobian(z).conj(), Z)
+    assert [finding.code for finding in report.findings] == ["conjugated"]

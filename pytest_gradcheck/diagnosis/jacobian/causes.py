@@ -26,6 +26,7 @@ Maker = Callable[[], Iterator[Hypothesis]]
 """Makes the hypotheses of one cause."""
 
 LINES: tuple[Callable[[Scene], Iterator[Hypothesis]], ...] = (
+    lines.conjugated,
     places.exchanged,
     places.triangle,
     places.off_diagonal,

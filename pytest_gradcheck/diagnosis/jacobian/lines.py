@@ -15,7 +15,7 @@ from pytest_gradcheck.diagnosis.rules.values import CHAIN_RULES, TURNED
 from pytest_gradcheck.diagnosis.words import numbered
 from pytest_gradcheck.params.theta import FloatArray, Numbers
 
-__all__ = ["by_column", "by_row"]
+__all__ = ["by_column", "by_row", "conjugated"]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -82,6 +82,23 @@ def _lines(part: MatrixPart, keys: Numbers) -> _Lines | None:
         return None
     factors[~wrong], errors[~wrong] = 1.0, 0.0
     return _Lines(of, numbers, wrong, factors, errors)
+
+
+def conjugated(scene: Scene) -> Iterator[Hypothesis]:
+    """Make the hypothesis that the imaginary parts of complex parameters have the other sign."""
+    part, parameters = scene.whole, scene.theta.parameters
+    owners = scene.theta.owners(part.columns)
+    starts = scene.theta.starts[owners]
+    pairs = np.array([parameter.is_complex for parameter in parameters])[owners]
+    turned = np.where(pairs & ((part.columns - starts) % 2 == 1), -1.0, 1.0)
+    if pairs.any():
+        yield Hypothesis(
+            turned * part.numerical,
+            part.bars,
+            f"is the complex conjugate of {scene.numerical_name}",
+            "the derivative by a complex number is d/dRe + i d/dIm",
+            code="conjugated",
+        )
 
 
 def by_row(scene: Scene) -> Iterator[Hypothesis]:

@@ -23,6 +23,7 @@ from pytest_gradcheck.diagnosis.rules.regions import (
     some_entries,
 )
 from pytest_gradcheck.diagnosis.rules.values import (
+    conjugated,
     factor,
     factor_of_data,
     offset,
@@ -38,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     zero,
     unused,
     sign,
+    conjugated,
     factor,
     transposed,
     swapped,

@@ -17,7 +17,16 @@ from pytest_gradcheck.diagnosis.rules.factors import (
 )
 from pytest_gradcheck.params.theta import FloatArray
 
-__all__ = ["factor", "factor_of_data", "offset", "sign", "transformed", "unused", "zero"]
+__all__ = [
+    "conjugated",
+    "factor",
+    "factor_of_data",
+    "offset",
+    "sign",
+    "transformed",
+    "unused",
+    "zero",
+]
 
 NOTHING = 1e-10
 """A gradient below this part of the numerical one is what rounding leaves of a zero."""
@@ -65,6 +74,26 @@ def _is_small(part: ParameterEvidence, values: FloatArray) -> bool:
 def sign(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     """Make the hypothesis that the gradient is minus the numerical one."""
     yield Hypothesis(-part.numerical, part.bars, "-1.000 x the numerical gradient", factor=-1.0)
+
+
+@rule(
+    "conjugated",
+    "it is the complex conjugate",
+    "the gradient is dJ/dRe + i dJ/dIm, where dJ/dz as mathematicians and JAX have it is half of "
+    "its conjugate, or its conjugate",
+)
+def conjugated(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
+    """Make the hypotheses that the imaginary parts have the other sign."""
+    if not part.parameter.is_complex:
+        return
+    turned = np.tile([1.0, -1.0], part.size // 2)
+    for share, said in ((1.0, ""), (0.5, "half of "), (2.0, "twice ")):
+        yield Hypothesis(
+            share * turned * part.numerical,
+            part.bars,
+            f"{said}the complex conjugate of the numerical gradient",
+            tried=3,
+        )
 
 
 @rule("scale", "it is a constant factor too large or too small")
