@@ -1,11 +1,82 @@
-"""What a check raises about a pair that cannot be checked, and what it warns of."""
+"""What a check raises about a pair that cannot be checked, and how other errors pass through it."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, NamedTuple
 
-__all__ = ["GradcheckWarning", "Guard", "ProblemError"]
+__all__ = ["GradcheckWarning", "Guard", "ProblemError", "Wish", "first_error_wins", "wishes"]
+
+WISHES = (
+    ("unittest.case", "SkipTest"),
+    ("_pytest.outcomes", "OutcomeException"),
+    ("_pytest.outcomes", "Exit"),
+    ("hypothesis.errors", "UnsatisfiedAssumption"),
+    ("bdb", "BdbQuit"),
+)
+"""Exceptions that say what a user wants of the test: no failures of the function that raises them.
+
+By where they are defined, for none of these modules is imported for their sake."""
+
+
+def wishes() -> tuple[type[BaseException], ...]:
+    """Return the exceptions that pass through a check: skip, exit, fail, assume, quit.
+
+    For an ``except`` clause before that of ``Exception``; it is evaluated where one is raised.
+    """
+    modules = ((sys.modules.get(home), name) for home, name in WISHES)
+    return tuple(getattr(module, name) for module, name in modules if hasattr(module, name))
+
+
+class Wish(NamedTuple):
+    """An exception that passes through a check, in a form that other processes can send.
+
+    pytest's own pretend to be builtins, where nobody finds them.
+    """
+
+    home: str
+    name: str
+    args: tuple[Any, ...]
+    attributes: dict[str, Any]
+
+    @classmethod
+    def of(cls, error: BaseException) -> Wish:
+        """Return an exception as it is sent."""
+        name = type(error).__name__
+        homes = [home for home, _ in WISHES if hasattr(sys.modules.get(home), name)]
+        return cls(homes[0] if homes else "builtins", name, error.args, dict(vars(error)))
+
+    def exception(self) -> BaseException:
+        """Return the exception that was sent."""
+        error: BaseException = getattr(import_module(self.home), self.name)(*self.args)
+        vars(error).update(self.attributes)
+        return error
+
+
+@contextmanager
+def first_error_wins(undo: Callable[[], object]) -> Iterator[None]:
+    """Undo something at the end of a block; an error of the block is seen before one of that.
+
+    Examples
+    --------
+    >>> with first_error_wins(lambda: 1 / 0):
+    ...     raise KeyError("first")
+    Traceback (most recent call last):
+    KeyError: 'first'
+    """
+    try:
+        yield
+    except BaseException as first:
+        try:
+            undo()
+        except Exception as second:
+            if hasattr(first, "add_note"):  # from Python 3.11 on
+                first.add_note(f"putting things back failed as well: {second!r}")
+        raise
+    undo()
 
 
 class ProblemError(ValueError):
@@ -21,9 +92,13 @@ class ProblemError(ValueError):
         super().__init__(f"{code}: {message}")
         self.code = code
 
-    def __reduce__(self) -> tuple[type[ProblemError], tuple[str, str], dict[str, object]]:
-        """Let a pool of processes send it: the default would call it with one argument."""
-        return type(self), (self.code, str(self).removeprefix(f"{self.code}: ")), self.__dict__
+    def __reduce__(self) -> tuple[Callable[..., ProblemError], tuple[str, str], dict[str, object]]:
+        """Let a pool of processes send it, which would look for its class in ``builtins``."""
+        return _problem_error, (self.code, str(self).removeprefix(f"{self.code}: ")), self.__dict__
+
+
+def _problem_error(code: str, message: str) -> ProblemError:
+    return ProblemError(code, message)
 
 
 class GradcheckWarning(UserWarning):

@@ -7,6 +7,7 @@ other, just as it is done without workers: the results are the same to the last 
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 import sys
 import sysconfig
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.errors import ProblemError, Wish, wishes
 from pytest_gradcheck.numdiff.evaluators import (
     BatchedEvaluator,
     Differences,
@@ -99,11 +100,14 @@ class WorkerResult(NamedTuple):
     evaluations : int
     far : float or None
         The cost some way off, from a worker with a copy of its own.
+    wish : Wish or None
+        What the cost raised there that is no failure of it.
     """
 
     answer: list[Any]
     evaluations: int
     far: float | None
+    wish: Wish | None = None
 
 
 Task = Callable[[SerialEvaluator], list[Any]]
@@ -114,11 +118,18 @@ def _work(payload: WorkerPayload | bytes, task: Task) -> WorkerResult:
     copied = isinstance(payload, bytes)
     known: WorkerPayload = _pickler().loads(payload) if isinstance(payload, bytes) else payload
     pair, evaluator = known.unpack()
-    with np.errstate(all="ignore"), pair.theta.guarded():
-        far = _cost_at_distance(evaluator) if copied else None
-        before = pair.evaluations
-        answer = task(evaluator)
-        return WorkerResult(answer, pair.evaluations - before, far)
+    try:
+        with np.errstate(all="ignore"), pair.theta.guarded():
+            far = _cost_at_distance(evaluator) if copied else None
+            if far is not None and not math.isfinite(far):
+                pair.cost()  # which tells what it raises here, and not where it came from
+            before = pair.evaluations
+            answer = task(evaluator)
+            return WorkerResult(answer, pair.evaluations - before, far)
+    except (SystemExit, KeyboardInterrupt) as wish:
+        return WorkerResult([], 0, None, Wish.of(wish))
+    except wishes() as wish:
+        return WorkerResult([], 0, None, Wish.of(wish))
 
 
 def _cost_at_distance(evaluator: SerialEvaluator) -> float:
@@ -248,6 +259,8 @@ class JoblibEvaluator(SerialEvaluator):
             self.progress.advance(size)
             found.append(done)
         for done in found:  # not before all have come: joblib minds answers that nobody takes
+            if done.wish is not None:
+                raise done.wish.exception()
             self._refuse_other(done)
         return [done.answer for done in found]
 

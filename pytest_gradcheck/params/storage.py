@@ -12,10 +12,12 @@ import operator
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.layout import FloatArray, Layout, Numbers, Parameter, Place
@@ -305,14 +307,18 @@ class InplaceStorage(Storage):
         return self._first_changed()
 
     def restore(self) -> None:
-        """Put the user's own arrays, bit by bit, and their containers back as they came."""
-        for owned, saved in zip(self._layout.owned, self._saved, strict=True):
-            if owned.write is not None:
-                owned.write(saved)
-            elif isinstance(owned.leaf, np.ndarray):
-                owned.leaf[...] = saved
-        for holder in self._layout.holders:
-            refill(holder)
+        """Put the user's own arrays, bit by bit, and their containers back as they came.
+
+        One that cannot be put back keeps none of the others from it.
+        """
+        with ExitStack() as stack:
+            for holder in self._layout.holders:
+                stack.callback(refill, holder)
+            for owned, saved in zip(self._layout.owned, self._saved, strict=True):
+                if owned.write is not None:
+                    stack.callback(owned.write, saved)
+                elif isinstance(owned.leaf, np.ndarray):
+                    stack.callback(_put_back, owned.leaf, saved)
 
     def _cells_of(self, number: int) -> Cells:
         owned, parameter = self._layout.owned[number], self._layout.parameters[number]
@@ -335,9 +341,13 @@ class InplaceStorage(Storage):
     def _is_intact(self, number: int, found: Any) -> bool:
         parameter, own = self._layout.parameters[number], self._layout.owned[number].leaf
         replaced = not parameter.scalar and number not in self._layout.foreign_numbers
-        if replaced and found is not own:
+        if replaced and (found is not own or not getattr(found, "flags", _WRITABLE).writeable):
             return False
         return _holds(found, self.base[parameter.slice])
+
+
+_WRITABLE = np.empty(0).flags
+"""Of what is no array."""
 
 
 class _Scalar:
@@ -389,6 +399,16 @@ def _as_reals(values: Any) -> FloatArray:
 def _bits(vector: FloatArray) -> memoryview:
     """Return a vector as integers, which compare bit by bit."""
     return vector.data.cast("B").cast("q")
+
+
+def _put_back(leaf: npt.NDArray[Any], saved: npt.NDArray[Any]) -> None:
+    """Write into an array what it held, though it was made read-only meanwhile."""
+    is_readonly = not leaf.flags.writeable
+    if is_readonly:
+        leaf.flags.writeable = True
+    leaf[...] = saved
+    if is_readonly:
+        leaf.flags.writeable = False
 
 
 def _holds(found: Any, expected: FloatArray) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_gradcheck.errors import first_error_wins
 from pytest_gradcheck.params.layout import (
     FloatArray,
     Numbers,
@@ -184,11 +185,9 @@ class Theta:
     @contextmanager
     def at(self, values: FloatArray) -> Iterator[None]:
         """Hold theta at `values` for the length of a ``with`` block."""
-        try:
+        with first_error_wins(lambda: self.write(self.base)):
             self.write(values)
             yield
-        finally:
-            self.write(self.base)
 
     @contextmanager
     def moved(self, place: Place, weights: FloatArray, distance: float) -> Iterator[None]:
@@ -210,10 +209,8 @@ class Theta:
     @contextmanager
     def kept(self, place: Place) -> Iterator[None]:
         """Put theta back in a place, however it was moved, at the end of a ``with`` block."""
-        try:
+        with first_error_wins(lambda: self.storage.move_back(place)):
             yield
-        finally:
-            self.storage.move_back(place)
 
     def move_base(self, values: FloatArray) -> None:
         """Make `values` the point of the check."""
@@ -223,10 +220,8 @@ class Theta:
     @contextmanager
     def guarded(self) -> Iterator[None]:
         """Give the user's arrays back bit by bit at the end of a block, whatever ended it."""
-        try:
+        with first_error_wins(self.storage.restore):
             yield
-        finally:
-            self.storage.restore()
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""

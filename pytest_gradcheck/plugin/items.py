@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_gradcheck.context import Context, Extensions
+from pytest_gradcheck.errors import first_error_wins
 from pytest_gradcheck.plugin.markers import noted
 from pytest_gradcheck.plugin.options import Layers
 from pytest_gradcheck.plugin.session import Run
@@ -186,8 +187,6 @@ class Checks:
 
 @contextmanager
 def _evaluating(model: Any) -> Generator[None, None, None]:
-    model.eval()
-    try:
+    with first_error_wins(model.train):  # eval() may fail halfway through its layers
+        model.eval()
         yield
-    finally:
-        model.train()

@@ -51,6 +51,7 @@ class Run:
         self._checks: dict[str, list[dict[str, Any]]] = {}
         self._unchecked: dict[str, pytest.TestReport] = {}
         self._failed: set[str] = set()
+        self._ended: set[str] = set()
         self._troubles: list[str] = []
         self._notes: list[str] = []
         self._style: Style | None = None
@@ -105,10 +106,18 @@ class Run:
             error.args = (plain_ascii(str(error)),)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect the checks of a test; a rerun, which sets it up again, begins anew."""
-        if report.when == "setup":
+        """Collect the checks of a test; a rerun begins anew.
+
+        Whatever is reported first after a test has ended belongs to its rerun, which need not be
+        the setup: subtests report while they run, and pytest-rerunfailures tells of the setup, the
+        call and the teardown when all are over.
+        """
+        if report.nodeid in self._ended:
+            self._ended.discard(report.nodeid)
             self._checks.pop(report.nodeid, None)
             self._failed.discard(report.nodeid)
+        if report.when == "teardown" or str(report.outcome) == "rerun":
+            self._ended.add(report.nodeid)
         for check in getattr(report, "gradcheck", ()):
             wrong_as_expected = report.outcome != "failed" and not check["passed"]
             self._checks.setdefault(report.nodeid, []).append(

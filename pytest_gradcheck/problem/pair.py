@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NoReturn
-from unittest import SkipTest
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.gradient import laid_out, left_in
 from pytest_gradcheck.params.theta import FloatArray, Theta
@@ -145,7 +144,7 @@ class Pair:
         self.evaluations += len(rows)
         try:
             returned = self._within(self._bound.with_tree(self.theta.stacked(rows)))()
-        except SkipTest:  # no failure, but the user's wish
+        except wishes():
             raise
         except Exception as error:
             if len(rows) > 1 and self._takes(
@@ -183,6 +182,8 @@ class Pair:
         """Return whether the cost takes theta in another form, so that it is the form it minds."""
         try:
             self._within(self._bound.with_tree(params))()
+        except wishes():
+            raise
         except Exception:
             return False
         return True
@@ -220,7 +221,7 @@ class Pair:
                 value = call()
                 kind = type(value)
                 return value if kind is float or kind is exact else scalar(value)
-            except SkipTest:  # no failure, but the user's wish
+            except wishes():
                 raise
             except Exception:
                 return math.nan
@@ -244,7 +245,9 @@ class Pair:
         try:
             answer = self._within(self._call_grad.with_tree(tree, **cache))()
         except ProblemError:
-            raise  # said by a layer, in better words
+            raise  # said in better words already
+        except wishes():
+            raise
         except Exception as error:
             if isinstance(error, TypeError):
                 self._call_grad.blame()
@@ -287,8 +290,8 @@ class Pair:
         __tracebackhide__ = True
         if isinstance(error, ProblemError):
             raise error  # said by a layer, in better words
-        if isinstance(error, SkipTest):
-            raise error  # no failure, but the user's wish
+        if isinstance(error, wishes()):
+            raise error
         if isinstance(error, TypeError):
             self._bound.blame()
         raise ProblemError(

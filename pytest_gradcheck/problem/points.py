@@ -25,6 +25,7 @@ from pytest_gradcheck.problem.randomness import (
     by_manager,
     disabled,
     models_stilled,
+    outside,
     without_penalty,
 )
 from pytest_gradcheck.settings import Settings
@@ -178,7 +179,7 @@ def prepared(
     said = [*switched_off, *by_manager(settings.dropout)]
     with ExitStack() as stack:
         stack.enter_context(room_for_recursion(problem.params))
-        stack.enter_context(around_check(settings.dropout))
+        stack.enter_context(outside(around_check(settings.dropout)))
         if not frozen:
             names = models_stilled(problem, data, extensions, stack)
             said += [f"the randomness of {name}" for name in names]

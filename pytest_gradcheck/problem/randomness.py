@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.context import Extensions
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.errors import ProblemError, first_error_wins
 from pytest_gradcheck.params.tree import children_of
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.settings import nearest
@@ -26,6 +26,7 @@ __all__ = [
     "by_manager",
     "disabled",
     "models_stilled",
+    "outside",
     "without_penalty",
 ]
 
@@ -137,6 +138,18 @@ def by_manager(dropout: Any) -> tuple[str, ...]:
     return (f"dropout, by {name.replace('<locals>.', '')}",)
 
 
+@contextmanager
+def outside(manager: AbstractContextManager[Any]) -> Iterator[Any]:
+    """Enter a context manager of somebody else's around a check.
+
+    It has no say in what the check raises: it neither swallows that nor puts an error of its own
+    in front.
+    """
+    entered = manager.__enter__()
+    with first_error_wins(lambda: manager.__exit__(None, None, None)):
+        yield entered
+
+
 def models_stilled(
     problem: Problem, data: Mapping[str, Any] | None, extensions: Extensions, stack: ExitStack
 ) -> list[str]:
@@ -147,7 +160,7 @@ def models_stilled(
     for model in {id(model): model for model in models if model is not None}.values():
         manager = extensions.still(model)
         if manager is not None:
-            stack.enter_context(manager)
+            stack.enter_context(outside(manager))
             names.append(type(model).__name__)
     return names
 

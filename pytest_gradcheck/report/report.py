@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -311,6 +311,21 @@ class GradientError(AssertionError):
     def __init__(self, report: Report, text: str | None = None) -> None:
         super().__init__(str(report) if text is None else text)
         self.report = report
+
+    def __reduce__(self) -> tuple[Callable[..., GradientError], tuple[Report, str]]:
+        """Let a pool of processes send it, which would look for its class in ``builtins``.
+
+        What can only be said in code (a context manager, a function) stays behind.
+        """
+        settings = dataclasses.replace(
+            self.report.settings, dropout=None, disable=None, regularization=None
+        )
+        report = dataclasses.replace(self.report, settings=settings)
+        return _gradient_error, (report, str(self))
+
+
+def _gradient_error(report: Report, text: str) -> GradientError:
+    return GradientError(report, text)
 
 
 # pytest prints the module before the name; without it the first line has room for the cause.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import SkipTest
 
 import joblib
 import numpy as np
@@ -204,14 +206,46 @@ def test_batched_blocks_are_shared_as_well() -> None:
     assert outcome(alone) == outcome(two)
 
 
+HERE = os.getpid()
+
+
 def test_what_a_worker_raises_is_raised_here() -> None:
-    def sometimes(params: Params) -> float:
-        if params["W2"][2, 7] != PARAMS["W2"][2, 7]:
+    def elsewhere(params: Params, here: int = HERE) -> float:
+        if os.getpid() != here:
             raise KeyError("a row that is missing")
         return cost(params)
 
-    with pytest.raises(ProblemError, match=r"cost-raised.*KeyError.*a row that is missing"):
-        check_gradients(sometimes, grad, PARAMS, workers=2)
+    with pytest.raises(ProblemError, match=r"cost-raised.*KeyError.*a row that is missing") as what:
+        check_gradients(elsewhere, grad, PARAMS, workers=2)
+    assert what.value.code == "cost-raised"
+    assert "KeyError: 'a row that is missing'" in str(what.value.__cause__)
+
+
+def leave(kind: type[BaseException]) -> None:
+    raise kind("not there")
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        (lambda: pytest.skip("not there"), pytest.skip.Exception),
+        (lambda: pytest.fail("not there"), pytest.fail.Exception),
+        (lambda: pytest.exit("not there"), pytest.exit.Exception),
+        (functools.partial(leave, SkipTest), SkipTest),
+        (functools.partial(leave, SystemExit), SystemExit),
+        (functools.partial(leave, KeyboardInterrupt), KeyboardInterrupt),
+    ],
+)
+def test_what_a_user_wants_passes_through_from_a_worker(
+    wish: Callable[[], None], expected: type[BaseException]
+) -> None:
+    def elsewhere(params: Params, here: int = HERE) -> float:
+        if os.getpid() != here:
+            wish()
+        return cost(params)
+
+    with pytest.raises(expected, match="not there"):
+        check_gradients(elsewhere, grad, PARAMS, workers=2)
 
 
 def test_a_function_that_cannot_be_pickled_is_refused_with_the_remedy() -> None:

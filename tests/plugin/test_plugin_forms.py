@@ -331,6 +331,42 @@ def test_fails_always(gradcheck):
     result.stdout.fnmatch_lines(["*1 failed, 2 passed, 4 rerun*"])
 
 
+def test_checks_of_subtests_count_where_tests_are_rerun(suite: Suite) -> None:
+    suite.file(
+        """
+import unittest
+from pathlib import Path
+from pytest_gradcheck import gradcheck as check
+
+def runs(name):
+    file = Path(name)
+    file.write_text(f"{file.read_text() if file.exists() else ''}x")
+    return len(file.read_text())
+
+def test_passes(subtests, gradcheck):
+    for number in range(3):
+        with subtests.test(number=number):
+            gradcheck(cost, good, PARAMS)
+
+def test_passes_second_time(subtests, gradcheck):
+    with subtests.test():
+        gradcheck(cost, good, PARAMS)
+    gradcheck(cost, good, PARAMS)
+    assert runs("second") == 2
+
+class TestCase(unittest.TestCase):
+    def test_passes_third_time(self):
+        with self.subTest():
+            check(cost, good, PARAMS)
+        assert runs("third") == 3
+"""
+    )
+    result = suite.run("--reruns=2", "--gradcheck-min=3")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["6 checks in 3 tests: 6 right; * cost calls"])
+    result.stdout.fnmatch_lines(["*3 passed*3 rerun*"])
+
+
 @pytest.mark.parametrize(
     ("expression", "selected"),
     [

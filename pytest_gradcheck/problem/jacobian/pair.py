@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.gradient import laid_out
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.params.tree import Leaf
@@ -151,6 +151,8 @@ class JacobianPair:
             self.evaluations += 1
             try:
                 returned = self._made(call)
+            except wishes():
+                raise
             except Exception:  # a step that leaves the domain is our doing
                 return np.full(size, math.nan)
             return self._vector(self._first_of(returned))
@@ -176,6 +178,8 @@ class JacobianPair:
         try:
             answer = self._made(self._call_jac.with_tree(self.theta.tree, **cache))
         except ProblemError:
+            raise  # said in better words already
+        except wishes():
             raise
         except Exception as error:
             if isinstance(error, TypeError):
@@ -249,7 +253,7 @@ class JacobianPair:
 
     def _tell(self, error: Exception) -> NoReturn:
         __tracebackhide__ = True
-        if isinstance(error, ProblemError):
+        if isinstance(error, (ProblemError, *wishes())):
             raise error
         if isinstance(error, TypeError):
             self._bound.blame()

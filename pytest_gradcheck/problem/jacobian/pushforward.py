@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.binding import accepts
 from pytest_gradcheck.problem.layers import name_of
@@ -74,6 +74,8 @@ class Pushforward:
                 self._together = True
                 return returned
         except ProblemError:
+            raise  # said in better words already
+        except wishes():
             raise
         except Exception as error:
             first = (str(error).splitlines() or [""])[0]
