@@ -113,14 +113,17 @@ class GradCheck:
 
     def layer(
         self,
-        forward: Callable[..., Any],
-        backward: Callable[..., Any],
-        *inputs: Any,
+        forward: Any,
+        *backward_and_inputs: Any,
         **settings: Unpack[SettingsKeywords],
     ) -> Report:
-        """Check a layer: ``out, cache = forward(*inputs)``, gradients ``backward(dout, cache)``."""
+        """Check a layer: ``out, cache = forward(*inputs)``, gradients ``backward(dout, cache)``.
+
+        Or a layer object, ``gradcheck.layer(layer, *inputs)``, with its own arrays.
+        """
         __tracebackhide__ = True
-        return check_problem(Problem.layer(forward, backward, *inputs, **settings), self._raising)
+        problem = Problem.layer(forward, *backward_and_inputs, **settings)
+        return check_problem(problem, self._raising)
 
     def vjp(
         self,

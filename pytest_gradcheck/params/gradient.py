@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.frameworks import numbers_of
+from pytest_gradcheck.params.objects.slots import Slots
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.params.tree import Branch, Leaf, Node, children_of, leaves, look
 
@@ -56,6 +57,8 @@ def laid_out(answer: Any, theta: Theta) -> FloatArray:
     >>> laid_out({"dW": np.array([[3.0, 4.0]]), "db": 5.0, "dZ": None}, theta)
     array([3., 4., 5.])
     """
+    if isinstance(theta.params, Slots):
+        answer = theta.params.collect(answer)
     answer = theta.parts(_entries(answer, theta.root))
     flat = _flat(answer, theta)
     if flat is not None:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.layout import FloatArray, Layout, Numbers, Parameter, Place
+from pytest_gradcheck.params.objects.slots import Slots
 from pytest_gradcheck.params.tree import (
     ABSENT,
     Fixed,
@@ -263,8 +264,8 @@ class InplaceStorage(Storage):
 
     @property
     def tree(self) -> Any:
-        """What the user handed over."""
-        return self._params
+        """What the user handed over, whole where slots of it are checked."""
+        return self._params.owner if isinstance(self._params, Slots) else self._params
 
     @property
     def tree_as_handed_out(self) -> Any:

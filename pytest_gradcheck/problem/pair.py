@@ -13,6 +13,7 @@ import numpy as np
 from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.gradient import laid_out, left_in
+from pytest_gradcheck.params.objects.slots import Slots
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.binding import bound
 from pytest_gradcheck.problem.layers import name_of
@@ -241,7 +242,9 @@ class Pair:
         cache: dict[str, Any] = {}
         if self._call_grad.wants_cache:
             cache = {"cache": _beside(self._returned(), self._grad_name)}
-        tree = self.theta.tree
+        tree, params = self.theta.tree, self.theta.params
+        if isinstance(params, Slots):
+            params.reset()
         try:
             answer = self._within(self._call_grad.with_tree(tree, **cache))()
         except ProblemError:

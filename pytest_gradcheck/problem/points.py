@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,13 @@ import numpy as np
 from pytest_gradcheck.context import Extensions
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.objects import is_initializer
+from pytest_gradcheck.params.objects.slots import holds_objects, put_back
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.params.tree import Foreign, room_for_recursion
 from pytest_gradcheck.problem.binding import accepts
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.problem.layers import name_of
+from pytest_gradcheck.problem.networks import network
 from pytest_gradcheck.problem.pair import Pair, frozen_calls
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.problem.randomness import (
@@ -147,8 +149,11 @@ class Points:
                 yield start.name, pair
 
     def _theta(self, start: Start) -> Theta:
-        settings = self._settings
-        return Theta(start.params, settings.inplace, settings.only, settings.exclude, self._foreign)
+        settings, params = self._settings, start.params
+        if settings.inplace and holds_objects(params, self._foreign):
+            made = network(self._problem, params, self._data, self._foreign)
+            params, self.notes = made.slots, (*self.notes, *made.notes)
+        return Theta(params, settings.inplace, settings.only, settings.exclude, self._foreign)
 
     def _point(
         self, name: str, steps: int, theta: Theta, without: Mapping[str, Any] | None
@@ -180,6 +185,9 @@ def prepared(
     with ExitStack() as stack:
         stack.enter_context(room_for_recursion(problem.params))
         stack.enter_context(outside(around_check(settings.dropout)))
+        stack.enter_context(problem.details.get("around", nullcontext)())
+        if settings.inplace and holds_objects(problem.params, extensions.flatten):
+            stack.enter_context(put_back(problem.params))
         if not frozen:
             names = models_stilled(problem, data, extensions, stack)
             said += [f"the randomness of {name}" for name in names]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pytest_gradcheck.params.objects.slots import put_back
 from pytest_gradcheck.problem import layers
 from pytest_gradcheck.settings import SettingsKeywords
 
@@ -120,19 +122,34 @@ class Problem:
     @classmethod
     def layer(
         cls,
-        forward: Callable[..., Any],
-        backward: Callable[..., Any],
-        *inputs: Any,
+        forward: Any,
+        *backward_and_inputs: Any,
         **settings: Unpack[SettingsKeywords],
     ) -> Problem:
         """Return the problem of a layer, ``out, cache = forward(*inputs)``, and its backward pass.
 
-        ``backward(dout, cache)`` returns the gradients of the inputs. The cost is the sum of the
-        output times a random, fixed upstream gradient `dout`: a constant one would cancel in
-        normalizing layers and hide faults.
+        Parameters
+        ----------
+        forward : callable or object
+            The forward pass; or an object that has both, and arrays with gradients in attributes,
+            which are checked in place.
+        *backward_and_inputs
+            ``backward(dout, cache)``, which returns the gradients of the inputs, and the inputs;
+            of an object the inputs alone.
+        **settings
+            See `Settings`.
+
+        The cost is the sum of the output times a random, fixed upstream gradient `dout`: a constant
+        one would cancel in normalizing layers and hide faults.
         """
+        if layers.is_layer_object(forward, backward_and_inputs):
+            turned, slots = layers.layer_object(forward, backward_and_inputs)
+            problem = cls._turned(turned, slots, {**settings, "inplace": True})
+            around = partial(put_back, forward)
+            return replace(problem, details={**problem.details, "around": around})
+        backward, *inputs = backward_and_inputs
         made = layers.layer(forward, backward)
-        return cls._turned(made, layers.named(forward, inputs), settings)
+        return cls._turned(made, layers.named(forward, tuple(inputs)), settings)
 
     @classmethod
     def vjp(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_gradcheck.problem.layers.functions import Differentiated, differentiated
+from pytest_gradcheck.problem.layers.layer_objects import is_layer_object, layer_object
 from pytest_gradcheck.problem.layers.names import name_of, named
 from pytest_gradcheck.problem.layers.passes import Turned, layer, pullback
 from pytest_gradcheck.problem.layers.upstream import Upstream
@@ -12,7 +13,9 @@ __all__ = [
     "Turned",
     "Upstream",
     "differentiated",
+    "is_layer_object",
     "layer",
+    "layer_object",
     "name_of",
     "named",
     "pullback",

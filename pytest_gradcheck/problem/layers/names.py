@@ -53,6 +53,17 @@ def named(function: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, An
     return dict(zip([*by_place, *further], inputs, strict=False))
 
 
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Return whether a function can be called with so many positional arguments."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that tells no signature
+        return True
+    return True
+
+
 def takes_cache_first(backward: Callable[..., Any]) -> bool | None:
     """Return whether ``backward(cache, dout)`` is the order, as in JAX; None where no name says."""
     by_place, _ = _arguments(backward)

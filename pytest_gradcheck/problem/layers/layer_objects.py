@@ -1,0 +1,140 @@
+"""Layer objects: ``out = layer.forward(x)``, ``dx = layer.backward(dout)``, and their arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.context import current
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.objects.slots import Slot, Slots, put_back, slots_of, zero_gradients
+from pytest_gradcheck.params.theta import Theta
+from pytest_gradcheck.params.tree import Key, assign, look
+from pytest_gradcheck.problem.layers.names import name_of, named
+from pytest_gradcheck.problem.layers.passes import Turned, turned
+from pytest_gradcheck.problem.layers.upstream import Pull
+
+
+def is_layer_object(value: Any, inputs: tuple[Any, ...]) -> bool:
+    """Return whether a value has both passes, and is not given with a backward pass apart."""
+    has_both = callable(getattr(value, "backward", None)) and callable(_forward(value))
+    return has_both and not (inputs and callable(inputs[0]) and not hasattr(inputs[0], "dtype"))
+
+
+def _forward(layer: Any) -> Any:
+    forward = getattr(layer, "forward", None)
+    return forward if callable(forward) else layer
+
+
+class _ObjectPass:
+    """Both passes of an object. Inputs are copied for each call: layers keep what they get."""
+
+    def __init__(self, layer: Any, inputs: dict[str, Any]) -> None:
+        self.layer, self._names = layer, list(inputs)
+        self._call = _forward(layer)
+        self.name = name_of(self._call)
+        self.functions: tuple[Callable[..., Any], ...] = (self._call, layer.backward)
+        self.slots: list[Slot] = []
+
+    def forward(self, inputs: dict[str, Any]) -> tuple[Any, Pull]:
+        """Return the output, and the backward pass of this very call."""
+        moved = [slot for slot in self.slots if inputs[slot.name] is not slot.leaf]
+        before = [_now(slot) for slot in moved]
+        for slot in moved:
+            _write(slot, inputs[slot.name])
+        try:
+            returned = self._call(*(_copied(inputs[name]) for name in self._names))
+        finally:
+            for slot, kept in zip(moved, before, strict=True):
+                _write(slot, kept)
+        out, cache = returned, ()
+        if isinstance(returned, tuple) and len(returned) > 1:
+            out, cache = returned[0], returned[1:]
+        return out, lambda dout: self._pulled(dout, cache)
+
+    def _pulled(self, dout: Any, cache: tuple[Any, ...]) -> dict[str, Any]:
+        zero_gradients(self.layer)
+        answer = self._backward(dout, cache)
+        grads = dict(zip(self._names, _first(answer, len(self._names)), strict=False))
+        return grads | {slot.name: np.copy(slot.gradient()) for slot in self.slots}
+
+    def _backward(self, dout: Any, cache: tuple[Any, ...]) -> Any:
+        if cache:
+            with suppress(TypeError):
+                return self.layer.backward(dout, *cache)
+        return self.layer.backward(dout)
+
+
+def _first(answer: Any, count: int) -> list[Any]:
+    """Return the gradients of as many inputs, whatever else a backward pass returns."""
+    if isinstance(answer, (tuple, list)) and len(answer) >= count:
+        return list(answer[:count])
+    return [answer]
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _now(slot: Slot) -> Any:
+    return np.copy(slot.leaf) if isinstance(slot.leaf, np.ndarray) else look(slot.holder, slot.key)
+
+
+def _write(slot: Slot, numbers: Any) -> None:
+    if isinstance(slot.leaf, np.ndarray):
+        slot.leaf[...] = numbers
+    else:
+        assign(slot.holder, slot.key, numbers)
+
+
+def layer_object(layer: Any, inputs: tuple[Any, ...]) -> tuple[Turned, Slots]:
+    """Return a layer object as a cost and a gradient, and the inputs and arrays that are checked.
+
+    Raises
+    ------
+    ProblemError
+        ``no-parameters`` where neither an input nor an array with a gradient holds floats.
+    """
+    given = named(_forward(layer), inputs)
+    made = _ObjectPass(layer, given)
+    with put_back(layer):
+        made.slots = _with_gradients(made, layer, given)
+    entries: dict[str, Any] = {name: _copied(value) for name, value in given.items()}
+    slots = [Slot(name, value, entries, Key(name)) for name, value in entries.items()]
+    whole = Slots([*slots, *made.slots], None, lambda answer: answer)
+    whole.owner = whole
+    base = turned(made, f"{name_of(layer)}.backward")
+
+    def cost(inputs: Mapping[str, Any]) -> tuple[float, Any]:
+        return base.cost({name: inputs[name] for name in inputs})
+
+    cost.__qualname__ = made.name
+    return base._replace(cost=cost), whole
+
+
+def _with_gradients(made: _ObjectPass, layer: Any, given: dict[str, Any]) -> list[Slot]:
+    """Return the arrays of a layer that have a gradient after its backward pass.
+
+    An array that is another one after a second forward pass is a cache.
+    """
+    foreign = current().extensions.flatten
+    out, _ = made.forward(given)
+    before = slots_of(layer, foreign)
+    out, pull = made.forward(given)
+    slots = [s for s in before if look(s.holder, s.key) is s.leaf or isinstance(s.leaf, float)]
+    theta = Theta(out, foreign=foreign)
+    try:
+        pull(theta.tree)
+    except ProblemError:
+        raise
+    except Exception as error:
+        raise ProblemError(
+            "gradient-raised",
+            f"{name_of(layer)}.backward raised {type(error).__name__}: {error}",
+        ) from error
+    found = [slot for slot in slots if slot.gradient() is not None]
+    taken = {id(slot.gradient()) for slot in found}
+    return [s for s in found if id(s.leaf) not in taken and s.name not in given]
