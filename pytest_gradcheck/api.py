@@ -241,7 +241,7 @@ def _report(problem: Problem, context: Context) -> Report:
         Progress(context.watcher) as progress,
         prepared(problem, settings, seed, context.extensions) as points,
     ):
-        if problem.form == "gradient":
+        if problem.form == "gradient" and settings.project is None:
             results, cut_short = _results(points, _Terms(settings, seed, context.canary, progress))
             reports = _reports(results)
             notes = (*(note for result in results for note in result.notes), *cut_short)

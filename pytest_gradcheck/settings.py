@@ -146,6 +146,7 @@ class Settings:
     dropout: Any = _setting(None, "code")
     disable: Mapping[str, object] | None = _setting(None, "code")
     regularization: Any = _setting(None, "code")
+    project: Any = _setting(None, "code")
 
     def __post_init__(self) -> None:
         for name in ("only", "exclude"):
@@ -182,6 +183,7 @@ class SettingsKeywords(TypedDict, total=False):
     dropout: Any
     disable: Mapping[str, object] | None
     regularization: Any
+    project: Any
 
 
 def declarations() -> tuple[Declaration, ...]:
@@ -351,9 +353,28 @@ def _check_ranges(settings: Settings) -> None:
             "eps is the step of the classical check, which goes component by component, and "
             "mode='probe' goes by random directions: leave one of them out",
         )
+    if settings.project is not None:
+        _check_project(settings)
     if settings.suspect > settings.bug:
         raise ProblemError(
             "bad-setting",
             f"suspect ({settings.suspect:g}) is no larger than bug ({settings.bug:g}): "
             "set both, or swap them",
+        )
+
+
+def _check_project(settings: Settings) -> None:
+    """Refuse a projection that is no function, and what cannot be done along projected steps."""
+    project = settings.project
+    if not callable(project) and not isinstance(project, Mapping):
+        raise ProblemError(
+            "bad-setting",
+            "project is a function of a change of the params, or a dict of functions by the names "
+            f"of parameters, not {project!r}",
+        )
+    if settings.mode == "probe":
+        raise ProblemError(
+            "bad-setting",
+            "project goes component by component, and mode='probe' by random directions: say "
+            "mode='sample'",
         )

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "dropout": None,
     "disable": None,
     "regularization": None,
+    "project": None,
 }
 
 

@@ -14,7 +14,7 @@ from pytest_gradcheck.diagnosis.jacobian.laws import asymmetric, broken_laws
 from pytest_gradcheck.errors import Guard
 from pytest_gradcheck.jacobians.coloured import coloured_groups, coloured_table
 from pytest_gradcheck.jacobians.columns import Work, full_columns, sampled_table
-from pytest_gradcheck.jacobians.probed import is_matrix_probed, probed_table
+from pytest_gradcheck.jacobians.probed import is_large, is_matrix_probed, probed_table
 from pytest_gradcheck.numdiff.jacobian.evaluator import VectorEvaluator
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
@@ -51,7 +51,7 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
     here, matrix = examined_matrix(pair)
     names = EntryNames(
         lambda row, column: pair.entry_name(matrix.blocks, row, column),
-        pair.output_name,
+        pair.output_name if pair.has_outputs else None,
         pair.output_shape,
     )
     with np.errstate(all="ignore"):  # a step may leave the function's domain; that is our doing
@@ -98,11 +98,11 @@ def _compared(
     if is_matrix_probed(work):
         table, resolutions, found = probed_table(work, point)
         return table, Scope(theta, m, True, resolutions), found
-    if work.settings.mode == "sample":
+    if work.settings.mode == "sample" or is_large(work):
         return sampled_table(work), Scope(theta, m, False, exact), ()
     entries, judged = full_columns(work)
     found = ()
-    if work.pair.is_symmetric and not work.pair.is_lower:
+    if work.pair.is_symmetric and not work.pair.is_lower and work.projection is None:
         judged = judge_symmetry(entries, judged, work.settings)
         found = asymmetric(entries, names, work.settings.suspect, point)
     return tabled(entries, judged), Scope(theta, m, True, exact), found

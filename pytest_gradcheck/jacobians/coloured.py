@@ -29,6 +29,8 @@ def coloured_groups(work: Work) -> list[Numbers] | None:
     """Return groups of columns that can be moved together, or None where that gains nothing."""
     matrix, pair = work.matrix, work.pair
     plain = work.settings.mode in ("auto", "full") and not (pair.is_symmetric and pair.is_lower)
+    if work.projection is not None:
+        return None
     if not isinstance(matrix, SparseMatrix) or not plain or not work.theta.is_selected.all():
         return None
     if work.theta.inplace and any(p.dtype != np.float64 for p in work.theta.selected):

@@ -24,13 +24,18 @@ from pytest_gradcheck.numdiff.jacobian.slopes import (
     approximate_slopes,
     classical_slopes,
 )
+from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import Numbers, Theta
 from pytest_gradcheck.problem.jacobian.matrices import Matrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
+from pytest_gradcheck.problem.jacobian.projection import Projection
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.entries import Entries, Judged, Table, judge_entries, tabled
 
 __all__ = ["Work", "full_columns", "sampled_table", "slopes_of"]
+
+NOTHING = 1e-12
+"""A weight below is what rounding leaves of a zero."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,12 @@ class Work:
         """Where the function and the matrix look."""
         return self.calls.theta
 
+    @cached_property
+    def projection(self) -> Projection | None:
+        """What changes of the parameters are allowed; None where all are."""
+        project = self.settings.project
+        return None if project is None else Projection(project, self.theta)
+
     @property
     def known_noise(self) -> OutputNoise | None:
         """The noise, where the settings let it be measured."""
@@ -75,6 +86,7 @@ class Work:
             ``unreached-params`` where no output moves though the matrix is not zero.
         """
         weights = random_weights(self.theta, self.seed, "noise of outputs")
+        weights = weights if self.projection is None else self.projection.of(weights)
         noise = measure_outputs(self.calls, weights)
         if not noise.moved.any() and self.matrix.along(weights).any():
             raise ProblemError(
@@ -106,6 +118,8 @@ def sampled_table(work: Work) -> Table:
 
 def judged_columns(work: Work, numbers: Numbers) -> tuple[Entries, Judged]:
     """Compare columns, one direction for each."""
+    if work.projection is not None:
+        return _projected_columns(work, work.projection, numbers)
     analytic = work.matrix.columns(numbers)
     asked = _asked(work.pair, numbers)
     if asked is not None:
@@ -113,6 +127,36 @@ def judged_columns(work: Work, numbers: Numbers) -> tuple[Entries, Judged]:
     blocks = blocks_of(work.theta, numbers)
     target = Target(analytic, work.settings.suspect, blocks, asked)
     entries = Entries(numbers, target, slopes_of(work, single_columns(work.theta, numbers), target))
+    return entries, judge_entries(entries, work.settings)
+
+
+def _projected_columns(
+    work: Work, projection: Projection, numbers: Numbers
+) -> tuple[Entries, Judged]:
+    """Compare the slopes along projected changes of single components.
+
+    A component that is not allowed to change at all is left out.
+    """
+    theta, length = work.theta, lengths(work.theta)
+    kept, directions, analytic = [], [], []
+    unit = np.zeros(theta.base.size)
+    for number in numbers.tolist():
+        unit[number] = 1.0
+        change = projection.of(unit)
+        unit[number] = 0.0
+        place = np.flatnonzero(np.abs(change) > NOTHING)
+        if not place.size:
+            continue
+        weights = change[place]
+        large = np.abs(weights) >= 0.1 * np.abs(weights).max()
+        reach = float(np.min((length[place] / np.abs(weights))[large]))
+        kept.append(number)
+        directions.append(Direction(place, weights, reach))
+        analytic.append(work.matrix.along(change))
+    left = np.array(kept, np.intp)
+    blocks = blocks_of(theta, left)
+    target = Target(np.stack(analytic), work.settings.suspect, blocks)
+    entries = Entries(left, target, slopes_of(work, directions, target))
     return entries, judge_entries(entries, work.settings)
 
 

@@ -22,7 +22,7 @@ from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.verdict.entries import Table, tabled
 from pytest_gradcheck.verdict.judge import SUSPECT
 
-__all__ = ["is_matrix_probed", "probed_table"]
+__all__ = ["is_large", "is_matrix_probed", "probed_table"]
 
 ENTRIES = 10_000_000
 """Entries up to which ``mode="auto"`` takes them all."""
@@ -38,9 +38,14 @@ def is_matrix_probed(work: Work) -> bool:
     """Return whether random vectors are to look at all entries."""
     if work.settings.mode == "probe":
         return True
+    return is_large(work) and work.settings.eps is None and work.projection is None
+
+
+def is_large(work: Work) -> bool:
+    """Return whether ``mode="auto"`` does not take all entries."""
     size = work.theta.checked_size
     large = size > FULL or size * work.calls.here.size > ENTRIES
-    return work.settings.mode == "auto" and work.settings.eps is None and large
+    return work.settings.mode == "auto" and large
 
 
 def probed_table(work: Work, point: str) -> tuple[Table, FloatArray, tuple[Finding, ...]]:

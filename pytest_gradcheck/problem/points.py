@@ -18,6 +18,7 @@ from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.params.tree import Foreign, room_for_recursion
 from pytest_gradcheck.problem.binding import accepts
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
+from pytest_gradcheck.problem.jacobian.projected import ProjectedCost
 from pytest_gradcheck.problem.layers import name_of
 from pytest_gradcheck.problem.networks import network
 from pytest_gradcheck.problem.pair import Pair, frozen_calls
@@ -144,7 +145,8 @@ class Points:
         for start in starts(self._problem.params, self._settings, self._seed, self._foreign):
             theta = self._theta(start)
             with theta.guarded():
-                pair = JacobianPair(self._problem, theta, self._data, self._settings, self._around)
+                make = ProjectedCost if self._problem.form == "gradient" else JacobianPair
+                pair = make(self._problem, theta, self._data, self._settings, self._around)
                 self._pairs.append(pair)
                 yield start.name, pair
 

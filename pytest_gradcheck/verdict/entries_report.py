@@ -41,14 +41,14 @@ class EntryNames:
     ----------
     entry : callable
         Takes an output's number and a component's; returns ``jac[3, 12]``.
-    output : callable
-        Takes an output's number; returns ``out[3]``.
+    output : callable or None
+        Takes an output's number; returns ``out[3]``. None where there is one cost.
     shape : tuple of int
         Of the outputs, where they are one array; else their number.
     """
 
     entry: Callable[[int, int], str]
-    output: Callable[[int], str]
+    output: Callable[[int], str] | None
     shape: tuple[int, ...]
 
 
@@ -107,6 +107,7 @@ def entries_report(
     outputs = tuple(
         _row(names.output(i), (size,), i, by_output, scope, float(scope.resolutions[i]))
         for i in _told_outputs(by_output)
+        if names.output is not None
     )
     counts = by_output.counts.sum(axis=0).tolist()
     caused = any(finding.severity == "cause" for finding in found)
@@ -261,6 +262,6 @@ def _component(
         relative_error=float(f"{error:.6g}") if bar else error,
         verdict=VERDICTS[int(table.codes[place])],
         point=point,
-        output=names.output(output),
-        entry=(output, number),
+        output=None if names.output is None else names.output(output),
+        entry=None if names.output is None else (output, number),
     )

@@ -73,7 +73,7 @@ def write(name, **call):
     with open(name, "w") as file:
         json.dump({k: v for k, v in vars(settings).items() if k not in CODE}, file)
 
-CODE = ("inplace", "dropout", "disable", "regularization")
+CODE = ("inplace", "dropout", "disable", "regularization", "project")
 
 def test_run():
     write("run.json")

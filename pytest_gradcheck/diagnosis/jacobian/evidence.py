@@ -129,7 +129,7 @@ def scene_of(
         pair.theta,
         evidence,
         pair.derivative_label,
-        f"the numerical {'Hessian' if pair.is_symmetric else 'Jacobian'}",
+        pair.numerical_name,
         pair.output_name,
         pair.is_symmetric,
     )

@@ -53,7 +53,11 @@ class JacobianPair:
         Calls of the function so far.
     label : str
         What names of entries begin with: ``jac`` or ``hess``.
+    has_outputs : bool
+        Whether there are outputs to be told apart, and not one cost.
     """
+
+    has_outputs = True
 
     def __init__(
         self,
@@ -169,9 +173,8 @@ class JacobianPair:
         """
         if self.problem.form == "jvp":
             return self._pushforward()
-        expected = Expected(self.label, self.outputs, self.theta)
         if self._call_jac is None:
-            return laid_out_matrix(self._second_of(self._returned()), expected)
+            return self._read(self._second_of(self._returned()))
         cache: dict[str, Any] = {}
         if self._call_jac.wants_cache:
             cache = {"cache": self._second_of(self._returned())}
@@ -187,7 +190,11 @@ class JacobianPair:
             raise ProblemError(
                 "gradient-raised", f"{name_of(self.problem.grad)} raised {_told(error)}"
             ) from error
-        return laid_out_matrix(answer, expected)
+        return self._read(answer)
+
+    def _read(self, answer: Any) -> Matrix:
+        """Return the user's answer as a matrix with named entries."""
+        return laid_out_matrix(answer, Expected(self.label, self.outputs, self.theta))
 
     def _pushforward(self) -> Matrix:
         """Return the pushforward as a matrix, with its pullback where there is one."""
@@ -214,6 +221,11 @@ class JacobianPair:
     def derivative_label(self) -> str:
         """What causes are told about: the matrix by its label, or the pushforward."""
         return "the pushforward" if self.problem.form == "jvp" else self.label
+
+    @property
+    def numerical_name(self) -> str:
+        """What causes call the approximation."""
+        return f"the numerical {'Hessian' if self._symmetric else 'Jacobian'}"
 
     @property
     def derivative_name(self) -> str:
@@ -335,23 +347,25 @@ def _described(out: Any) -> str:
 
 
 def _refuse_settings(settings: Settings, form: str) -> None:
-    """Refuse settings that make no sense of a matrix, by name."""
-    if settings.regularization is not None:
-        raise ProblemError(
-            "bad-setting",
-            f"regularization= adds a penalty to a cost, and a {form} has none: add it to the "
-            "function itself",
-        )
+    """Refuse settings that make no sense of a matrix, or along a projection, by name."""
+    what = "project=" if form == "gradient" else f"a {form}"
     for name in ("batched", "workers"):
         if getattr(settings, name) > 1 or getattr(settings, name) is True:
             raise ProblemError(
-                "bad-setting", f"{name}={getattr(settings, name)} is for costs: leave it out"
+                "bad-setting",
+                f"{name}={getattr(settings, name)} is not for {what}: leave it out",
             )
-    if settings.train:
+    if settings.regularization is not None:
         raise ProblemError(
             "bad-setting",
-            f"train={settings.train} descends along the gradient of a cost, and a {form} has no "
-            "cost: hand over trained params",
+            f"regularization= is not for {what}: add the penalty to the function itself",
+        )
+    if settings.train:
+        why = "leads off the constraint" if form == "gradient" else "needs a cost"
+        raise ProblemError(
+            "bad-setting",
+            f"train={settings.train} is not for {what}: gradient descent {why}; hand over trained "
+            "params",
         )
 
 

@@ -1,0 +1,41 @@
+"""A cost of constrained parameters as a function of one output, and its gradient as its matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.problem.jacobian.matrices import Block, DenseMatrix, Matrix
+from pytest_gradcheck.problem.jacobian.pair import JacobianPair
+
+__all__ = ["ProjectedCost"]
+
+
+class ProjectedCost(JacobianPair):
+    """A cost and its gradient, which are compared along projected changes of the parameters."""
+
+    has_outputs = False
+
+    def entry_name(self, blocks: Sequence[Block], row: int, column: int) -> str:
+        """Return the name of a component."""
+        parameter = self.theta.owner(column)
+        return parameter.component_name(parameter.index(column))
+
+    @property
+    def derivative_label(self) -> str:
+        """What causes are told about."""
+        return "the gradient"
+
+    @property
+    def numerical_name(self) -> str:
+        """What causes call the approximation."""
+        return "the numerical gradient along the projection"
+
+    def _first_of(self, returned: Any) -> Any:
+        """Return the cost, without what the function returns beside it."""
+        return returned[0] if isinstance(returned, tuple) and returned else returned
+
+    def _read(self, answer: Any) -> Matrix:
+        """Return the gradient as a matrix of one row."""
+        return DenseMatrix(laid_out(answer, self.theta).reshape(1, -1), ())
