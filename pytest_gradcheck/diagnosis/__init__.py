@@ -67,6 +67,7 @@ def findings(
     if noise is not None:
         warnings += caveats.coarse(approximation, judgement, noise, point)
     plain = worst == OK and not (approximation.seen or approximation.kinds.any())
+    plain &= not approximation.around
     if not plain:
         explained = {cause.parameter for cause in found}
         found += caveats.unnamed(approximation, judgement, settings, pair.theta, point, explained)
@@ -75,6 +76,7 @@ def findings(
     for parameter in pair.theta.selected:
         if not plain:
             warnings += caveats.kink(parameter, approximation, gradient, judgement, point)
+            warnings += caveats.branch(parameter, approximation, gradient, point)
         if not gradient[parameter.slice].any():
             warnings += caveats.vacuous(parameter, approximation, point)
         if noise is not None and not plain:

@@ -14,7 +14,7 @@ from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.judge import INCONCLUSIVE, KINK, SUSPECT, Judgement, judged
 
-__all__ = ["coarse", "kink", "precision", "stationary", "unnamed", "vacuous"]
+__all__ = ["branch", "coarse", "kink", "precision", "stationary", "unnamed", "vacuous"]
 
 POOR = 1e-3
 """A check that resolves less than this, the error of a bug, says so."""
@@ -87,6 +87,29 @@ def vacuous(parameter: Parameter, approximation: Approximation, point: str) -> I
         parameter.name,
         f"{parameter.name}: analytic and numerical gradient are 0 throughout, so nothing was "
         "tested: check at a point where the cost depends on it",
+        None,
+        point,
+    )
+
+
+def branch(
+    parameter: Parameter, approximation: Approximation, gradient: FloatArray, point: str
+) -> Iterator[Finding]:
+    """Tell of special branches at the very point: the slopes in them and around them."""
+    mine = [n for n in approximation.around if parameter.start <= n < parameter.stop]
+    if not mine:
+        return
+    number = mine[0]
+    name = parameter.component_name(parameter.index(number))
+    inside, around = float(approximation.values[number]), approximation.around[number]
+    yield Finding(
+        "branch",
+        "warning",
+        parameter.name,
+        f"{name}: at the very point the cost has the slope {inside:.4g}, and {around:.4g} around "
+        f"it: a special branch (if abs(x) < 1e-8: ...) that is not the limit of what surrounds it; "
+        f"the gradient is {gradient[number]:.4g}"
+        + (f" ({len(mine)} such components of {parameter.name})" if len(mine) > 1 else ""),
         None,
         point,
     )

@@ -77,6 +77,8 @@ class Approximation:
         What random directions saw of parameters, by name, where they were asked; see `ProbeResult`.
     nearby : frozenset of int
         Components at kinks whose values are those of gradients at points nearby.
+    around : dict
+        Component to its slope around a special branch of the cost, within which its value is taken.
     """
 
     values: FloatArray
@@ -86,6 +88,7 @@ class Approximation:
     sides: dict[int, tuple[float, float]]
     seen: Mapping[str | None, ProbeResult] = field(default_factory=dict)
     nearby: frozenset[int] = frozenset()
+    around: Mapping[int, float] = field(default_factory=dict)
 
     @cached_property
     def checked(self) -> npt.NDArray[np.bool_]:

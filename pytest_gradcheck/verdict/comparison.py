@@ -9,9 +9,10 @@ import numpy as np
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.evaluators import Evaluator
 from pytest_gradcheck.numdiff.noise import Noise
-from pytest_gradcheck.params.theta import FloatArray, Theta
+from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.verdict.branches import corrected_at_branches
 from pytest_gradcheck.verdict.judge import BUG, INCONCLUSIVE, OK, SUSPECT, Judgement, judge
 from pytest_gradcheck.verdict.nearby import asks_nearby, corrected_at_kinks
 from pytest_gradcheck.verdict.zeros import dust, is_stationary, usual_scale, zeros
@@ -60,15 +61,25 @@ def compare(
     judgement = judge(approximation, gradient, theta, settings)
     if noise is None:
         return Comparison(approximation, gradient, judgement, theta, settings)
+    wrong = _wrong(judgement)
+    branched = corrected_at_branches(evaluator, approximation, gradient, wrong, noise)
+    if branched is not approximation:
+        approximation = branched
+        judgement = judge(approximation, gradient, theta, settings)
     first = _with_zeros(Comparison(approximation, gradient, judgement, theta, settings, noise))
     if _may_be_stationary(first) and is_stationary(approximation, gradient, noise, evaluator):
         return _stationary(first)
     if not asks_nearby(approximation, first.judgement.verdicts):
         return first
-    wrong = np.flatnonzero(np.isin(first.judgement.verdicts, (SUSPECT, BUG)))
+    wrong = np.setdiff1d(_wrong(first.judgement), list(approximation.around))
     corrected = corrected_at_kinks(pair, approximation, gradient, wrong, noise, settings.suspect)
     judgement = judge(corrected, gradient, theta, settings)
     return _with_zeros(replace(first, approximation=corrected, judgement=judgement))
+
+
+def _wrong(judgement: Judgement) -> Numbers:
+    """Return the components that look wrong."""
+    return np.flatnonzero(np.isin(judgement.verdicts, (SUSPECT, BUG)))
 
 
 def _with_zeros(comparison: Comparison) -> Comparison:

@@ -79,6 +79,7 @@ Beside them, ``unnamed`` says that there is more.
 """
 
 WARNINGS: Mapping[str, str] = {
+    "branch": "the cost has a special branch here",
     "dominated": "a penalty hides the data",
     "kink": "the cost has two slopes here",
     "precision": "some components cannot be decided",
