@@ -19,6 +19,9 @@ SAME = 1e-7
 VISIBLE = 1e-4
 """Relative errors from here on are visible, where a difference quotient can be formed at all."""
 
+DUST = 1e-14
+"""Differences are rounding that change the cost by no more than this part of what theta does."""
+
 LOOKED_AT = 3
 """So many of the worst components are looked at."""
 
@@ -36,7 +39,7 @@ class Label:
         The exact gradients and the user's, by the names of a report; of a Jacobian, with a row for
         each output.
     errors : dict
-        The relative error of every component; rounding beside what theta as a whole does is none.
+        The relative error of every component.
     """
 
     kind: str
@@ -63,15 +66,15 @@ class Weighed:
         """Return the weighed sum of the outputs."""
         return float((self.core.output(values) * self.upstream).sum())
 
-    def errors(self) -> list[Array]:
-        """Return relative errors; 0 where the difference is rounding beside what theta does."""
+    def errors(self, dust: float = 0.0) -> list[Array]:
+        """Return relative errors; 0 where a difference is dust beside what theta does."""
         reach = _lengths(self.problem.values)
         size = max(float((np.abs(e) * r).max()) for e, r in zip(self.exact, reach, strict=True))
         found = []
         for e, g, r in zip(self.exact, self.given, reach, strict=True):
             off, both = np.abs(e - g), np.abs(e) + np.abs(g)
             relative = np.where(both > 0, off / both, 0.0)
-            found.append(np.where(off * r <= 1e-14 * size, 0.0, relative))
+            found.append(np.where(off * r <= dust * size, 0.0, relative))
         return found
 
 
@@ -126,7 +129,7 @@ def _kind(one: Weighed) -> str:
         return "unsure"
     if one.problem.fault == "none":
         return "right"
-    flat = np.concatenate([np.ravel(part) for part in one.errors()])
+    flat = np.concatenate([np.ravel(part) for part in one.errors(DUST)])
     if flat.max() <= SAME:
         return "invisible"
     if not np.all(np.isfinite(flat)):
@@ -161,7 +164,7 @@ def _is_limit(one: Weighed) -> bool:
 
 
 def can_be_decided(problem: Problem) -> bool:
-    """Return whether difference quotients can confirm any large component of a right gradient."""
+    """Return whether difference quotients confirm the largest components of a right gradient."""
     with np.errstate(all="ignore"):
         one = next(_weighed(problem, rows=False))
         flat = np.concatenate([np.ravel(part) for part in one.exact])
@@ -169,7 +172,7 @@ def can_be_decided(problem: Problem) -> bool:
             return True
         larger = replace(one, given=[1.02 * part for part in one.exact])
         worst = np.argsort(-np.abs(flat))[:LOOKED_AT].tolist()
-        return any(_can_be_seen(larger, place) for place in worst)
+        return all(_can_be_seen(larger, place) for place in worst)
 
 
 def _can_be_seen(one: Weighed, place: int) -> bool:
