@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -295,6 +296,8 @@ class Condition:
         Whether the cost has a penalty.
     curved : bool
         Whether the gradient has to change with theta.
+    precision : type
+        Of the arrays that params holds.
     """
 
     leaf: Leaf = _plain
@@ -305,6 +308,7 @@ class Condition:
     scalar: bool = False
     penalized: bool = False
     curved: bool = False
+    precision: type[np.floating[Any]] = np.float64
 
 
 CONDITIONS: Mapping[str, Condition] = {
@@ -325,6 +329,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "penalty": Condition(scalar=True, penalized=True),
     "one float32": Condition(change=_one_single, scalar=True),
     "float32": Condition(change=_all_single, scalar=True),
+    "float32 params": Condition(precision=np.float32, scalar=True),
     "float32 result": Condition(dress=_single_result, scalar=True),
     "rounded": Condition(dress=_rounded, scalar=True),
     "noisy": Condition(dress=_noisy, scalar=True),
@@ -338,6 +343,6 @@ CONDITIONS: Mapping[str, Condition] = {
 
 SMOOTH_CONDITIONS = frozenset(CONDITIONS) - {
     *("ties", "zero weights", "one float32", "float32", "float32 result", "rounded", "noisy"),
-    *("inner iteration", "jump"),
+    *("inner iteration", "jump", "float32 params"),
 }
 """Where the cost is in float64 and, but by chance, smooth at the point."""

@@ -188,7 +188,7 @@ def _can_be_seen(one: Weighed, place: int) -> bool:
     length = max(abs(values[number].flat[place]), least)
 
     def cost(step: float) -> float:
-        moved = [value.copy() for value in values]
+        moved = [np.array(value, np.float64) for value in values]
         moved[number].flat[place] += step
         return one.cost(moved)
 

@@ -95,7 +95,7 @@ def problem(seed: int) -> Problem:
         fault, injected = _fault(rng, drawn, penalty)
         if penalty is not None and fault in PENALTY_KINDS:
             penalty = replace(penalty, fault=fault)
-    values = [drawn.leaves[number] for number in drawn.parameters]
+    values = [drawn.leaves[number].astype(condition.precision) for number in drawn.parameters]
     core = condition.dress(core_of(drawn, injected), rng, values)
     return Problem(seed, name, shape, fault, drawn, injected, core, penalty, values)
 

@@ -51,7 +51,7 @@ def core_of(drawn: Drawn, fault: Injected | None) -> Core:
         return whole
 
     def pull(values: Values, upstream: Array, broken: Injected | None) -> list[Array]:
-        whole = leaves(values)
+        whole = leaves([np.asarray(value, np.float64) for value in values])
         _, tape = program.forward(whole, exact=True)
         if broken is not None and broken.kind == "stale":
             moved = leaves([0.9 * value + 0.03 for value in values])

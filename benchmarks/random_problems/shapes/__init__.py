@@ -22,13 +22,20 @@ SCALAR: Mapping[str, Shape] = {
     "flat": costs.flat,
     "inplace": costs.inplace,
     "object": costs.object_,
+    "complex": costs.complex_,
+    "batched": costs.batched,
     "buffered": costs.buffered,
     "remembering": costs.remembering,
     "regularized": costs.regularized,
 }
 """Call shapes of a cost."""
 
-MANY: Mapping[str, Shape] = {**SCALAR, "layer": outputs.layer, "vjp": outputs.pullback}
+MANY: Mapping[str, Shape] = {
+    **SCALAR,
+    "layer": outputs.layer,
+    "layer object": outputs.layer_object,
+    "vjp": outputs.pullback,
+}
 """Those for many components."""
 
 SHAPES: Mapping[str, Shape] = {

@@ -258,3 +258,53 @@ def object_(problem: Problem) -> Call:
         {"inplace": True},
         lambda arrays: dict(zip(names, arrays, strict=True)),
     )
+
+
+def complex_(problem: Problem) -> Call:
+    """Return a cost of one complex vector, whose parts are the components of all parameters."""
+    core, values = problem.whole, problem.values
+    apart, joined = split(values)
+    size = sum(one.size for one in values)
+
+    def parts(arrays: Sequence[Array]) -> Array:
+        return np.append(joined(arrays), np.zeros(size % 2)).reshape(-1, 2)
+
+    def real(z: Array) -> list[Array]:
+        return apart(np.stack([z.real, z.imag], axis=1).ravel()[:size])
+
+    def packed(arrays: Sequence[Array]) -> Array:
+        both = parts(arrays)
+        return np.asarray(both[:, 0] + 1j * both[:, 1])
+
+    return Call(
+        "__call__",
+        (
+            lambda z: value(core, real(z)),
+            lambda z: packed(core.pull(real(z), ONE)),
+            packed(values),
+        ),
+        {},
+        lambda arrays: {"theta": parts(arrays)},
+    )
+
+
+def batched(problem: Problem) -> Call:
+    """Return a cost that takes many thetas, on a leading axis of every array."""
+    core, box = problem.whole, dictionary(len(problem.values))
+
+    def cost(params: Any) -> Any:
+        arrays = box.unpack(params)
+        if arrays[0].ndim == problem.values[0].ndim:
+            return value(core, arrays)
+        return np.array([value(core, row) for row in zip(*arrays, strict=True)])
+
+    return Call(
+        "__call__",
+        (
+            cost,
+            lambda params: box.pack(core.pull(box.unpack(params), ONE)),
+            box.pack(problem.values),
+        ),
+        {"batched": True},
+        by_name(box),
+    )

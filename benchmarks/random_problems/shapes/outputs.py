@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,37 @@ def layer(problem: Problem) -> Call:
         {},
         lambda arrays: dict(zip(names, arrays, strict=True)),
     )
+
+
+class Layer:
+    """An object with arrays of its own, whose backward pass leaves their gradients beside them."""
+
+    def __init__(self, core: Core, arrays: Sequence[Array]) -> None:
+        self._core, self._names = core, [f"W{number}" for number in range(len(arrays))]
+        for name, array in zip(self._names, arrays, strict=True):
+            setattr(self, name, array)
+            setattr(self, f"d{name}", None)
+        self._kept: list[Array] = []
+
+    def forward(self, x: Array) -> Array:
+        """Return the output."""
+        self._kept = [x, *(getattr(self, name) for name in self._names)]
+        return self._core.output(self._kept)
+
+    def backward(self, dout: Array) -> Array:
+        """Return the gradient of x."""
+        dx, *rest = self._core.pull(self._kept, dout)
+        for name, found in zip(self._names, rest, strict=True):
+            setattr(self, f"d{name}", found)
+        return dx
+
+
+def layer_object(problem: Problem) -> Call:
+    """Return a layer object and its input; its own arrays are checked in place."""
+    first, *rest = problem.values
+    made = Layer(problem.whole, [one.copy() for one in rest])
+    names = ["x", *(f"W{number}" for number in range(len(rest)))]
+    return Call("layer", (made, first), {}, lambda arrays: dict(zip(names, arrays, strict=True)))
 
 
 def pullback(problem: Problem) -> Call:
