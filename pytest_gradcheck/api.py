@@ -332,10 +332,11 @@ def _approximated(
     if settings.eps is not None:
         approximation = classical(evaluator, chosen(theta, gradient, settings, seed), settings.eps)
         still = not np.any(approximation.values[approximation.checked])
-        refuse_unreached(not still or moves(evaluator, seed), gradient, theta)
+        moved = not still or moves(evaluator, seed)
+        refuse_unreached(moved, gradient, theta, evaluator.cost0)
         return approximation, None
     noise = cost_noise(evaluator, seed)
-    refuse_unreached(noise.moved, gradient, theta)
+    refuse_unreached(noise.moved, gradient, theta, noise.magnitude)
     found = Probed()
     if is_probed(theta, settings):
         rng = np.random.default_rng(seed)

@@ -155,9 +155,16 @@ def refuse_undefined(pair: Pair, numbers: Numbers) -> None:
                 ) from error.__cause__
 
 
-def refuse_unreached(moved: bool, gradient: FloatArray, theta: Theta) -> None:
-    """Raise ``unreached-params`` where the cost stays put though the gradient is not zero."""
+def refuse_unreached(moved: bool, gradient: FloatArray, theta: Theta, size: float) -> None:
+    """Raise ``unreached-params`` where the cost stays put though the gradient is not zero.
+
+    A gradient that moves a cost of this size by less than its rounding, over the lengths of theta,
+    is as good as zero: units that are saturated leave 1e-50 of it.
+    """
     if moved or not any(gradient[parameter.slice].any() for parameter in theta.selected):
+        return
+    shares = np.abs(gradient * lengths(theta))[theta.is_selected]
+    if np.all(shares <= np.finfo(np.float64).eps * abs(size)):
         return
     raise ProblemError(
         "unreached-params",

@@ -291,3 +291,13 @@ def test_a_function_without_a_pullback_is_told_so() -> None:
     with pytest.raises(ProblemError, match=r"to return \(out, pullback\), .* ndarray") as error:
         check_gradients.vjp(lambda x: x**2, np.ones(3))
     assert error.value.code == "missing-gradient"
+
+
+def test_a_gradient_below_the_rounding_of_a_flat_cost_is_not_refused() -> None:
+    theta = np.array([0.3, -1.2, 0.7])
+
+    report = check_gradients(lambda x: 2.0, lambda x: np.full(3, 1e-18), theta)
+
+    assert report.verdict in ("ok", "inconclusive")
+    with pytest.raises(ProblemError, match="does not move"):
+        check_gradients(lambda x: 2.0, lambda x: np.full(3, 1e-12), theta)
