@@ -14,7 +14,7 @@ from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.branches import corrected_at_branches
 from pytest_gradcheck.verdict.judge import BUG, INCONCLUSIVE, OK, SUSPECT, Judgement, judge
-from pytest_gradcheck.verdict.nearby import asks_nearby, corrected_at_kinks
+from pytest_gradcheck.verdict.kinks.subgradients import asks_nearby, corrected_at_kinks
 from pytest_gradcheck.verdict.zeros import dust, is_stationary, usual_scale, zeros
 
 __all__ = ["Comparison", "compare"]
@@ -69,7 +69,7 @@ def compare(
     first = _with_zeros(Comparison(approximation, gradient, judgement, theta, settings, noise))
     if _may_be_stationary(first) and is_stationary(approximation, gradient, noise, evaluator):
         return _stationary(first)
-    if not asks_nearby(approximation, first.judgement.verdicts):
+    if not asks_nearby(approximation, first.judgement.verdicts, settings.suspect):
         return first
     wrong = np.setdiff1d(_wrong(first.judgement), list(approximation.around))
     corrected = corrected_at_kinks(pair, approximation, gradient, wrong, noise, settings.suspect)

@@ -343,6 +343,45 @@ def test_a_fault_beside_units_at_zero_names_the_right_parameters() -> None:
         assert wrong_parameters(report) == {"W", "b"}
 
 
+@pytest.mark.parametrize("mode", ["full", "sample", "probe"])
+def test_a_net_with_weights_of_zero_is_right_in_every_mode(
+    mode: Literal["full", "sample", "probe"],
+) -> None:
+    rng = np.random.default_rng(7)
+    X, y = rng.normal(size=(12, 15)), rng.normal(size=(12, 3))
+    params = {"W": np.zeros((15, 8)), "b": np.zeros(8), "V": rng.normal(size=(8, 3))}
+
+    def forward(p: dict[str, Array]) -> tuple[Array, Array]:
+        z = X @ p["W"] + p["b"]
+        return z, np.maximum(z, 0) @ p["V"] - y
+
+    def cost(p: dict[str, Array]) -> float:
+        return float(np.mean(forward(p)[1] ** 2))
+
+    def grad(p: dict[str, Array]) -> dict[str, Array]:
+        z, off = forward(p)
+        dout = 2 * off / off.size
+        dz = dout @ p["V"].T * (z > 0)
+        return {"W": X.T @ dz, "b": dz.sum(axis=0), "V": np.maximum(z, 0).T @ dout}
+
+    assert check_gradients(cost, grad, params, mode=mode).passed
+    wrong = {**params, "W": 0.1 * rng.normal(size=(15, 8))}
+    assert not check_gradients(
+        cost, lambda p: {**grad(p), "W": 1.1 * grad(p)["W"]}, wrong, mode=mode
+    ).passed
+
+
+def test_many_ties_are_right_along_random_directions() -> None:
+    rng = np.random.default_rng(0)
+    weights, x = rng.normal(size=300), np.round(rng.normal(size=300), 1)
+    cost = lambda x: float(weights @ np.sort(x))  # noqa: E731
+    assert check_gradients(cost, lambda x: weights[ranks(x)], x, mode="probe").passed
+    wrong = check_gradients(
+        cost, lambda x: weights[np.argsort(x, kind="stable")], x, mode="probe", samples=5
+    )
+    assert wrong.verdict == "bug"
+
+
 @pytest.mark.parametrize("mode", ["sample", "probe"])
 def test_ties_are_right_in_every_mode(mode: Literal["sample", "probe"]) -> None:
     cost, grad, image = pooling(2, 1, 2, first, 7)

@@ -11,36 +11,23 @@ Analysis, 1983). So theta is nudged: a gradient that is the same there, and righ
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain, islice
-from typing import NamedTuple
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.numdiff.differences import KINDS, Approximation, approximate
+from pytest_gradcheck.numdiff.directions import DirectionalProbe, ProbeResult
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.numdiff.noise import Noise
-from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms_of_each
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.verdict.judge import BUG, SUSPECT
+from pytest_gradcheck.verdict.kinks.limits import CLEAR, Limit, Limits, Ways
 
 __all__ = ["asks_nearby", "corrected_at_kinks"]
-
-NEAR = 1e-7
-"""How far away, in lengths, a limit of gradients is read off: it has no truncation error."""
-
-AWAY = 1e-3
-"""How far away, in lengths, the pair is proved right: differences need room between the kinks."""
-
-ROOM = 30.0
-"""And at least so many first steps."""
 
 LOOKS = 4
 """Nudges after which a gradient that is the same at all of them is taken for that of no kink."""
@@ -54,32 +41,31 @@ MOST = 24
 SETTLED = 3
 """So many nudges in a row that show no new way are taken for there being none."""
 
-CLEAR = 1e-3
-"""What part of its size a gradient may miss its limits by."""
-
 CLOSER = 1e-2
-"""What part of that distance is tried where the gradient changes on the way."""
+"""What part of the distance is tried where the gradient changes on the way."""
 
 KEPT = 0.1
 """By what part of its size it may change."""
 
 WITHIN = 0.01
-"""What part of that distance a slope along a vector is taken over."""
-
-DRIFT = 100.0
-"""How much faster than its own size a gradient may change that has no kink."""
-
-LIGHT = 1e-3
-"""What matrices move by where biases are to outweigh them."""
-
-GOLDEN = 0.6180339887498949
-
-Mask = npt.NDArray[np.bool_]
+"""What part of the distance a slope is taken over."""
 
 
-def asks_nearby(approximation: Approximation, verdicts: npt.NDArray[np.int8]) -> bool:
+def asks_nearby(
+    approximation: Approximation, verdicts: npt.NDArray[np.int8], suspect: float
+) -> bool:
     """Return whether points nearby may have something to say: at kinks, and where it is wrong."""
-    return bool(np.isin(verdicts, (SUSPECT, BUG)).any() or approximation.of_kind("kink").any())
+    wrong = np.isin(verdicts, (SUSPECT, BUG)).any() or _loud(approximation, suspect)
+    return bool(wrong or approximation.of_kind("kink").any())
+
+
+def _loud(approximation: Approximation, suspect: float) -> list[str | None]:
+    """Return the parameters that look wrong along random directions."""
+    return [
+        name
+        for name, seen in approximation.seen.items()
+        if seen.relative_error > suspect and seen.kind != "nonfinite"
+    ]
 
 
 def corrected_at_kinks(
@@ -114,14 +100,6 @@ def corrected_at_kinks(
     return _Nearby(pair, approximation, gradient, wrong, noise, suspect).corrected()
 
 
-class _Limit(NamedTuple):
-    """A nudge, the gradient next to theta along it, and where that is the one at theta."""
-
-    nudge: FloatArray
-    gradient: FloatArray
-    same: Mask
-
-
 class _Nearby:
     """The limits of the gradient that are known so far, and what they prove."""
 
@@ -137,70 +115,91 @@ class _Nearby:
         self._pair, self._theta = pair, pair.theta
         self._approximation, self._gradient, self._noise = approximation, gradient, noise
         self._suspect = suspect
-        self._length = lengths(pair.theta, gradient)
-        self._nudges = _nudges(pair.theta, self._length)
-        self._near = max(NEAR, 100 * noise.relative)
-        self._away = max(AWAY, ROOM * noise.relative ** (1 / 3))
-        self._drift = DRIFT * self._near * self._usual()
+        self._limits = Limits(pair, gradient, noise, suspect)
         self._kinks = approximation.of_kind("kink")
         self._open = np.zeros(gradient.size, np.bool_)
         self._open[wrong] = True
-        self._limits: list[_Limit] = []
         self._proved: dict[int, float] = {}
+        self._loud = {name: self._place(name) for name in _loud(approximation, suspect)}
+        self._quiet: dict[str | None, ProbeResult] = {}
 
-    def _usual(self) -> FloatArray:
-        """Return how steep a parameter usually is, in lengths of each of its components."""
-        shares = rms_of_each(finite_or_zero(self._gradient) * self._length, self._theta)
-        return np.asarray(of_each(shares, self._theta) / self._length)
+    def _place(self, name: str | None) -> slice:
+        """Return where a parameter is, or all that are checked."""
+        mine = [p for p in self._theta.selected if name is None or p.name == name]
+        return slice(mine[0].start, mine[-1].stop)
 
     def corrected(self) -> Approximation:
         """Nudge theta until one limit is the gradient here, or enough of them are known."""
+        known = self._limits.known
         if not self._kinks.any():
-            for limit in self._drawn(LOOKS):
-                self._kinks |= self._open & ~limit.same
-            if not self._kinks.any():
+            changes = [self._changes(limit) for limit in self._limits.drawn(LOOKS)]
+            if not any(changes):
                 return self._approximation  # a smooth cost, and a gradient that is wrong
-        for limit in chain(self._limits.copy(), self._drawn(ENOUGH - len(self._limits))):
+        for limit in chain(known.copy(), self._limits.drawn(ENOUGH - len(known))):
             self._kinks |= self._open & ~limit.same
             self._close(self._right_at(limit, np.flatnonzero(self._open & limit.same)))
-            if np.all(limit.same[self._kinks]) and not self._open.any():
+            self._hush(limit)
+            settled = not (self._open.any() or self._loud)
+            if settled and np.all(limit.same[self._kinks]):
                 return self._written(self._off_in_sum())
         self._close(self._right_between())
         return self._written(self._off_in_sum() or self._off_in_another_way())
 
-    def _drawn(self, count: int) -> Iterator[_Limit]:
-        """Yield so many further limits; where a nudge leads out of the domain there is none."""
-        for _ in range(count):
-            nudge = next(self._nudges)
-            with _based_at(self._theta, self._theta.base + self._near * nudge):
-                gradient = _gradient(self._pair)
-            if gradient is None:
-                continue
-            size = np.abs(gradient) + np.abs(self._gradient)
-            drift = self._suspect * size + self._drift
-            same = np.abs(gradient - self._gradient) <= drift
-            self._limits.append(_Limit(nudge, gradient, same))
-            yield self._limits[-1]
+    def _changes(self, limit: Limit) -> bool:
+        """Return whether the gradient is another next to theta, where something looks wrong."""
+        self._kinks |= self._open & ~limit.same
+        loud = (limit.same[place].all() for place in self._loud.values())
+        return bool(self._kinks.any()) or not all(loud)
+
+    def _hush(self, limit: Limit) -> None:
+        """Take what random directions saw for kinks, where the gradient is a right limit."""
+        for name, place in list(self._loud.items()):
+            seen = self._approximation.seen[name]
+            least = CLEAR * abs(seen.residual)
+            if limit.same[place].all() and self._agrees_along(limit, place, least):
+                del self._loud[name]
+                self._quiet[name] = replace(
+                    seen, residual=0.0, kind="kink", figure=0.0, relative_error=0.0, crowded=False
+                )
+
+    def _agrees_along(self, limit: Limit, place: slice, least: float) -> bool:
+        """Return whether the gradient is right along a direction, a little away along a nudge.
+
+        To within `least`, that is, or a part of its size.
+        """
+        away = self._limits.away
+        with self._limits.moved(limit.nudge, away):
+            gradient, probe = self._limits.gradient(), self._pair.prober()
+            cost0 = probe()
+            if gradient is None or not math.isfinite(cost0):
+                return False
+            direction = DirectionalProbe(probe, self._theta, gradient, cost0, self._noise)
+            turns = np.cos(np.arange(1.0, place.stop - place.start + 1))
+            weights = (turns + np.copysign(0.5, turns)) * self._limits.length[place]
+            found = direction.ask(place, weights, WITHIN * away / max(turns.size, 8))
+            size = direction.size(place, weights)
+        slack = max(CLEAR * size, least)
+        return found.error_bar <= slack and abs(found.residual) <= found.error_bar + slack
 
     def _close(self, right: dict[int, float]) -> None:
         self._proved |= right
         self._open[list(right)] = False
 
-    def _right_at(self, limit: _Limit, numbers: Numbers) -> dict[int, float]:
+    def _right_at(self, limit: Limit, numbers: Numbers) -> dict[int, float]:
         """Return the components that are right a little away along a nudge, with error bars.
 
         No further away than the gradient keeps to its limit: beyond there are other kinks.
         """
         right: dict[int, float] = {}
-        for away in (self._away, self._away * CLOSER):
+        for away in (self._limits.away, self._limits.away * CLOSER):
             rest = np.array([n for n in numbers.tolist() if n not in right], np.intp)
-            if rest.size and away >= 2 * self._near:
+            if rest.size and away >= 2 * self._limits.near:
                 right |= self._right_away(limit, rest, away)
         return right
 
-    def _right_away(self, limit: _Limit, numbers: Numbers, away: float) -> dict[int, float]:
-        with _based_at(self._theta, self._theta.base + away * limit.nudge):
-            gradient, probe = _gradient(self._pair), self._pair.prober()
+    def _right_away(self, limit: Limit, numbers: Numbers, away: float) -> dict[int, float]:
+        with self._limits.moved(limit.nudge, away):
+            gradient, probe = self._limits.gradient(), self._pair.prober()
             cost0 = probe()
             if gradient is None or not math.isfinite(cost0):
                 return {}
@@ -221,7 +220,7 @@ class _Nearby:
         self, evaluator: SerialEvaluator, gradient: FloatArray, numbers: Numbers, away: float
     ) -> Numbers:
         """Return the components that one small difference does not show to be wrong."""
-        steps = WITHIN * away * self._length[numbers] / max(numbers.size, 8)
+        steps = WITHIN * away * self._limits.length[numbers] / max(numbers.size, 8)
         both = evaluator.differences(numbers, steps)
         off = np.abs(both.slopes - gradient[numbers])
         bars = 2 * SAFETY * self._noise.at(both.sizes) / both.widths
@@ -230,16 +229,16 @@ class _Nearby:
     def _right_between(self) -> dict[int, float]:
         """Return what lies between limits that are right, as where a maximum is shared out."""
         numbers = np.flatnonzero(self._open & self._kinks)
-        if not numbers.size or len(self._limits) < 2:
+        if not numbers.size or len(self._limits.known) < 2:
             return {}
-        table = np.array([limit.gradient[numbers] for limit in self._limits])
+        table = np.array([limit.gradient[numbers] for limit in self._limits.known])
         own = self._gradient[numbers]
         inside = (table.min(axis=0) <= own) & (own <= table.max(axis=0))
         found: list[dict[int, float]] = []
         for ends in (table.argmin(axis=0), table.argmax(axis=0)):
             right: dict[int, float] = {}
             for k in np.unique(ends[inside]).tolist():
-                right |= self._right_at(self._limits[k], numbers[inside & (ends == k)])
+                right |= self._right_at(self._limits.known[k], numbers[inside & (ends == k)])
             found.append(right)
         return {n: max(bar, found[1][n]) for n, bar in found[0].items() if n in found[1]}
 
@@ -266,12 +265,12 @@ class _Nearby:
         is left of the gradient they are all the same.
         """
         at = np.flatnonzero(self._kinks)
-        if at.size < 2 or len(self._limits) < LOOKS:
+        if at.size < 2 or len(self._limits.known) < LOOKS:
             return {}
-        ways = _Ways(self._limits[0].gradient[at])
-        for limit in self._limits[1:]:
+        ways = Ways(self._limits.known[0].gradient[at])
+        for limit in self._limits.known[1:]:
             ways.add(limit.gradient[at])
-        for limit in self._drawn(MOST):
+        for limit in self._limits.drawn(MOST):
             if ways.settled >= SETTLED:
                 break
             ways.add(limit.gradient[at])
@@ -285,7 +284,7 @@ class _Nearby:
 
         A gradient that is the same nearby is wrong there as well.
         """
-        nearest = max(self._limits, key=lambda limit: np.count_nonzero(limit.same[at]))
+        nearest = max(self._limits.known, key=lambda limit: np.count_nonzero(limit.same[at]))
         if not nearest.same[at].all():
             return {n: float(nearest.gradient[n]) for n in at[~nearest.same[at]].tolist()}
         sides, own = self._approximation.sides, self._gradient
@@ -301,19 +300,19 @@ class _Nearby:
         That makes it wrong where the gradients nearby all have the slope of the cost, and where
         they are wrong themselves.
         """
-        reach = float(np.max(np.abs(weights) / self._length[at]))
-        step = WITHIN * self._away / reach if reach else 1.0
+        reach = float(np.max(np.abs(weights) / self._limits.length[at]))
+        step = WITHIN * self._limits.away / reach if reach else 1.0
         said = float(weights @ self._gradient[at])
-        slopes = [float(weights @ limit.gradient[at]) for limit in self._limits]
+        slopes = [float(weights @ limit.gradient[at]) for limit in self._limits.known]
         slope, slack = self._slope(at, weights, step)
         slack += CLEAR * float(np.abs(weights) @ np.abs(self._gradient[at]))
         if slope is None or abs(said - slope) <= 4 * slack:
             return False
         if all(abs(slope - other) <= slack for other in slopes):
             return True
-        with _based_at(self._theta, self._theta.base + self._away * self._limits[0].nudge):
+        with self._limits.moved(self._limits.known[0].nudge, self._limits.away):
             slope, slack = self._slope(at, weights, step)
-            gradient = _gradient(self._pair)
+            gradient = self._limits.gradient()
         if slope is None or gradient is None:
             return False
         return abs(slope - float(weights @ gradient[at])) > 4 * slack
@@ -333,7 +332,7 @@ class _Nearby:
         """Return the approximation with what was proved right, or wrong, at kinks."""
         old = self._approximation
         proved = {n: bar for n, bar in self._proved.items() if n not in beside}
-        if not (proved or beside):
+        if not (proved or beside or self._quiet):
             return old
         values, bars, kinds = old.values.copy(), old.error_bars.copy(), old.kinds.copy()
         for number, bar in proved.items():
@@ -350,92 +349,6 @@ class _Nearby:
             error_bars=bars,
             kinds=kinds,
             sides=sides,
+            seen={**old.seen, **self._quiet},
             nearby=frozenset((*proved, *beside)),
         )
-
-
-class _Ways:
-    """The ways in which vectors differ from a first one, as an orthonormal basis.
-
-    Attributes
-    ----------
-    settled : int
-        How many of the last vectors added no way.
-    """
-
-    def __init__(self, first: FloatArray) -> None:
-        self._first = first
-        self._basis: list[FloatArray] = []
-        self.settled = 0
-
-    def rest(self, vector: FloatArray) -> FloatArray:
-        """Return the part of a vector's difference that no way explains; 0 for mere rounding."""
-        difference: FloatArray = vector - self._first
-        left: FloatArray = difference.copy()
-        for _ in range(2):  # once more, for rounding
-            for way in self._basis:
-                left -= (left @ way) * way
-        if np.linalg.norm(left) <= CLEAR * np.linalg.norm(difference):
-            return np.zeros_like(left)
-        return left
-
-    def add(self, vector: FloatArray) -> None:
-        """Add the way in which a vector differs, where it is new."""
-        left = self.rest(vector)
-        self.settled = 0 if left.any() else self.settled + 1
-        if left.any():
-            self._basis.append(left / np.linalg.norm(left))
-
-
-def _nudges(theta: Theta, length: FloatArray) -> Iterator[FloatArray]:
-    """Yield directions in which no two components stay equal.
-
-    Some of the first ones settle ties as code does: the first of equals becomes the largest, or the
-    last, with all numbers below where they are or above; and biases may outweigh what is added to
-    them, so that all units are off, or on. The others go every way.
-    """
-    length = np.where(theta.is_selected, length, 0.0)
-    place = np.arange(length.size, dtype=np.float64)
-    ramp, everywhere = place / length.size, _rows_of_no_order(place + 1.0)
-    heavy = [1.0 if len(parameter.shape) < 2 else LIGHT for parameter in theta.parameters]
-    biased = of_each(heavy, theta)
-    for order in (-0.5 - ramp, 0.5 + ramp):
-        yield order * length
-    for row in islice(everywhere, 2):
-        yield row * length
-    for order in (-0.5 - ramp, 0.5 + ramp):
-        yield order * length * biased
-    for order in (1.5 - ramp, ramp - 1.5):
-        yield order * length
-    for row in everywhere:
-        yield row * length
-
-
-def _rows_of_no_order(place: FloatArray) -> Iterator[FloatArray]:
-    """Yield rows of numbers from -1 to 1 without a pattern, the same ones at every run."""
-    turn = GOLDEN
-    while True:
-        yield 2 * (turn * place % 1.0) - 1.0
-        turn = (turn + math.sqrt(2.0)) % 1.0
-
-
-def _gradient(pair: Pair) -> FloatArray | None:
-    """Return the analytic gradient as theta stands, or None where there is none to be had."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is our doing that theta stands there
-        try:
-            gradient = pair.gradient()
-        except ProblemError:
-            return None
-    return gradient if np.all(np.isfinite(gradient)) else None
-
-
-@contextmanager
-def _based_at(theta: Theta, values: FloatArray) -> Iterator[None]:
-    """Let theta stand elsewhere for the length of a ``with`` block."""
-    base = theta.base
-    try:
-        theta.move_base(values)
-        yield
-    finally:
-        theta.move_base(base)

@@ -1,0 +1,186 @@
+"""Limits of gradients at a point: the gradient next to it, nudged this way and that."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms_of_each
+from pytest_gradcheck.params.theta import FloatArray, Theta
+from pytest_gradcheck.problem.pair import Pair
+
+__all__ = ["CLEAR", "Limit", "Limits", "Mask", "Ways"]
+
+NEAR = 1e-7
+"""How far away, in lengths, a limit of gradients is read off: it has no truncation error."""
+
+AWAY = 1e-3
+"""How far away, in lengths, the pair is proved right: differences need room between the kinks."""
+
+ROOM = 30.0
+"""And at least so many first steps."""
+
+CLEAR = 1e-3
+"""What part of its size a gradient may miss its limits by."""
+
+DRIFT = 100.0
+"""How much faster than its own size a gradient may change that has no kink."""
+
+LIGHT = 1e-3
+"""What matrices move by where biases are to outweigh them."""
+
+GOLDEN = 0.6180339887498949
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Limit(NamedTuple):
+    """A nudge, the gradient next to theta along it, and where that is the one at theta."""
+
+    nudge: FloatArray
+    gradient: FloatArray
+    same: Mask
+
+
+class Limits:
+    """The limits of a gradient that are known so far.
+
+    Parameters
+    ----------
+    pair : Pair
+    gradient : array
+        The analytic gradient at theta.
+    noise : Noise
+    suspect : float
+        The relative error at which a disagreement begins.
+
+    Attributes
+    ----------
+    known : list of Limit
+    length : array
+        The lengths of the components.
+    near, away : float
+        How far away, in lengths, limits are read off, and the pair is proved right.
+    """
+
+    def __init__(self, pair: Pair, gradient: FloatArray, noise: Noise, suspect: float) -> None:
+        self._pair, self._theta = pair, pair.theta
+        self._gradient, self._suspect = gradient, suspect
+        self.length = lengths(pair.theta, gradient)
+        self.near = max(NEAR, 100 * noise.relative)
+        self.away = max(AWAY, ROOM * noise.relative ** (1 / 3))
+        self._drift = DRIFT * self.near * self._usual()
+        self._nudges = _nudges(pair.theta, self.length)
+        self.known: list[Limit] = []
+
+    def _usual(self) -> FloatArray:
+        """Return how steep a parameter usually is, in lengths of each of its components."""
+        shares = rms_of_each(finite_or_zero(self._gradient) * self.length, self._theta)
+        return np.asarray(of_each(shares, self._theta) / self.length)
+
+    def drawn(self, count: int) -> Iterator[Limit]:
+        """Yield so many further limits; where a nudge leads out of the domain there is none."""
+        for _ in range(count):
+            nudge = next(self._nudges)
+            with self.moved(nudge, self.near):
+                gradient = self.gradient()
+            if gradient is None:
+                continue
+            size = np.abs(gradient) + np.abs(self._gradient)
+            drift = self._suspect * size + self._drift
+            self.known.append(Limit(nudge, gradient, np.abs(gradient - self._gradient) <= drift))
+            yield self.known[-1]
+
+    @contextmanager
+    def moved(self, nudge: FloatArray, distance: float) -> Iterator[None]:
+        """Let theta stand elsewhere for the length of a ``with`` block."""
+        base = self._theta.base
+        try:
+            self._theta.move_base(base + distance * nudge)
+            yield
+        finally:
+            self._theta.move_base(base)
+
+    def gradient(self) -> FloatArray | None:
+        """Return the analytic gradient as theta stands, or None where there is none to be had."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is our doing that theta stands there
+            try:
+                gradient = self._pair.gradient()
+            except ProblemError:
+                return None
+        return gradient if np.all(np.isfinite(gradient)) else None
+
+
+class Ways:
+    """The ways in which vectors differ from a first one, as an orthonormal basis.
+
+    Attributes
+    ----------
+    settled : int
+        How many of the last vectors added no way.
+    """
+
+    def __init__(self, first: FloatArray) -> None:
+        self._first = first
+        self._basis: list[FloatArray] = []
+        self.settled = 0
+
+    def rest(self, vector: FloatArray) -> FloatArray:
+        """Return the part of a vector's difference that no way explains; 0 for mere rounding."""
+        difference: FloatArray = vector - self._first
+        left: FloatArray = difference.copy()
+        for _ in range(2):  # once more, for rounding
+            for way in self._basis:
+                left -= (left @ way) * way
+        if np.linalg.norm(left) <= CLEAR * np.linalg.norm(difference):
+            return np.zeros_like(left)
+        return left
+
+    def add(self, vector: FloatArray) -> None:
+        """Add the way in which a vector differs, where it is new."""
+        left = self.rest(vector)
+        self.settled = 0 if left.any() else self.settled + 1
+        if left.any():
+            self._basis.append(left / np.linalg.norm(left))
+
+
+def _nudges(theta: Theta, length: FloatArray) -> Iterator[FloatArray]:
+    """Yield directions in which no two components stay equal.
+
+    Some of the first ones settle ties as code does: the first of equals becomes the largest, or the
+    last, with all numbers below where they are or above; and biases may outweigh what is added to
+    them, so that all units are off, or on. The others go every way.
+    """
+    length = np.where(theta.is_selected, length, 0.0)
+    place = np.arange(length.size, dtype=np.float64)
+    ramp, everywhere = place / length.size, _rows_of_no_order(place + 1.0)
+    heavy = [1.0 if len(parameter.shape) < 2 else LIGHT for parameter in theta.parameters]
+    biased = of_each(heavy, theta)
+    for order in (-0.5 - ramp, 0.5 + ramp):
+        yield order * length
+    for row in islice(everywhere, 2):
+        yield row * length
+    for order in (-0.5 - ramp, 0.5 + ramp):
+        yield order * length * biased
+    for order in (1.5 - ramp, ramp - 1.5):
+        yield order * length
+    for row in everywhere:
+        yield row * length
+
+
+def _rows_of_no_order(place: FloatArray) -> Iterator[FloatArray]:
+    """Yield rows of numbers from -1 to 1 without a pattern, the same ones at every run."""
+    turn = GOLDEN
+    while True:
+        yield 2 * (turn * place % 1.0) - 1.0
+        turn = (turn + math.sqrt(2.0)) % 1.0
