@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -71,18 +71,13 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
 def _with_causes(
     found: tuple[Finding, ...], work: Work, table: Table, point: str, guard: Guard
 ) -> tuple[Finding, ...]:
-    """Return findings with what the pattern of errors gives away before them.
-
-    That a Hessian is not symmetric says more than where it is wrong, and less than why.
-    """
+    """Return findings with what the pattern of errors gives away before them."""
     pair = work.pair
     numbers = partial(numbers_in_sight, pair.problem, pair.data, None, work.theta)
     with guard.of("the diagnosis"):
         scene = scene_of(table, pair, work.known_noise, point, Clues(numbers, guard=guard))
-        causes = matrix_causes(scene, point)
-        if all(cause.code == "partial" for cause in causes) and found:
-            return found
-        return (*causes, *found)
+        asymmetric_ = any(finding.code == "asymmetric" for finding in found)
+        return (*matrix_causes(replace(scene, is_asymmetric=asymmetric_), point), *found)
     return found
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pytest_gradcheck.diagnosis.evidence import Clues, Evidence, ParameterEvidence
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.params.theta import Numbers, Parameter, Theta
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.verdict.entries import Table
 from pytest_gradcheck.verdict.judge import KINK, OK, SUSPECT, Judgement
@@ -28,6 +28,9 @@ EXACT = 1e-9
 
 SINGLE = 1e-5
 """The same in float32."""
+
+CLASSICAL = 1e-6
+"""What stands for the error bars of the classical check, which has none."""
 
 COARSE = 1e-9
 """Relative noise of the outputs from which on the matrix is taken for as coarse."""
@@ -85,6 +88,8 @@ class Scene:
     output_name : callable
     is_symmetric : bool
         Whether it is a Hessian.
+    is_asymmetric : bool
+        Whether it is one that is not symmetric: the pair of entries is named already.
     """
 
     whole: MatrixPart
@@ -94,6 +99,7 @@ class Scene:
     numerical_name: str
     output_name: Callable[[int], str]
     is_symmetric: bool
+    is_asymmetric: bool = False
 
     @cached_property
     def n_outputs(self) -> int:
@@ -154,18 +160,25 @@ def _whole(table: Table, pair: JacobianPair, noise: OutputNoise | None) -> Matri
         known,
         known & (table.codes >= SUSPECT) & (np.abs(table.values - table.analytic) > table.bars),
         right,
-        _precision(table.analytic[known], noise),
+        _precision(table, right, noise),
         rows=table.outputs,
         columns=table.numbers,
     )
 
 
-def _precision(analytic: FloatArray, noise: OutputNoise | None) -> float:
-    """Return the relative precision of the user's matrix."""
+def _precision(table: Table, right: npt.NDArray[np.bool_], noise: OutputNoise | None) -> float:
+    """Return the relative precision of the user's matrix, or of its approximation where coarser.
+
+    Float32 where its numbers say so or the noise does; else what its right entries show.
+    """
+    analytic = table.analytic[np.isfinite(table.analytic)]
     with np.errstate(all="ignore"):
         single = bool(np.all(analytic.astype(np.float32) == analytic)) and analytic.size > 3
     if single and not np.all(analytic == np.round(analytic)):
         return SINGLE
     if noise is not None and float(np.median(noise.relative)) > COARSE:
         return SINGLE
-    return EXACT if noise is not None else 1e-6
+    off = np.abs(table.values - table.analytic)[right] - table.bars[right]
+    size = (np.abs(table.values) + np.abs(table.analytic))[right]
+    least = EXACT if noise is not None else CLASSICAL
+    return float(np.clip(4 * (off / size).max(initial=0.0), least, SINGLE))

@@ -169,7 +169,7 @@ def gauss_newton(scene: Scene) -> Iterator[Hypothesis]:
 def where(scene: Scene) -> Iterator[Hypothesis]:
     """Make the hypothesis of errors that fill rows, columns or a block, or are a few entries."""
     part = scene.whole
-    said = _filled(scene) or _entries(scene)
+    said = _filled(scene) or (None if scene.is_asymmetric else _entries(scene))
     if said is None:
         return
     found = fitted_factor(part, part.wrong)

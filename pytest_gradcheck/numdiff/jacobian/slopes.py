@@ -151,12 +151,15 @@ def approximate_slopes(
 def _decided(
     slopes: Slopes, target: Target, rows: Numbers, wide: FloatArray
 ) -> npt.NDArray[np.bool_]:
-    """Return where the first pass shows entries of some directions to be right."""
+    """Return where the first pass shows entries of some directions to be right.
+
+    An output that does not move by a bit, where its analytic slope is 0, is not asked again.
+    """
     values, bars, analytic = slopes.values[rows], slopes.error_bars[rows], target.analytic[rows]
     with np.errstate(invalid="ignore"):
         size = np.abs(values) + np.abs(analytic)
         right = np.abs(values - analytic) <= bars + target.suspect * size
-    return np.asarray(right & (bars <= wide), np.bool_)
+    return np.asarray(right & ((bars <= wide) | (size == 0)), np.bool_)
 
 
 def _first_pass(

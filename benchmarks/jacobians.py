@@ -1,0 +1,224 @@
+"""Jacobians and Hessians: false alarms, misses, what is named, and how many calls that takes.
+
+Run it with ``python benchmarks/jacobians.py``; SciPy's, and where they are installed OpenMDAO's and
+PyTorch's checks, are asked about the same matrices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from matrices import FAULTS, Array, Fault, Matrix, matrices
+from scipy import sparse
+from scipy.optimize import check_grad
+from scipy.optimize._numdiff import approx_derivative
+
+from pytest_gradcheck import Report, check_gradients
+
+VISIBLE = 2e-3
+"""A fault changes an entry by more than this part of it, and of its row's usual size."""
+
+
+class Counts(NamedTuple):
+    """What a run over faults came to."""
+
+    planted: int
+    missed: int
+    falsely_named: int
+    unnamed_place: int
+    right_cause: int
+    wrong_cause: int
+
+
+def dense(matrix: Matrix, x: Array) -> Array:
+    """Return a matrix as an array of two axes."""
+    J = matrix.jac(x)
+    full = J.toarray() if hasattr(J, "toarray") else J
+    return np.array(full, np.float64).reshape(-1, x.size)
+
+
+def checked(matrix: Matrix, jac: Any = None) -> Report:
+    """Check a matrix, or another in its place."""
+    check = check_gradients.hessian if matrix.symmetric else check_gradients.jacobian
+    return check(matrix.fun, matrix.jac if jac is None else jac, matrix.x)
+
+
+def false_alarms(every: list[Matrix]) -> tuple[int, int, float]:
+    """Return how many right matrices fail, how many leave entries open, and the worst calls."""
+    wrong = open_ = 0
+    most = 0.0
+    for matrix in every:
+        report = checked(matrix)
+        wrong += not report.passed
+        open_ += any(parameter.counts["inconclusive"] for parameter in report.parameters)
+        most = max(most, report.evaluations - 2 * matrix.x.size)
+        if not report.passed:
+            print("FALSE ALARM", matrix.name, report.components[:1])
+    return wrong, open_, most
+
+
+def visible(J: Array, wrong: Array) -> Any:
+    """Return which entries a fault changes by more than anyone would tolerate."""
+    usual = np.sqrt((J**2).mean(axis=1, keepdims=True))
+    off = np.abs(wrong - J)
+    return (off > VISIBLE * (np.abs(J) + np.abs(wrong))) & (off > 3 * VISIBLE * usual)
+
+
+def planted(every: list[Matrix], count: int, seed: int) -> dict[str, Counts]:
+    """Plant faults in turn until there are so many; return the counts by fault."""
+    table: dict[str, Counter[str]] = {fault.__name__: Counter() for fault in FAULTS}
+    done = number = 0
+    while done < count:
+        matrix, fault = every[number % len(every)], FAULTS[number % len(FAULTS)]
+        rng = np.random.default_rng([seed, number])
+        number += 1
+        done += plant(matrix, fault, rng, table[fault.__name__])
+    return {name: Counts(*(row[field] for field in Counts._fields)) for name, row in table.items()}
+
+
+def plant(matrix: Matrix, fault: Fault, rng: np.random.Generator, row: Counter[str]) -> bool:
+    """Plant one fault and count what the report says; return whether it could be planted."""
+    J = dense(matrix, matrix.x)
+    wrong = fault(J, matrix.x, rng)
+    seen = None if wrong is None else visible(J, wrong.matrix)
+    if wrong is None or seen is None or not seen.any():
+        return False
+    report = checked(matrix, lambda x: wrong.matrix)
+    places = {c.entry for c in report.components if c.verdict in ("bug", "suspect")}
+    due = {(int(i), int(j)) for i, j in np.argwhere(seen)}
+    same = {(int(i), int(j)) for i, j in np.argwhere(np.abs(wrong.matrix - J) < 1e-9 * np.abs(J))}
+    causes = [f for f in report.findings if f.severity == "cause"]
+    row["planted"] += 1
+    row["missed"] += report.passed or not due <= places
+    row["falsely_named"] += bool(places & same)
+    text = " ".join(f.message for f in causes)
+    row["unnamed_place"] += bool(wrong.said) and wrong.said not in text
+    codes = {f.code for f in causes} - {"asymmetric"} or {f.code for f in causes}
+    row["right_cause"] += bool(codes) and codes <= wrong.codes
+    row["wrong_cause"] += bool(codes - wrong.codes)
+    return True
+
+
+def tell(table: dict[str, Counts]) -> None:
+    """Print the table of faults, and their sums."""
+    print(f"{'fault':14}" + "".join(f"{field:>15}" for field in Counts._fields))
+    total = Counts(*(sum(column) for column in zip(*table.values(), strict=True)))
+    for name, counts in [*table.items(), ("all", total)]:
+        print(f"{name:14}" + "".join(f"{value:15}" for value in counts))
+    print(
+        f"cause right {total.right_cause / total.planted:.1%}, wrong "
+        f"{total.wrong_cause / total.planted:.1%}"
+    )
+
+
+def raveled(matrix: Matrix) -> Callable[[Array], Array]:
+    """Return the function of a matrix as one of a vector."""
+    return lambda x: np.ravel(matrix.fun(x))
+
+
+def first(function: Callable[[Array], Array], x: Array) -> Any:
+    """Return the first output, or the first row of a matrix."""
+    return function(x)[0]
+
+
+def peers(every: list[Matrix]) -> None:
+    """Print what SciPy's differences, at a tolerance of 1e-5, say of right matrices and a sign.
+
+    ``check_grad`` takes costs only: a row of the matrix at a time.
+    """
+    alarms = misses = 0
+    for matrix in every:
+        J = dense(matrix, matrix.x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            D = approx_derivative(raveled(matrix), matrix.x)
+        close = np.allclose(D, J, rtol=1e-5, atol=1e-8)
+        wrong = J.copy()
+        small = int(np.argmin(np.where(np.abs(J).max(axis=1) > 0, np.abs(J).max(axis=1), np.inf)))
+        wrong[small] *= -1
+        alarms += not close
+        misses += bool(np.allclose(D, wrong, rtol=1e-5, atol=1e-8) and np.abs(J[small]).max() > 0)
+    print(f"approx_derivative + allclose(1e-5): {alarms} false alarms, {misses} turned rows missed")
+    off = []
+    for matrix in every:
+        row = partial(first, partial(dense, matrix))
+        off.append(check_grad(partial(first, raveled(matrix)), row, matrix.x))
+    print(f"check_grad of the first rows: {sum(error > 1e-5 for error in off)} above 1e-5")
+
+
+def sizes() -> None:
+    """Print what large matrices take, beside a bare loop of central differences."""
+    rng = np.random.default_rng(2)
+    A, x = rng.normal(size=(1000, 1000)) / 30, rng.normal(size=1000)
+
+    def f(x: Array) -> Array:
+        return np.asarray(np.tanh(A @ x))
+
+    def J(x: Array) -> Array:
+        return np.asarray((1 - np.tanh(A @ x) ** 2)[:, None] * A)
+
+    def loop() -> float:
+        D, y, h = np.empty((1000, 1000)), x.copy(), 6e-6
+        for j in range(1000):
+            y[j] = x[j] + h
+            up = f(y)
+            y[j] = x[j] - h
+            D[:, j] = (up - f(y)) / (2 * h)
+            y[j] = x[j]
+        return float(np.abs(D - J(x)).max())
+
+    bare = min(_seconds(loop) for _ in range(3))
+    ours = min(_seconds(lambda: check_gradients.jacobian(f, J, x)) for _ in range(3))
+    calls = check_gradients.jacobian(f, J, x).evaluations
+    print(f"1,000 x 1,000: {calls} calls, {ours / bare:.2f} times the bare loop of {bare:.2f} s")
+    n = 100_000
+    at = rng.normal(size=n)
+
+    def band(x: Array) -> Array:
+        y = x**3 / 10 - 2 * x
+        y[1:] += x[:-1]
+        y[:-1] += x[1:] ** 2 / 2
+        return y
+
+    def banded(x: Array) -> Any:
+        parts = [np.ones(n - 1), 0.3 * x**2 - 2, x[1:]]
+        return sparse.diags_array(parts, offsets=[-1, 0, 1], format="csr")
+
+    report = check_gradients.jacobian(band, banded, at)
+    seconds = _seconds(lambda: check_gradients.jacobian(band, banded, at))
+    print(f"sparse 1e5 x 1e5: {report.evaluations} calls, {seconds:.1f} s, {report.verdict}")
+
+
+def _seconds(call: Any) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Print everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--random", type=int, default=31, help="random matrices among the right")
+    parser.add_argument("--faults", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    every = matrices(options.random)
+    wrong, open_, most = false_alarms(every)
+    print(
+        f"{len(every)} right matrices: {wrong} false alarms, {open_} with open entries, at most "
+        f"2 n + {most:.0f} calls"
+    )
+    tell(planted(every, options.faults, options.seed))
+    peers(every)
+    sizes()
+
+
+if __name__ == "__main__":
+    main()
