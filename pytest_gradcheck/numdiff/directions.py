@@ -204,9 +204,8 @@ class DirectionalProbe:
         bar = SAFETY * self.noise.at(sides_size) / step + self.rounding(place, weights)
         return Residual(off, float(bar)) if math.isfinite(off) else Residual(math.nan, math.inf)
 
-    def climb(self, place: Place, weights: FloatArray, wide: float) -> Slope:
-        """Return the slope along a vector as well as it can be had."""
-        step = self.step(weights.size)
+    def climb(self, place: Place, weights: FloatArray, wide: float, step: float) -> Slope:
+        """Return the slope along a vector as well as it can be had, from that step on."""
         line = line_along(self._cost, self.theta, place, weights, self.cost0, step, 1.0)
         slope = climb(line, self.predicted(place, weights), self.noise.level, wide, 0.0)
         bar = float(slope.error_bar) + self.rounding(place, weights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -54,14 +54,36 @@ def chosen(
             return np.arange(theta.base.size)
         return np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
     rng = stream("samples", seed)
-    count = 0 if settings.mode == "probe" else settings.samples
-    drawn = {p.start: sampled(p, theta, gradient, count, rng) for p in theta.selected}
+    counts = _counts(theta, settings, bool(asked), rng)
+    drawn = {
+        p.start: sampled(p, theta, gradient, count, rng)
+        for p, count in zip(theta.selected, counts, strict=True)
+    }
     return np.concatenate(
         [
             np.union1d(numbers, asked[start]) if start in asked else numbers
             for start, numbers in drawn.items()
         ]
     )
+
+
+def _counts(
+    theta: Theta, settings: Settings, found: bool, rng: np.random.Generator
+) -> Sequence[int]:
+    """Return how many components to sample of every parameter.
+
+    Where random directions look at all of them, `samples` is of all together, and none where they
+    found something: what that is tells more.
+    """
+    among = len(theta.selected)
+    if settings.mode == "probe" or (settings.mode == "auto" and found):
+        return [0] * among
+    if settings.mode == "sample" or settings.eps is not None:
+        return [settings.samples] * among
+    each, rest = divmod(settings.samples, among)
+    counts = np.full(among, each)
+    counts[rng.choice(among, rest, replace=False)] += 1
+    return [int(count) for count in counts]
 
 
 def _is_full(theta: Theta, settings: Settings) -> bool:
@@ -90,8 +112,8 @@ def sampled(
     most = max(1, count // LARGEST)
     size = np.abs(gradient[parameter.slice])
     largest = np.argpartition(size, parameter.size - most)[-most:]
-    first = list(dict.fromkeys([*wrong, *ends, *largest.tolist()]))
-    count = max(count, len(wrong))
     others = rng.choice(parameter.size, size=min(parameter.size, 2 * count), replace=False)
-    picked = list(dict.fromkeys([*first, *others.tolist()]))[:count]
+    first = [*ends, *largest.tolist()] if count >= LARGEST else []
+    count = max(count, len(wrong))
+    picked = list(dict.fromkeys([*wrong, *first, *others.tolist()]))[:count]
     return parameter.start + np.sort(np.array(picked, np.intp))

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_gradcheck.numdiff.directions import DirectionalProbe, random_weights
+from pytest_gradcheck.numdiff.directions import DirectionalProbe, Residual, random_weights
 from pytest_gradcheck.numdiff.ladder import Slope
 from pytest_gradcheck.numdiff.noise import Noise
-from pytest_gradcheck.numdiff.search import Run, Search, one_slice
-from pytest_gradcheck.params.theta import Theta
+from pytest_gradcheck.numdiff.probing.search import Look, Search, one_slice
+from pytest_gradcheck.params.theta import FloatArray, Place, Theta
 
 Array = npt.NDArray[np.float64]
 
@@ -43,12 +43,26 @@ class Hunt:
         self.differenced.append(number)
         return Slope(1.0, 1e-12)
 
-    def root(self) -> Run:
+    @property
+    def right(self) -> FloatArray:
+        right: FloatArray = self.questions.right
+        return right
+
+    def ask(self, place: Place, weights: FloatArray, shrink: float) -> Residual:
+        return self.questions.ask(place, weights, 1e-3 * shrink)
+
+    def look(self) -> Look:
         place = slice(0, self.weights.size)
-        return Run(0, self.weights.size, *self.questions.ask(place, self.weights, 1e-3))
+        return Look(place, self.weights, self.ask(place, self.weights, 1.0), 1.0)
 
     def search(self) -> Search:
-        return Search(self.questions, 0, self.weights, 1.0, self.slope_of, lambda: self.calls)
+        return Search(self, self.look(), lambda: self.calls)
+
+    def ends(self) -> bool:
+        """Search until nothing is left; return whether it came to that."""
+        search = self.search()
+        *_, last = search.levels([search.whole])
+        return not last
 
 
 faults_of = st.dictionaries(
@@ -63,31 +77,31 @@ faults_of = st.dictionaries(
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_every_fault_is_found_and_put_right(faults: dict[int, float]) -> None:
     hunt = Hunt((5000,), faults)
-    assert hunt.search().through([hunt.root()])
+    assert hunt.ends()
     assert set(faults) <= set(hunt.differenced)
     np.testing.assert_array_equal(hunt.questions.right, 1.0)
-    assert not hunt.root().is_loud
+    assert not hunt.search().whole.is_loud
 
 
 @given(place=st.integers(0, 99_999), fault=st.sampled_from([1e-4, -0.1, 3.0]))
 @settings(deadline=None, derandomize=True, max_examples=40)
 def test_one_fault_among_a_hundred_thousand_takes_a_few_questions(place: int, fault: float) -> None:
     hunt = Hunt((100_000,), {place: fault}, calls=1000)
-    root = hunt.root()
-    assert hunt.search().split(root) == []
+    search = hunt.search()
+    assert search.split(search.whole) == []
     assert hunt.differenced == [place]
     assert 1000 - hunt.calls <= 16
 
 
 def test_a_search_ends_when_its_calls_are_used_up() -> None:
     hunt = Hunt((5000,), dict.fromkeys(range(0, 5000, 100), 0.1), calls=60)
-    assert not hunt.search().through([hunt.root()])
+    assert not hunt.ends()
     assert hunt.calls > -60
 
 
 def test_a_search_gives_up_early_where_nearly_all_is_wrong() -> None:
     hunt = Hunt((5000,), dict.fromkeys(range(5000), 0.1), calls=4000)
-    assert not hunt.search().through([hunt.root()])
+    assert not hunt.ends()
     assert hunt.calls > 3000
 
 
@@ -97,9 +111,8 @@ def test_one_slice_is_read_off(axis: int, position: int) -> None:
     inside = np.take(np.arange(2400).reshape(shape), position, axis=axis)
     rng = np.random.default_rng(1)
     hunt = Hunt(shape, {int(n): float(rng.normal()) for n in inside})
-    answer = hunt.questions.ask(slice(0, 2400), hunt.weights, 1e-3)
     (parameter,) = hunt.theta.parameters
-    found = one_slice(hunt.questions, parameter, hunt.weights, answer, 1.0)
+    found = one_slice(hunt, parameter, hunt.look())
     assert found is not None
     assert found[:2] == (axis, position)
     np.testing.assert_array_equal(found[2], inside)
@@ -109,9 +122,8 @@ def test_two_slices_are_not_taken_for_one() -> None:
     shape = (40, 60)
     inside = np.arange(2400).reshape(shape)[[3, 20]].reshape(-1)
     hunt = Hunt(shape, {int(n): 0.1 for n in inside})
-    answer = hunt.questions.ask(slice(0, 2400), hunt.weights, 1e-3)
     (parameter,) = hunt.theta.parameters
-    assert one_slice(hunt.questions, parameter, hunt.weights, answer, 1.0) is None
+    assert one_slice(hunt, parameter, hunt.look()) is None
 
 
 def test_weights_are_a_random_sign_times_a_half_to_three_halves() -> None:
