@@ -305,16 +305,13 @@ def _checked(point: Point, terms: _Terms) -> _Result:
         approximation, noise = _approximated(evaluator, pair, gradient, settings, terms.seed)
         refuse_changed(pair, "cost")
         comparison = compare(pair, evaluator, approximation, gradient, noise, settings)
-        approximation, judgement = comparison.approximation, comparison.judgement
         clues = _clues(point)
-        found = findings(
-            approximation, gradient, judgement, pair, noise, point.name, clues, settings
-        )
-        if terms.canary and judgement.verdicts.max() < SUSPECT:
+        found = findings(comparison, pair, point.name, clues)
+        if terms.canary and comparison.judgement.verdicts.max() < SUSPECT:
             found += unnoticed(comparison, point.name)
         report = point_report(point.name, comparison, found)
     report = with_faults(report, pair.problem.details.get("upstream"))
-    return _Result(point, report, approximation, (*point.notes, *clues.guard.notes))
+    return _Result(point, report, comparison.approximation, (*point.notes, *clues.guard.notes))
 
 
 def _clues(point: Point) -> Clues:

@@ -12,13 +12,10 @@ from pytest_gradcheck.diagnosis.engine import causes
 from pytest_gradcheck.diagnosis.evidence import Clues, Evidence
 from pytest_gradcheck.diagnosis.known_numbers import numbers_in_sight
 from pytest_gradcheck.diagnosis.rules import CAUSES, WARNINGS
-from pytest_gradcheck.numdiff.differences import Approximation
-from pytest_gradcheck.numdiff.noise import Noise
-from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.report.report import Finding
-from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.verdict.judge import OK, SUSPECT, Judgement
+from pytest_gradcheck.verdict.comparison import Comparison
+from pytest_gradcheck.verdict.judge import OK, SUSPECT
 
 __all__ = [
     "CAUSES",
@@ -29,38 +26,28 @@ __all__ = [
 ]
 
 
-def findings(
-    approximation: Approximation,
-    gradient: FloatArray,
-    judgement: Judgement,
-    pair: Pair,
-    noise: Noise | None,
-    point: str,
-    clues: Clues,
-    settings: Settings,
-) -> tuple[Finding, ...]:
+def findings(comparison: Comparison, pair: Pair, point: str, clues: Clues) -> tuple[Finding, ...]:
     """Return the causes first, then the warnings, in the order of the parameters.
 
     Parameters
     ----------
-    approximation, gradient, judgement
-        The two gradients and their comparison, over theta.
+    comparison : Comparison
+        The two gradients, and the verdicts on their components.
     pair : Pair
         To ask for the gradient at other points, where something is wrong.
-    noise : Noise or None
-        Of the cost; None in the classical check, which measures none.
     point : str
         The name of the point.
     clues : Clues
-    settings : Settings
-        For the thresholds.
+        What is known beside the gradients; its guard takes notes of what fails here.
     """
+    approximation, gradient = comparison.approximation, comparison.gradient
+    judgement, noise, settings = comparison.judgement, comparison.noise, comparison.settings
     if judgement.stationary:
         return (caveats.stationary(pair.theta, point),)
     found: list[Finding] = []
     worst = int(judgement.verdicts.max())
     if worst >= SUSPECT:
-        evidence = Evidence(approximation, gradient, judgement, pair, noise, point, clues)
+        evidence = Evidence(comparison, pair, point, clues)
         with clues.guard.of("the diagnosis"):
             found += causes(evidence)
     warnings: list[Finding] = []

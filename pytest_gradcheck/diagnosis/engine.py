@@ -168,8 +168,12 @@ def _worded(cause: Cause, point: str) -> Finding:
     why = hypothesis.why or first.rule.why
     message = f"{listed(names)} {verb} {hypothesis.observation}{f': {why}' if why else ''}"
     parameter = names[0] if len(names) == 1 else None
-    return Finding(first.code, "cause", parameter, message, hypothesis.factor, point)
+    return Finding(
+        first.code, "cause", parameter, message, hypothesis.factor, point, parameters=names
+    )
 
 
 def _of_spread(spread: Spread, point: str) -> Finding:
-    return Finding(spread.code, "cause", spread.parameter, spread.message, None, point)
+    return Finding(
+        spread.code, "cause", spread.parameter, spread.message, None, point, parameters=spread.names
+    )

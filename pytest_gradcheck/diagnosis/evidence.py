@@ -18,6 +18,7 @@ from pytest_gradcheck.numdiff.noise import EPSILON, Noise
 from pytest_gradcheck.params.scales import finite_or_zero, rms
 from pytest_gradcheck.params.theta import FloatArray, Parameter
 from pytest_gradcheck.problem.pair import Pair
+from pytest_gradcheck.verdict.comparison import Comparison
 from pytest_gradcheck.verdict.judge import BUG, OK, SUSPECT, Judgement
 
 __all__ = ["Clues", "Evidence", "Mask", "ParameterEvidence", "gradient_at"]
@@ -65,13 +66,30 @@ class Clues:
 class Evidence:
     """The comparison at a point: arrays over theta, and the pair itself to ask again."""
 
-    approximation: Approximation
-    gradient: FloatArray
-    judgement: Judgement
+    comparison: Comparison
     pair: Pair
-    noise: Noise | None
     point: str
     clues: Clues
+
+    @property
+    def approximation(self) -> Approximation:
+        """The numerical gradient."""
+        return self.comparison.approximation
+
+    @property
+    def gradient(self) -> FloatArray:
+        """The analytic gradient, laid out like theta."""
+        return self.comparison.gradient
+
+    @property
+    def judgement(self) -> Judgement:
+        """The verdicts on the components."""
+        return self.comparison.judgement
+
+    @property
+    def noise(self) -> Noise | None:
+        """The noise of the cost; None in the classical check."""
+        return self.comparison.noise
 
     @cached_property
     def numbers(self) -> KnownNumbers:

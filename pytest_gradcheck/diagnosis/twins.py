@@ -102,4 +102,5 @@ def _blamed(point: PointReport) -> Finding:
         "with the penalty off: the penalty of the gradient is not that of the cost"
     )
     name = wrong[0].name if len(wrong) == 1 else None
-    return Finding(WRONG, "cause", name, message, None, point.name)
+    names = tuple(parameter.name for parameter in wrong)
+    return Finding(WRONG, "cause", name, message, None, point.name, parameters=names)

@@ -164,7 +164,10 @@ class Checks:
             return report
         record = item.stash[RECORD]
         if record.reports:
+            from pytest_gradcheck.plugin.display import say_in_one_line
             from pytest_gradcheck.report.summary import brief
+
+            say_in_one_line(report, call.excinfo, self._run.style.ascii)
 
             name, whole = noted(item).name, bool(item.config.option.gradcheck_report)
             checks = [{"test": name, **brief(check, whole)} for check in record.reports]

@@ -118,6 +118,10 @@ class Run:
             self._failed.discard(report.nodeid)
         if report.when == "teardown" or str(report.outcome) == "rerun":
             self._ended.add(report.nodeid)
+        if report.failed and hasattr(report, "gradcheck") and not self._is_worker:
+            from pytest_gradcheck.plugin.display import recede
+
+            recede(report)
         for check in getattr(report, "gradcheck", ()):
             wrong_as_expected = report.outcome != "failed" and not check["passed"]
             self._checks.setdefault(report.nodeid, []).append(

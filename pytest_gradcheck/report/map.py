@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pytest_gradcheck.context import Style
 from pytest_gradcheck.report.report import Component, ParameterReport, PointReport
 
-__all__ = ["error_map"]
+__all__ = ["best_map", "error_map"]
 
 ROWS = 10
 COLUMNS = 60
@@ -18,6 +18,28 @@ ASCII_BLOCKS = ".-+#"
 """None, some, half and more, all of the entries behind a character are wrong."""
 
 WRONG = ("suspect", "bug", "nonfinite")
+
+WHERE = ("partial", "mask", "accumulated", "upstream")
+"""Causes that tell where errors are."""
+
+
+def best_map(point: PointReport, style: Style) -> list[str]:
+    """Return the map of the parameter whose pattern it shows best, or none.
+
+    A pattern shows where some entries are wrong and some are not, and best where a cause tells
+    where they are.
+    """
+    told = [f.parameter for f in point.findings if f.code in WHERE]
+    mixed = [p for p in point.parameters if 0 < _wrong(p) < p.checked]
+    for parameter in sorted(mixed, key=lambda p: (p.name not in told, -_wrong(p))):
+        lines = error_map(point, parameter.name, style)
+        if lines:
+            return lines
+    return []
+
+
+def _wrong(parameter: ParameterReport) -> int:
+    return sum(parameter.counts.get(verdict, 0) for verdict in WRONG)
 
 
 def error_map(point: PointReport, name: str, style: Style) -> list[str]:
@@ -34,8 +56,9 @@ def error_map(point: PointReport, name: str, style: Style) -> list[str]:
     if parameter is None or len(parameter.shape) != 2 or min(parameter.shape) < 2:
         return []
     wrong = [c for c in point.components if c.parameter == name and c.verdict in WRONG]
-    counted = sum(parameter.counts.get(verdict, 0) for verdict in WRONG)
-    if parameter.checked != parameter.size or len(wrong) != counted:
+    if any(len(component.index) != 2 for component in wrong):
+        return []  # the entries of a Jacobian, which have names of their own
+    if parameter.checked != parameter.size or len(wrong) != _wrong(parameter):
         return []
     return _drawn(parameter, wrong, style)
 

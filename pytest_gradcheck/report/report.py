@@ -83,6 +83,8 @@ class Finding:
     point : str
     where : (str, int) or None
         The file and the line that it is about.
+    parameters : tuple of str
+        The names of all parameters that it explains.
     """
 
     code: str
@@ -92,6 +94,7 @@ class Finding:
     factor: float | None = None
     point: str = "given"
     where: tuple[str, int] | None = None
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,20 @@
-"""A report as text for the terminal: the verdict first, then where, then why.
+"""A report as text for the terminal: the answer first, then how much and where.
 
 At most 60 lines whatever the size of the problem, no line wider than the style allows, and plain
-ASCII where the style asks for it.
+ASCII where the style asks for it. Sentences are wrapped and tables give up columns; no figure is
+ever cut.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_gradcheck.context import Style
-from pytest_gradcheck.report.map import error_map
+from pytest_gradcheck.report.answer import answer, explanation, figure, figure_words, ratio
+from pytest_gradcheck.report.map import best_map
 from pytest_gradcheck.report.report import (
     VERDICTS,
     Component,
@@ -21,7 +22,6 @@ from pytest_gradcheck.report.report import (
     ParameterReport,
     PointReport,
     Report,
-    band,
     failing,
 )
 
@@ -33,16 +33,19 @@ COMPONENTS = 10
 POINTS = 6
 FINDINGS = 6
 
-UNPROVED = ("canary", "stationary", "vacuous")
-"""Codes of findings that fail a check in which no component is wrong."""
-
 GAP = "  "
 SHORTEST = 12
 """Columns of a name below which a table gives up others of its columns."""
 
+LONGEST = 28
+"""Columns that a name has in a sentence that may go over several lines."""
+
 PREFIX = 23 - 8
 """pytest puts ``E       GradientError: `` before the first line, and only its margin of 8 before
 the others, which the style's width already allows for."""
+
+DIGITS = (7, 5, 4, 3)
+"""Digits of values in a table: the most that fit."""
 
 ASCII = str.maketrans({"×": "x", "…": "~", "─": "-"})
 
@@ -55,26 +58,19 @@ def failure_text(report: Report, style: Style) -> str:
     >>> from pytest_gradcheck import check_gradients
     >>> report = check_gradients(lambda x: x * x, lambda x: 6 * x, 2.0)
     >>> print(str(report).splitlines()[0])
-    bug at theta: 3.000 × the numerical gradient
+    bug at theta: 3.000 x the numerical gradient
     """
     point = report.worst_point
-    narrower = style._replace(width=style.width - PREFIX)
-    lines = [fitted(headline(report, narrower.width), narrower), *_context(report, point)]
-    lines += ["", *_parameter_table(point, style.width)]
+    sentence = _squeezed(answer(report), report, style.width - PREFIX, LONGEST)
+    lines = [*_first(sentence, style), *_context(report, point, style.width), ""]
+    others = list(_others(report, point, style.width))
+    lines += [*others, ""] if others else []
+    lines += _parameter_table(point, style.width)
     if point.components:
         lines += ["", *_component_table(point, style.width)]
-    shown = _distinct(report.findings)
-    if shown:
-        lines += [""]
-        for finding in shown[:FINDINGS]:
-            kind = f"{finding.severity} ({finding.code})"
-            lines += _wrapped(f"{kind}: {finding.message}", style.width)
-        if len(shown) > FINDINGS:
-            lines.append(f"… and {len(shown) - FINDINGS} more findings")
-    patches = [f.parameter for f in shown if f.code == "partial" and f.point == point.name]
-    drawn = error_map(point, patches[0] or "", style) if patches else []
-    if len(lines) + len(drawn) <= LINES:
-        lines += drawn
+    drawn = best_map(point, style)
+    if drawn and len(lines) + len(drawn) < LINES:
+        lines += ["", *drawn]
     if len(lines) > LINES:
         lines = [*lines[: LINES - 1], "…"]
     return "\n".join(fitted(line, style) for line in lines)
@@ -93,69 +89,54 @@ def fitted(line: str, style: Style) -> str:
 
 
 def headline(report: Report, width: int) -> str:
-    """Return the verdict with the worst component, in one line of at most `width` columns."""
-    if report.passed:
-        return _cut(f"{report.verdict}: {_agreeing(report.parameters)}", width)
-    bad = failing(report.settings)
-    if report.components and report.components[0].verdict in bad:
-        return _worst_in_a_line(report.components[0], width)
-    unnamed = [finding for finding in report.findings if finding.code == "unnamed"]
-    if unnamed:
-        name = unnamed[0].parameter or "theta"
-        what = "off along a random direction, by what no component explains"
-        return _cut(f"{report.verdict} in {name}: {what}", width)
-    unproved = [finding for finding in report.findings if finding.code in UNPROVED]
-    if unproved:
-        return _cut(f"{unproved[0].code}: {unproved[0].message}", width)
-    return _cut("inconclusive: no component could be decided", width)
+    """Return the answer in one line of at most `width` columns: names give way first, then words.
+
+    A line ends at a word: no figure is cut.
+    """
+    sentence = _squeezed(answer(report), report, width)
+    if len(sentence) <= width:
+        return sentence
+    words = sentence[:width].rsplit(" ", 1)[0]
+    return f"{words[: width - 2].rstrip(' :;,')} …"
 
 
-def _agreeing(parameters: Sequence[ParameterReport]) -> str:
-    """Return how many components agree, and with what."""
-    checked = sum(parameter.checked for parameter in parameters)
-    covered = sum(parameter.covered for parameter in parameters)
-    if covered == checked:
-        return f"{checked} components agree with their differences"
-    return f"{covered:,} components agree along random directions"
+def _first(sentence: str, style: Style) -> list[str]:
+    """Return the answer, wrapped; its first line stands behind the exception's name."""
+    sentence = plain_ascii(sentence) if style.ascii else sentence
+    first, *_ = textwrap.wrap(sentence, max(style.width - PREFIX, 5))
+    rest = sentence[len(first) :].strip()
+    return [first, *_wrapped(rest, style.width, "  ")] if rest else [first]
 
 
-def _worst_in_a_line(worst: Component, width: int) -> str:
-    what = _comparison(worst)
-    room = width - len(f"{worst.verdict} at : ") - len(what)
-    if room < 12 and what.endswith(" the numerical gradient"):
-        what = what.replace(" the numerical gradient", " numerical")
-        room = width - len(f"{worst.verdict} at : ") - len(what)
-    return _cut(f"{worst.verdict} at {_middle(worst.name, max(room, 12))}: {what}", width)
+def _squeezed(sentence: str, report: Report, width: int, least: int = SHORTEST) -> str:
+    """Return a sentence with names shortened in their middles, where it is too long."""
+    cause = explanation(report)
+    names = [c.name for c in report.components[:1]] if cause is None else list(cause.parameters)
+    for name in sorted(names, key=len, reverse=True):
+        over = len(sentence) - width
+        if over > 0 and name in sentence:
+            sentence = sentence.replace(name, _middle(name, max(least, len(name) - over)), 1)
+    return sentence
 
 
-def _comparison(component: Component) -> str:
-    """Return how a gradient compares with its approximation, in a few words."""
-    if not math.isfinite(component.analytic):
-        return f"the gradient is {component.analytic}"
-    if component.verdict == "nonfinite":
-        return "the cost is not finite on either side"
-    if component.verdict == "inconclusive":
-        return "cannot be decided"
-    if component.verdict == "kink":
-        return "the cost has a kink"
-    ratio = _ratio(component)
-    if ratio is None:
-        return f"{component.analytic:.4g}, numerically {component.numerical:.4g}"
-    return f"{ratio} × the numerical gradient"
+def _context(report: Report, point: PointReport, width: int) -> Iterator[str]:
+    """Yield how much is wrong, where it was looked at, and what it took."""
+    yield from _wrapped(_totals(report, point), width)
+    checked = sum(parameter.checked for parameter in point.parameters)
+    covered = sum(parameter.covered for parameter in point.parameters)
+    seen = f"{covered:,} seen along random directions; " if covered > checked else ""
+    yield from _wrapped(f"{seen}{report.evaluations} cost calls, seed {report.seed}", width)
+    for note in report.notes:
+        yield from _wrapped(note, width)
+    if len(report.points) > 1:
+        for other in report.points[:POINTS]:
+            yield from _wrapped(_point(other, other is point), width)
+        if len(report.points) > POINTS:
+            yield f"… and {len(report.points) - POINTS} more points"
 
 
-def _ratio(component: Component) -> str | None:
-    """Return analytic over numerical, or None where rounding leaves no digit of it."""
-    if abs(component.numerical) <= 2 * component.error_bar or not component.numerical:
-        return None
-    ratio = component.analytic / component.numerical
-    if not math.isfinite(ratio) or not 1e-3 <= abs(ratio) < 1e5:
-        return f"{ratio:.3g}" if math.isfinite(ratio) and ratio else None
-    return f"{ratio:.3f}" if abs(ratio - 1) >= 5e-3 else f"{ratio:.7f}".rstrip("0")
-
-
-def _context(report: Report, point: PointReport) -> list[str]:
-    """Return how much is wrong, where it was looked at, and what it took."""
+def _totals(report: Report, point: PointReport) -> str:
+    """Return how many components are wrong, of how many, and which is the worst."""
     totals: dict[str, int] = {}
     for parameter in point.parameters:
         for verdict, count in parameter.counts.items():
@@ -164,23 +145,47 @@ def _context(report: Report, point: PointReport) -> list[str]:
     size = sum(parameter.size for parameter in point.parameters)
     off = [f"{totals[word]} {word}" for word in reversed(VERDICTS[1:]) if totals.get(word)]
     of = f"{checked}" if checked == size else f"{checked} looked at ({size} in all)"
-    covered = sum(parameter.covered for parameter in point.parameters)
-    seen = f"{covered:,} seen along random directions; " if covered > checked else ""
-    lines = [
-        f"{', '.join(off) or 'none wrong'}, of {of}; "
-        f"relative error {_figure(point.relative_error)} ({band(point.relative_error)})",
-        f"{seen}{report.evaluations} cost calls, seed {report.seed}",
-    ]
-    lines += list(report.notes)
-    if len(report.points) > 1:
-        lines += [
-            f"{'ok  ' if other.passed else 'FAIL'} {other.name}: {other.verdict}, relative error "
-            f"{_figure(other.relative_error)}{' (shown)' if other is point else ''}"
-            for other in report.points[:POINTS]
-        ]
-        if len(report.points) > POINTS:
-            lines.append(f"… and {len(report.points) - POINTS} more points")
-    return lines
+    said = [f"{', '.join(off) or 'none wrong'}, of {of}"]
+    if point.components and point.components[0].verdict in failing(report.settings):
+        said.append(f"the worst is {point.components[0].name}")
+    cause = explanation(report)
+    if cause is not None:
+        said.append(f"cause: {cause.code}")
+    said.append(figure_words(point))
+    where = f"{point.name}: " if len(report.points) > 1 else ""
+    return where + "; ".join(said)
+
+
+def _point(point: PointReport, shown: bool) -> str:
+    word = "ok  " if point.passed else "FAIL"
+    return (
+        f"{word} {point.name}: {point.verdict}, relative error {figure(point.relative_error)}"
+        f"{' (shown)' if shown else ''}"
+    )
+
+
+def _others(report: Report, point: PointReport, width: int) -> Iterator[str]:
+    """Yield the findings beside the one that is the answer."""
+    told = explanation(report)
+    shown = [finding for finding in _distinct(report.findings) if not _is(finding, told)]
+    for finding in shown[:FINDINGS]:
+        at = f" (at {finding.point})" if finding.point != point.name else ""
+        text = f"{finding.severity} ({finding.code}): {finding.message}{at}"
+        yield from _wrapped(text, width)
+    if len(shown) > FINDINGS:
+        yield f"… and {len(shown) - FINDINGS} more findings"
+
+
+def _is(finding: Finding, told: Finding | None) -> bool:
+    return told is not None and (finding.code, finding.message) == (told.code, told.message)
+
+
+def _distinct(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings without those that another point made in the same words."""
+    found: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
+        found.setdefault((finding.code, finding.message), finding)
+    return list(found.values())
 
 
 def _parameter_table(point: PointReport, width: int) -> list[str]:
@@ -194,10 +199,10 @@ def _parameter_table(point: PointReport, width: int) -> list[str]:
         [
             (
                 row.name,
-                "×".join(map(str, row.shape)) or "scalar",
+                "x".join(map(str, row.shape)) or "scalar",
                 str(row.checked),
                 str(row.checked - row.counts["ok"]),
-                _figure(row.relative_error),
+                figure(row.relative_error),
                 row.verdict,
             )
             for row in rows
@@ -214,27 +219,46 @@ def _badness(row: ParameterReport) -> tuple[int, float]:
 
 
 def _component_table(point: PointReport, width: int) -> list[str]:
-    lines = _table(
-        ("worst", "analytic", "numerical", "ratio", "rel. error", "verdict"),
-        [
-            (
-                component.name,
-                f"{component.analytic:.7g}",
-                f"{component.numerical:.7g}",
-                _ratio(component) or "",
-                _figure(component.relative_error),
-                component.verdict,
-            )
-            for component in point.components[:COMPONENTS]
-        ],
-        "lrrrrl",
-        width,
-        ("rel. error", "verdict"),
-    )
+    """Return the worst components; many of one ratio are one row."""
+    groups = _alike(point.components)
+    shown = groups[:COMPONENTS]
+    for digits in DIGITS:
+        lines = _table(
+            ("worst", "analytic", "numerical", "ratio", "rel. error", "verdict"),
+            [_row(group, digits) for group in shown],
+            "lrrrrl",
+            width,
+            ("rel. error", "verdict", "ratio"),
+        )
+        if all(len(line) <= width for line in lines):
+            break
     total = sum(row.checked - row.counts["ok"] for row in point.parameters)
-    if total > COMPONENTS:
-        lines.append(f"… and {total - COMPONENTS} more")
+    told = sum(map(len, shown))
+    if total > told:
+        lines.append(f"… and {total - told} more")
     return lines
+
+
+def _alike(components: Sequence[Component]) -> list[list[Component]]:
+    """Return components with those of their parameter that have the same verdict and ratio."""
+    groups: dict[tuple[str, ...], list[Component]] = {}
+    for component in components:
+        said = ratio(component)
+        key = (component.parameter, component.verdict, said or component.name)
+        groups.setdefault(key, []).append(component)
+    return list(groups.values())
+
+
+def _row(group: Sequence[Component], digits: int) -> tuple[str, ...]:
+    worst = group[0]
+    return (
+        worst.name + (f", {len(group) - 1} more" if len(group) > 1 else ""),
+        f"{worst.analytic + 0.0:.{digits}g}",  # no -0
+        f"{worst.numerical + 0.0:.{digits}g}",
+        ratio(worst) or "",
+        figure(worst.relative_error),
+        worst.verdict,
+    )
 
 
 def _table(
@@ -278,17 +302,8 @@ def _shortened(names: Sequence[str], width: int) -> list[str]:
     return [_middle(f"…{name[len(common) :]}" if common else name, width) for name in names]
 
 
-def _distinct(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings without those that another point made in the same words."""
-    return list({(f.code, f.message): f for f in findings}.values())
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=True)
-
-
-def _figure(value: float) -> str:
-    return f"{value:.1e}" if value else "0"
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent="  ")
 
 
 def _middle(text: str, width: int) -> str:

@@ -149,7 +149,7 @@ NUMBERS = KnownNumbers(
 
 def in_sight(factor: float, error: float = 1e-9) -> str | None:
     """Return what a factor is, with these numbers in sight."""
-    values = np.array([3.0, 4.0])
+    values = np.array([3.0, 4.0, 0.0, 0.0, 0.0])
     approximation = SimpleNamespace(values=values)
     evidence: Any = SimpleNamespace(
         numbers=NUMBERS, gradient=factor * values, approximation=approximation

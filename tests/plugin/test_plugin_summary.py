@@ -50,7 +50,7 @@ def test_the_summary_has_the_totals_and_what_failed(
     pytest.LineMatcher(lines).fnmatch_lines(
         [
             TOTALS,
-            "FAIL   test_it.py::test_bad: bug at b1*",
+            "FAIL   test_it.py::test_bad: b1 is 4.000 x *",
             "1 check with warnings (-v shows them)",
         ]
     )
@@ -62,7 +62,7 @@ def test_verbose_shows_every_check_and_its_warnings(suite: Suite) -> None:
         [
             TOTALS,
             "FAIL   test_it.py::test_bad",
-            "       bug at b1[[]2]: 4.000 × the numerical gradient",
+            "       b1 is 4.000 x the numerical gradient: *",
             "wrong  test_it.py::test_expected",
             "ok     test_it.py::test_good",
             "       9 components, relative error * (great), resolution 1e-05",
@@ -229,7 +229,7 @@ def test_markup(gradcheck, name):
     assert checks["test_bad"]["components"][0]["name"] == "b1[2]"
     assert checks["test_bad"]["settings"]["fail_on"] == "suspect"
     assert checks["test_nan"]["components"][0]["analytic"] == "nan"
-    assert "| `test_it.py::test_bad` | bug | 9 | 5.7e-01 (bug) | bug at b1[2]: " in markdown
+    assert "| `test_it.py::test_bad` | bug | 9 | 5.7e-01 (bug) | b1 is 4.000 x " in markdown
     assert "`test_it.py::test_markup[<b>\\|]`" in markdown
     assert page.isascii()
     assert "test_markup[&lt;b&gt;|]" in page
@@ -291,7 +291,9 @@ def test_checks_that_only_other_processes_make_are_heard_of(suite: Suite) -> Non
     suite.file(MIXED)
     suite.pytester.makeconftest(FORKING)
     lines = section(suite.run())
-    pytest.LineMatcher(lines).fnmatch_lines([TOTALS, "FAIL   test_it.py::test_bad: bug at b1*"])
+    pytest.LineMatcher(lines).fnmatch_lines(
+        [TOTALS, "FAIL   test_it.py::test_bad: b1 is 4.000 x *"]
+    )
 
 
 def test_what_travels_with_pytests_reports_is_builtin(suite: Suite) -> None:

@@ -44,7 +44,7 @@ def test_large_numbers_have_separators() -> None:
 def test_the_worst_check_of_a_test_stands_for_all_of_it() -> None:
     tests = {"t": [check(1.0), check(2.0), check(3.0), check(2.5)]}
     assert texts(tests, 0)[1:] == [
-        "FAIL   t (worst of 4 checks): bug at W<1>[1]: 3.000 x the numerical gradient"
+        "FAIL   t (worst of 4 checks): W<1> is 3.000 x the numerical gradient: a plain f~"
     ]
 
 

@@ -15,6 +15,8 @@ from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
 from pytest_gradcheck.params.theta import Numbers, Parameter, Theta
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
+from pytest_gradcheck.settings import Settings
+from pytest_gradcheck.verdict.comparison import Comparison
 from pytest_gradcheck.verdict.entries import Table
 from pytest_gradcheck.verdict.judge import KINK, OK, SUSPECT, Judgement
 
@@ -127,9 +129,8 @@ def scene_of(
         {},
     )
     judgement = Judgement(table.codes, table.errors, table.errors)
-    evidence = Evidence(
-        approximation, table.analytic, judgement, cast(Any, pair), None, point, clues
-    )
+    comparison = Comparison(approximation, table.analytic, judgement, pair.theta, Settings())
+    evidence = Evidence(comparison, cast(Any, pair), point, clues)
     return Scene(
         whole,
         pair.theta,

@@ -20,6 +20,9 @@ CERTAIN = 2e-3
 ROUND = (1.0, 5.0, 10.0, 0.1, 0.5, 2.0, 0.25, 100.0)
 """Norms to which gradients are clipped."""
 
+FEWEST_CLIPPED = 5
+"""Components of a gradient that was clipped by its norm; that of fewer is round by chance."""
+
 LARGEST = 1_000_000
 """A reciprocal of a larger count is written as a decimal number."""
 
@@ -114,7 +117,9 @@ def _candidates(evidence: Evidence) -> Iterator[tuple[float, str]]:
     yield from _dimensions(numbers)
     yield from _plain_numbers(numbers)
     norm = float(np.linalg.norm(evidence.gradient))
-    for size in ROUND:  # the factor is what it is: it is the norm that tells
+    for size in (
+        ROUND if evidence.gradient.size >= FEWEST_CLIPPED else ()
+    ):  # the factor is what it is: it is the norm that tells
         if abs(norm - size) <= 1e-7 * size:
             unclipped = float(np.linalg.norm(evidence.approximation.values))
             yield norm / unclipped, f"the norm of the gradient is {size:g}: it is clipped"

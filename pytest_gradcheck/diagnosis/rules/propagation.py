@@ -44,9 +44,10 @@ Indices = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Spread:
-    """A cause of several parameters: its code, the message, and the name where it is but one."""
+    """A cause that several parameters tell together; `parameter` where it is but one."""
 
     code: str
+    names: tuple[str, ...]
     message: str
     parameter: str | None = None
 
@@ -147,7 +148,7 @@ def upstream(evidence: Evidence) -> Spread | None:
         f"{', …' if len(above) > 1 else ''}) right: the error enters at {entered}; look at the "
         "activation's derivative or the product that leads there"
     )
-    return Spread("upstream", message)
+    return Spread("upstream", names, message)
 
 
 def _one_error(layer: Sequence[Part]) -> bool:
@@ -191,7 +192,7 @@ def stale(evidence: Evidence) -> Spread | None:
             f"{listed(names)}: the gradient stays the same to the last digit when theta moves, and "
             "the cost's slope does not: it is of a cache, or of another theta"
         )
-        return Spread("stale", message)
+        return Spread("stale", names, message)
     for some in (wrong, tuple(top)) if len(wrong) > len(top) else (wrong,):
         said = _elsewhere(some, evidence)
         if said is not None:
@@ -201,7 +202,7 @@ def stale(evidence: Evidence) -> Spread | None:
                 f"{listed(names)} {verb} the gradient at another theta, {said}: look for a cache, "
                 "or a copy of the parameters from before a step"
             )
-            return Spread("stale", message, names[0] if len(names) == 1 else None)
+            return Spread("stale", names, message, names[0] if len(names) == 1 else None)
     return None
 
 

@@ -31,6 +31,9 @@ __all__ = [
 NOTHING = 1e-10
 """A gradient below this part of the numerical one is what rounding leaves of a zero."""
 
+ROUND = 256.0
+"""How many alternatives more there are where theta is a number of three digits."""
+
 VISIBLE = 0.99e-3
 """How far from 1 a factor has to be for its digits to show it."""
 
@@ -227,5 +230,10 @@ def _transformed(
         np.abs(ratio) * part.bars,
         f"{names}the numerical gradient times {words}",
         f"the chain rule of {of_what} is missing, or stands there twice",
-        tried=len(CHAIN_RULES) * (part.size if alone else 1),
+        tried=len(CHAIN_RULES) * (part.size if alone else 1) * _roundness(part.theta[part.wrong]),
     )
+
+
+def _roundness(theta: FloatArray) -> float:
+    """Return by how much more likely coincidences are: between round numbers there are many."""
+    return ROUND if all(value == float(f"{value:.3g}") for value in theta[:8].tolist()) else 1.0

@@ -1,0 +1,124 @@
+"""What a report comes to, in one sentence; and its figures in words that agree with the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pytest_gradcheck.report.report import (
+    Component,
+    Finding,
+    ParameterReport,
+    PointReport,
+    Report,
+    band,
+    failing,
+)
+
+__all__ = ["answer", "explanation", "figure", "figure_words", "ratio"]
+
+WRONG = ("suspect", "bug", "nonfinite")
+
+UNPROVED = ("canary", "stationary", "vacuous")
+"""Codes of findings that fail a check in which no component is wrong."""
+
+
+def answer(report: Report) -> str:
+    """Return the cause, where one explains all that is wrong, else the verdict and the worst."""
+    if report.passed:
+        return f"{report.verdict}: {_agreeing(report.parameters)}"
+    cause = explanation(report)
+    if cause is not None:
+        return cause.message
+    worst = report.worst_point.components[:1]
+    if worst and worst[0].verdict in failing(report.settings):
+        return f"{worst[0].verdict} at {worst[0].name}: {_comparison(worst[0])}"
+    for finding in report.findings:
+        if finding.code == "unnamed":
+            what = "off along a random direction, by what no component explains"
+            return f"{report.verdict} in {finding.parameter or 'theta'}: {what}"
+        if finding.code in UNPROVED:
+            return f"{finding.code}: {finding.message}"
+    return "inconclusive: no component could be decided"
+
+
+def explanation(report: Report) -> Finding | None:
+    """Return the finding that explains all that is wrong at the worst point, if there is one."""
+    if report.passed:
+        return None
+    point = report.worst_point
+    wrong = {parameter.name for parameter in point.parameters if parameter.verdict in WRONG}
+    causes = [f for f in point.findings if f.severity == "cause" and f.code != "unnamed"]
+    for cause in causes:
+        if wrong and wrong <= ({cause.parameter} | set(cause.parameters)):
+            return cause
+    return None
+
+
+def _agreeing(parameters: Sequence[ParameterReport]) -> str:
+    """Return how many components agree, and with what."""
+    checked = sum(parameter.checked for parameter in parameters)
+    covered = sum(parameter.covered for parameter in parameters)
+    if covered == checked:
+        return f"{checked} components agree with their differences"
+    return f"{covered:,} components agree along random directions"
+
+
+def _comparison(component: Component) -> str:
+    """Return how a gradient compares with its approximation, in a few words."""
+    if not math.isfinite(component.analytic):
+        return f"the gradient is {component.analytic}"
+    if component.verdict == "nonfinite":
+        return "the cost is not finite on either side"
+    if component.verdict == "inconclusive":
+        return "cannot be decided"
+    if component.verdict == "kink":
+        return "the cost has a kink"
+    said = ratio(component)
+    if said is None:
+        return f"{component.analytic:.4g}, numerically {component.numerical:.4g}"
+    return f"{said} x the numerical gradient"
+
+
+def ratio(component: Component) -> str | None:
+    """Return analytic over numerical as one reads it, or None where rounding leaves no digit.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Of
+    >>> values = (8.0, -1 / 365, 1.0001, 1e-7)
+    >>> [ratio(Of(analytic=v, numerical=1.0, error_bar=1e-12)) for v in values]
+    ['8.000', '-1/365', '1.0001', '1e-07']
+    """
+    if abs(component.numerical) <= 2 * component.error_bar or not component.numerical:
+        return None
+    value = component.analytic / component.numerical
+    if not math.isfinite(value) or not value:
+        return None
+    count = round(1 / abs(value))
+    if 3 <= count < 10_000 and abs(abs(value) * count - 1) < 1e-6:
+        return f"{'-' if value < 0 else ''}1/{count}"
+    if not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3g}"
+    return f"{value:.3f}" if abs(value - 1) >= 5e-3 else f"{value:.7f}".rstrip("0")
+
+
+def figure(value: float) -> str:
+    """Return a relative error with two digits."""
+    return f"{value:.1e}" if value else "0"
+
+
+def figure_words(point: PointReport) -> str:
+    """Return the course's figure with its band, or what it does not show where that disagrees.
+
+    One wrong component among large right ones leaves it small; and what lies within error bars may
+    make it large.
+    """
+    error = point.relative_error
+    word = band(error)
+    said = f"relative error {figure(error)}"
+    if point.verdict in WRONG and word in ("great", "good"):
+        return f"{said} over all, too small to show it"
+    if point.verdict not in WRONG and word in ("look closer", "bug"):
+        return f"{said} over all, within the error bars"
+    return f"{said} ({word})"
