@@ -1,4 +1,6 @@
-"""Private streams of random numbers: what a check draws is independent of what a test draws.
+"""Random numbers: private streams for a check, and the user's generators held still.
+
+What a check draws is independent of what a test draws.
 
 A test's data usually come from ``default_rng(0)`` or another small seed. Numbers drawn from the
 same seed would *be* those data: an upstream gradient equal to the input hides every fault that
@@ -7,10 +9,17 @@ confuses the two. So each purpose has a stream of its own, behind a key that no 
 
 from __future__ import annotations
 
+import copy
 import random
+import sys
 import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import numpy as np
+
+from pytest_gradcheck.params.tree import children_of
 
 KEY = 0x9E3779B97F4A7C15F39CC0605CEDC834
 """Fixed, so that a run repeats: the digits of the golden ratio, which nobody takes for a seed."""
@@ -37,3 +46,73 @@ def random_bytes(purpose: str, seed: int, count: int) -> bytes:
     """Return random bytes for one purpose, from Python's generator, which is ready sooner."""
     key, salt, seed = _entropy(purpose, seed)
     return random.Random(f"{key}/{salt}/{seed}").randbytes(count)
+
+
+def around_calls(values: Sequence[Any]) -> Callable[[], AbstractContextManager[None]]:
+    """Return a maker of context managers that start every call from one state of all generators.
+
+    Parameters
+    ----------
+    values : sequence
+        What the functions are given; every ``Generator`` and ``RandomState`` in it counts, however
+        deep in containers, besides NumPy's global generator, `random` and, where it is loaded,
+        PyTorch's. All are put back as they were.
+    """
+    local = list({id(generator): generator for generator in _generators(values, set())}.values())
+    start = _states(local)
+
+    @contextmanager
+    def same_start() -> Iterator[None]:
+        before = _states(local)
+        _set_states(local, start)
+        try:
+            yield
+        finally:
+            _set_states(local, before)
+
+    return same_start
+
+
+def _generators(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield the generators in any nesting of containers."""
+    torch: Any = sys.modules.get("torch")
+    own = (torch.Generator,) if hasattr(torch, "Generator") else ()
+    if isinstance(value, (np.random.Generator, np.random.RandomState, random.Random, *own)):
+        yield value
+    elif id(value) not in seen:
+        seen.add(id(value))
+        for _, item in children_of(value) or ():
+            yield from _generators(item, seen)
+
+
+States = tuple[Any, Any, Any, list[Any]]
+
+
+def _states(local: Sequence[Any]) -> States:
+    torch: Any = sys.modules.get("torch")
+    return (
+        np.random.get_state(),
+        random.getstate(),
+        torch.get_rng_state() if hasattr(torch, "get_rng_state") else None,
+        [_state(generator) for generator in local],
+    )
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, np.random.Generator):
+        return copy.deepcopy(generator.bit_generator.state)
+    return generator.getstate() if isinstance(generator, random.Random) else generator.get_state()
+
+
+def _set_states(local: Sequence[Any], states: States) -> None:
+    np.random.set_state(states[0])
+    random.setstate(states[1])
+    if states[2] is not None:
+        sys.modules["torch"].set_rng_state(states[2])
+    for generator, state in zip(local, states[3], strict=True):
+        if isinstance(generator, np.random.Generator):
+            generator.bit_generator.state = state
+        elif isinstance(generator, random.Random):
+            generator.setstate(state)
+        else:
+            generator.set_state(state)

@@ -190,6 +190,14 @@ class Checks:
 
 @contextmanager
 def _evaluating(model: Any) -> Generator[None, None, None]:
-    with first_error_wins(model.train):  # eval() may fail halfway through its layers
+    parts = list(model.modules()) if callable(getattr(model, "modules", None)) else []
+    frozen = [part for part in parts if getattr(part, "training", True) is False]
+
+    def train() -> None:
+        model.train()
+        for part in frozen:  # some of its layers may have been out of training before
+            part.eval()
+
+    with first_error_wins(train):  # eval() may fail halfway through its layers
         model.eval()
         yield

@@ -14,11 +14,11 @@ from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.gradient import laid_out, left_in
 from pytest_gradcheck.params.objects.slots import Slots
+from pytest_gradcheck.params.streams import around_calls
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.binding import bound
 from pytest_gradcheck.problem.layers import name_of
 from pytest_gradcheck.problem.problem import Problem
-from pytest_gradcheck.problem.randomness import around_calls
 from pytest_gradcheck.problem.regularization import Penalty, penalized
 from pytest_gradcheck.settings import Settings
 

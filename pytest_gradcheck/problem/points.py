@@ -155,7 +155,9 @@ class Points:
         if settings.inplace and holds_objects(params, self._foreign):
             made = network(self._problem, params, self._data, self._foreign)
             params, self.notes = made.slots, (*self.notes, *made.notes)
-        return Theta(params, settings.inplace, settings.only, settings.exclude, self._foreign)
+        theta = Theta(params, settings.inplace, settings.only, settings.exclude, self._foreign)
+        self.notes += coarse_note(theta)
+        return theta
 
     def _point(
         self, name: str, steps: int, theta: Theta, without: Mapping[str, Any] | None
@@ -174,6 +176,20 @@ class Points:
         pair = Pair(self._problem, theta, data, self._settings, self._around)
         self._pairs.append(pair)
         return pair
+
+
+def coarse_note(theta: Theta) -> tuple[str, ...]:
+    """Return a note on the parameters that the functions see in less than float64."""
+    kinds = {24: "float32", 11: "float16", 8: "bfloat16"}
+    names: dict[str, list[str]] = {}
+    for parameter in theta.selected:
+        if parameter.digits < 53:
+            kind = kinds.get(parameter.digits, f"floats of {parameter.digits} binary digits")
+            names.setdefault(kind, []).append(parameter.name)
+    return tuple(
+        f"checked in {kind}: {', '.join(some[:8])}{', …' if len(some) > 8 else ''}"
+        for kind, some in names.items()
+    )
 
 
 @contextmanager

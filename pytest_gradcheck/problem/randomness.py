@@ -6,9 +6,7 @@ under one mask, as CS231n advises, so that its own backward pass is checked as w
 
 from __future__ import annotations
 
-import copy
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -16,12 +14,11 @@ import numpy as np
 
 from pytest_gradcheck.context import Extensions
 from pytest_gradcheck.errors import ProblemError, first_error_wins
-from pytest_gradcheck.params.tree import children_of
+from pytest_gradcheck.params.objects import is_initializer
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.settings import nearest
 
 __all__ = [
-    "around_calls",
     "around_check",
     "by_manager",
     "disabled",
@@ -155,7 +152,8 @@ def models_stilled(
 ) -> list[str]:
     """Switch off the randomness of models among the pair's objects, and return whose."""
     owners = [getattr(function, "__self__", None) for function in (problem.cost, problem.grad)]
-    models = [*(data or {}).values(), *problem.args, *owners]
+    given = [] if is_initializer(problem.params, extensions.flatten) else [problem.params]
+    models = [*(data or {}).values(), *problem.args, *owners, *given]
     names = []
     for model in {id(model): model for model in models if model is not None}.values():
         manager = extensions.still(model)
@@ -163,63 +161,3 @@ def models_stilled(
             stack.enter_context(outside(manager))
             names.append(type(model).__name__)
     return names
-
-
-def around_calls(values: Sequence[Any]) -> Callable[[], AbstractContextManager[None]]:
-    """Return a maker of context managers that start every call from one state of all generators.
-
-    Parameters
-    ----------
-    values : sequence
-        What the functions are given; every ``Generator`` and ``RandomState`` in it counts, however
-        deep in containers, besides NumPy's global generator and `random`. All are put back as they
-        were.
-    """
-    local = list({id(generator): generator for generator in _generators(values, set())}.values())
-    start = _states(local)
-
-    @contextmanager
-    def same_start() -> Iterator[None]:
-        before = _states(local)
-        _set_states(local, start)
-        try:
-            yield
-        finally:
-            _set_states(local, before)
-
-    return same_start
-
-
-def _generators(value: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield the generators in any nesting of containers."""
-    if isinstance(value, (np.random.Generator, np.random.RandomState, random.Random)):
-        yield value
-    elif id(value) not in seen:
-        seen.add(id(value))
-        for _, item in children_of(value) or ():
-            yield from _generators(item, seen)
-
-
-States = tuple[Any, Any, list[Any]]
-
-
-def _states(local: Sequence[Any]) -> States:
-    return np.random.get_state(), random.getstate(), [_state(generator) for generator in local]
-
-
-def _state(generator: Any) -> Any:
-    if isinstance(generator, np.random.Generator):
-        return copy.deepcopy(generator.bit_generator.state)
-    return generator.getstate() if isinstance(generator, random.Random) else generator.get_state()
-
-
-def _set_states(local: Sequence[Any], states: States) -> None:
-    np.random.set_state(states[0])
-    random.setstate(states[1])
-    for generator, state in zip(local, states[2], strict=True):
-        if isinstance(generator, np.random.Generator):
-            generator.bit_generator.state = state
-        elif isinstance(generator, random.Random):
-            generator.setstate(state)
-        else:
-            generator.set_state(state)

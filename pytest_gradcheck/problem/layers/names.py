@@ -42,6 +42,9 @@ def name_of(function: Any) -> str:
     """Return what messages call a user's function."""
     while isinstance(function, functools.partial):
         function = function.func
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, type):  # a class method, which may be inherited
+        return f"{owner.__qualname__}.{function.__name__}".replace("<locals>.", "")
     name = getattr(function, "__qualname__", None) or type(function).__name__
     return str(name).replace("<locals>.", "")
 
