@@ -99,3 +99,43 @@ def backward(dout: Any, cache: Any) -> tuple[Any, Any, Any]:
 def f(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     out = np.tanh(x)
     return out, lambda dout: dout * (1 - out**2)
+
+
+class Layer:
+    """A layer object that keeps its gradients beside its arrays."""
+
+    def __init__(self) -> None:
+        self.W, self.b = w.copy(), b.copy()
+
+    def forward(self, x: Any) -> Any:
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dout: Any) -> Any:
+        self.dW, self.db = self.x.T @ dout, dout.sum(axis=0)
+        return dout @ self.W.T
+
+
+layer = Layer()
+
+
+class Value:
+    """A scalar that remembers where it comes from, in the manner of micrograd."""
+
+    def __init__(self, data: float, back: Callable[[float], None] | None = None) -> None:
+        self.data, self.grad, self._back = data, 0.0, back
+
+    def __mul__(self, other: Any) -> Any:
+        return Value(self.data * other, lambda grad: self.backward(grad * other))
+
+    def backward(self, grad: float = 1.0) -> None:
+        self.grad += grad
+        if self._back is not None:
+            self._back(grad)
+
+
+value = Value(0.7)
+
+
+def square(x: Value) -> Value:
+    return Value(x.data**2, lambda grad: x.backward(2 * x.data * grad))
