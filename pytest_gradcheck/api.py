@@ -28,6 +28,7 @@ from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.probing import Probed, probed
 from pytest_gradcheck.numdiff.sampling import chosen, is_probed
 from pytest_gradcheck.numdiff.workers import evaluator_for
+from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.layers.upstream import with_faults
 from pytest_gradcheck.problem.pair import Pair
@@ -336,7 +337,7 @@ def _approximated(
     refuse_unreached(noise.moved, gradient, theta, noise.magnitude)
     found = Probed()
     if is_probed(theta, settings):
-        rng = np.random.default_rng(seed)
+        rng = stream("directions", seed)
         found = probed(evaluator, gradient, noise, settings, lambda: pair.evaluations, rng)
     numbers = chosen(theta, gradient, settings, seed, found.asked)
     approximation = approximate(

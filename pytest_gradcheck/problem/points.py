@@ -14,6 +14,7 @@ from pytest_gradcheck.context import Extensions
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.objects import is_initializer
 from pytest_gradcheck.params.objects.slots import holds_objects, put_back
+from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.params.tree import Foreign, room_for_recursion
 from pytest_gradcheck.problem.binding import accepts
@@ -251,7 +252,7 @@ def starts(
             "fills: give them defaults, or bind them with functools.partial",
         )
     for number in range(settings.seeds):
-        rng = np.random.default_rng([seed, number])
+        rng = stream(f"initialization {number}", seed)
         drawn = params(*([rng] if takes_generator else []))
         yield Start(f"random initialization {number + 1}", drawn)
 
