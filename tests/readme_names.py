@@ -139,3 +139,35 @@ value = Value(0.7)
 
 def square(x: Value) -> Value:
     return Value(x.data**2, lambda grad: x.backward(2 * x.data * grad))
+
+
+theta = rng.normal(size=3)
+M = rng.normal(size=(4, 3))
+
+
+def g(x: Any) -> Any:
+    return np.sin(x)
+
+
+def jvp(x: Any, dx: Any) -> Any:
+    return np.cos(x) * dx
+
+
+def residuals(theta: Any) -> Any:
+    return np.tanh(M @ theta)
+
+
+def jac(theta: Any) -> Any:
+    return (1 - np.tanh(M @ theta) ** 2)[:, None] * M
+
+
+def score(theta: Any) -> Any:
+    return M.T @ np.tanh(M @ theta)
+
+
+def hess(theta: Any) -> Any:
+    return M.T @ jac(theta)
+
+
+def hessp(theta: Any, p: Any) -> Any:
+    return hess(theta) @ p
