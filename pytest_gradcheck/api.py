@@ -18,18 +18,17 @@ from pytest_gradcheck.errors import GradcheckWarning, ProblemError
 from pytest_gradcheck.jacobians import MatrixTerms, check_matrix
 from pytest_gradcheck.numdiff.differences import (
     Approximation,
+    Comparand,
     approximate,
     classical,
     cost_noise,
     moves,
 )
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
-from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.probing import Probed, probed
 from pytest_gradcheck.numdiff.sampling import chosen, is_probed
 from pytest_gradcheck.numdiff.workers import evaluator_for
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.layers.upstream import with_faults
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.problem.points import Point, prepared
@@ -300,11 +299,13 @@ def _beside_twin(whole: _Result, twin: _Result | None) -> PointReport:
 def _checked(point: Point, terms: _Terms) -> _Result:
     """Check at the present theta."""
     pair, settings = point.pair, terms.settings
-    cost0, gradient = examined(pair)
+    cost0, gradient, again = examined(pair, settings.noise)
     with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
         evaluator = evaluator_for(pair, cost0, settings, terms.progress)
-        approximation, noise = _approximated(evaluator, pair, gradient, settings, terms.seed)
-        refuse_changed(pair, "cost")
+        comparand = Comparand.of(gradient, settings.suspect, pair.theta, again)
+        approximation = _approximated(evaluator, pair, comparand, settings, terms.seed)
+        noise = approximation.noise
+        refuse_changed(pair.theta, "cost")
         comparison = compare(pair, evaluator, approximation, gradient, noise, settings)
         clues = _clues(point)
         found = findings(comparison, pair, point.name, clues)
@@ -323,28 +324,26 @@ def _clues(point: Point) -> Clues:
 
 
 def _approximated(
-    evaluator: SerialEvaluator, pair: Pair, gradient: FloatArray, settings: Settings, seed: int
-) -> tuple[Approximation, Noise | None]:
-    """Return the numerical gradient as the settings want it, and the noise of the cost."""
-    theta = pair.theta
+    evaluator: SerialEvaluator, pair: Pair, comparand: Comparand, settings: Settings, seed: int
+) -> Approximation:
+    """Return the numerical gradient as the settings want it."""
+    theta, gradient = pair.theta, comparand.gradient
     if settings.eps is not None:
         approximation = classical(evaluator, chosen(theta, gradient, settings, seed), settings.eps)
         still = not np.any(approximation.values[approximation.checked])
         moved = not still or moves(evaluator, seed)
         refuse_unreached(moved, gradient, theta, evaluator.cost0)
-        return approximation, None
-    noise = cost_noise(evaluator, seed)
+        return approximation
+    noise = cost_noise(evaluator, seed, settings.noise)
     refuse_unreached(noise.moved, gradient, theta, noise.magnitude)
     found = Probed()
     if is_probed(theta, settings):
         rng = stream("directions", seed)
         found = probed(evaluator, gradient, noise, settings, lambda: pair.evaluations, rng)
     numbers = chosen(theta, gradient, settings, seed, found.asked)
-    approximation = approximate(
-        evaluator, numbers, gradient, noise, settings.suspect, found.slopes, found.seen
-    )
+    approximation = approximate(evaluator, numbers, comparand, noise, found.slopes, found.seen)
     refuse_undefined(pair, np.flatnonzero(approximation.of_kind("nonfinite")))
-    return approximation, noise
+    return approximation
 
 
 def _suspects(report: Report) -> str:

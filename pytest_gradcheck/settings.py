@@ -96,6 +96,9 @@ class Settings:
     eps: float | None = _setting(
         None, "float", "fixed step of the classical check (default: a step per component)"
     )
+    noise: float | None = _setting(
+        None, "float", "relative noise of the cost, as a solver's tolerance (default: measured)"
+    )
     suspect: float = _setting(
         1e-05, "float", "relative error beyond which a component is suspect (default: 1e-5)"
     )
@@ -163,6 +166,7 @@ class SettingsKeywords(TypedDict, total=False):
 
     mode: Mode
     eps: float | None
+    noise: float | None
     suspect: float
     bug: float
     fail_on: Literal["suspect", "bug"]
@@ -343,7 +347,7 @@ def _check_ranges(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and value < least:
             raise ProblemError("bad-setting", f"{name} is at least {least}, not {value!r}")
-    for name in ("eps", "suspect", "bug", "learning_rate"):
+    for name in ("eps", "noise", "suspect", "bug", "learning_rate"):
         value = getattr(settings, name)
         if value is not None and value <= 0:
             raise ProblemError("bad-setting", f"{name} is greater than 0, not {value!r}")

@@ -11,24 +11,26 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.directions import ProbeResult
+from pytest_gradcheck.numdiff.directions import SINGLE, ProbeResult, is_single
 from pytest_gradcheck.numdiff.evaluators import Differences, Evaluator
 from pytest_gradcheck.numdiff.ladder import SAFETY, Slope
-from pytest_gradcheck.numdiff.noise import Along, Noise, measure, moves_far
+from pytest_gradcheck.numdiff.noise import Along, Noise, given, measure, measure_far, moves_far
 from pytest_gradcheck.numdiff.refinement import Undecided, refined
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
 from pytest_gradcheck.params.streams import random_bytes
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Place, Theta, spread
+from pytest_gradcheck.problem.preflight import refuse_changed
 
 __all__ = [
     "KINDS",
     "WIDE",
     "Approximation",
+    "Comparand",
     "all_agree",
     "approximate",
     "classical",
@@ -42,7 +44,14 @@ __all__ = [
 WIDE = 1e-3
 """An error bar beyond this part of a component's size leaves it undecided."""
 
-STIR = 1e-3
+BEARING = 1e-2
+"""How far, in lengths, the cost is looked at to see whether it goes on as its slope says: beyond
+the quanta of bfloat16."""
+
+OFF_BEARING = 0.03
+"""By what part of the rise it may be off there, without a closer look."""
+
+STIR = 1e-2
 """How far, in sizes of a parameter, a cost is looked at that seems not to depend on it."""
 
 HALF = (np.arange(128) + 0.5) / 128
@@ -79,6 +88,8 @@ class Approximation:
         Components at kinks whose values are those of gradients at points nearby.
     around : dict
         Component to its slope around a special branch of the cost, within which its value is taken.
+    noise : Noise or None
+        Of the cost, as the error bars have it; None in the classical check.
     """
 
     values: FloatArray
@@ -89,6 +100,7 @@ class Approximation:
     seen: Mapping[str | None, ProbeResult] = field(default_factory=dict)
     nearby: frozenset[int] = frozenset()
     around: Mapping[int, float] = field(default_factory=dict)
+    noise: Noise | None = None
 
     @cached_property
     def checked(self) -> npt.NDArray[np.bool_]:
@@ -109,13 +121,60 @@ class Approximation:
         return replace(self, kinds=np.where(where, np.int8(0), self.kinds), sides=sides)
 
 
-def cost_noise(evaluator: Evaluator, seed: int) -> Noise:
-    """Measure the noise of the cost along one random direction, scaled to the parameters."""
-    return measure(
+@dataclass(frozen=True)
+class Comparand:
+    """What differences are compared with.
+
+    Attributes
+    ----------
+    gradient : float64 array
+        The analytic gradient, laid out like theta.
+    suspect : float
+        The relative error at which a disagreement begins.
+    bars : float64 array or None
+        By how much the gradient may be off itself: it was rounded to float32, or two calls of it
+        differ.
+    """
+
+    gradient: FloatArray
+    suspect: float
+    bars: FloatArray | None = None
+
+    @classmethod
+    def of(
+        cls, gradient: FloatArray, suspect: float, theta: Theta, again: FloatArray | None = None
+    ) -> Comparand:
+        """Return what a gradient is, and another call of it at the same theta."""
+        usual = np.zeros(len(theta.parameters))
+        if is_single(gradient):
+            usual += SINGLE * np.array(rms_of_each(gradient, theta))
+        if again is not None:
+            usual += rms_of_each(finite_or_zero(gradient) - finite_or_zero(again), theta)
+        return cls(gradient, suspect, SAFETY * of_each(usual, theta) if usual.any() else None)
+
+
+def cost_noise(evaluator: Evaluator, seed: int, relative: float | None = None) -> Noise:
+    """Measure the noise of the cost along one random direction, scaled to the parameters.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+    seed : int
+    relative : float, optional
+        The noise relative to the cost, where the user knows it.
+    """
+    near = measure(
         _random_line(evaluator, seed),
         evaluator.cost0,
         far=lambda distances: _random_line(evaluator, seed, least=1.0)(distances),
     )
+    if relative is not None:
+        return given(relative, near)
+
+    def far() -> Noise:  # the direction is drawn again: it takes the memory of theta
+        return measure_far(_random_line(evaluator, seed), evaluator.cost0, near)
+
+    return replace(near, measure_far=far)
 
 
 def moves(evaluator: Evaluator, seed: int) -> bool:
@@ -146,12 +205,8 @@ def _random_line(evaluator: Evaluator, seed: int, least: float = 0.0) -> Along:
 def classical(evaluator: Evaluator, numbers: Numbers, eps: float) -> Approximation:
     """Take the course's differences: one fixed step, divided by ``2 * eps``, and no error bar."""
     both = evaluator.differences(numbers, np.full(numbers.size, eps))
-    result = _first_pass(
-        (both.ahead - both.behind) / (2 * eps),
-        np.zeros(numbers.size),
-        numbers,
-        evaluator.theta.base.size,
-    )
+    values, size = (both.ahead - both.behind) / (2 * eps), evaluator.theta.base.size
+    result = _scattered(values, np.zeros(numbers.size), numbers, numbers, size)
     result.kinds[result.checked & ~np.isfinite(result.values)] = KINDS.index("nonfinite")
     return result
 
@@ -159,13 +214,16 @@ def classical(evaluator: Evaluator, numbers: Numbers, eps: float) -> Approximati
 def approximate(
     evaluator: Evaluator,
     numbers: Numbers,
-    gradient: FloatArray,
+    comparand: Comparand,
     noise: Noise,
-    suspect: float,
     slopes: Mapping[int, Slope] = NOTHING,
     seen: Mapping[str | None, ProbeResult] = NOTHING,
 ) -> Approximation:
-    """Approximate components, each as well as the comparison with `gradient` needs.
+    """Approximate components, each as well as the comparison needs.
+
+    Where a component disagrees, or where the cost runs otherwise some way off, its noise is
+    measured there as well: jumps that are wider apart than the first steps hide a slope, or show
+    a wrong one. Steps then reach over them.
 
     Parameters
     ----------
@@ -173,11 +231,8 @@ def approximate(
         How the cost is called.
     numbers : int array
         Which components to look at, in ascending order.
-    gradient : array
-        The analytic gradient, laid out like theta.
+    comparand : Comparand
     noise : Noise
-    suspect : float
-        The relative error at which a disagreement begins.
     slopes : mapping of int to Slope
         Components whose slopes are known already; no call is made for them.
     seen : mapping of str to ProbeResult
@@ -188,70 +243,159 @@ def approximate(
     Approximation
         From two cost calls a component where all agree.
     """
-    theta, length = evaluator.theta, lengths(evaluator.theta, gradient)
     known = list(slopes)
     unknown = np.setdiff1d(numbers, known) if known else numbers
-    steps = _first_steps(gradient, length, noise, theta, unknown)
-    both = evaluator.differences(unknown, steps)
-    bars = 2 * SAFETY * noise.at(both.sizes) / both.widths
-    result = _first_pass(both.slopes, bars, unknown, gradient.size, seen, known)
-    if not known:
-        at = result.evaluated
-        if all_agree(
-            *relative_errors(result.values[at], result.error_bars[at], gradient[at]), suspect
-        ):
+    first = _first_pass(evaluator, unknown, comparand, noise)
+    result = replace(_spread(first, unknown, known), seen=seen, noise=noise)
+    at, gradient = result.evaluated, comparand.gradient
+    errors = relative_errors(result.values[at], result.error_bars[at], gradient[at])
+    agree = not known and all_agree(*errors, comparand.suspect)
+    asks = noise.measure_far is not None and not seen  # whose directions went as far
+    if asks:  # which sets all of theta, and would hide a change
+        refuse_changed(evaluator.theta, "cost")
+    if agree:
+        del first  # as large as theta, several times
+        if not (asks and _is_off_course(evaluator, gradient, noise)):
             return result
+    if asks:
+        far = noise.with_far()
+        if far.level > noise.level:
+            return approximate(evaluator, numbers, comparand, far, slopes, seen)
+        result = replace(result, noise=far)
     for number, slope in slopes.items():
-        _record(result, number, slope)
-    wide = tolerances(result, gradient, theta.selected, first=True)
-    undecided = _undecided(result, gradient, wide, suspect)
-    for parameter in theta.selected:
-        part = parameter.slice
-        if not gradient[part].any() and _is_flat(result, part):
-            steepness = collective_slope(evaluator, parameter, length, noise)
-            cost0 = part.start + np.flatnonzero(result.checked[part])
-            wide[cost0] = WIDE * steepness
-            undecided[cost0] = steepness > 0
-    undecided[known] = False
-    left = np.flatnonzero(undecided)
-    at = np.searchsorted(unknown, left)
-    first = Undecided(
-        left,
-        length[left],
-        gradient[left],
-        wide[left],
-        Differences(*(part[at] for part in both)),
-        bars[at],
-        evaluator.cost0,
-        suspect,
-    )
-    settled, climbed = refined(evaluator, first, noise)
-    for found in settled:
-        result.values[found.numbers] = found.values
-        result.error_bars[found.numbers] = found.error_bars
-    for number, slope in climbed.items():
-        _record(result, number, slope)
+        _record(result, number, slope, comparand)
+    if not agree:
+        _refine(evaluator, result, unknown, first, comparand)
     return result
 
 
+class _First(NamedTuple):
+    """The first differences of components, at a step for each, and their error bars."""
+
+    size: int
+    differences: Differences
+    error_bars: FloatArray
+    roundings: FloatArray
+
+
 def _first_pass(
-    values: FloatArray,
-    error_bars: FloatArray,
-    numbers: Numbers,
-    size: int,
-    seen: Mapping[str | None, ProbeResult] = NOTHING,
-    known: Sequence[int] = (),
-) -> Approximation:
-    """Return the approximation of a first pass over components, with room for those `known`."""
+    evaluator: Evaluator, numbers: Numbers, comparand: Comparand, noise: Noise
+) -> _First:
+    """Take one central difference a component."""
+    steps = _first_steps(comparand.gradient, noise, evaluator.theta, numbers)
+    both = _without_guards(evaluator.differences(numbers, steps), evaluator.cost0)
+    roundings = 2 * SAFETY * noise.at(both.sizes) / both.widths
+    bars = roundings if comparand.bars is None else roundings + comparand.bars[numbers]
+    return _First(evaluator.theta.base.size, both, bars, roundings)
+
+
+def _without_guards(both: Differences, cost0: float) -> Differences:
+    """Take constants on both sides that stand for no value for none: their difference is 0."""
+    same = both.ahead == both.behind
+    if not (cost0 and same.any()):
+        return both
+    guards = same & (np.abs(both.ahead - cost0) > 0.5 * np.maximum(both.sizes, abs(cost0)))
+    if not guards.any():
+        return both
+    ahead, behind = (np.where(guards, math.nan, side) for side in (both.ahead, both.behind))
+    return Differences(ahead, behind, both.widths)
+
+
+def _spread(first: _First, numbers: Numbers, known: Sequence[int] = ()) -> Approximation:
+    """Return the approximation that first differences make, with room for those `known`."""
     at = np.union1d(numbers, np.array(known, np.intp)) if known else numbers
+    return _scattered(first.differences.slopes, first.error_bars, numbers, at, first.size)
+
+
+def _scattered(
+    values: FloatArray, error_bars: FloatArray, numbers: Numbers, at: Numbers, size: int
+) -> Approximation:
+    """Return the approximation that values of components make, among those that are evaluated."""
     return Approximation(
         spread(values, numbers, size, math.nan),
         spread(error_bars, numbers, size, math.inf),
         np.zeros(size, np.int8),
         slice(0, size) if at.size == size else at,
         {},
-        seen,
     )
+
+
+def _is_off_course(evaluator: Evaluator, gradient: FloatArray, noise: Noise) -> bool:
+    """Return whether the cost rises otherwise some way off than a gradient says that agrees.
+
+    A cost that rounds to bfloat16 inside, or looks values up in a table, is flat between its jumps
+    or has the slope of its other parts alone, and a gradient that lacks the rest agrees with it.
+    Parameters whose rises differ by no more than a factor of ten share a direction, so that none
+    drowns in those of others. What is off because of curvature or kinks is less at a smaller step.
+    """
+    theta = evaluator.theta
+    length = lengths(theta, gradient)
+    signs = np.frombuffer(random_bytes("bearing", 0, length.size), np.uint8)
+    weights = WEIGHTS[signs] * length
+    rises = rms_of_each(gradient * weights, theta)
+    groups: dict[int, list[Parameter]] = {}
+    for number, parameter in zip(theta.selected_numbers, theta.selected, strict=True):
+        if rises[number] > 0:
+            groups.setdefault(math.floor(math.log10(rises[number])), []).append(parameter)
+    for parameters in groups.values():
+        mine = np.zeros_like(weights)
+        for parameter in parameters:
+            mine[parameter.slice] = weights[parameter.slice]
+        terms = mine * gradient
+        size, predicted = float(np.linalg.norm(terms)), float(terms.sum())
+        before = math.inf
+        for distance in (BEARING, BEARING / 4):
+            up, down = evaluator.along(mine, (distance, -distance))
+            off = abs((up - down) / (2 * distance) - predicted)
+            bar = SAFETY * float(noise.at(max(abs(up), abs(down)))) / distance
+            if not off > max(OFF_BEARING * size, bar) or off <= 0.5 * before < math.inf:
+                break
+            before = off
+        else:
+            return True
+    return False
+
+
+def _refine(
+    evaluator: Evaluator,
+    result: Approximation,
+    numbers: Numbers,
+    first: _First,
+    comparand: Comparand,
+) -> None:
+    """Look again at what the first differences do not show to be right."""
+    theta, gradient, noise = evaluator.theta, comparand.gradient, result.noise
+    assert noise is not None
+    length = lengths(theta, gradient)
+    tolerance = tolerances(result, gradient, theta.selected, first=True)
+    undecided = _undecided(result, comparand, tolerance)
+    for parameter in theta.selected:
+        part = parameter.slice
+        if not gradient[part].any() and _is_flat(result, part):
+            steepness = collective_slope(evaluator, parameter, length, noise)
+            mine = part.start + np.flatnonzero(result.checked[part])
+            tolerance[mine] = WIDE * steepness
+            undecided[mine] = steepness > 0
+    at = np.flatnonzero(undecided[numbers])
+    left = numbers[at]
+    open_ = Undecided(
+        left,
+        length[left],
+        gradient[left],
+        tolerance[left],
+        Differences(*(part[at] for part in first.differences)),
+        first.roundings[at],
+        evaluator.cost0,
+        comparand.suspect,
+    )
+    settled, climbed = refined(evaluator, open_, noise)
+    own = comparand.bars
+    for found in settled:
+        result.values[found.numbers] = found.values
+        extra = 0.0 if own is None else own[found.numbers]
+        result.error_bars[found.numbers] = found.error_bars + extra
+    for number, slope in climbed.items():
+        _record(result, number, slope, comparand)
 
 
 def _is_flat(result: Approximation, part: slice) -> bool:
@@ -260,9 +404,7 @@ def _is_flat(result: Approximation, part: slice) -> bool:
     return bool(checked.any() and not result.values[part][checked].any())
 
 
-def _first_steps(
-    gradient: FloatArray, length: FloatArray, noise: Noise, theta: Theta, numbers: Numbers
-) -> FloatArray:
+def _first_steps(gradient: FloatArray, noise: Noise, theta: Theta, numbers: Numbers) -> FloatArray:
     """Return steps at which truncation and rounding balance, for components.
 
     That is where h**3 is three times the noise over the third derivative (W. Press et al.,
@@ -271,6 +413,7 @@ def _first_steps(
     the narrower error bar; beyond a thousandth of the length kinks come in reach. The gradient may
     be wrong: it sets a step here, and what it is compared with tells.
     """
+    length = lengths(theta, gradient)
     least = noise.relative ** (1 / 3)  # balances them for a cost that changes by its own size
     most = max(least, 1e-3)
     mean = np.add.reduceat(length, theta.starts) / theta.sizes
@@ -371,26 +514,28 @@ def _within(parameter: Parameter, at: Place) -> slice:
 
 
 def _undecided(
-    result: Approximation, gradient: FloatArray, wide: FloatArray, suspect: float
+    result: Approximation, comparand: Comparand, tolerance: FloatArray
 ) -> npt.NDArray[np.bool_]:
     """Return where the first pass does not show a component to be right, over theta.
 
-    `wide` is narrowed on the way, to what the comparison needs.
+    `tolerance` is narrowed on the way, to what the comparison needs.
     """
-    at = result.evaluated
+    at, gradient, suspect = result.evaluated, comparand.gradient, comparand.suspect
     values, bars, analytic = result.values[at], result.error_bars[at], gradient[at]
     known = np.isfinite(values)
     size, other = np.where(known, np.abs(values), 0.0), np.abs(analytic)
-    wide[at] = np.minimum(wide[at], np.maximum(bars, suspect * np.maximum(size, other)))
+    tolerance[at] = np.minimum(tolerance[at], np.maximum(bars, suspect * np.maximum(size, other)))
     right = np.abs(values - analytic) <= bars + suspect * (size + other)
     undecided = np.zeros(gradient.shape, np.bool_)
-    undecided[at] = ~(right & known & (bars <= wide[at])) & np.isfinite(analytic)
+    undecided[at] = ~(right & known & (bars <= tolerance[at])) & np.isfinite(analytic)
     return undecided
 
 
-def _record(result: Approximation, number: int, slope: Slope) -> None:
+def _record(result: Approximation, number: int, slope: Slope, comparand: Comparand) -> None:
     result.values[number] = slope.value
     result.error_bars[number] = slope.error_bar
+    if comparand.bars is not None:
+        result.error_bars[number] += comparand.bars[number]
     result.kinds[number] = KINDS.index(slope.kind)
     if slope.sides is not None:
         result.sides[number] = slope.sides

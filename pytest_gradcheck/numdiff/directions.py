@@ -13,7 +13,16 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Line, Slope, climb
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.theta import FloatArray, Place, Theta
 
-__all__ = ["DirectionalProbe", "ProbeResult", "Residual", "grain", "line_along", "random_weights"]
+__all__ = [
+    "SINGLE",
+    "DirectionalProbe",
+    "ProbeResult",
+    "Residual",
+    "grain",
+    "is_single",
+    "line_along",
+    "random_weights",
+]
 
 NEAR = 1e-3
 """The largest first step, in lengths: beyond it kinks come in reach."""
@@ -226,13 +235,16 @@ class DirectionalProbe:
         return SAFETY * self._grain * size * math.log2(2 + weights.size)
 
 
-def grain(gradient: FloatArray) -> float:
-    """Return the rounding unit of a gradient's own digits: that of float32 where all are such.
+def is_single(gradient: FloatArray) -> bool:
+    """Return whether a gradient has the digits of float32 and no more.
 
     What even float16 holds (zeros, small integers) is no sign of it.
     """
     with np.errstate(all="ignore"):
         single = np.array_equal(gradient, gradient.astype(np.float32))
-        if single and np.mean(gradient == gradient.astype(np.float16)) < 0.5:
-            return SINGLE
-    return 0.5 * EPSILON
+        return single and bool(np.mean(gradient == gradient.astype(np.float16)) < 0.5)
+
+
+def grain(gradient: FloatArray) -> float:
+    """Return the rounding unit of a gradient's own digits: that of float32 where all are such."""
+    return SINGLE if is_single(gradient) else 0.5 * EPSILON

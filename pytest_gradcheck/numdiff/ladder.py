@@ -17,14 +17,13 @@ noise is right.
 from __future__ import annotations
 
 import math
-import statistics
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["EPSILON", "SAFETY", "Line", "Sides", "Slope", "climb"]
+__all__ = ["EPSILON", "SAFETY", "Line", "Sides", "Slope", "climb", "is_guard"]
 
 SAFETY = 8.0
 """Error bars are this many times the noise over the step.
@@ -44,12 +43,8 @@ EPSILON = sys.float_info.epsilon
 SPAN = 1
 """Rungs on either side of the first step that are looked at before anything is concluded."""
 
-STEPS = 14
-"""Values beside the point in which steps of the cost are looked for."""
-
-STRETCHES = (1.0, 2.7, 7.3)
-"""Spacings of those values, in first steps: a spacing that meets steps at the very rate of its own
-sees none of them."""
+UNSEEN = 0.35
+"""The part of a rounding bar that noise is likely to fill; what else fills it may be kinks."""
 
 SAME_STEP = 0.01
 """Distances that differ by this part of theirs at most are one step: storage rounds them."""
@@ -182,10 +177,12 @@ def climb(line: Line, analytic: float, noise: float, wide: float, suspect: float
         last = slope.error_bar
         if not wrong and ladder.extend():
             continue
-        final = slope if wrong else ladder.conclusion(slope)
-        doubtful = final.kind == "smooth" and ladder.differs(final, suspect)
-        if not doubtful or not ladder.is_noisier():
-            return final
+        return slope if wrong else ladder.conclusion(slope)
+
+
+def is_guard(value: float, cost0: float) -> bool:
+    """Return whether a value lies as far from the cost at theta as what stands for no value."""
+    return abs(value - cost0) > 0.5 * max(abs(value), abs(cost0))
 
 
 class _Ladder:
@@ -195,12 +192,11 @@ class _Ladder:
         self._line, self._analytic, self._noise = line, analytic, noise
         self._deepest: _Rung | None = None
         self._gap_bar = 0.0
-        self._clean = True
-        self._remeasured = False
         distances = [line.step * RATIO**power for power in range(-SPAN, SPAN + 1)]
         self._rungs = [self._rung(d) for d in distances if line.least <= d <= line.reach]
         if not self._rungs:
             self._rungs = [self._rung(min(max(line.step, line.least), line.reach))]
+        self._leave_out_guards()
 
     def _rung(self, distance: float) -> _Rung:
         for known, up, down in self._line.known:
@@ -210,7 +206,18 @@ class _Ladder:
         behind, down = self._line.at(-distance)
         return _Rung(ahead, -behind, up, down, self._line.cost0)
 
-    def _rounding(self, rung: _Rung) -> float:
+    def _leave_out_guards(self) -> None:
+        """Take constants that a cost returns outside of its domain for no value.
+
+        On one side it then has the same value at several steps, far from that at theta.
+        """
+        for side in ("up", "down"):
+            values = [getattr(rung, side) for rung in self._rungs]
+            for k, value in enumerate(values):
+                if values.count(value) > 1 and is_guard(value, self._line.cost0):
+                    self._rungs[k] = replace(self._rungs[k], **{side: math.nan})
+
+    def _rounding(self, rung: _Rung, sides: Sequence[str] = ("up", "down")) -> float:
         """Return the error bar that noise leaves a rung with.
 
         Far from theta the cost may be larger than where its noise was measured, and rounds with
@@ -219,40 +226,12 @@ class _Ladder:
         assumed there.
         """
         stuck = rung.up == rung.down == rung.cost0
-        size = 2.0 if stuck else max(abs(v) for v in (rung.up, rung.down, 0.0) if math.isfinite(v))
+        costs = [abs(getattr(rung, side)) for side in sides]
+        size = 2.0 if stuck else max(filter(math.isfinite, costs), default=0.0)
         return SAFETY * max(self._noise, 0.5 * EPSILON * size) / rung.width
-
-    def is_noisier(self) -> bool:
-        """Return whether the cost turns out to be noisier along this line than it is elsewhere.
-
-        One layer that computes in float32, or a table, moves in steps that a random direction does
-        not meet; between two steps the cost then has a smooth slope, and a wrong one. Only asked
-        of rungs that contradict each other, and do not draw together as the step shrinks.
-        """
-        if self._clean or self._remeasured or self._converges():
-            return False
-        self._remeasured = True
-        for stretch in STRETCHES:
-            spacing = min(stretch * self._line.step, self._line.reach / STEPS)
-            moved = (self._line.at(i * spacing)[1] for i in range(1, STEPS + 1))
-            level = _step_noise([self._line.cost0, *moved])
-            if level > 4 * self._noise:
-                self._noise = level
-                self._deepest = None
-                return True
-        return False
-
-    def _converges(self) -> bool:
-        """Return whether the finest rungs approach each other as h**2 until noise takes over."""
-        finite = [r for r in self._rungs if math.isfinite(r.central)]
-        differences = [abs(c.central - f.central) for f, c in pairwise(finite)]
-        clear = [d > 2 * self._rounding(r) for d, r in zip(differences, finite, strict=False)]
-        first = clear.index(True) if True in clear else len(clear)
-        return all(_falls(differences[first : first + 3])) and len(differences) >= first + 3
 
     def extend(self) -> bool:
         """Add a rung at either end where it can tell something; return whether one was added."""
-        self._clean = False
         finest, coarsest = self._rungs[0], self._rungs[-1]
         finer, coarser = finest.width / RATIO, coarsest.width * RATIO
         added = False
@@ -262,6 +241,7 @@ class _Ladder:
         if coarser <= self._line.reach and self._can_coarsen():
             self._rungs.append(self._rung(coarser))
             added = True
+        self._leave_out_guards()
         return added
 
     def _can_refine(self, finest: _Rung) -> bool:
@@ -284,7 +264,8 @@ class _Ladder:
         """Return the best slope of a function taken to be smooth, on one side where it must be."""
         central = [r for r in self._rungs if math.isfinite(r.central)]
         if len(central) >= 3 and central[0] is self._rungs[0]:
-            value, bar = _best([r.central for r in central], [self._rounding(r) for r in central])
+            rounding = [self._rounding(r) for r in central]
+            value, bar = _best([r.central for r in central], rounding, _hidden_kinks(central))
             self._gap_bar = self._apart(central)
             return Slope(value, max(bar, self._gap_bar))
         for side in ("right", "left"):
@@ -314,7 +295,8 @@ class _Ladder:
         """Return the slope on one side: first differences, extrapolated once to order h**2."""
         slopes = [getattr(r, side) for r in rungs]
         values = [(RATIO * f - c) / (RATIO - 1) for f, c in pairwise(slopes)]
-        return _best(values, [3.4 * self._rounding(r) for r in rungs[:-1]])
+        cost = "up" if side == "right" else "down"
+        return _best(values, [3.4 * self._rounding(r, (cost,)) for r in rungs[:-1]])
 
     def agrees(self, slope: Slope, wide: float, suspect: float, last: float) -> bool:
         """Return whether the values agree, and another rung would not tell it better."""
@@ -364,22 +346,20 @@ class _Ladder:
         finite = [r for r in self._rungs if math.isfinite(r.left) and math.isfinite(r.right)]
         if slope.kind in ("edge", "nonfinite") or len(finite) < 3:
             return slope
-        if self._jumps(finite):
+        jumping = [side for side in ("right", "left") if self._jumps(finite, side)]
+        if len(jumping) == 2:
             return Slope(slope.value, math.inf, "jump")
+        if jumping:
+            continuous = "left" if jumping == ["right"] else "right"
+            return Slope(*self._one_sided(finite, continuous), "edge")
         sides = self._kink(finite)
         return slope if sides is None else self._at_kink(*sides)
 
-    def _jumps(self, rungs: Sequence[_Rung]) -> bool:
-        """Return whether the cost rises by as much over a 16th of the distance."""
-        fine, coarse = rungs[0], rungs[2]
-        for fine_rise, coarse_rise in (
-            (fine.up - fine.cost0, coarse.up - coarse.cost0),
-            (fine.cost0 - fine.down, coarse.cost0 - coarse.down),
-        ):
-            clear = abs(fine_rise) > 2 * SAFETY * self._noise
-            if clear and abs(fine_rise) > 0.5 * abs(coarse_rise):
-                return True
-        return False
+    def _jumps(self, rungs: Sequence[_Rung], side: str) -> bool:
+        """Return whether the cost rises by as much over a 14th of the distance, on one side."""
+        cost = "up" if side == "right" else "down"
+        fine, coarse = (abs(getattr(rungs[k], cost) - self._line.cost0) for k in (0, 2))
+        return bool(fine > 2 * SAFETY * self._noise and fine > 0.5 * coarse)
 
     def _kink(self, rungs: Sequence[_Rung]) -> tuple[float, float, float] | None:
         """Return the slopes on both sides and their error bar where they stay apart, or None.
@@ -411,52 +391,68 @@ class _Ladder:
         return Slope(value, bar, "kink", (left, right))
 
 
-def _step_noise(values: Sequence[float]) -> float:
-    """Return the noise of equally spaced values that move in steps, or 0 where they do not.
+def _hidden_kinks(rungs: Sequence[_Rung]) -> list[float]:
+    """Return by how much kinks within reach of each rung may turn its slope.
 
-    Steps give second differences of either sign, in several places, and third ones that are no
-    smaller once scaled as noise is (see `noise`). A single kink gives second differences of one
-    sign, a single jump two of them, and those of a smooth function fall with the order.
+    The gap of the one-sided slopes of a smooth cost grows as the step. What is left of it at step
+    0, by extrapolation from the next coarser rung, is due to kinks, and half of that is what they
+    can do to the central slope. A coarse rung also knows of the fourth derivative and of further
+    kinks: so it is no more than what the next finer rung does not explain. Most of it may be noise,
+    but noise is no reason to think that there is no kink.
     """
-    if not all(map(math.isfinite, values)):
-        return 0.0
-    second = [c - 2 * b + a for a, b, c in zip(values, values[1:], values[2:], strict=False)]
-    third = [after - before for before, after in pairwise(second)]
-    up, down = max(second), -min(second)
-    several = sum(4 * abs(d) > max(up, down) for d in second) > 2
-    if not (several and up > 0 and down > 0 and 0.25 <= up / down <= 4):
-        return 0.0
-    levels = [math.sqrt(statistics.fmean(d * d for d in second) / 6)]
-    levels.append(math.sqrt(statistics.fmean(d * d for d in third) / 20))
-    return max(levels) if max(levels) <= 4 * min(levels) else 0.0
+    gaps = [r.right - r.left for r in rungs]
+    left = [abs(RATIO * fine - coarse) / (RATIO - 1) for fine, coarse in pairwise(gaps)]
+    finer = [math.inf, *(abs(coarse - RATIO * fine) for fine, coarse in pairwise(gaps))]
+    return [0.5 * min(both) for both in zip([*left, left[-1]], finer, strict=True)]
 
 
-def _best(values: Sequence[float], rounding: Sequence[float]) -> tuple[float, float]:
+def _best(
+    values: Sequence[float], rounding: Sequence[float], hidden: Sequence[float] = ()
+) -> tuple[float, float]:
     """Return the value with the smallest error bar that no finer one contradicts.
 
     Besides the values themselves, each pair's extrapolation to step 0 (L. F. Richardson, 1911) is a
     candidate: it allows steps large enough for costs in float32. Where the differences do not fall
     as h**2 does, three times in a row, it may be off by as much as it corrects.
+
+    A value counts only where it lies within the rounding bars of all finer ones, give or take its
+    own truncation. Kinks within its reach are no excuse: finer rungs do not reach them. And by
+    what it lies apart from a finer rung beyond what noise is likely to do, its bar is wider: a cost
+    with kinks at many distances drifts from rung to rung, each time by less than a bar.
+
+    Parameters
+    ----------
+    values, rounding : sequence of float
+        Of the rungs, the finest first: the slopes, and the error bars that noise leaves them with.
+    hidden : sequence of float, optional
+        By how much kinks within reach of a rung may turn its slope.
     """
+    kinks = [
+        max(0.0, kink - UNSEEN * bar)
+        for kink, bar in zip(hidden or [0.0] * len(values), rounding, strict=True)
+    ]
     extrapolated = [(DECAY * f - c) / (DECAY - 1) for f, c in pairwise(values)]
     plain = _truncation(values, rounding)
-    steeper = _truncation(extrapolated, rounding)
+    steeper = _unproved(values, extrapolated, _truncation(extrapolated, rounding))
     candidates = [
-        (v, t + r, k) for k, (v, t, r) in enumerate(zip(values, plain, rounding, strict=True))
+        (t + r + kink, t, v, k)
+        for k, (v, t, r, kink) in enumerate(zip(values, plain, rounding, kinks, strict=True))
     ]
+    gain = (DECAY + 1) / (DECAY - 1)
     candidates += [
-        (v, t + r * (DECAY + 1) / (DECAY - 1), k)
-        for k, (v, t, r) in enumerate(
-            zip(extrapolated, _unproved(values, extrapolated, steeper), rounding, strict=False)
-        )
+        (t + gain * (r + max(kinks[k : k + 2])), t, v, k)
+        for k, (v, t, r) in enumerate(zip(extrapolated, steeper, rounding, strict=False))
     ]
-    for value, bar, k in sorted(candidates, key=lambda candidate: candidate[1]):
-        if all(
-            abs(values[j] - value) <= bar + rounding[j] + min(plain[j], bar * DECAY)
-            for j in range(k)
-        ):
-            return value, bar
-    return values[0], math.inf
+    best = (values[0], math.inf)
+    for bar, truncation, value, k in candidates:
+        corrected = abs(value - values[k])
+        apart = [abs(values[j] - value) - corrected / DECAY ** (k - j) for j in range(k)]
+        if all(d <= r + truncation for d, r in zip(apart, rounding, strict=False)):
+            drift = [d - UNSEEN * r for d, r in zip(apart, rounding, strict=False)]
+            bar += 2 * max([0.0, *drift])  # of which as much again may not be seen
+            if bar < best[1]:
+                best = (value, bar)
+    return best
 
 
 def _unproved(

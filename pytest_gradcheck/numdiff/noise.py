@@ -16,7 +16,7 @@ are: the rise over a shrinking interval vanishes where a cost bends, and stays w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
 from math import factorial, isfinite, sqrt
@@ -26,7 +26,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.ladder import EPSILON
+from pytest_gradcheck.numdiff.ladder import EPSILON, is_guard
 
 __all__ = [
     "EPSILON",
@@ -65,6 +65,9 @@ FAR_SPACING = CROOKED * 1e-2
 FAR_ROW = 15
 """Values in that row: they have to come upon the places at which an iteration takes a step more."""
 
+FAR_ORDERS = 10
+"""Orders of differences there: those of a smooth cost take longer to die out."""
+
 PLAIN = 32.0
 """Rounding units up to which noise is that of float64 arithmetic."""
 
@@ -81,6 +84,9 @@ STAYS = 1 / 256
 STANDS_FOR = 32.0
 """A row's noise is believed up to so many times the jump that was found in it; the rest may be
 bends."""
+
+HUGE = 1e3
+"""How many times larger than the cost a constant is that only stands for no value."""
 
 FINEST_DECIMAL = 12
 """Decimals of the finest grid that costs may have been rounded to."""
@@ -132,6 +138,8 @@ class Noise:
     kind : NoiseKind
     digits : int or None
         The decimals that the cost is rounded to, where it is.
+    measure_far : callable or None
+        Measures the noise over larger distances as well; None where that is done.
     """
 
     level: float
@@ -140,6 +148,7 @@ class Noise:
     moved: bool
     kind: NoiseKind = NoiseKind.ROUNDING
     digits: int | None = None
+    measure_far: Callable[[], Noise] | None = field(default=None, compare=False, repr=False)
 
     @property
     def relative(self) -> float:
@@ -154,6 +163,10 @@ class Noise:
         """Return the level where the cost has other sizes: it rounds with its size."""
         larger = np.divide(sizes, self.magnitude) if self.magnitude else 1.0
         return np.asarray(self.level * np.fmax(1.0, larger))
+
+    def with_far(self) -> Noise:
+        """Return the noise over larger distances as well, from calls of the cost."""
+        return self if self.measure_far is None else self.measure_far()
 
     @property
     def is_plain(self) -> bool:
@@ -211,7 +224,7 @@ def measure(along: Along, cost0: float, far: Along | None = None) -> Noise:
     >>> measure(lambda row: [np.float32(1 + 0.3 * t) for t in row], 1.0).level > 1e-9
     True
     """
-    row = _row_within_reach(along)
+    row = _row_within_reach(along, cost0)
     if row is None:
         level = 0.5 * EPSILON * abs(cost0)
         return Noise(level, abs(cost0), 0.0, moves_far(far or along, cost0))
@@ -219,7 +232,7 @@ def measure(along: Along, cost0: float, far: Along | None = None) -> Noise:
     for factor in COARSER:
         if row.moves:
             break
-        coarser = _row(along, factor * FIRST_SPACING)
+        coarser = _row(along, cost0, factor * FIRST_SPACING)
         if coarser is not None:
             row = coarser
             seen.update(row.values)
@@ -244,10 +257,10 @@ def measure_far(along: Along, cost0: float, near: Noise) -> Noise:
     Noise
         `near`, unless the cost jumps by more.
     """
-    row = _row(along, FAR_SPACING, FAR_ROW)
+    row = _row(along, cost0, FAR_SPACING, FAR_ROW)
     if row is None:
         return near
-    level = _level(row.values)
+    level = _level(row.values, FAR_ORDERS)
     if level <= max(4 * near.level, PLAIN * EPSILON * max(map(abs, row.values))):
         return near
     jump = _jump(along, row)
@@ -262,18 +275,29 @@ def moves_far(along: Along, cost0: float) -> bool:
     return any(along([distance])[0] != cost0 for distance in DISTANCES)
 
 
-def _row(along: Along, spacing: float, count: int = ROW) -> _Row | None:
-    """Return a row of finite values on either side of theta, or None where there is none."""
+def _row(along: Along, cost0: float, spacing: float, count: int = ROW) -> _Row | None:
+    """Return a row of values on either side of theta, or None where the cost ends on both.
+
+    It has no value there, or a constant that stands for none.
+    """
     for signed in (spacing, -spacing):
         values = list(map(float, along([i * signed for i in range(1, count + 1)])))
-        if all(map(isfinite, values)):
+        if all(map(isfinite, values)) and not _ends(values, cost0):
             return _Row(signed, values)
     return None
 
 
-def _row_within_reach(along: Along) -> _Row | None:
+def _ends(values: Sequence[float], cost0: float) -> bool:
+    """Return whether a row of values runs into a constant that stands for no value."""
+    if is_guard(values[0], cost0) and values.count(values[0]) == len(values):
+        return True
+    last = values[-1]
+    return values.count(last) > 1 and abs(last) > HUGE * abs(cost0) > 0
+
+
+def _row_within_reach(along: Along, cost0: float) -> _Row | None:
     for factor in (1.0, *FINER):
-        row = _row(along, factor * FIRST_SPACING)
+        row = _row(along, cost0, factor * FIRST_SPACING)
         if row is not None:
             return row
     return None
@@ -286,18 +310,21 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
     quantum, kind, digits = _grid(seen)
     level = _level(row.values) if row.moves else 0.0
     for factor in FINER:
-        size = max(magnitude, abs(row.values[-1] - cost0) / (ROW * abs(row.spacing)))
+        rise = abs(row.values[-1] - row.values[0]) / (len(row.values) * abs(row.spacing))
+        size = max(magnitude, rise)
         if level <= max(NEGLIGIBLE * size, quantum) or _jump(along, row):
             break
-        finer = _row(along, factor * FIRST_SPACING)  # a bend or a turn: closer by, there is none
+        finer = _row(
+            along, cost0, factor * FIRST_SPACING
+        )  # a bend or a turn: closer by, there is none
         if finer is None or not abs(finer.spacing) < abs(row.spacing):
             continue
         row = finer
         level = _level(row.values) if row.moves else 0.0
     rise, steps = 0.0, row.steps
-    whole = abs(row.values[-1] - cost0)
+    whole = abs(row.values[-1] - row.values[0])
     if (min(steps) > 0 or max(steps) < 0) and whole > 8 * level:  # a rise, and not the noise
-        rise = whole / (len(row.values) * abs(row.spacing))
+        rise = whole / (len(steps) * abs(row.spacing))
     if quantum < level:
         kind = NoiseKind.SPREAD if level > PLAIN * EPSILON * magnitude else NoiseKind.ROUNDING
         digits = None
@@ -352,16 +379,15 @@ def _jump(along: Along, row: _Row, start: float | None = None) -> float:
 
 
 @cache
-def order_scales(count: int) -> tuple[float, ...]:
+def order_scales(count: int, orders: int = ORDERS) -> tuple[float, ...]:
     """Return the factors from the sum of squares of differences, by order, to that of noise.
 
     `count` is the number of values in the row.
     """
-    orders = range(1, ORDERS + 1)
-    return tuple(factorial(k) ** 2 / factorial(2 * k) / (count - k) for k in orders)
+    return tuple(factorial(k) ** 2 / factorial(2 * k) / (count - k) for k in range(1, orders + 1))
 
 
-def _level(values: Sequence[float]) -> float:
+def _level(values: Sequence[float], orders: int = ORDERS) -> float:
     """Return the noise that a table of differences shows.
 
     The first order counts at which three successive estimates agree within a factor of four while
@@ -373,7 +399,7 @@ def _level(values: Sequence[float]) -> float:
     differences = [value / largest for value in values]
     estimates: list[float] = []
     changing: list[bool] = []
-    for scale in order_scales(len(values)):
+    for scale in order_scales(len(values), orders):
         differences = list(map(sub, differences[1:], differences))
         estimates.append(sqrt(scale * sum(map(mul, differences, differences))))
         changing.append(min(differences) < 0 < max(differences))

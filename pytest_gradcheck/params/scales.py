@@ -89,7 +89,7 @@ def _spread_lengths(sizes: FloatArray, usual: float, slopes: FloatArray | None) 
     return np.asarray(np.maximum(result, np.minimum(allowed, usual)))
 
 
-def of_each(values: Sequence[float], theta: Theta) -> FloatArray:
+def of_each(values: Sequence[float] | FloatArray, theta: Theta) -> FloatArray:
     """Return values of parameters as values of all their components."""
     return np.array(values).repeat(theta.sizes)
 

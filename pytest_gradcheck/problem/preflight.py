@@ -17,7 +17,14 @@ __all__ = ["examined", "refuse_changed", "refuse_undefined", "refuse_unreached",
 
 SAME = 1e-13
 """Two calls are the same when they differ by no more than this part: threaded sums may be added up
-in another order, while a dropout mask changes far more."""
+in another order."""
+
+ALIKE = 4 * float(np.finfo(np.float32).eps)
+"""Two calls differ by noise, which is measured, when they differ by no more than this part: sums in
+float32 whose order changes from call to call do. A dropout mask changes far more."""
+
+ALIKE_IN_SINGLE = 1e-5
+"""The same where both calls return numbers of float32: long sums in it differ by more."""
 
 UNDEFINED_STEP = 6e-6
 """The step, in lengths, at which a cost is called that has no value at any."""
@@ -28,8 +35,21 @@ DROPOUT = (
 )
 
 
-def examined(pair: Pair) -> tuple[float, FloatArray]:
+def examined(pair: Pair, noise: float | None = None) -> tuple[float, FloatArray, FloatArray | None]:
     """Call cost and gradient twice at the present theta, and return what they say.
+
+    Parameters
+    ----------
+    pair : Pair
+    noise : float, optional
+        The relative noise of the cost, where the user knows it.
+
+    Returns
+    -------
+    cost0 : float
+    gradient : array
+    again : array or None
+        The gradient of the second call, where it is another.
 
     Raises
     ------
@@ -39,7 +59,7 @@ def examined(pair: Pair) -> tuple[float, FloatArray]:
     """
     before = pair.theta.references
     here = pair.cost()
-    refuse_changed(pair, "cost")
+    refuse_changed(pair.theta, "cost")
     if not math.isfinite(here):
         raise ProblemError(
             "nonfinite-cost",
@@ -47,17 +67,20 @@ def examined(pair: Pair) -> tuple[float, FloatArray]:
             "or use a stable form (log-sum-exp, logaddexp) of it",
         )
     gradient = pair.gradient()
-    refuse_changed(pair, "gradient")
+    refuse_changed(pair.theta, "gradient")
     if pair.theta.references > before and not pair.is_batched:
         spare_memory(pair.theta, pair.value_of, here)
     again = pair.cost()
-    if not _same(here, again, abs(here)):
+    if not _same(here, again, noise):
         raise ProblemError(
             "nondeterministic-cost",
             f"two calls of the cost at the same theta returned {here!r} and {again!r}: {DROPOUT}",
         )
-    _compare_gradients(gradient, pair.gradient(), pair)
-    return here, gradient
+    second = pair.gradient()
+    if gradient.data == second.data:
+        return here, gradient, None
+    _compare_gradients(gradient, second, pair, noise)
+    return here, gradient, second
 
 
 def spare_memory(
@@ -91,17 +114,26 @@ def _alike(one: float | FloatArray, other: float | FloatArray) -> bool:
     return bool(np.all(np.abs(np.subtract(one, other)) <= SAME * np.abs(other)))
 
 
-def _same(one: float, other: float, size: float) -> bool:
-    return one == other or abs(one - other) <= SAME * size
+def _alike_within(values: FloatArray, noise: float | None) -> float:
+    """Return by what part two calls may differ that returned such values."""
+    single = np.array_equal(values, values.astype(np.float32), equal_nan=True)
+    return max(ALIKE_IN_SINGLE if single else ALIKE, noise or 0.0)
 
 
-def _compare_gradients(first: FloatArray, second: FloatArray, pair: Pair) -> None:
-    if first.data == second.data:
-        return
+def _same(one: float, other: float, noise: float | None) -> bool:
+    if one == other:
+        return True
+    return abs(one - other) <= _alike_within(np.array([one, other]), noise) * abs(one)
+
+
+def _compare_gradients(
+    first: FloatArray, second: FloatArray, pair: Pair, noise: float | None
+) -> None:
+    alike = _alike_within(first, noise)
     finite = np.abs(first[np.isfinite(first)])
     size = float(finite.max()) if finite.size else 0.0
     with np.errstate(invalid="ignore"):
-        apart = ~((first == second) | (np.abs(first - second) <= SAME * size))
+        apart = ~((first == second) | (np.abs(first - second) <= alike * size))
     apart &= ~(np.isnan(first) & np.isnan(second))
     if not apart.any():
         return
@@ -115,9 +147,9 @@ def _compare_gradients(first: FloatArray, second: FloatArray, pair: Pair) -> Non
     )
 
 
-def refuse_changed(pair: Pair, culprit: str) -> None:
+def refuse_changed(theta: Theta, culprit: str) -> None:
     """Raise ``mutated-params`` where theta is not what it was before a call of the culprit."""
-    name = pair.theta.changed()
+    name = theta.changed()
     if name is None:
         return
     raise ProblemError(

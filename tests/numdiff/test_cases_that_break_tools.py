@@ -342,8 +342,18 @@ def test_a_jump_nearby_is_stepped_inside_of(distance: float, size: float) -> Non
     assert names_of_wrong(check_with(case, 0, lambda g: 1.01 * g)) == ["theta[0]"]
 
 
-def test_a_jump_in_the_very_place_leaves_that_component_undecided() -> None:
-    case = Case(lambda x: float((x[0] >= 1) + np.sin(x).sum()), np.cos, np.array([1.0, 2.0]))
+@pytest.mark.parametrize("factor", [1.0, -1.0, 1.1, 0.0])
+def test_where_one_side_jumps_the_slope_of_the_other_decides(factor: float) -> None:
+    def cost(x: Array) -> float:
+        return float((x[0] >= 1) + np.sin(x).sum())
+
+    report = check_gradients(cost, lambda x: np.cos(x) * [factor, 1], np.array([1.0, 2.0]))
+    assert report.passed is (factor == 1)
+    assert [c.name for c in report.components] == ([] if report.passed else ["theta[0]"])
+
+
+def test_where_both_sides_jump_the_component_is_left_undecided() -> None:
+    case = Case(lambda x: float(np.sign(x[0] - 1) + np.sin(x).sum()), np.cos, np.array([1.0, 2.0]))
     report = check_gradients(*case)
     assert report.passed
     assert [(c.name, c.verdict) for c in report.components] == [("theta[0]", "inconclusive")]

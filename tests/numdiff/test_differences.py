@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pytest_gradcheck import check_gradients
 from pytest_gradcheck.numdiff.differences import (
     Approximation,
+    Comparand,
     approximate,
     classical,
     cost_noise,
@@ -61,16 +62,19 @@ def approximated(
         noise = cost_noise(SerialEvaluator(cost, theta, here), 0)
         before = cost.calls
         result = approximate(
-            SerialEvaluator(cost, theta, here), everything(theta), gradient, noise, 1e-5
+            SerialEvaluator(cost, theta, here),
+            everything(theta),
+            Comparand.of(gradient, 1e-5, theta),
+            noise,
         )
     assert theta.changed() is None
     return result, cost.calls - before
 
 
-def test_a_right_gradient_takes_two_calls_a_component() -> None:
+def test_a_right_gradient_takes_two_calls_a_component_and_two_some_way_off() -> None:
     x = np.linspace(0.5, 2, 40)
     result, calls = approximated(lambda x: float(np.sin(x).sum()), x, np.cos(x))
-    assert calls == 80
+    assert calls == 82
     np.testing.assert_allclose(result.values, np.cos(x), rtol=1e-8, atol=1e-9)
     assert result.checked.all()
 
@@ -113,7 +117,9 @@ def test_what_is_not_asked_for_is_not_looked_at() -> None:
     here = cost()
     noise = cost_noise(SerialEvaluator(cost, theta, here), 0)
     asked = np.array([0, 2])
-    result = approximate(SerialEvaluator(cost, theta, here), asked, np.full(5, 2.0), noise, 1e-5)
+    result = approximate(
+        SerialEvaluator(cost, theta, here), asked, Comparand.of(np.full(5, 2.0), 1e-5, theta), noise
+    )
     np.testing.assert_array_equal(result.checked, [True, False, True, False, False])
     assert np.isnan(result.values[~result.checked]).all()
     np.testing.assert_allclose(result.values[result.checked], 2)

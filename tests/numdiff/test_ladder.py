@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -201,10 +202,28 @@ def test_at_an_edge_of_the_domain_the_other_side_tells_the_slope(side: int, lost
 
 
 @pytest.mark.parametrize("height", [1.0, -1.0, 1e-3])
-def test_a_jump_has_no_slope(height: float) -> None:
-    slope = Walk(lambda x: height * (x >= 1) + math.sin(x)).slope(math.cos(1))
+def test_where_both_sides_jump_there_is_no_slope(height: float) -> None:
+    slope = Walk(lambda x: height * (x == 1) + math.sin(x)).slope(math.cos(1))
     assert slope.kind == "jump"
     assert slope.error_bar == math.inf
+
+
+@pytest.mark.parametrize("fault", [1.0, -1.0, 1.1, 0.0])
+@pytest.mark.parametrize("height", [1.0, -1.0, 1e-3])
+@pytest.mark.parametrize("side", [operator.ge, operator.gt, operator.le, operator.lt])
+def test_where_one_side_jumps_the_other_tells_the_slope(
+    side: Callable[[float, float], bool], height: float, fault: float
+) -> None:
+    slope = Walk(lambda x: height * side(x, 1) + math.sin(x)).slope(fault * math.cos(1))
+    assert slope.kind == "edge"
+    assert abs(slope.value - math.cos(1)) <= slope.error_bar < 1e-5
+
+
+@pytest.mark.parametrize("guard", [1e10, -1.0, 1e6, 0.0])
+@pytest.mark.parametrize("room", [0.0, 1e-7])
+def test_a_constant_outside_of_the_domain_is_no_value(guard: float, room: float) -> None:
+    slope = Walk(lambda x: math.sin(x) if x <= 1 + room else guard).slope(math.cos(1))
+    assert abs(slope.value - math.cos(1)) <= slope.error_bar < 1e-5
 
 
 def test_a_function_that_is_lost_on_both_sides_has_no_slope() -> None:

@@ -17,7 +17,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.differences import KINDS, Approximation, approximate
+from pytest_gradcheck.numdiff.differences import KINDS, Approximation, Comparand, approximate
 from pytest_gradcheck.numdiff.directions import DirectionalProbe, ProbeResult
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
@@ -207,7 +207,8 @@ class _Nearby:
             off = np.abs(gradient - limit.gradient)[numbers]
             numbers = numbers[off <= KEPT * np.abs(limit.gradient[numbers])]
             numbers = self._promising(evaluator, gradient, numbers, away)
-            found = approximate(evaluator, numbers, gradient, self._noise, self._suspect)
+            comparand = Comparand.of(gradient, self._suspect, self._theta)
+            found = approximate(evaluator, numbers, comparand, self._noise)
         values, bars, analytic = (
             whole[numbers] for whole in (found.values, found.error_bars, gradient)
         )
