@@ -120,6 +120,8 @@ class _Nearby:
         self._open = np.zeros(gradient.size, np.bool_)
         self._open[wrong] = True
         self._proved: dict[int, float] = {}
+        self._unasked = self._kinks & ~self._open
+        self._refuted: dict[int, float] = {}
         self._loud = {name: self._place(name) for name in _loud(approximation, suspect)}
         self._quiet: dict[str | None, ProbeResult] = {}
 
@@ -137,13 +139,18 @@ class _Nearby:
                 return self._approximation  # a smooth cost, and a gradient that is wrong
         for limit in chain(known.copy(), self._limits.drawn(ENOUGH - len(known))):
             self._kinks |= self._open & ~limit.same
-            self._close(self._right_at(limit, np.flatnonzero(self._open & limit.same)))
+            asked = self._open & limit.same
+            if len(known) <= LOOKS:
+                asked |= self._unasked
+            self._close(self._right_at(limit, np.flatnonzero(asked)))
             self._hush(limit)
-            settled = not (self._open.any() or self._loud)
+            settled = not (self._open.any() or self._loud or self._unasked.any())
             if settled and np.all(limit.same[self._kinks]):
                 return self._written(self._off_in_sum())
         self._close(self._right_between())
-        return self._written(self._off_in_sum() or self._off_in_another_way())
+        return self._written(
+            self._wrong_nearby() or self._off_in_sum() or self._off_in_another_way()
+        )
 
     def _changes(self, limit: Limit) -> bool:
         """Return whether the gradient is another next to theta, where something looks wrong."""
@@ -182,8 +189,9 @@ class _Nearby:
         return found.error_bar <= slack and abs(found.residual) <= found.error_bar + slack
 
     def _close(self, right: dict[int, float]) -> None:
-        self._proved |= right
-        self._open[list(right)] = False
+        """Take note of components that are right nearby."""
+        self._proved |= {n: bar for n, bar in right.items() if self._open[n]}
+        self._open[list(right)] = self._unasked[list(right)] = False
 
     def _right_at(self, limit: Limit, numbers: Numbers) -> dict[int, float]:
         """Return the components that are right a little away along a nudge, with error bars.
@@ -225,7 +233,10 @@ class _Nearby:
         both = evaluator.differences(numbers, steps)
         off = np.abs(both.slopes - gradient[numbers])
         bars = 2 * SAFETY * self._noise.at(both.sizes) / both.widths
-        return numbers[off <= bars + CLEAR * np.abs(gradient[numbers])]
+        promising = off <= bars + CLEAR * np.abs(gradient[numbers])
+        wrong = both.slopes[~promising] - gradient[numbers[~promising]]
+        self._refuted |= dict(zip(numbers[~promising].tolist(), wrong.tolist(), strict=True))
+        return numbers[promising]
 
     def _right_between(self) -> dict[int, float]:
         """Return what lies between limits that are right, as where a maximum is shared out."""
@@ -242,6 +253,17 @@ class _Nearby:
                 right |= self._right_at(self._limits.known[k], numbers[inside & (ends == k)])
             found.append(right)
         return {n: max(bar, found[1][n]) for n, bar in found[0].items() if n in found[1]}
+
+    def _wrong_nearby(self) -> dict[int, float]:
+        """Return values for kinks near which the gradient is wrong wherever it was looked at.
+
+        They are as far off as there. Nothing is said of a gradient that never changes, which is the
+        answer at this point alone.
+        """
+        if all(np.array_equal(one.gradient, self._gradient) for one in self._limits.known):
+            return {}
+        off = {n: error for n, error in self._refuted.items() if self._unasked[n]}
+        return {n: float(self._gradient[n]) + error for n, error in off.items()}
 
     def _off_in_sum(self) -> dict[int, float]:
         """Return values for the kinks of parameters whose sum is another than the cost has it.
