@@ -1,7 +1,8 @@
 """Check random problems, and print where the checks and the exact gradients disagree.
 
 Usage: ``python -m benchmarks.random_problems --seeds 0:1000 [--mode full]``, or ``--show SEED`` for
-one problem in full. Exits with 1 where anything failed.
+one problem in full. With ``--plant``, right problems that pass are checked again with a fault of
+twice the resolution that they stated. Exits with 1 where anything failed.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
 
+from .planting import planted_outcome
 from .problems import Problem, problem
-from .running import FAILURES, Outcome, checked, outcome
+from .running import FAILURES, checked, outcome
 from .tables import failures, naming, table
 
 
@@ -24,12 +25,24 @@ def main() -> int:
     parser.add_argument("--show", type=int, metavar="SEED", help="print one problem")
     parser.add_argument("--condition", default="", help="only problems of this condition")
     parser.add_argument("--failures", type=int, default=20, help="so many lines of each kind")
+    parser.add_argument(
+        "--plant",
+        action="store_true",
+        help="plant a fault of twice the stated resolution into each problem that passes",
+    )
     options = parser.parse_args()
     if options.show is not None:
         return show(problem(options.show), options.mode)
     first, last = map(int, options.seeds.split(":"))
     begin = time.perf_counter()
-    outcomes = run(range(first, last), options.mode, options.condition)
+    chosen = [
+        one for one in map(problem, range(first, last)) if options.condition in ("", one.condition)
+    ]
+    if options.plant:
+        planted = [planted_outcome(one, options.mode) for one in chosen if one.fault == "none"]
+        outcomes = [one for one in planted if one is not None]
+    else:
+        outcomes = [outcome(one, options.mode) for one in chosen]
     for title in ("condition", "shape", "fault"):
         print("\n".join(table(outcomes, title, lambda one, title=title: getattr(one, title))))  # type: ignore[misc]
         print()
@@ -38,12 +51,6 @@ def main() -> int:
     print("\n".join(failures(outcomes, options.failures)))
     print(f"{len(outcomes)} problems in {time.perf_counter() - begin:.0f} s")
     return int(any(one.result in FAILURES for one in outcomes))
-
-
-def run(seeds: Sequence[int], mode: str, condition: str) -> list[Outcome]:
-    """Return the outcomes of these seeds, where the condition is the one asked for."""
-    chosen = [seed for seed in seeds if not condition or problem(seed).condition == condition]
-    return [outcome(seed, mode) for seed in chosen]
 
 
 def show(one: Problem, mode: str) -> int:

@@ -11,7 +11,7 @@ from .problems import Problem
 from .programs import Array, Core
 from .shapes import Call
 
-__all__ = ["SAME", "Label", "can_be_decided", "labelled"]
+__all__ = ["DUST", "SAME", "Label", "can_be_decided", "labelled", "lengths"]
 
 SAME = 1e-7
 """Relative errors up to here are rounding: the gradient is right."""
@@ -68,7 +68,7 @@ class Weighed:
 
     def errors(self, dust: float = 0.0) -> list[Array]:
         """Return relative errors; 0 where a difference is dust beside what theta does."""
-        reach = _lengths(self.problem.values)
+        reach = lengths(self.problem.values)
         size = max(float((np.abs(e) * r).max()) for e, r in zip(self.exact, reach, strict=True))
         found = []
         for e, g, r in zip(self.exact, self.given, reach, strict=True):
@@ -78,7 +78,7 @@ class Weighed:
         return found
 
 
-def _lengths(values: Sequence[Array]) -> list[Array]:
+def lengths(values: Sequence[Array]) -> list[Array]:
     """Return how far each component can be moved to see something: its size, or its array's."""
     usual = [float(np.sqrt(np.mean(value * value))) or 1.0 for value in values]
     return [
@@ -149,7 +149,7 @@ def _is_limit(one: Weighed) -> bool:
     for _ in range(40):
         moved = [
             value + 1e-9 * length * rng.normal(size=value.shape)
-            for value, length in zip(values, _lengths(values), strict=True)
+            for value, length in zip(values, lengths(values), strict=True)
         ]
         try:
             near = one.core.exact(moved, one.upstream)

@@ -14,7 +14,7 @@ from pytest_gradcheck import Component, ProblemError, Report, check_gradients
 
 from .faults import KINDS, patterns
 from .labels import SAME, Label, can_be_decided, labelled
-from .problems import Problem, problem
+from .problems import Problem
 from .shapes import call
 
 __all__ = ["FAILURES", "Outcome", "checked", "outcome"]
@@ -75,12 +75,11 @@ def checked(one: Problem, mode: str) -> tuple[Label, Report | Exception, float]:
     return label, report, time.perf_counter() - begin
 
 
-def outcome(seed: int, mode: str) -> Outcome:
-    """Check the problem of a seed."""
-    one = problem(seed)
+def outcome(one: Problem, mode: str) -> Outcome:
+    """Check a problem, and compare."""
     label, report, seconds = checked(one, mode)
     size = sum(value.size for value in one.values)
-    about = (seed, one.condition, one.shape, one.fault, label.kind)
+    about = (one.seed, one.condition, one.shape, one.fault, label.kind)
     if isinstance(report, Exception):
         result = "refused" if isinstance(report, ProblemError) else "crashed"
         return Outcome(*about, result, "", size, 0, 0, seconds, _raised(report))

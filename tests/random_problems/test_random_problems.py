@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from random_problems.conditions import CONDITIONS
 from random_problems.labels import labelled
+from random_problems.planting import planted_outcome
 from random_problems.problems import problem
 from random_problems.running import FAILURES, Outcome, outcome
 from random_problems.shapes import SHAPES, call
@@ -25,8 +26,8 @@ HELD = frozenset(
 @pytest.fixture(scope="module")
 def outcomes() -> Sequence[Outcome]:
     """Return what became of a few hundred problems."""
-    quick = [seed for seed in range(240) if "wide" not in problem(seed).condition]
-    return [outcome(seed, "full") for seed in quick]
+    quick = [one for one in map(problem, range(240)) if "wide" not in one.condition]
+    return [outcome(one, "full") for one in quick]
 
 
 def test_no_check_cries_wolf_misses_or_falls_over(outcomes: Sequence[Outcome]) -> None:
@@ -34,6 +35,15 @@ def test_no_check_cries_wolf_misses_or_falls_over(outcomes: Sequence[Outcome]) -
 
     assert len(held) > 80
     assert list(failures(held, 10)) == []
+
+
+def test_faults_of_twice_the_stated_resolution_are_found() -> None:
+    quick = [one for one in map(problem, range(120)) if one.condition in HELD]
+    planted = [planted_outcome(one, "full") for one in quick if one.fault == "none"]
+    found = [one for one in planted if one is not None]
+
+    assert len(found) > 10
+    assert list(failures(found, 10)) == []
 
 
 def test_problems_come_in_every_condition_and_shape(outcomes: Sequence[Outcome]) -> None:
