@@ -37,7 +37,7 @@ def answer(report: Report) -> str:
         if finding.code == "unnamed":
             what = "off along a random direction, by what no component explains"
             return f"{report.verdict} in {finding.parameter or 'theta'}: {what}"
-        if finding.code in UNPROVED:
+        if finding.code in UNPROVED or finding.severity == "cause":
             return f"{finding.code}: {finding.message}"
     return "inconclusive: no component could be decided"
 
@@ -77,7 +77,7 @@ def _comparison(component: Component) -> str:
     said = ratio(component)
     if said is None:
         return f"{component.analytic:.4g}, numerically {component.numerical:.4g}"
-    return f"{said} x the numerical gradient"
+    return f"{said} x the numerical {'derivative' if component.output else 'gradient'}"
 
 
 def ratio(component: Component) -> str | None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from pytest_gradcheck.context import Style
-from pytest_gradcheck.report.report import Component, ParameterReport, PointReport
+from pytest_gradcheck.report.report import ParameterReport, PointReport
 
 __all__ = ["best_map", "error_map"]
 
@@ -29,6 +29,8 @@ def best_map(point: PointReport, style: Style) -> list[str]:
     A pattern shows where some entries are wrong and some are not, and best where a cause tells
     where they are.
     """
+    if point.matrix is not None:
+        return _matrix_map(point, point.matrix, style)
     told = [f.parameter for f in point.findings if f.code in WHERE]
     mixed = [p for p in point.parameters if 0 < _wrong(p) < p.checked]
     for parameter in sorted(mixed, key=lambda p: (p.name not in told, -_wrong(p))):
@@ -56,24 +58,33 @@ def error_map(point: PointReport, name: str, style: Style) -> list[str]:
     if parameter is None or len(parameter.shape) != 2 or min(parameter.shape) < 2:
         return []
     wrong = [c for c in point.components if c.parameter == name and c.verdict in WRONG]
-    if any(len(component.index) != 2 for component in wrong):
-        return []  # the entries of a Jacobian, which have names of their own
     if parameter.checked != parameter.size or len(wrong) != _wrong(parameter):
         return []
-    return _drawn(parameter, wrong, style)
-
-
-def _drawn(parameter: ParameterReport, wrong: Sequence[Component], style: Style) -> list[str]:
     rows, columns = parameter.shape
+    return _drawn(name, (rows, columns), [(c.index[0], c.index[1]) for c in wrong], style)
+
+
+def _matrix_map(point: PointReport, shape: tuple[int, int], style: Style) -> list[str]:
+    """Return the map of a Jacobian, where some of its entries are wrong and all of those known."""
+    wrong = [c.entry for c in point.components if c.entry is not None and c.verdict in WRONG]
+    count, checked = sum(map(_wrong, point.parameters)), sum(p.checked for p in point.parameters)
+    if min(shape) < 2 or not 0 < len(wrong) == count < checked == shape[0] * shape[1]:
+        return []
+    return _drawn("the matrix", shape, wrong, style)
+
+
+def _drawn(
+    name: str, shape: tuple[int, int], wrong: Sequence[tuple[int, int]], style: Style
+) -> list[str]:
+    rows, columns = shape
     tall = math.ceil(rows / ROWS)
     wide = math.ceil(columns / min(COLUMNS, style.width - 2))
     counts = [[0] * math.ceil(columns / wide) for _ in range(math.ceil(rows / tall))]
-    for component in wrong:
-        row, column = component.index
+    for row, column in wrong:
         counts[row // tall][column // wide] += 1
     blocks = ASCII_BLOCKS if style.ascii else BLOCKS
     each = "entry" if tall == wide == 1 else f"{tall} x {wide} entries"
-    title = f"{parameter.name}, a character for each {each} ({blocks[-1]} wrong, {blocks[0]} not):"
+    title = f"{name}, a character for each {each} ({blocks[-1]} wrong, {blocks[0]} not):"
     lines = [title]
     for i, line in enumerate(counts):
         height = min(tall, rows - i * tall)

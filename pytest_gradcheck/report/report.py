@@ -151,6 +151,8 @@ class PointReport:
     outputs : tuple of ParameterReport
         In Jacobians and pushforwards a row for each output; where these are more than 100, for the
         worst 1,000 that are not ok.
+    matrix : (int, int) or None
+        There, the number of outputs and of components of theta.
     """
 
     name: str
@@ -161,6 +163,7 @@ class PointReport:
     components: tuple[Component, ...]
     findings: tuple[Finding, ...]
     outputs: tuple[ParameterReport, ...] = ()
+    matrix: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ PARAMETERS = 20
 COMPONENTS = 10
 POINTS = 6
 FINDINGS = 6
+OUTPUTS = 6
 
 GAP = "  "
 SHORTEST = 12
@@ -66,6 +67,7 @@ def failure_text(report: Report, style: Style) -> str:
     others = list(_others(report, point, style.width))
     lines += [*others, ""] if others else []
     lines += _parameter_table(point, style.width)
+    lines += _output_table(point, style.width)
     if point.components:
         lines += ["", *_component_table(point, style.width)]
     drawn = best_map(point, style)
@@ -194,8 +196,23 @@ def _parameter_table(point: PointReport, width: int) -> list[str]:
     if len(rows) > PARAMETERS:
         rows = sorted(rows, key=_badness)[:PARAMETERS]
         left_out = f"… and {len(point.parameters) - PARAMETERS} more parameters, none worse"
-    lines = _table(
-        ("parameter", "shape", "checked", "not ok", "rel. error", "verdict"),
+    lines = _report_table("parameter", rows, width)
+    return [*lines, left_out] if left_out else lines
+
+
+def _output_table(point: PointReport, width: int) -> list[str]:
+    """Return a row an output where these are few, or those that are to blame where they are."""
+    rows = point.outputs
+    if len(rows) > OUTPUTS or (point.matrix or (0, 0))[0] > OUTPUTS:
+        rows = tuple(row for row in rows if row.verdict != "ok")
+    if not 0 < len(rows) <= OUTPUTS or len(point.outputs) < 2:
+        return []
+    return ["", *_report_table("output", rows, width)]
+
+
+def _report_table(what: str, rows: Sequence[ParameterReport], width: int) -> list[str]:
+    return _table(
+        (what, "shape", "checked", "not ok", "rel. error", "verdict"),
         [
             (
                 row.name,
@@ -211,7 +228,6 @@ def _parameter_table(point: PointReport, width: int) -> list[str]:
         width,
         ("shape", "checked", "not ok"),
     )
-    return [*lines, left_out] if left_out else lines
 
 
 def _badness(row: ParameterReport) -> tuple[int, float]:

@@ -123,6 +123,7 @@ def entries_report(
         components=_components(name, table, owners, theta.parameters, names),
         findings=found,
         outputs=outputs,
+        matrix=None if names.output is None else (scope.outputs, theta.base.size),
     )
 
 

@@ -133,4 +133,7 @@ def _worded(
     said = hypothesis.observation.replace("the numerical gradient", scene.numerical_name)
     message = f"{label} {said}{f': {hypothesis.why}' if hypothesis.why else ''}"
     code = hypothesis.code or "partial"
-    return Finding(code, "cause", parameter, message, hypothesis.factor, point)
+    explained = (parameter,) if parameter else scene.wrong_parameters
+    return Finding(
+        code, "cause", parameter, message, hypothesis.factor, point, parameters=explained
+    )

@@ -108,6 +108,12 @@ class Scene:
         """How many rows were looked at."""
         return int(self.whole.rows.max(initial=-1)) + 1
 
+    @cached_property
+    def wrong_parameters(self) -> tuple[str, ...]:
+        """The names of the parameters that have a wrong entry."""
+        owners = np.unique(self.theta.owners(self.whole.columns[self.whole.wrong]))
+        return tuple(self.theta.parameters[number].name for number in owners.tolist())
+
     def component_name(self, number: int) -> str:
         """Return what a user would type to look at a component of theta."""
         parameter = self.theta.owner(number)

@@ -218,6 +218,10 @@ def _filled(scene: Scene) -> str | None:
         told = f" ({name(int(numbers[0]))})" if numbers.size == 1 else ""
         return f"in {what}{'s' * (numbers.size > 1)} {numbered(numbers.tolist())}{told}"
     block = inside["row"][0] & inside["column"][0]
+    diagonal = part.rows == part.columns
+    for on, said in ((diagonal, "on the diagonal"), (~diagonal, "off the diagonal")):
+        if rows.size > 2 and not np.any(part.wrong & ~on) and not np.any(part.right & on):
+            return said
     several = rows.size > 1 and columns.size > 1
     if several and not np.any(part.right & block) and np.any(part.right & ~block):
         return f"in rows {numbered(rows.tolist())} of columns {numbered(columns.tolist())}"
