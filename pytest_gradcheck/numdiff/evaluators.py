@@ -14,7 +14,8 @@ import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.numdiff.directions import line_along
-from pytest_gradcheck.numdiff.ladder import Sides, Slope, climb
+from pytest_gradcheck.numdiff.ladder import Line, Sides, Slope, climb
+from pytest_gradcheck.numdiff.replay import Ladder, climbed_together
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
 from pytest_gradcheck.problem.pair import BATCHED, Pair
@@ -171,15 +172,17 @@ class SerialEvaluator:
         return slopes
 
     def _slope(self, request: LadderRequest, noise: float, suspect: float) -> Slope:
-        number, step, reach, analytic, wide, known = request
-        place, unit = slice(number, number + 1), np.ones(1)
+        return climb(self._line(request), request.analytic, noise, request.wide, suspect)
+
+    def _line(self, request: LadderRequest) -> Line:
+        place, unit = slice(request.number, request.number + 1), np.ones(1)
+        step, reach = request.step, request.reach
         line = line_along(self.cost, self.theta, place, unit, self.cost0, step, reach)
-        line = replace(line, known=known)
-        return climb(line, analytic, noise, wide, suspect)
+        return replace(line, known=request.known)
 
 
 class BatchedEvaluator(SerialEvaluator):
-    """Components many at a time; ladders of steps one after the other.
+    """Components many at a time, and ladders of steps as well.
 
     A loop over components in Python is replaced by one of NumPy's. A cost that does not keep the
     rows of a block apart would give wrong slopes, so a few thetas are first asked about together
@@ -255,20 +258,47 @@ class BatchedEvaluator(SerialEvaluator):
         self.progress.expect(numbers.size)
         values = self.theta.base[numbers]
         plus, minus = values + steps, values - steps
-        count = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (8 * self.theta.base.size)) // 2)
-        block = self._block(2 * min(count, numbers.size))
         ahead, behind = np.empty(numbers.size), np.empty(numbers.size)
+        count = max(1, self._block_rows // 2)
         for start in range(0, numbers.size, count):
             part = slice(start, start + count)
             mine = numbers[part]
-            rows = block[: 2 * mine.size]
-            places = np.arange(mine.size)
-            rows[places, mine], rows[places + mine.size, mine] = plus[part], minus[part]
-            costs = self._costs(rows)
+            costs = self._costs_at(np.tile(mine, 2), np.concatenate([plus[part], minus[part]]))
             ahead[part], behind[part] = costs[: mine.size], costs[mine.size :]
-            rows[places, mine] = rows[places + mine.size, mine] = values[part]
             self.progress.advance(mine.size)
         return Differences(ahead, behind, plus - minus)
+
+    @property
+    def _block_rows(self) -> int:
+        return min(BLOCK_ROWS, BLOCK_BYTES // (8 * self.theta.base.size))
+
+    def _costs_at(self, numbers: Numbers, values: FloatArray) -> FloatArray:
+        """Return the costs with components moved to values, each alone."""
+        costs = np.empty(numbers.size)
+        count = max(2, self._block_rows)
+        block = self._block(min(count, numbers.size))
+        for start in range(0, numbers.size, count):
+            part = slice(start, start + count)
+            mine = numbers[part]
+            rows, places = block[: mine.size], np.arange(mine.size)
+            rows[places, mine] = values[part]
+            costs[part] = self._costs(rows)
+            rows[places, mine] = self.theta.base[mine]
+        return costs
+
+    def slopes(
+        self, requests: Sequence[LadderRequest], noise: float, suspect: float
+    ) -> list[Slope]:
+        """Return the slopes of components from ladders of steps, which ask in blocks."""
+        self.progress.expect(len(requests))
+        base = self.theta.base
+        ladders = [
+            Ladder(one.number, float(base[one.number]), self._line(one), one.analytic, one.wide)
+            for one in requests
+        ]
+        slopes = climbed_together(ladders, self._costs_at, noise, suspect)
+        self.progress.advance(len(requests))
+        return slopes
 
 
 def local_evaluator(

@@ -61,6 +61,10 @@ class Sides(NamedTuple):
     up: float
     down: float
 
+    def is_at(self, distance: float) -> bool:
+        """Return whether these are the costs at that step, but for how storage rounds it."""
+        return abs(self.distance - distance) <= SAME_STEP * distance
+
 
 @dataclass(frozen=True)
 class Line:
@@ -199,9 +203,9 @@ class _Ladder:
         self._leave_out_guards()
 
     def _rung(self, distance: float) -> _Rung:
-        for known, up, down in self._line.known:
-            if abs(known - distance) <= SAME_STEP * distance:
-                return _Rung(known, known, up, down, self._line.cost0)
+        for sides in self._line.known:
+            if sides.is_at(distance):
+                return _Rung(sides.distance, *sides, self._line.cost0)
         ahead, up = self._line.at(distance)
         behind, down = self._line.at(-distance)
         return _Rung(ahead, -behind, up, down, self._line.cost0)

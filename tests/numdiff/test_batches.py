@@ -11,6 +11,7 @@ import pytest
 
 from pytest_gradcheck import L2, Problem, ProblemError, Report, check_gradients
 from pytest_gradcheck.numdiff import evaluators
+from pytest_gradcheck.params.theta import Theta
 
 Array = npt.NDArray[np.float64]
 Params = dict[str, Any]
@@ -209,3 +210,33 @@ def test_a_cost_that_changes_the_params_is_told_of() -> None:
 
     with pytest.raises(ProblemError, match="mutated-params: the cost changes"):
         check_gradients(changing, grad, PARAMS, batched=True)
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0, 1 + 2e-4, 0.0])
+def test_ladders_ask_in_blocks_and_say_what_single_calls_say(factor: float) -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=60)
+    at = x + rng.choice((-1.0, 1.0), 60) * 10 ** rng.uniform(-9, -4, 60)
+    theta, blocks = Theta(x), [0]
+
+    def value(x: Array) -> Any:
+        return np.sum(np.abs(x - at) + np.sin(x), axis=-1)
+
+    def costs(rows: Array) -> Array:
+        blocks[0] += 1
+        return np.asarray(value(rows))
+
+    def alone() -> float:
+        return float(value(theta.tree))
+
+    gradient = factor * (np.sign(x - at) + np.cos(x))
+    requests = [
+        evaluators.LadderRequest(k, 6e-6, 1.0, float(gradient[k]), 1e-5) for k in range(x.size)
+    ]
+    single = evaluators.SerialEvaluator(alone, theta, alone())
+    many = evaluators.BatchedEvaluator(costs, alone, theta, alone())
+    expected = single.slopes(requests, 1e-14, 1e-5)
+    for one, other in zip(many.slopes(requests, 1e-14, 1e-5), expected, strict=True):
+        assert one.kind == other.kind
+        assert abs(one.value - other.value) <= one.error_bar + other.error_bar
+    assert blocks[0] < 400
