@@ -29,7 +29,7 @@ from pytest_gradcheck.numdiff.probing import Probed, probed
 from pytest_gradcheck.numdiff.sampling import chosen, is_probed
 from pytest_gradcheck.numdiff.workers import evaluator_for
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.problem.layers.upstream import with_faults
+from pytest_gradcheck.problem.layers.outputs import with_outputs
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.problem.points import Point, prepared
 from pytest_gradcheck.problem.preflight import (
@@ -312,7 +312,7 @@ def _checked(point: Point, terms: _Terms) -> _Result:
         if terms.canary and comparison.judgement.verdicts.max() < SUSPECT:
             found += unnoticed(comparison, point.name)
         report = point_report(point.name, comparison, found)
-    report = with_faults(report, pair.problem.details.get("upstream"))
+        report = with_outputs(report, pair.problem.details.get("outputs"), pair.theta.tree)
     return _Result(point, report, comparison.approximation, (*point.notes, *clues.guard.notes))
 
 

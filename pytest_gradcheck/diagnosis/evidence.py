@@ -99,7 +99,7 @@ class Evidence:
     @property
     def is_layer(self) -> bool:
         """Whether the parameters are the inputs of a layer, which nobody penalizes."""
-        return "upstream" in self.pair.problem.details
+        return "outputs" in self.pair.problem.details
 
     def alike(self, part: ParameterEvidence) -> list[ParameterEvidence]:
         """Return the parameters whose numerical gradient has the norm of this analytic one."""

@@ -41,7 +41,7 @@ class Problem:
     form : str
         ``gradient``, ``jacobian``, ``hessian`` or ``jvp``: what `grad` is of `cost`.
     details : mapping
-        What a form knows beside: ``lower`` of a Hessian, ``vjp`` of a pushforward, ``upstream`` of
+        What a form knows beside: ``lower`` of a Hessian, ``vjp`` of a pushforward, ``outputs`` of
         a layer or pullback and the user's own ``functions``, ``notes`` for the report.
 
     Examples
@@ -186,5 +186,5 @@ class Problem:
     def _turned(
         cls, made: layers.Turned, params: Mapping[str, Any], settings: Mapping[str, Any]
     ) -> Problem:
-        details = {"upstream": made.upstream, "functions": made.functions}
+        details = {"outputs": made.outputs, "functions": made.functions}
         return cls(made.cost, made.gradient, params, (), {}, dict(settings), details=details)

@@ -236,3 +236,33 @@ def test_the_output_beside_a_pullback_is_compared_with_the_primal() -> None:
 def test_slopes_are_those_of_the_primal() -> None:
     report = check_gradients.vjp(lambda x: (np.sin(x), lambda v: v), X, primal=np.sin)
     assert wrong(report) == ["x"]
+
+
+@pytest.mark.parametrize("index", [0, 3, 5])
+def test_which_output_is_wrong_is_told(index: int) -> None:
+    def f(x: Array) -> Any:
+        def pull(v: Array) -> Array:
+            v = v.copy()
+            v[index] *= 1.5
+            return np.asarray(np.cos(x) * v)
+
+        return np.sin(x), pull
+
+    report = check_gradients.vjp(f, np.linspace(-1.0, 1.0, 6))
+    (finding,) = [finding for finding in report.findings if finding.code == "output"]
+    assert f"what out[{index}] adds is wrong" in finding.message
+
+
+def test_which_of_several_output_arrays_is_wrong_is_told() -> None:
+    def f(x: Array) -> Any:
+        out = {"mean": x.mean(axis=0), "large": 1e3 * x}
+        return out, lambda v: np.broadcast_to(v["mean"], x.shape) + 1e3 * v["large"]
+
+    report = check_gradients.vjp(f, X)
+    (finding,) = [finding for finding in report.findings if finding.code == "output"]
+    assert "what out.mean" in finding.message
+
+
+def test_no_output_is_blamed_where_all_are_wrong() -> None:
+    report = check_gradients.vjp(lambda x: (np.sin(x), lambda v: 2 * v * np.cos(x)), X)
+    assert not [finding for finding in report.findings if finding.code == "output"]

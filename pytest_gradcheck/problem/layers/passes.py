@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.streams import around_calls
 from pytest_gradcheck.problem.layers.names import name_of, takes, takes_cache_first
+from pytest_gradcheck.problem.layers.outputs import Outputs
 from pytest_gradcheck.problem.layers.upstream import Pull, Upstream
 
 
@@ -21,15 +22,15 @@ class Turned(NamedTuple):
     Attributes
     ----------
     cost, gradient : callable
-    upstream : Upstream
-        The upstream gradient of both.
+    outputs : Outputs
+        What is known of the outputs and of the upstream gradient.
     functions : tuple of callables
         The user's own.
     """
 
     cost: Callable[[dict[str, Any]], tuple[float, Any]]
     gradient: Callable[[Any], Any]
-    upstream: Upstream
+    outputs: Outputs
     functions: tuple[Callable[..., Any], ...]
 
 
@@ -140,6 +141,9 @@ def turned(made: Pass, gradient_name: str, primal: Callable[..., Any] | None = N
     def output(inputs: dict[str, Any]) -> Any:
         return made.forward(inputs)[0] if primal is None else primal(*inputs.values())
 
+    def again(inputs: dict[str, Any]) -> Pull:
+        return completed(made.forward(inputs)[1], inputs)
+
     def cost(inputs: dict[str, Any]) -> tuple[float, Any]:
         if primal is None:
             out, pull = made.forward(inputs)
@@ -152,19 +156,17 @@ def turned(made: Pass, gradient_name: str, primal: Callable[..., Any] | None = N
         inputs, out, pull = cache
         same_start = around_calls(())
 
-        def again(inputs: dict[str, Any]) -> Pull:
+        def once_more() -> Pull:
             with same_start():  # of what is random, as in the first forward pass
-                return made.forward(inputs)[1]
+                return again(inputs)
 
         if pull is None:
             made_out, pull = made.forward(inputs)
             upstream.compare(made_out, out)
-        return upstream.pulled(
-            out, completed(pull, inputs), lambda: completed(again(inputs), inputs), inputs
-        )
+        return upstream.pulled(out, completed(pull, inputs), once_more, inputs)
 
     cost.__qualname__, gradient.__qualname__ = made.name, gradient_name
-    return Turned(cost, gradient, upstream, made.functions)
+    return Turned(cost, gradient, Outputs(upstream, output, again), made.functions)
 
 
 def completed(pull: Pull, inputs: Mapping[str, Any]) -> Pull:

@@ -8,7 +8,7 @@ each output moves with the inputs, since a small output would be lost beside a l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ from pytest_gradcheck.params.gradient import laid_out
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray, Theta
-from pytest_gradcheck.report.report import Finding, PointReport
 
 SEED = 0
 """Fixed, so that a run repeats."""
@@ -77,6 +76,11 @@ class Upstream:
         if self._values is None or self._values.size != layout.base.size:
             self._values = self._drawn(layout, forward, inputs)
         return float(np.dot(self._values, layout.base))
+
+    @property
+    def values(self) -> FloatArray:
+        """The upstream gradient as one vector; empty before the first call."""
+        return np.zeros(0) if self._values is None else self._values
 
     def compare(self, out: Any, primal: Any) -> None:
         """Note where the output of a forward pass that saves is another than that of one alone."""
@@ -246,18 +250,6 @@ class Upstream:
                 f"raised {type(error).__name__}: {error} for one in another memory order: copy it "
                 "first (np.ascontiguousarray, .contiguous())",
             ) from error
-
-
-def with_faults(report: PointReport, upstream: Upstream | None) -> PointReport:
-    """Return a report that fails for what was found about a backward pass beside its numbers."""
-    if upstream is None or not upstream.faults:
-        return report
-    found = tuple(
-        Finding(code, "cause", None, message, point=report.name)
-        for code, message in upstream.faults
-    )
-    worst = report.verdict if report.verdict == "nonfinite" else "bug"
-    return replace(report, passed=False, verdict=worst, findings=(*found, *report.findings))
 
 
 def as_it_is(dout: Any) -> Any:
