@@ -35,6 +35,12 @@ DROPOUT = (
 )
 
 
+ACCUMULATES = (
+    "each call adds the same to the one before, so gradients accumulate: set them to 0 at the "
+    "start of the backward pass (grad[...] = 0, zero_grad())"
+)
+
+
 def examined(pair: Pair, noise: float | None = None) -> tuple[float, FloatArray, FloatArray | None]:
     """Call cost and gradient twice at the present theta, and return what they say.
 
@@ -140,11 +146,18 @@ def _compare_gradients(
     number = int(np.flatnonzero(apart)[0])
     parameter = pair.theta.owner(number)
     name = parameter.component_name(parameter.index(number))
+    reason = ACCUMULATES if _accumulates(first, second, pair, alike * size) else DROPOUT
     raise ProblemError(
         "nondeterministic-gradient",
-        f"two calls of the gradient at the same theta returned {first[number]!r} and "
-        f"{second[number]!r} for {name}: {DROPOUT}",
+        f"two calls of the gradient at the same theta returned {float(first[number])!r} and "
+        f"{float(second[number])!r} for {name}: {reason}",
     )
+
+
+def _accumulates(first: FloatArray, second: FloatArray, pair: Pair, slack: float) -> bool:
+    """Return whether every call adds the same to what the one before has left."""
+    added, more = second - first, pair.gradient() - second
+    return bool(np.all(np.abs(added - more) <= 4 * slack))
 
 
 def refuse_changed(theta: Theta, culprit: str) -> None:

@@ -342,3 +342,18 @@ def test_noise_that_the_user_knows_of_is_no_nondeterminism() -> None:
         check_gradients(cost, np.cos, np.linspace(0.3, 1.2, 9))
     report = check_gradients(cost, np.cos, np.linspace(0.3, 1.2, 9), noise=1e-3)
     assert not any(c.verdict in ("suspect", "bug") for c in report.components)
+
+
+@pytest.mark.parametrize("left", [0.0, 3.0])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_gradients_that_accumulate_are_told_from_dropout(left: float, inplace: bool) -> None:
+    x, total = np.array([0.3, 0.4]), np.full(2, left)
+
+    def grad(params: dict[str, Array]) -> dict[str, Array]:
+        total[...] += np.cos(params["x"])
+        return {"x": total}
+
+    with pytest.raises(ProblemError, match=r"nondeterministic-gradient.*accumulate") as caught:
+        check_gradients(lambda p: float(np.sum(np.sin(p["x"]))), grad, {"x": x}, inplace=inplace)
+    assert "dropout" not in str(caught.value)
+    assert "zero_grad()" in str(caught.value)

@@ -60,6 +60,8 @@ def fitted_factor(part: ParameterEvidence, where: Mask) -> Factor | None:
         ours, theirs = part.analytic[clear] / part.scale, part.numerical[clear] / part.scale
         bars = part.bars[clear] / part.scale
         weights = (theirs / (bars + part.precision * (np.abs(theirs) + np.abs(ours)))) ** 2
+        if not 0 < weights.sum() < np.inf:
+            return None  # numbers beyond what can be squared
         ratios = ours / theirs
         value = float(np.average(ratios, weights=weights))
         errors = abs(value) * bars / np.abs(theirs) + part.precision * np.abs(ratios)
