@@ -37,7 +37,9 @@ def answer(report: Report) -> str:
         if finding.code == "unnamed":
             what = "off along a random direction, by what no component explains"
             return f"{report.verdict} in {finding.parameter or 'theta'}: {what}"
-        if finding.code in UNPROVED or finding.severity == "cause":
+        if finding.severity == "cause":
+            return finding.message
+        if finding.code in UNPROVED:
             return f"{finding.code}: {finding.message}"
     return "inconclusive: no component could be decided"
 

@@ -202,10 +202,10 @@ def _parameter_table(point: PointReport, width: int) -> list[str]:
 
 def _output_table(point: PointReport, width: int) -> list[str]:
     """Return a row an output where these are few, or those that are to blame where they are."""
-    rows = point.outputs
-    if len(rows) > OUTPUTS or (point.matrix or (0, 0))[0] > OUTPUTS:
+    rows, (count, _) = point.outputs, point.matrix or (0, 0)
+    if count > OUTPUTS:
         rows = tuple(row for row in rows if row.verdict != "ok")
-    if not 0 < len(rows) <= OUTPUTS or len(point.outputs) < 2:
+    if count < 2 or not 0 < len(rows) <= OUTPUTS:
         return []
     return ["", *_report_table("output", rows, width)]
 
