@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +46,7 @@ from pytest_gradcheck.settings import Settings, SettingsKeywords, resolve
 from pytest_gradcheck.verdict.canary import unnoticed
 from pytest_gradcheck.verdict.comparison import compare
 from pytest_gradcheck.verdict.judge import SUSPECT
+from pytest_gradcheck.verdict.pictures import error_curve, gradient_picture
 from pytest_gradcheck.verdict.point_report import joined, point_report
 
 if sys.version_info >= (3, 11):
@@ -198,10 +200,12 @@ def check_problem(problem: Problem, raising: bool) -> Report:
     context = current()
     if raising and context.before is not None:
         context.before()
+    began = perf_counter()
     try:
         report = _report(problem, context)
     except ProblemError as error:
         raise error.with_traceback(None)  # noqa: B904 - its cause is kept; our frames tell nothing
+    report = replace(report, seconds=perf_counter() - began)
     if not report.passed:
         added = tuple(context.extensions.diagnose(report))
         report = replace(report, findings=(*added, *report.findings)) if added else report
@@ -221,6 +225,7 @@ class _Terms:
     settings: Settings
     seed: int
     canary: bool
+    draws: bool
     progress: Progress
 
 
@@ -242,7 +247,8 @@ def _report(problem: Problem, context: Context) -> Report:
         prepared(problem, settings, seed, context.extensions) as points,
     ):
         if problem.form == "gradient" and settings.project is None:
-            results, cut_short = _results(points, _Terms(settings, seed, context.canary, progress))
+            point_terms = _Terms(settings, seed, context.canary, context.draws, progress)
+            results, cut_short = _results(points, point_terms)
             reports = _reports(results)
             notes = (*(note for result in results for note in result.notes), *cut_short)
         else:
@@ -311,8 +317,10 @@ def _checked(point: Point, terms: _Terms) -> _Result:
         found = findings(comparison, pair, point.name, clues)
         if terms.canary and comparison.judgement.verdicts.max() < SUSPECT:
             found += unnoticed(comparison, point.name)
+        curve = error_curve(evaluator, comparison) if terms.draws else None
         report = point_report(point.name, comparison, found)
         report = with_outputs(report, pair.problem.details.get("outputs"), pair.theta.tree)
+        report = replace(report, picture=partial(gradient_picture, comparison, curve))
     return _Result(point, report, comparison.approximation, (*point.notes, *clues.guard.notes))
 
 

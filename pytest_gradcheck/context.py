@@ -63,6 +63,8 @@ class Context(NamedTuple):
         Told how far a check has come.
     canary : bool
         Whether every check also proves that it would notice planted faults.
+    draws : bool
+        Whether a page is asked for: a check that fails then looks at many steps of one component.
     extensions : Extensions
     """
 
@@ -73,6 +75,7 @@ class Context(NamedTuple):
     receive: Callable[[Any], None] | None = None
     watcher: Watcher | None = None
     canary: bool = False
+    draws: bool = False
     extensions: Extensions = Extensions()
 
 

@@ -25,6 +25,7 @@ from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.entries import Table, judge_symmetry, tabled
 from pytest_gradcheck.verdict.entries_report import EntryNames, Scope, entries_report
 from pytest_gradcheck.verdict.judge import SUSPECT
+from pytest_gradcheck.verdict.pictures import entries_picture
 
 __all__ = ["MatrixTerms", "check_matrix"]
 
@@ -65,6 +66,7 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
         if table.codes.max(initial=0) >= SUSPECT:
             found = _with_causes(found, work, table, point, guard)
         report = entries_report(point, table, names, found, scope, terms.settings)
+    report = replace(report, picture=partial(entries_picture, table, pair.theta, here.size))
     return MatrixResult(report, tuple(guard.notes))
 
 

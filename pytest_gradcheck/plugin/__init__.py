@@ -49,6 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
         moment.start(collected=False)
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what is set for the checks of this run, where something is."""
+    return options.header(config)
+
+
 class Moment:
     """Where a run stands: which test runs, and whether it has come to a gradient check.
 

@@ -16,7 +16,7 @@ import pytest
 from pytest_gradcheck.context import Context, Extensions
 from pytest_gradcheck.errors import first_error_wins
 from pytest_gradcheck.plugin.markers import noted
-from pytest_gradcheck.plugin.options import Layers
+from pytest_gradcheck.plugin.options import Layers, draws
 from pytest_gradcheck.plugin.session import Run
 
 if TYPE_CHECKING:
@@ -26,8 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["context_of", "followed", "told_of"]
 
 
-class Record:
-    """What a test has checked so far, whether it tried to, and whether it ended without."""
+class Progressed:
+    """How far a test has come: what it has checked, whether it tried to, whether it ended without.
+
+    Attributes
+    ----------
+    reports : list of Report
+        Of the checks since pytest's last report of the test.
+    tried, unchecked : bool
+    """
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
@@ -40,7 +47,7 @@ class Record:
         self.reports.append(report)
 
 
-RECORD = pytest.StashKey[Record]()
+PROGRESSED = pytest.StashKey[Progressed]()
 
 
 def followed(config: pytest.Config, layers: Layers, collected: bool) -> Run:
@@ -60,13 +67,13 @@ def told_of(config: pytest.Config) -> list[pytest.TestReport]:
 
 def _tells(report: object) -> bool:
     known = getattr(report, "__dict__", {})  # an attribute that is missing takes long to look for
-    return "gradcheck" in known or "gradcheck_unchecked" in known
+    return "gradcheck" in known
 
 
 def context_of(item: pytest.Item, run: Run) -> Context:
     """Return what surrounds the checks of a test."""
     marking = noted(item)
-    record = item.stash.setdefault(RECORD, Record())
+    record = item.stash.setdefault(PROGRESSED, Progressed())
     off = item.config.option.gradcheck_off
 
     def begin() -> None:
@@ -87,6 +94,7 @@ def context_of(item: pytest.Item, run: Run) -> Context:
         receive=receive,
         watcher=run.watcher(marking.name),
         canary=item.config.option.gradcheck_canary,
+        draws=draws(item.config),
         extensions=Hooks(item),
     )
 
@@ -142,7 +150,7 @@ class Checks:
     def _demand_a_check(self, item: pytest.Function, returned: object) -> None:
         """Note that a marked test ends without a check, or fail it where settings are strict."""
         __tracebackhide__ = True
-        record, marking = item.stash.setdefault(RECORD, Record()), noted(item)
+        record, marking = item.stash.setdefault(PROGRESSED, Progressed()), noted(item)
         if record.tried or item.config.option.gradcheck_off:
             return
         from pytest_gradcheck.settings import resolve
@@ -159,24 +167,26 @@ class Checks:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach what was checked to pytest's report, as builtins: xdist sends nothing else."""
+        record, marking = item.stash.get(PROGRESSED, None), noted(item)
+        if record is None and not (marking.explicit or marking.fixture):
+            return (yield)
+        checks = _taken(record, item)
+        if checks and item.config.option.xmlpath:
+            _add_properties(item, checks)
         report = yield
-        if RECORD not in item.stash:
-            return report
-        record = item.stash[RECORD]
-        if record.reports:
+        if checks:
             from pytest_gradcheck.plugin.display import say_in_one_line
-            from pytest_gradcheck.report.summary import brief
 
             say_in_one_line(report, call.excinfo, self._run.style.ascii)
-
-            name, whole = noted(item).name, bool(item.config.option.gradcheck_report)
-            checks = [{"test": name, **brief(check, whole)} for check in record.reports]
-            report.gradcheck = checks  # type: ignore[attr-defined]
-            record.reports.clear()
-        if call.when == "call" and report.passed and not hasattr(report, "wasxfail"):
-            report.gradcheck_unchecked = record.unchecked  # type: ignore[attr-defined]
-        if call.when == "teardown":  # a rerun begins anew
-            del item.stash[RECORD]
+        clean = call.when == "call" and report.passed and not hasattr(report, "wasxfail")
+        report.gradcheck = {  # type: ignore[attr-defined]
+            "name": marking.name,
+            "checks": checks,
+            "refusals": _refusals(call),
+            "unchecked": clean and record is not None and record.unchecked,
+        }
+        if call.when == "teardown" and record is not None:  # a rerun begins anew
+            del item.stash[PROGRESSED]
         return report
 
     @pytest.hookimpl(trylast=True)
@@ -186,6 +196,50 @@ class Checks:
         if training is not True or not (hasattr(value, "train") and hasattr(value, "eval")):
             return None
         return _evaluating(value)
+
+
+def _taken(record: Progressed | None, item: pytest.Item) -> list[dict[str, Any]]:
+    """Return the checks since the last report of a test in brief, and forget them."""
+    if record is None or not record.reports:
+        return []
+    from pytest_gradcheck.report import summary
+
+    told = summary.brief
+    if item.config.option.gradcheck_report:
+        told = summary.drawn if draws(item.config) else summary.told_whole
+    examples = bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))
+    checks = [{**told(report), "hypothesis": examples} for report in record.reports]
+    record.reports.clear()
+    return checks
+
+
+def _refusals(call: pytest.CallInfo[None]) -> list[list[str]]:
+    """Return the code and the message of a pair that could not be checked, where one ended it."""
+    if call.excinfo is None:
+        return []
+    from pytest_gradcheck.errors import ProblemError
+
+    error = call.excinfo.value
+    return [[error.code, str(error)]] if isinstance(error, ProblemError) else []
+
+
+def _add_properties(item: pytest.Item, checks: Sequence[dict[str, Any]]) -> None:
+    """Add the figures of a test's worst check to its properties in the JUnit file.
+
+    As ``record_property`` does it, and only where that file is written: strict readers of its
+    newer family refuse properties of a test.
+    """
+    from pytest_gradcheck.report.record import TestRecord
+
+    worst = TestRecord("", checks=tuple(checks)).worst
+    if worst is None:
+        return
+    item.user_properties += [
+        ("gradcheck_verdict", worst["verdict"]),
+        ("gradcheck_relative_error", f"{worst['relative_error']:.3g}"),
+        ("gradcheck_resolution", f"{worst['resolution']:.3g}"),
+        ("gradcheck_calls", sum(check["evaluations"] for check in checks)),
+    ]
 
 
 @contextmanager

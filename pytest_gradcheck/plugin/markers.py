@@ -24,12 +24,15 @@ class Marking(NamedTuple):
         The test's node id before anything was appended to it, as xdist does with its groups.
     explicit : bool
         Whether there is a marker that a person wrote.
+    fixture : bool
+        Whether the test uses the fixture.
     settings, pair : mapping
         The two kinds of things that a marker names.
     """
 
     name: str
     explicit: bool = False
+    fixture: bool = False
     settings: Mapping[str, Any] = {}
     pair: Mapping[str, Any] = {}
 
@@ -44,12 +47,13 @@ def read(items: Sequence[pytest.Item], layers: Sequence[Layer]) -> tuple[bool, l
     """
     found, wrong = False, []
     for item in items:
-        if _noted(item).explicit:
-            found = True
+        marking = _noted(item)
+        found |= marking.explicit or marking.fixture
+        if marking.explicit:
             message = _fault(item, layers)
             if message:
                 wrong.append(f"{item.nodeid}: {message}")
-        elif MARK in getattr(item, "fixturenames", ()):
+        elif marking.fixture:
             item.add_marker(MARK)
     return found, wrong
 
@@ -61,17 +65,20 @@ def noted(item: pytest.Item) -> Marking:
 
 def _noted(item: pytest.Item) -> Marking:
     marks = list(item.iter_markers(MARK))  # the closest first
-    marking = item.stash[MARKING] = _read(item.nodeid, marks) if marks else Marking(item.nodeid)
+    fixture = MARK in getattr(item, "fixturenames", ())
+    marking = _read(item.nodeid, fixture, marks) if marks else Marking(item.nodeid, False, fixture)
+    item.stash[MARKING] = marking
     return marking
 
 
-def _read(name: str, marks: Sequence[pytest.Mark]) -> Marking:
+def _read(name: str, fixture: bool, marks: Sequence[pytest.Mark]) -> Marking:
     from pytest_gradcheck.settings import merge
 
     values = merge(mark.kwargs for mark in reversed(marks))
     return Marking(
         name,
         True,
+        fixture,
         {name: value for name, value in values.items() if name not in PAIR_NAMES},
         {name: value for name, value in values.items() if name in PAIR_NAMES},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -22,7 +23,10 @@ Layers = tuple[tuple[str, dict[str, Any]], ...]
 INI, LINE = "ini file", "command line"
 INI_TYPES: dict[str, Any] = {"float": "float", "int": "int", "bool": "bool", "names": "args"}
 OPTIONS = tuple(one for one in declarations() if one.kind != "code")
-REPORTS = (".json", ".html", ".md")
+REPORTS = (".json", ".html", ".htm", ".md", "")
+"""Suffixes of report files, in any case; a path without one takes Markdown, at its end."""
+
+PAGES = (".html", ".htm")
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -50,7 +54,20 @@ def declare(parser: pytest.Parser) -> None:
         "--gradcheck-report",
         action="append",
         metavar="PATH",
-        help="write every check to PATH, a .json, .html or .md file (may be given again)",
+        help="write every check to PATH, a .json, .html or .md file; Markdown is appended where "
+        "PATH has no suffix, or is the file of $GITHUB_STEP_SUMMARY (may be given again)",
+    )
+    group.addoption(
+        "--gradcheck-compare",
+        metavar="OLD.json",
+        help="tell what got worse since an earlier --gradcheck-report, or the last in a folder; "
+        "a failure under --gradcheck-strict",
+    )
+    group.addoption(
+        "--gradcheck-durations",
+        type=int,
+        metavar="N",
+        help="show the N slowest checks, with their calls and the time of one (0: all)",
     )
     group.addoption(
         "--gradcheck-min",
@@ -79,7 +96,8 @@ def demands(config: pytest.Config) -> bool:
         Where a gate or a report is asked for that cannot be.
     """
     given = config.option
-    if given.gradcheck_min is not None or given.gradcheck_report:
+    asked = (given.gradcheck_min, given.gradcheck_report, given.gradcheck_compare)
+    if any(option is not None for option in asked):
         _refuse_impossible(config)
         return True
     return getattr(given, "dist", "no") != "no"
@@ -104,6 +122,23 @@ def layers(config: pytest.Config) -> Layers:
     return (INI, from_ini), (LINE, from_line)
 
 
+def draws(config: pytest.Config) -> bool:
+    """Return whether a page is asked for, which draws what a check has seen."""
+    paths = config.option.gradcheck_report or ()
+    return any(Path(path).suffix.lower() in PAGES for path in paths)
+
+
+def header(config: pytest.Config) -> str | None:
+    """Return what is set for the checks of a run in one line, or None where nothing is."""
+    said = {name: value for _, layer in layers(config) for name, value in layer.items()}
+    words = [name if value is True else f"{name}={value}" for name, value in said.items()]
+    given = config.option
+    words += [word for word in ("canary", "off") if getattr(given, f"gradcheck_{word}")]
+    if given.gradcheck_min is not None:
+        words.append(f"min={given.gradcheck_min}")
+    return f"gradcheck: {', '.join(words)}" if words else None
+
+
 def flag(name: str) -> str:
     """Return how a setting is called on the command line."""
     return f"--gradcheck-{name.replace('_', '-')}"
@@ -119,17 +154,45 @@ def _refuse_impossible(config: pytest.Config) -> None:
     least = config.option.gradcheck_min
     if least is not None and least < 0:
         raise pytest.UsageError(f"--gradcheck-min {least}: a number of tests is at least 0")
+    if hasattr(config, "workerinput"):
+        return  # the controller writes the reports
     for path in config.option.gradcheck_report or ():
-        suffix = Path(path).suffix
-        if suffix not in REPORTS:
-            raise pytest.UsageError(
-                f"--gradcheck-report {path}: the name ends in one of {', '.join(REPORTS)}"
-            )
-        if suffix == ".html" and find_spec("jinja2") is None:
-            raise pytest.UsageError(
-                f"--gradcheck-report {path}: an HTML report needs jinja2: "
-                "pip install 'pytest-gradcheck[html]'"
-            )
+        _refuse_report(path)
+    compared = config.option.gradcheck_compare
+    if compared is not None and not Path(compared).exists():
+        raise pytest.UsageError(
+            f"--gradcheck-compare {compared}: no such file; --gradcheck-report {compared} writes it"
+        )
+
+
+def _refuse_report(path: str) -> None:
+    """Refuse a report that could not be written when the tests are over."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in REPORTS:
+        known = ", ".join(form for form in REPORTS if form)
+        raise pytest.UsageError(f"--gradcheck-report {path}: the name ends in one of {known}")
+    if suffix in PAGES:
+        for module in ("jinja2", "matplotlib"):
+            if find_spec(module) is None:
+                raise pytest.UsageError(
+                    f"--gradcheck-report {path}: an HTML report needs {module}: "
+                    "pip install 'pytest-gradcheck[html]'"
+                )
+    hindrance = _hindrance(Path(path))
+    if hindrance:
+        raise pytest.UsageError(f"--gradcheck-report {path}: it could not be written: {hindrance}")
+
+
+def _hindrance(path: Path) -> str | None:
+    """Return why a file could not be written, or None; nothing is made to find out."""
+    if path.is_dir():
+        return "it is a folder"
+    if path.exists():
+        return None if os.access(path, os.W_OK) else "it is read-only"
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    if not nearest.is_dir():
+        return f"{nearest} is no folder"
+    return None if os.access(nearest, os.W_OK) else f"{nearest} is read-only"
 
 
 def _refuse_wrong(ini: Layer, line: Layer) -> None:

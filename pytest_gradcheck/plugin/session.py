@@ -1,4 +1,4 @@
-"""A run of pytest as a whole: what its tests checked, its gate, its reports and its summary.
+"""A session of pytest as a whole: what its tests checked, its gate, its reports and its summary.
 
 Where xdist spreads the tests, every process has a `Run` and the controller's hears of all tests,
 for what was checked travels on pytest's own reports.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import linecache
 import sys
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import pytest
 
 from pytest_gradcheck.context import Style
 from pytest_gradcheck.plugin.options import Layers
+from pytest_gradcheck.report.record import Journal, Refusal, RunRecord, TestRecord
 
 if TYPE_CHECKING:
     from pytest_gradcheck.plugin.progress_line import Line
@@ -30,6 +31,8 @@ MARGIN = 4 + BODY
 
 WIDEST = 100
 NARROWEST = 20
+
+GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 class Run:
@@ -48,12 +51,12 @@ class Run:
         self.layers = layers
         self._config = config
         self._collected = collected
-        self._checks: dict[str, list[dict[str, Any]]] = {}
-        self._unchecked: dict[str, pytest.TestReport] = {}
-        self._failed: set[str] = set()
+        self._journal = Journal()
         self._ended: set[str] = set()
+        self._cut_short = False
         self._troubles: list[str] = []
         self._notes: list[str] = []
+        self._changes: tuple[Mapping[str, Any], ...] = ()
         self._style: Style | None = None
         self._waits: bool | None = None
 
@@ -87,6 +90,10 @@ class Run:
         """Note that this is a run of tests, and not a ``--fixtures``, say."""
         self._collected = True
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Note that the run ends before its tests do: Ctrl-C, or ``pytest.exit``."""
+        self._cut_short = True
+
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
         """Draw a failure for the place that pytest will show it at.
 
@@ -106,7 +113,7 @@ class Run:
             error.args = (plain_ascii(str(error)),)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect the checks of a test; a rerun begins anew.
+        """Note what a phase of a test came to; a rerun begins anew.
 
         Whatever is reported first after a test has ended belongs to its rerun, which need not be
         the setup: subtests report while they run, and pytest-rerunfailures tells of the setup, the
@@ -114,25 +121,16 @@ class Run:
         """
         if report.nodeid in self._ended:
             self._ended.discard(report.nodeid)
-            self._checks.pop(report.nodeid, None)
-            self._failed.discard(report.nodeid)
+            self._journal.begin(report.nodeid)
         if report.when == "teardown" or str(report.outcome) == "rerun":
             self._ended.add(report.nodeid)
-        if report.failed and hasattr(report, "gradcheck") and not self._is_worker:
+        told = getattr(report, "gradcheck", None)
+        if report.failed and told is not None and told["checks"] and not self._is_worker:
             from pytest_gradcheck.plugin.display import recede
 
             recede(report)
-        for check in getattr(report, "gradcheck", ()):
-            wrong_as_expected = report.outcome != "failed" and not check["passed"]
-            self._checks.setdefault(report.nodeid, []).append(
-                {**check, "expected": wrong_as_expected}
-            )
-        if report.when == "call":  # a subtest reports before the test that it is part of
-            if report.failed:
-                self._failed.add(report.nodeid)
-            self._unchecked.pop(report.nodeid, None)
-            if getattr(report, "gradcheck_unchecked", False):
-                self._unchecked[report.nodeid] = report
+        if told is not None or report.nodeid in self._journal:
+            self._journal.note(report.nodeid, _phase(report, told or {}))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -144,23 +142,29 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the reports that were asked for, and say what is amiss with the run."""
+        """Write the requested report files and fail the session if the gate is not met."""
         if self._is_worker or not self._collected or self._config.option.collectonly:
             return
-        self._write_reports()
+        self._cut_short |= bool(session.shouldstop or session.shouldfail)
+        too_few = self._too_few()
+        self._troubles += [] if too_few is None else [too_few]
+        self._compare()
         self._warn_of_unchecked()
         # pytest.exit(returncode=0) never comes back from the loop, and must not open the gate.
-        if (self._troubles or self._too_few() is not None) and session.exitstatus in (
-            pytest.ExitCode.OK,
-            pytest.ExitCode.NO_TESTS_COLLECTED,
-        ):
+        self._fail(session)
+        self._write_reports(session)
+        self._fail(session)
+
+    def _fail(self, session: pytest.Session) -> None:
+        """Let the session fail where something is amiss with it."""
+        if self._troubles and session.exitstatus in GREEN:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _too_few(self) -> str | None:
         least = self._config.option.gradcheck_min
         if least is None or self._is_worker or self._config.option.collectonly:
             return None
-        tests = len(self._checks)
+        tests = sum(bool(test.checks) for test in self._journal)
         if tests >= least:
             return None
         return (
@@ -168,31 +172,68 @@ class Run:
             f"--gradcheck-min asks for {least}"
         )
 
-    def _write_reports(self) -> None:
-        for path in self._config.option.gradcheck_report or ():
-            from pytest_gradcheck.report.files import write
+    def _compare(self) -> None:
+        """Compare the run with the one that is asked for; what got worse fails a strict run."""
+        old = self._config.option.gradcheck_compare
+        if old is None:
+            return
+        from pytest_gradcheck.report.compare import changes, earlier
+        from pytest_gradcheck.settings import resolve
 
+        try:
+            self._changes = changes(earlier(Path(old)), RunRecord(tests=tuple(self._journal)))
+        except (OSError, ValueError) as error:
+            self._troubles.append(f"--gradcheck-compare {old}: {error}")
+            return
+        if self._changes and resolve(self.layers)[0].strict:
+            count = len({change["test"] for change in self._changes})
+            self._troubles.append(
+                f"{count} test{'s' * (count != 1)} got worse since {old}, and the run is strict"
+            )
+
+    def _record(self, exit_status: int) -> RunRecord:
+        """Return the run, with where and on what it was made."""
+        from pytest_gradcheck.plugin.environment import environment
+
+        return RunRecord(
+            tests=tuple(self._journal),
+            environment=environment(self._config),
+            settings={name: value for _, layer in self.layers for name, value in layer.items()},
+            exit_status=exit_status,
+            cut_short=self._cut_short,
+            troubles=tuple(self._troubles),
+            changes=self._changes,
+        )
+
+    def _write_reports(self, session: pytest.Session) -> None:
+        paths = self._config.option.gradcheck_report
+        if not paths:
+            return
+        from pytest_gradcheck.report.files import write
+
+        record = self._record(int(session.exitstatus))
+        for path in paths:
             try:
-                write(Path(path), self._by_test())
+                write(Path(path), record)
             except OSError as error:
                 self._troubles.append(f"--gradcheck-report {path}: {error.strerror or error}")
 
     def _warn_of_unchecked(self) -> None:
         """Warn once, here and not in the tests, for workers do not know what others have said."""
-        if not self._unchecked:
+        unchecked = [test for test in self._journal if test.unchecked and not test.checks]
+        if not unchecked:
             return
         from pytest_gradcheck.errors import GradcheckWarning
 
-        (name, report), *others = sorted(self._unchecked.items())
+        first, *others = unchecked
         more = f" (nor in {len(others)} more such test{'s' * (len(others) != 1)})" * bool(others)
         message = (
-            f"{name} is a gradcheck test, but no gradient was checked in it{more}: call "
+            f"{first.nodeid} is a gradcheck test, but no gradient was checked in it{more}: call "
             "gradcheck(cost, grad, params) in it or return a Problem from it; --gradcheck-strict "
             "makes it a failure"
         )
-        path, line, _ = report.location
         try:
-            warnings.warn_explicit(message, GradcheckWarning, path, (line or 0) + 1)
+            warnings.warn_explicit(message, GradcheckWarning, first.path, first.line)
         except GradcheckWarning:  # -W error: all tests are over, and a label is no failure
             self._notes.append(message)
 
@@ -201,33 +242,64 @@ class Run:
         if not self._collected:
             return
         too_few = self._too_few()
-        amiss = self._troubles if too_few is None else [*self._troubles, too_few]
-        if not self._checks and not amiss and not self._notes:
+        amiss = dict.fromkeys([*self._troubles, *([too_few] if too_few else [])])
+        tests = tuple(self._journal)
+        told = any(test.checks or test.refusals for test in tests) or bool(self._changes)
+        if not told and not amiss and not self._notes:
             return
         verbosity = terminalreporter.verbosity
         if verbosity >= 0:
             terminalreporter.write_sep("=", "gradient checks")
-        if self._checks and verbosity >= -1:
+        if told and verbosity >= -1:
             from pytest_gradcheck.report.summary import lines
 
             width = int(self._config.get_terminal_writer().fullwidth)
-            for text, colour in lines(self._by_test(), verbosity, width, self.style.ascii):
+            run = RunRecord(tests=tests, changes=self._changes)
+            slowest = self._config.option.gradcheck_durations
+            for text, colour in lines(run, verbosity, slowest, Style(width, self.style.ascii)):
                 terminalreporter.write_line(text, **({colour: True} if colour else {}))
         for text in self._notes:
             terminalreporter.write_line(text, yellow=True)
         for text in amiss:
             terminalreporter.write_line(text, red=True)
 
-    def _by_test(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the checks of each test, in the same order for any number of workers."""
-        # Up to Python 3.10 unittest tells of its subtests when their checks are told already.
-        return {
-            checks[0]["test"]: [
-                {**check, "expected": check["expected"] and nodeid not in self._failed}
-                for check in checks
-            ]
-            for nodeid, checks in sorted(self._checks.items())
-        }
+
+def _phase(report: pytest.TestReport, told: Mapping[str, Any]) -> TestRecord:
+    """Return what a phase of a test came to."""
+    path, line, _ = report.location
+    return TestRecord(
+        nodeid=told.get("name", report.nodeid),
+        path=path,
+        line=0 if line is None else line + 1,
+        outcome=_outcome(report),
+        seconds=report.duration,
+        reason=_reason(report),
+        checks=tuple(told.get("checks", ())),
+        refusals=tuple(Refusal(*refusal) for refusal in told.get("refusals", ())),
+        unchecked=told.get("unchecked", False),
+    )
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    """Return pytest's outcome of a phase, in the words of its short summary."""
+    if hasattr(report, "wasxfail"):
+        return "xpassed" if report.passed else "xfailed"
+    if report.failed:
+        return "failed" if report.when == "call" else "error"
+    return "skipped" if report.skipped else "passed"
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Return why a test was skipped or expected to fail, or the first line of its error."""
+    if hasattr(report, "wasxfail"):
+        return str(report.wasxfail)
+    if report.skipped and isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    if report.failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        text = str(report.longrepr) if crash is None else str(crash.message)
+        return (text.splitlines() or [""])[0]
+    return ""
 
 
 def _terminal_style(config: pytest.Config) -> Style:

@@ -1,52 +1,116 @@
-"""Reports as files: every check of a run as JSON, as a page of HTML or as a Markdown table."""
+"""Reports as files: a run as JSON, as a page of HTML, or as Markdown."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_gradcheck.report.record import RunRecord, TestRecord
 from pytest_gradcheck.report.summary import totals
 
 __all__ = ["write"]
 
-SCHEMA = 1
+ROWS = 200
+"""Rows of a Markdown table at most: a step summary of GitHub's ends at a megabyte."""
 
-Tests = Mapping[str, Sequence[Mapping[str, Any]]]
 
+def write(path: Path, run: RunRecord) -> None:
+    """Write a run to a file, in the form that its suffix names.
 
-def write(path: Path, tests: Tests) -> None:
-    """Write the checks of a run to a file, in the form that its suffix names."""
-    forms = {".json": _json, ".html": _html, ".md": _markdown}
-    text = forms[path.suffix](tests)
+    Markdown is added to what the file holds where its name has no suffix, and where it is the file
+    that ``GITHUB_STEP_SUMMARY`` names: other steps write there, too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        text = json.dumps(run.to_dict(), indent=2, allow_nan=False) + "\n"
+    elif suffix in (".html", ".htm"):
+        from pytest_gradcheck.report.html import page
+
+        text = page(run)
+    else:
+        text = _markdown(run)
+    added = suffix not in (".json", ".html", ".htm") and _is_shared(path)
+    with path.open("a" if added else "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
 
 
-def _json(tests: Tests) -> str:
-    checks = [
-        {"test": nodeid, **check["report"]} for nodeid, test in tests.items() for check in test
-    ]
-    return json.dumps({"schema": SCHEMA, "checks": checks}, indent=2, allow_nan=False) + "\n"
+def _is_shared(path: Path) -> bool:
+    """Return whether others write to a file of Markdown as well."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    return not path.suffix or (summary is not None and path.resolve() == Path(summary).resolve())
 
 
-def _html(tests: Tests) -> str:
-    from pytest_gradcheck.report.html import page
-
-    return page(tests, totals(tests))
+def _markdown(run: RunRecord) -> str:
+    return "\n".join(_markdown_lines(run)) + "\n"
 
 
-def _markdown(tests: Tests) -> str:
-    rows = [_row(nodeid, check) for nodeid, test in tests.items() for check in test]
-    head = ["| test | verdict | components | relative error | worst |", "|---|---|---|---|---|"]
-    return "\n".join(["# Gradient checks", "", totals(tests), "", *head, *rows]) + "\n"
+def _markdown_lines(run: RunRecord) -> Iterator[str]:
+    """Yield the lines of the run: the verdict, what got worse, a row a test, the causes."""
+    mark = "✅" if run.passed else "❌"
+    yield from (f"# {mark} Gradient checks", "", _escaped(totals(run.tests)), "")
+    if run.cut_short:
+        yield from ("The run was cut short: what follows is not all of it.", "")
+    for trouble in run.troubles:
+        yield f"- {_escaped(trouble)}"
+    if run.troubles:
+        yield ""
+    if run.changes:
+        yield from ("| test | what got worse |", "|---|---|")
+        for change in run.changes[:ROWS]:
+            yield f"| {_code(change['test'])} | {_escaped(change['message'])} |"
+        yield ""
+    yield from ("| test | verdict | components | relative error | worst |", "|---|---|---|---|---|")
+    for test in run.tests[:ROWS]:
+        yield from _rows(test)
+    if len(run.tests) > ROWS:
+        yield from ("", f"… and {len(run.tests) - ROWS} more tests")
 
 
-def _row(nodeid: str, check: Mapping[str, Any]) -> str:
+def _rows(test: TestRecord) -> Iterator[str]:
+    """Yield the rows of a test: one for each check, or one that says why there is none."""
+    checks = test.checks
+    if test.hypothesis and test.worst is not None:
+        checks = (test.worst,)
+    for check in checks:
+        yield _row(test, check)
+    if not checks:
+        told = test.refusals[0].message if test.refusals else test.reason
+        cells = (_code(test.nodeid), test.outcome, "", "", _escaped(told))
+        yield f"| {' | '.join(cells)} |"
+
+
+def _row(test: TestRecord, check: Mapping[str, Any]) -> str:
     error = check["relative_error"]
     figure = f"{error:.1e} ({check['band']})" if math.isfinite(error) else str(error)
-    worst = "" if check["passed"] else check["headline"]
-    cells = (f"`{nodeid}`", check["verdict"], str(check["covered"]), figure, worst)
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    verdict = check["verdict"] + " as expected" * test.is_expected(check)
+    if check["passed"] and test.failed:
+        verdict += f" (the test {test.outcome})"
+    told = "" if check["passed"] else "<br>".join(map(_escaped, _causes(check)))
+    cells = (_code(test.nodeid), verdict, str(check["covered"]), figure, told)
+    return f"| {' | '.join(cells)} |"
+
+
+def _causes(check: Mapping[str, Any]) -> list[str]:
+    """Return the headline of a check, and the causes that it does not tell already."""
+    headline = check["headline"]
+    return [headline, *(cause for cause in check["causes"] if cause not in headline)]
+
+
+def _code(name: str) -> str:
+    """Return a name as code in the cell of a table."""
+    fence = "``" if "`" in name else "`"
+    return f"{fence}{' '.join(name.split()).replace('|', chr(92) + '|')}{fence}"
+
+
+def _escaped(text: str) -> str:
+    """Return words of users as what they are: no HTML, no cell of a table, no line, no emphasis."""
+    plain = " ".join(text.split())
+    for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        plain = plain.replace(mark, entity)
+    return re.sub(r"[\\|`*]|](?=\()|(?<!\w)_|_(?!\w)", r"\\\g<0>", plain)

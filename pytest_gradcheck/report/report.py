@@ -6,7 +6,8 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from html import escape
+from typing import Any, Protocol
 
 from pytest_gradcheck.context import Style
 from pytest_gradcheck.settings import Settings
@@ -132,6 +133,13 @@ class ParameterReport:
     resolution: float
 
 
+class Drawable(Protocol):
+    """What can be drawn of a point."""
+
+    def drawn(self) -> dict[str, Any]:
+        """Return maps, a scatter and a curve as plain lists; see `verdict.pictures`."""
+
+
 @dataclass(frozen=True)
 class PointReport:
     """One point at which the gradients were compared.
@@ -153,6 +161,8 @@ class PointReport:
         worst 1,000 that are not ok.
     matrix : (int, int) or None
         There, the number of outputs and of components of theta.
+    picture : callable or None
+        Returns what can be drawn of the point.
     """
 
     name: str
@@ -164,9 +174,14 @@ class PointReport:
     findings: tuple[Finding, ...]
     outputs: tuple[ParameterReport, ...] = ()
     matrix: tuple[int, int] | None = None
+    picture: Callable[[], Drawable] | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave what can be drawn behind: it holds arrays of the check."""
+        return {**self.__dict__, "picture": None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """A finished check; ``str(report)`` is its text as the terminal shows it.
 
@@ -189,6 +204,8 @@ class Report:
         What was done to the data before the check (``dropout off: keep_prob 0.8 -> 1.0``).
     style : Style
         How its text is drawn.
+    seconds : float
+        How long the check took.
 
     Examples
     --------
@@ -209,6 +226,7 @@ class Report:
     settings: Settings
     notes: tuple[str, ...] = ()
     style: Style = field(default=Style(), repr=False, compare=False)
+    seconds: float = field(default=0.0, repr=False, compare=False)
 
     @property
     def worst_point(self) -> PointReport:
@@ -235,7 +253,7 @@ class Report:
         fields = {
             item.name: getattr(self, item.name)
             for item in dataclasses.fields(self)
-            if item.name not in ("style", "settings")
+            if item.compare and item.name != "settings"
         }
         fields["relative_error"] = self.relative_error
         fields["parameters"] = self.parameters
@@ -246,6 +264,24 @@ class Report:
         }
         return plain
 
+    def __repr__(self) -> str:
+        components = sum(parameter.covered for parameter in self.parameters)
+        points = f", {len(self.points)} points" * (len(self.points) > 1)
+        return (
+            f"<Report {self.verdict}: {components:,} components{points}, relative error "
+            f"{self.relative_error:.1e}, {self.evaluations:,} cost calls>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the card of the page, for a notebook; the plain text without the extra `html`."""
+        try:
+            from pytest_gradcheck.report.html import card
+        except ImportError:
+            return f"<pre>{escape(str(self))}</pre>"
+        from pytest_gradcheck.report.summary import drawn
+
+        return card(drawn(self))
+
     def __str__(self) -> str:
         from pytest_gradcheck.report.terminal import failure_text
 
@@ -254,7 +290,8 @@ class Report:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        fields = (item.name for item in dataclasses.fields(value) if item.compare)
+        return {name: _plain(getattr(value, name)) for name in fields}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

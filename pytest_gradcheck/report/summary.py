@@ -1,30 +1,49 @@
-"""The summary after a run: a check in brief, and a few lines about all of them."""
+"""The summary after a run: a check in brief, and a bounded number of lines about all of them."""
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_gradcheck.context import Style
+from pytest_gradcheck.report.record import RunRecord, TestRecord
 from pytest_gradcheck.report.report import Report, band
 
-__all__ = ["brief", "lines", "totals"]
+__all__ = ["brief", "drawn", "lines", "told_whole", "totals"]
 
 FAILURES = 20
+TESTS = 200
+"""Tests that are listed at most: where only failures are, and where all are."""
+
+CHANGES = 20
 INDENT = " " * 7
 
 Check = Mapping[str, Any]
-"""What `brief` returns, with ``expected``: wrong, in a test that did not fail for it."""
+"""What `brief` returns."""
+
+SHORTEST = 32
+"""Columns of a name that are left however much is told of it."""
+
+WORDS = {
+    "wrong": ("FAIL", "red"),
+    "refused": ("REFUSED", "red"),
+    "failed": ("failed", "red"),
+    "expected": ("wrong", "yellow"),
+    "skipped": ("skipped", ""),
+    "unchecked": ("none", "yellow"),
+}
+"""How a test's state is told, and in which colour; other states are told by their verdict."""
 
 
-def brief(report: Report, whole: bool = False) -> dict[str, Any]:
+def brief(report: Report) -> dict[str, Any]:
     """Return what the summary needs of a check, in builtin types that can be sent anywhere."""
     from pytest_gradcheck.report.terminal import headline
 
     error = report.relative_error
     parameters = report.parameters
-    result: dict[str, Any] = {
+    return {
         "passed": report.passed,
         "verdict": report.verdict,
         "headline": headline(report, 72),
@@ -34,92 +53,174 @@ def brief(report: Report, whole: bool = False) -> dict[str, Any]:
         "band": band(error),
         "resolution": max(parameter.resolution for parameter in parameters),
         "evaluations": report.evaluations,
+        "seconds": report.seconds,
         "seed": report.seed,
+        "causes": [f.message for f in report.findings if f.severity == "cause"],
         "warnings": [f.message for f in report.findings if f.severity == "warning"],
     }
-    if whole:
-        result["report"] = report.to_dict()
-    return result
+
+
+def told_whole(report: Report) -> dict[str, Any]:
+    """Return all of a check, for a file."""
+    return {**brief(report), "report": report.to_dict()}
+
+
+def drawn(report: Report) -> dict[str, Any]:
+    """Return all of a check with what can be drawn of it, for a page."""
+    pictures = [None if p.picture is None else p.picture().drawn() for p in report.points]
+    return {**told_whole(report), "pictures": pictures}
 
 
 def lines(
-    tests: Mapping[str, Sequence[Check]], verbosity: int, width: int, ascii: bool
+    run: RunRecord, verbosity: int, slowest: int | None, style: Style
 ) -> Iterator[tuple[str, str]]:
     """Yield the lines of the summary, each with its colour or an empty string.
 
     Quiet: one line. Default: the totals and the checks that failed a test. Verbose: every check,
-    and the warnings.
+    and the warnings. At every verbosity the number of lines has a bound.
+
+    Parameters
+    ----------
+    run : RunRecord
+    verbosity : int
+        pytest's.
+    slowest : int or None
+        How many of the slowest checks to list, 0 for all; none without.
+    style : Style
     """
-    from pytest_gradcheck.context import Style
     from pytest_gradcheck.report.terminal import fitted
 
-    for text, colour in _all_lines(tests, verbosity):
-        wrapped = textwrap.wrap(text, width, subsequent_indent=INDENT) if verbosity > 0 else [text]
+    for text, colour in _all_lines(run, verbosity, slowest, style.width):
+        if verbosity > 0:
+            wrapped = textwrap.wrap(text, style.width, subsequent_indent=INDENT)
+        else:
+            wrapped = [text]
         for line in wrapped:
-            yield fitted(line, Style(width, ascii)), colour
+            yield fitted(line, style), colour
 
 
-def _all_lines(tests: Mapping[str, Sequence[Check]], verbosity: int) -> Iterator[tuple[str, str]]:
-    wrong = any(_fails(check) for test in tests.values() for check in test)
-    yield totals(tests), "red" if wrong else "green"
+def _all_lines(
+    run: RunRecord, verbosity: int, slowest: int | None, width: int
+) -> Iterator[tuple[str, str]]:
+    yield totals(run.tests), _colour(run)
     if verbosity < 0:
         return
-    failed = 0
-    for nodeid, test in tests.items():
-        fails = any(_fails(check) for check in test)
-        failed += fails
-        if verbosity > 0 or (fails and failed <= FAILURES):
-            yield from _test(nodeid, test, verbosity)
-    if verbosity == 0 and failed > FAILURES:
-        yield f"… and {failed - FAILURES} more", "red"
-    warned = sum(bool(check["warnings"]) for test in tests.values() for check in test)
+    shown = [test for test in run.tests if _is_shown(test, verbosity)]
+    most = TESTS if verbosity > 0 else FAILURES
+    for test in shown[:most]:
+        yield from _test(test, verbosity, width)
+    if len(shown) > most:
+        yield f"… and {len(shown) - most} more", _colour(run)
+    warned = sum(bool(check["warnings"]) for test in run.tests for check in test.checks)
     if verbosity == 0 and warned:
         yield f"{_some(warned, 'check')} with warnings (-v shows them)", "yellow"
+    for change in run.changes[:CHANGES]:
+        yield f"worse  {change['test']}: {change['message']}", "yellow"
+    if len(run.changes) > CHANGES:
+        yield f"… and {len(run.changes) - CHANGES} more that got worse", "yellow"
+    if slowest is not None:
+        yield from _slowest(run.tests, slowest or None)
 
 
-def totals(tests: Mapping[str, Sequence[Check]]) -> str:
+def _is_shown(test: TestRecord, verbosity: int) -> bool:
+    """Return whether a test has a line of its own."""
+    if verbosity > 0:
+        return bool(test.checks or test.refusals)
+    return test.state in ("wrong", "refused") or (test.state == "failed" and bool(test.checks))
+
+
+def _colour(run: RunRecord) -> str:
+    """Return red for what fails, yellow for what a reader should look at, else green."""
+    if any(test.state in ("wrong", "refused") for test in run.tests):
+        return "red"
+    passing = [check for test in run.tests for check in test.checks if check["passed"]]
+    return "yellow" if any(check["verdict"] == "suspect" for check in passing) else "green"
+
+
+def totals(tests: Sequence[TestRecord]) -> str:
     """Return how many checks there were, and how they ended."""
-    checks = [check for test in tests.values() for check in test]
-    right = sum(check["passed"] for check in checks)
-    expected = sum(check["expected"] for check in checks)
-    wrong = len(checks) - right - expected
-    calls = sum(check["evaluations"] for check in checks)
-    counts = ((right, "right"), (wrong, "wrong"), (expected, "wrong as expected"))
-    parts = ", ".join(f"{count} {word}" for count, word in counts if count)
-    head = f"{_some(len(checks), 'check')} in {_some(len(tests), 'test')}"
-    return f"{head}{f': {parts}' * bool(checks)}; {_some(calls, 'cost call')}"
+    checked = [test for test in tests if test.checks]
+    checks = [(test, check) for test in checked for check in test.checks]
+    right = sum(check["passed"] for _, check in checks)
+    suspects = sum(check["passed"] and check["verdict"] == "suspect" for _, check in checks)
+    expected = sum(test.is_expected(check) for test, check in checks)
+    calls = sum(check["evaluations"] for _, check in checks)
+    parts = [
+        f"{count} {word}"
+        for count, word in (
+            (right - suspects, "right"),
+            (suspects, "suspect but passed"),
+            (len(checks) - right - expected, "wrong"),
+            (expected, "wrong as expected"),
+        )
+        if count
+    ]
+    head = f"{_some(len(checks), 'check')} in {_some(len(checked), 'test')}"
+    return "; ".join(
+        [
+            f"{head}{': ' * bool(parts)}{', '.join(parts)}",
+            _some(calls, "cost call"),
+            *_others(tests),
+        ]
+    )
+
+
+def _others(tests: Iterable[TestRecord]) -> Iterator[str]:
+    """Yield how many tests came to no check, by what kept them from it."""
+    tests = tuple(tests)
+    codes = Counter(refusal.code for test in tests for refusal in test.refusals)
+    if codes:
+        yield f"{sum(codes.values())} refused ({', '.join(sorted(codes))})"
+    skipped = sum(test.state == "skipped" for test in tests)
+    if skipped:
+        yield f"{skipped} skipped"
 
 
 def _some(count: int, word: str) -> str:
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
-def _fails(check: Check) -> bool:
-    return not check["passed"] and not check["expected"]
-
-
-def _test(nodeid: str, checks: Sequence[Check], verbosity: int) -> Iterator[tuple[str, str]]:
+def _test(test: TestRecord, verbosity: int, width: int) -> Iterator[tuple[str, str]]:
     """Yield the lines of a test: its worst check stands for all, of which Hypothesis makes many."""
-    worst = max(checks, key=lambda check: (_fails(check), not check["passed"], _error(check)))
-    if worst["passed"]:
-        word, colour, figures = worst["verdict"], "green", _figures(worst)
+    worst = test.worst
+    verdict = "none" if worst is None else str(worst["verdict"])
+    word, colour = WORDS.get(test.state, (verdict, "yellow" if verdict == "suspect" else "green"))
+    if worst is None:
+        told = test.refusals[0].message.splitlines()[0] if test.refusals else test.reason
     else:
-        word, colour = ("FAIL", "red") if _fails(worst) else ("wrong", "yellow")
-        figures = worst["headline"]
-    if len(checks) > 1:
-        nodeid += f" (worst of {len(checks)} checks)"
+        told = _figures(worst) if worst["passed"] else worst["headline"]
+    name = test.nodeid
+    if len(test.checks) > 1:
+        every = "smallest" if test.hypothesis and test.state == "wrong" else "worst"
+        name += f" ({every} of {len(test.checks)} {'examples' if test.hypothesis else 'checks'})"
     if verbosity == 0:
-        yield f"{word:<6} {nodeid}: {figures}", colour
+        yield _both(f"{word:<6} ", name, told, width), colour
         return
-    yield f"{word:<6} {nodeid}", colour
-    yield f"{INDENT}{figures}", ""
-    for warning in dict.fromkeys(warning for check in checks for warning in check["warnings"]):
+    yield f"{word:<6} {name}", colour
+    yield f"{INDENT}{told}", ""
+    for warning in dict.fromkeys(text for check in test.checks for text in check["warnings"]):
         yield f"{INDENT}warning: {warning}", "yellow"
 
 
-def _error(check: Check) -> float:
-    error: float = check["relative_error"]
-    return math.inf if math.isnan(error) else error
+def _both(word: str, name: str, told: str, width: int) -> str:
+    """Return a name and what is told of it in one line: the name is cut before the figures are."""
+    room = max(SHORTEST, width - len(word) - len(": ") - len(told))
+    if len(name) > room:
+        name = "…" + name[len(name) - room + 1 :]
+    return f"{word}{name}: {told}"
+
+
+def _slowest(tests: Sequence[TestRecord], most: int | None) -> Iterator[tuple[str, str]]:
+    """Yield the slowest checks, with their calls and the time of one."""
+    checks = [(check["seconds"], test.nodeid, check) for test in tests for check in test.checks]
+    checks.sort(key=lambda one: (-one[0], one[1]))
+    if not checks:
+        return
+    yield f"slowest {_some(len(checks[:most]), 'check')}", ""
+    for seconds, name, check in checks[:most]:
+        calls = check["evaluations"]
+        each = 1e6 * seconds / max(1, calls)
+        yield f"{seconds:8.3f} s {calls:>9,} calls {each:>9,.0f} us each  {name}", ""
 
 
 def _figures(check: Check) -> str:

@@ -30,7 +30,7 @@ def test_unrelated():
 def test_problem(gradcheck):
     gradcheck(broken, good, PARAMS)
 """
-TOTALS = "5 checks in 4 tests: 3 right, 1 wrong, 1 wrong as expected; * cost calls"
+TOTALS = "5 checks in 4 tests: 3 right, 1 wrong, 1 wrong as expected; * cost calls*"
 
 
 def section(result: pytest.RunResult) -> list[str]:
@@ -46,11 +46,12 @@ def test_the_summary_has_the_totals_and_what_failed(
 ) -> None:
     suite.file(MIXED)
     lines = section(suite.run(*plugin_args))
-    assert len(lines) == 3
+    assert len(lines) == 4
     pytest.LineMatcher(lines).fnmatch_lines(
         [
             TOTALS,
             "FAIL   test_it.py::test_bad: b1 is 4.000 x *",
+            "REFUSED test_it.py::test_problem: cost-raised: *",
             "1 check with warnings (-v shows them)",
         ]
     )
@@ -220,7 +221,7 @@ def test_markup(gradcheck, name):
 
     found: dict[str, Any] = json.loads(data, parse_constant=refuse)
     checks = {check["test"].partition("::")[2]: check for check in found["checks"]}
-    assert found["schema"] == 1
+    assert found["schema"] == 2
     assert len(found["checks"]) == 7
     assert set(checks) == {
         "test_bad", "test_expected", "test_good", "test_markup[<b>|]", "test_nan", "test_two"
@@ -229,6 +230,11 @@ def test_markup(gradcheck, name):
     assert checks["test_bad"]["components"][0]["name"] == "b1[2]"
     assert checks["test_bad"]["settings"]["fail_on"] == "suspect"
     assert checks["test_nan"]["components"][0]["analytic"] == "nan"
+    tests = {test["test"].partition("::")[2]: test for test in found["tests"]}
+    assert tests["test_problem"]["state"] == "refused"
+    assert tests["test_problem"]["refusals"][0]["code"] == "cost-raised"
+    assert tests["test_expected"]["state"] == "expected"
+    assert "| `test_it.py::test_problem` | failed |  |  | cost-raised: " in markdown
     assert "| `test_it.py::test_bad` | bug | 9 | 5.7e-01 (bug) | b1 is 4.000 x " in markdown
     assert "`test_it.py::test_markup[<b>\\|]`" in markdown
     assert page.isascii()
@@ -238,14 +244,12 @@ def test_markup(gradcheck, name):
     assert page.index("test_it.py::test_expected") < page.index("test_it.py::test_good")
 
 
-def test_a_report_that_cannot_be_written_fails_the_run_and_says_so(suite: Suite) -> None:
+def test_a_report_that_cannot_be_written_is_refused_before_any_test_runs(suite: Suite) -> None:
     suite.file("def test_good(gradcheck):\n    gradcheck(cost, good, PARAMS)\n")
     (suite.pytester.path / "taken").touch()
     result = suite.run("--gradcheck-report=taken/out.json", "--gradcheck-report=out.md")
-    assert result.ret == 1
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["--gradcheck-report taken/out.json: *"])
-    assert (suite.pytester.path / "out.md").exists()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--gradcheck-report taken/out.json: *taken is no folder"])
 
 
 def test_an_html_report_without_jinja_is_a_usage_error_that_says_what_to_install(
@@ -324,5 +328,5 @@ def test_numpy_settings(gradcheck):
     )
     result = suite.run("-s", "--gradcheck-report=out.json")
     lines = [line for line in result.stdout.lines if "foreign test_it" in line]
-    assert len(lines) == 6
+    assert len(lines) == 3 * 6 + 2  # every phase of a test tells what it has seen
     assert [line for line in lines if not line.endswith(" []")] == []

@@ -1,0 +1,229 @@
+"""Pictures of a check as inline SVG, drawn by matplotlib from plain lists.
+
+They take their colour of text from the page, so that they are as good in the dark as in the light.
+The colour maps are cividis, for errors, and a diverging blue and orange, for values: people who
+cannot tell red from green can read both.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import LogNorm, Normalize, SymLogNorm
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
+
+__all__ = ["curve_picture", "map_picture", "scatter_picture"]
+
+INK = "#010203"
+"""Stands for the page's colour of text, until the picture is written."""
+
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.2,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "image.composite_image": False,
+    "path.simplify": True,
+}
+
+LOW, HIGH = 1e-10, 1.0
+"""The range of relative errors in a map."""
+
+RIGHT, WRONG, GUIDE = "#3b6fb6", "#d1780f", "#808080"
+
+WIDTH = 7.4
+"""Inches; the page scales it."""
+
+
+def _styled(salt: str) -> AbstractContextManager[None]:
+    """Return a context of this style; ids of one salt are no other picture's."""
+    style: Any = {**STYLE, "svg.hashsalt": salt}
+    return mpl.rc_context(style)
+
+
+def map_picture(drawn: Mapping[str, Any], salt: str) -> tuple[str, str]:
+    """Return maps of a parameter, relative error and both values, and what they show in words."""
+    rows, columns = len(drawn["errors"]), len(drawn["errors"][0]) if drawn["errors"] else 0
+    shape = " x ".join(map(str, drawn["shape"])) or "scalar"
+    said = f"{drawn['name']}, {shape}: {_told(drawn)}"
+    with _styled(salt):
+        height = max(0.95, min(2.4, 0.6 + WIDTH / 4 * rows / max(1, columns)))
+        figure = Figure(figsize=(WIDTH, height))
+        bottom, top = 0.28 / height, 1 - 0.24 / height
+        values = _scale([*drawn["analytic"], *drawn["numerical"]])
+        for name, left, bar, scale, colours in (
+            ("errors", 0.04, 0.27, LogNorm(LOW, HIGH), "cividis"),
+            ("analytic", 0.385, None, values, "PuOr"),
+            ("numerical", 0.655, 0.885, values, "PuOr"),
+        ):
+            axis = figure.add_axes((left, bottom, 0.22, top - bottom))
+            image = _image(axis, drawn[name], scale, colours)
+            axis.set_title("relative error" if name == "errors" else name)
+            if bar is not None:
+                side = figure.add_axes((bar, bottom, 0.015, top - bottom))
+                _key(figure.colorbar(image, cax=side), scale)
+            if name == "errors":
+                _mark_lines(axis, drawn, rows, columns)
+        return _svg(figure, f"Maps of {said}"), said
+
+
+def _image(
+    axis: Axes, cells: Sequence[Sequence[float | None]], scale: Normalize, colours: str
+) -> AxesImage:
+    """Draw a map; cells without a number stay empty."""
+    values = [[math.nan if cell is None else cell for cell in row] for row in cells]
+    if isinstance(scale, LogNorm):
+        values = [[max(LOW, cell) if cell == cell else cell for cell in row] for row in values]
+    image = axis.imshow(values, norm=scale, cmap=colours, interpolation="none", aspect="auto")
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axis.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    if len(values) == 1:
+        axis.set_yticks([])
+    if len(values[0]) == 1:
+        axis.set_xticks([])
+    return image
+
+
+def _key(bar: Colorbar, scale: Normalize) -> None:
+    """Give a colour bar few ticks: its ends and its middle."""
+    bar.minorticks_off()
+    if isinstance(scale, LogNorm):
+        bar.set_ticks([1e-10, 1e-5, 1.0], labels=["1e-10", "1e-5", "1"])
+    else:
+        ends = [float(scale.vmin or 0.0), 0.0, float(scale.vmax or 0.0)]
+        bar.set_ticks(ends, labels=[f"{end:.2g}" for end in ends])
+
+
+def _scale(rows: Sequence[Sequence[float | None]]) -> Normalize:
+    """Return a scale around zero, logarithmic far from it, that both values share."""
+    sizes = sorted(abs(cell) for row in rows for cell in row if cell)
+    if not sizes:
+        return Normalize(-1.0, 1.0)
+    largest, usual = sizes[-1], sizes[len(sizes) // 2]
+    if largest <= 30 * usual:
+        return Normalize(-largest, largest)
+    return SymLogNorm(linthresh=usual, vmin=-largest, vmax=largest)
+
+
+def _mark_lines(axis: Axes, drawn: Mapping[str, Any], rows: int, columns: int) -> None:
+    """Mark rows and columns that are wrong as a whole at the edges, where cells are components."""
+    shape = drawn["shape"]
+    if len(shape) != 2 or (rows, columns) != tuple(shape):
+        return
+    style: dict[str, Any] = {"color": WRONG, "markersize": 4, "linestyle": "", "clip_on": False}
+    lines = drawn["rows"]
+    axis.plot([-0.5 - 0.012 * columns] * len(lines), lines, marker=">", **style)
+    lines = drawn["columns"]
+    axis.plot(lines, [rows - 0.5 + 0.02 * rows] * len(lines), marker="^", **style)
+
+
+def _told(drawn: Mapping[str, Any]) -> str:
+    """Return what a map shows, in words, for who cannot see it."""
+    codes = [code for row in drawn["verdicts"] for code in row if code >= 0]
+    wrong = sum(code >= 3 for code in codes)
+    said = [f"{wrong} of {len(codes)} cells are wrong" if wrong else "no cell is wrong"]
+    for name, word in (("rows", "row"), ("columns", "column")):
+        lines = drawn[name]
+        if lines:
+            said.append(f"{word}{'s' * (len(lines) > 1)} {_listed(lines)} as a whole")
+    return "; ".join([*said, *drawn["notes"]])
+
+
+def _listed(lines: Sequence[int]) -> str:
+    shown = ", ".join(map(str, lines[:5]))
+    return f"{shown}, ..." if len(lines) > 5 else shown
+
+
+def scatter_picture(drawn: Mapping[str, Any], factor: float | None, salt: str) -> tuple[str, str]:
+    """Return the numerical gradient over the analytic one, with the diagonal, and words for it."""
+    pairs = list(zip(drawn["analytic"], drawn["numerical"], drawn["wrong"], strict=True))
+    span = max((abs(value) for pair in pairs for value in pair[:2]), default=1.0) or 1.0
+    with _styled(salt):
+        figure = Figure(figsize=(WIDTH / 2, 2.6))
+        axis = figure.add_axes((0.16, 0.17, 0.81, 0.8))
+        axis.plot([-span, span], [-span, span], color=GUIDE, linewidth=0.8, label="equal")
+        if factor:
+            end = span * min(1.0, abs(factor))
+            axis.plot(
+                [-end, end],
+                [-end / factor, end / factor],
+                color=WRONG,
+                linewidth=0.8,
+                linestyle="--",
+                label=f"analytic = {factor:.4g} x numerical",
+            )
+        for wrong, colour, marker in ((False, RIGHT, "o"), (True, WRONG, "x")):
+            mine = [pair for pair in pairs if pair[2] is wrong]
+            axis.plot(
+                [pair[0] for pair in mine],
+                [pair[1] for pair in mine],
+                marker,
+                color=colour,
+                markersize=3.5,
+                label="wrong" if wrong else "not wrong",
+            )
+        axis.set_xlabel("analytic")
+        axis.set_ylabel("numerical")
+        axis.legend(frameon=False, fontsize=7)
+        count = sum(pair[2] for pair in pairs)
+        said = f"numerical over analytic gradient, {len(pairs)} components, {count} of them wrong"
+        return _svg(figure, f"Scatter: {said}"), said
+
+
+def curve_picture(drawn: Mapping[str, Any], salt: str) -> tuple[str, str]:
+    """Return the error over the step, with the one that the verdict rests on, and words for it."""
+    floor = min((error for error in drawn["errors"] if error > 0), default=1e-16)
+    with _styled(salt):
+        figure = Figure(figsize=(WIDTH / 2, 2.6))
+        axis = figure.add_axes((0.16, 0.17, 0.81, 0.8))
+        errors = [max(error, floor) for error in drawn["errors"]]
+        axis.loglog(drawn["steps"], errors, "o-", color=RIGHT, markersize=3, label="|D(h) - g|")
+        for name, colour, label in (
+            ("chosen", WRONG, "the verdict's"),
+            ("error_bar", GUIDE, "its error bar"),
+        ):
+            if drawn[name]:
+                axis.axhline(drawn[name], color=colour, linestyle="--", label=label)
+        axis.set_xlabel("step h")
+        axis.set_ylabel("difference")
+        axis.legend(frameon=False, fontsize=7)
+        said = f"{drawn['name']}: difference between the gradients against the step"
+        return _svg(figure, f"Curve of {said}"), said
+
+
+def _svg(figure: Figure, label: str) -> str:
+    """Return a figure as an SVG element that a page may hold many of."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<(g|svg|text) id="[^"]*"', r"<\1", text)  # ids of groups: of no use, not unique
+    text = re.sub(r" font-family: [^;\"]*;", "", text)  # the page's own
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"\s+", " ", text).replace("> <", "><")
+    text = text.replace(INK, "currentColor")
+    opening, rest = text.split(">", 1)
+    viewed = re.search(r'viewBox="[^"]*"', opening)
+    box = viewed.group() if viewed else ""
+    return f'<svg {box} role="img" aria-label="{escape(label)}">{rest}'
