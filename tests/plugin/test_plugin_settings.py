@@ -16,6 +16,7 @@ from pytest_gradcheck.settings import Settings
 VALUES: dict[str, tuple[Any, Any, Any, Any]] = {
     "mode": ("full", "sample", "full", "sample"),
     "eps": (1e-3, 1e-4, 1e-5, 1e-6),
+    "noise": (1e-9, 2e-9, 3e-9, 4e-9),
     "suspect": (2e-5, 3e-5, 4e-5, 5e-5),
     "bug": (2e-3, 3e-3, 4e-3, 5e-3),
     "fail_on": ("bug", "suspect", "bug", "suspect"),
@@ -32,7 +33,6 @@ VALUES: dict[str, tuple[Any, Any, Any, Any]] = {
     "only": (["W1"], ["b1"], ["W*"], ["b*"]),
     "exclude": (["W1"], ["b1"], ["W*"], ["b*"]),
     "locate": (False, True, False, True),
-    "noise": (1e-9, 2e-9, 3e-9, 4e-9),
 }
 OPTIONS = [item.name for item in dataclasses.fields(Settings) if item.metadata["kind"] != "code"]
 
