@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 
 import numpy as np
 
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.directions import ProbeResult
-from pytest_gradcheck.numdiff.noise import EPSILON, Noise
+from pytest_gradcheck.numdiff.noise import EPSILON, Noise, NoiseKind
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.settings import Settings
@@ -19,6 +20,9 @@ __all__ = ["branch", "coarse", "kink", "precision", "stationary", "unnamed", "va
 POOR = 1e-3
 """A check that resolves less than this, the error of a bug, says so."""
 
+
+COARSEST_TOLERANCE = 3e-5
+"""Jumps beyond this part of the cost are more often those of low precision than of a tolerance."""
 
 JUMPS = "the cost jumps here, and has no slope"
 
@@ -210,14 +214,45 @@ def coarse(
 
 
 def _noise_reason(noise: Noise) -> str:
+    """Say what hides a slope, by its name where that is known."""
+    jumps = f"{math.sqrt(12) * noise.level:.1g}, {noise.relative:.1g} of its size"
+    if noise.kind is NoiseKind.DECIMALS:
+        return f"the cost is rounded to {noise.digits} decimals: return it as it is"
+    if noise.kind in (NoiseKind.FLOAT32, NoiseKind.FLOAT16):
+        return (
+            f"the cost is rounded to {noise.kind.value}, and moves in steps of {jumps}: compute in "
+            "float64 for the check, and leave an offset out of it"
+        )
+    if noise.kind is NoiseKind.GIVEN:
+        return f"the noise of the cost that was given ({noise.relative:.1g} of its size) hides it"
+    if noise.kind is NoiseKind.JUMPS and noise.relative > COARSEST_TOLERANCE:
+        return (
+            f"the cost moves in jumps ({jumps}), as where it computes in bfloat16 or float16, "
+            "looks values up in a table, or stops at a loose tolerance: compute in float64, or "
+            "tighten the tolerance, for the check"
+        )
+    if noise.kind is NoiseKind.JUMPS:
+        return (
+            f"the cost jumps ({jumps}) between thetas nearby, as where an iteration or a solver "
+            "stops at a tolerance: tighten the tolerance for the check, or give it as noise="
+        )
+    return _spread_reason(noise)
+
+
+def _spread_reason(noise: Noise) -> str:
+    """Say what hides a slope, where noise has no shape of its own."""
     if noise.relative < 100 * EPSILON:
         return (
             f"|J| = {noise.magnitude:.2g} is so large beside its slope that its rounding "
-            f"({noise.level:.1g}) hides it: scale the cost, or leave constants out of it"
+            f"({noise.level:.1g}) hides it: scale the cost, or leave constants (an offset) out of "
+            "it"
         )
     if 3e-9 < noise.relative < 3e-6:
         return (
             f"the cost computes in float32 (noise {noise.relative:.1g} of its size): compute in "
-            "float64 for the check"
+            "float64 for the check; or it stops at a tolerance, which is to be tightened"
         )
-    return f"the cost is noisy ({noise.level:.1g}, {noise.relative:.1g} of its size)"
+    return (
+        f"the cost is noisy ({noise.level:.1g}, {noise.relative:.1g} of its size), as where it "
+        "stops at a tolerance, or computes in bfloat16 or float16"
+    )

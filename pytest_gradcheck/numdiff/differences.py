@@ -199,7 +199,19 @@ def _random_line(evaluator: Evaluator, seed: int, least: float = 0.0) -> Along:
     weights = WEIGHTS[draws] * size
     if theta.selected != theta.parameters:
         weights[~theta.is_selected] = 0.0
-    return partial(evaluator.along, weights)
+    digits = [parameter.digits for parameter in theta.parameters]
+    if min(digits) == np.finfo(np.float64).nmant + 1:
+        return partial(evaluator.along, weights)
+    _, exponents = np.frexp(theta.base)
+    units = np.ldexp(1.0, exponents - np.array(digits).repeat(theta.sizes))
+
+    def along(distances: Sequence[float]) -> list[float]:
+        """Return the costs where theta can be stored: its rounding is none of the cost's noise."""
+        steps = np.round(distances[0] * weights / units)
+        steps += np.where((steps == 0) & (weights != 0), np.copysign(1.0, weights), 0.0)
+        return evaluator.along(steps * units, [distance / distances[0] for distance in distances])
+
+    return along
 
 
 def classical(evaluator: Evaluator, numbers: Numbers, eps: float) -> Approximation:

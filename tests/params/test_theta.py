@@ -347,8 +347,10 @@ class CallsTo:
 
 
 @pytest.mark.parametrize("make", AWKWARD.values(), ids=AWKWARD.keys())
-@pytest.mark.parametrize("call", [1, 2, 9, 10, 17])
-@pytest.mark.parametrize("error", [Stop, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    ("error", "call"),
+    [(Stop, 1), (Stop, 2), *((KeyboardInterrupt, call) for call in (1, 2, 9, 10, 17))],
+)
 def test_arrays_under_inplace_come_back_bit_by_bit_after_an_error(
     make: Callable[[], Any], call: int, error: type[BaseException]
 ) -> None:
@@ -365,6 +367,23 @@ def test_arrays_under_inplace_come_back_bit_by_bit_after_an_error(
     assert isinstance(caught.value.__cause__ or caught.value, error)
     assert bits(params) == before
     assert all(params[key] is entries[key] for key in entries)
+
+
+@pytest.mark.parametrize("make", AWKWARD.values(), ids=AWKWARD.keys())
+@pytest.mark.parametrize("call", [9, 10, 17])
+def test_arrays_under_inplace_come_back_bit_by_bit_after_an_edge(
+    make: Callable[[], Any], call: int
+) -> None:
+    params = {"first": np.ones(3), "awkward": make()}
+    before, tripwire = bits(params), CallsTo(call, Stop)
+
+    def cost() -> float:
+        tripwire()
+        return square(params)
+
+    check_gradients(cost, lambda: square_gradient(params), params, inplace=True)
+    assert tripwire.calls >= call
+    assert bits(params) == before
 
 
 @pytest.mark.parametrize("make", AWKWARD.values(), ids=AWKWARD.keys())
