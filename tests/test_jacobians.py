@@ -644,3 +644,27 @@ def test_an_operator_of_many_columns_is_never_written_out() -> None:
         return Product()
 
     assert gradcheck.jacobian(wide, operator, AT).verdict == "ok"
+
+
+def test_a_known_noise_is_taken_as_the_noise_of_each_output() -> None:
+    def solved(x: Array) -> Array:
+        return np.asarray(np.round(fun(x), 6))
+
+    assert check_gradients.jacobian(solved, jac, X, noise=1e-6).passed
+    turned = check_gradients.jacobian(solved, lambda x: -jac(x), X, noise=1e-6)
+    assert turned.parameters[0].counts["bug"] > 12
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_outputs_in_float32_are_no_false_alarms(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    many, at = rng.normal(size=(12, 5)), rng.normal(size=5)
+    sizes = 10.0 ** rng.uniform(-6, 6, 12)
+
+    def coarse(x: Array) -> Array:
+        return np.asarray(sizes * np.sin((many @ x).astype(np.float32)).astype(np.float64))
+
+    report = check_gradients.jacobian(
+        coarse, lambda x: (sizes * np.cos(many @ x))[:, None] * many, at
+    )
+    assert report.passed

@@ -49,7 +49,7 @@ class MatrixResult:
 
 def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixResult:
     """Check a Jacobian, a Hessian or a pushforward at the present theta."""
-    here, matrix = examined_matrix(pair)
+    here, matrix = examined_matrix(pair, terms.settings.noise)
     names = EntryNames(
         lambda row, column: pair.entry_name(matrix.blocks, row, column),
         pair.output_name if pair.has_outputs else None,

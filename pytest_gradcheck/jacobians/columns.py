@@ -87,7 +87,7 @@ class Work:
         """
         weights = random_weights(self.theta, self.seed, "noise of outputs")
         weights = weights if self.projection is None else self.projection.of(weights)
-        noise = measure_outputs(self.calls, weights)
+        noise = measure_outputs(self.calls, weights, self.settings.noise)
         if not noise.moved.any() and self.matrix.along(weights).any():
             raise ProblemError(
                 "unreached-params",

@@ -33,7 +33,7 @@ first, while the rest of an output moves."""
 FURTHER = (CROOKED * 1e-4, CROOKED * 1e-2)
 """Spacings for outputs that have not moved until then."""
 
-BETWEEN = (CROOKED * 1e-7, CROOKED * 1e-8)
+BETWEEN = (CROOKED * 1e-5, CROOKED * 1e-7, CROOKED * 1e-8)
 """Spacings at which the grid of outputs that are rounded inside is looked for."""
 
 LOUDER = 30.0
@@ -103,7 +103,7 @@ def measure_outputs(
         levels = np.fmax(levels, np.fmax(found, _jump(values)))
         settled |= moving
         seen += [np.where(finite, row, here) for row in values]
-    quantized = _stands_still(seen[1 : ROW + 1], seen[ROW + 1 :], magnitudes)
+    quantized = _stands_still(seen, magnitudes)
     if quantized.any():
         found = np.zeros(here.size)
         found[quantized] = _grid(calls, weights, seen, quantized)
@@ -113,7 +113,7 @@ def measure_outputs(
     levels = np.maximum(levels, 0.5 * EPSILON * magnitudes)
     levels = np.maximum(levels, _quanta(rows))
     if known is not None:
-        levels = np.maximum(known * magnitudes, 0.5 * EPSILON * magnitudes)
+        levels = np.maximum(levels, known * magnitudes)
     return OutputNoise(levels, magnitudes, moved)
 
 
@@ -171,18 +171,21 @@ def _jump(values: FloatArray) -> FloatArray:
     return found
 
 
-def _stands_still(
-    near: list[FloatArray], far: list[FloatArray], magnitudes: FloatArray
-) -> npt.NDArray[np.bool_]:
-    """Return which outputs stand still at the first spacing where their slope is to move them.
+def _stands_still(seen: list[FloatArray], magnitudes: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which outputs stand still at a spacing where their slope is to move them.
 
     They are rounded inside to something coarser than float64, and may step by equal quanta, which
     differences of a high order do not show.
     """
-    stands = np.all(np.diff(np.stack(near), axis=0) == 0, axis=0)
-    slope = np.abs(np.diff(np.stack(far[:ROW]), axis=0)).max(axis=0) / ALWAYS[1]
-    due = slope * ALWAYS[0] * ROW > 8 * EPSILON * magnitudes
-    return np.asarray(due & stands, np.bool_)
+    rows = [np.stack(seen[k : k + ROW]) for k in range(1, len(seen), ROW)]
+    moves = [np.abs(np.diff(row, axis=0)).max(axis=0) for row in rows]
+    spacings = (*ALWAYS, *FURTHER)[: len(rows)]
+    slope = np.max([move / h for move, h in zip(moves, spacings, strict=True)], axis=0)
+    found = np.zeros(magnitudes.size, np.bool_)
+    for move, spacing in zip(moves, spacings, strict=True):
+        due = slope * spacing * ROW > 8 * EPSILON * magnitudes
+        found |= due & (move == 0)
+    return found
 
 
 def _grid(

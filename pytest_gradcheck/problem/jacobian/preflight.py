@@ -8,13 +8,15 @@ from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.jacobian.matrices import Matrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
-from pytest_gradcheck.problem.preflight import DROPOUT, SAME, spare_memory
+from pytest_gradcheck.problem.preflight import ALIKE, ALIKE_IN_SINGLE, DROPOUT, spare_memory
 
 __all__ = ["examined_matrix", "refuse_changed_params"]
 
 
-def examined_matrix(pair: JacobianPair) -> tuple[FloatArray, Matrix]:
+def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[FloatArray, Matrix]:
     """Call the function and its Jacobian twice at the present theta, and return what they say.
+
+    Two calls may differ within the relative noise that the user knows of.
 
     Raises
     ------
@@ -37,7 +39,8 @@ def examined_matrix(pair: JacobianPair) -> tuple[FloatArray, Matrix]:
     if pair.theta.references > before:
         spare_memory(pair.theta, pair.values_of, here)
     again = pair.values()
-    apart = np.abs(again - here) > SAME * np.maximum(np.abs(here), np.abs(again))
+    alike = _alike_within(here, noise)
+    apart = np.abs(again - here) > alike * np.maximum(np.abs(here), np.abs(again))
     if apart.any():
         number = int(np.flatnonzero(apart)[0])
         raise ProblemError(
@@ -45,18 +48,26 @@ def examined_matrix(pair: JacobianPair) -> tuple[FloatArray, Matrix]:
             f"two calls of the function at the same theta returned {here[number]!r} and "
             f"{again[number]!r} for {pair.output_name(number)}: {DROPOUT}",
         )
-    _compare_matrices(matrix, pair.matrix(), pair)
+    _compare_matrices(matrix, pair.matrix(), pair, noise)
     return here, matrix
 
 
-def _compare_matrices(first: Matrix, second: Matrix, pair: JacobianPair) -> None:
+def _alike_within(values: FloatArray, noise: float | None) -> float:
+    """Return the part by which two calls may differ: more where all numbers are of float32."""
+    single = np.array_equal(values, values.astype(np.float32).astype(np.float64))
+    return max(ALIKE_IN_SINGLE if single else ALIKE, noise or 0.0)
+
+
+def _compare_matrices(
+    first: Matrix, second: Matrix, pair: JacobianPair, noise: float | None
+) -> None:
     """Compare what two calls of the Jacobian do to one vector."""
     weights = np.cos(np.arange(1.0, pair.theta.base.size + 1))
     weights[~pair.theta.is_selected] = 0.0
     one, other = first.along(weights), second.along(weights)
     size = max(float(np.abs(one[np.isfinite(one)]).max(initial=0.0)), 0.0)
     with np.errstate(invalid="ignore"):
-        apart = np.abs(one - other) > 1e3 * SAME * size
+        apart = np.abs(one - other) > 10 * _alike_within(one, noise) * size
     if apart.any():
         number = int(np.flatnonzero(apart)[0])
         raise ProblemError(
