@@ -45,7 +45,7 @@ from pytest_gradcheck.report.report import VERDICTS, GradientError, PointReport,
 from pytest_gradcheck.settings import Settings, SettingsKeywords, resolve
 from pytest_gradcheck.verdict.canary import unnoticed
 from pytest_gradcheck.verdict.comparison import compare
-from pytest_gradcheck.verdict.judge import SUSPECT
+from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.pictures import error_curve, gradient_picture
 from pytest_gradcheck.verdict.point_report import joined, point_report
 
@@ -315,7 +315,7 @@ def _checked(point: Point, terms: _Terms) -> _Result:
         comparison = compare(pair, evaluator, approximation, gradient, noise, settings)
         clues = _clues(point)
         found = findings(comparison, pair, point.name, clues)
-        if terms.canary and comparison.judgement.verdicts.max() < SUSPECT:
+        if terms.canary and comparison.judgement.verdicts.max() < Verdict.SUSPECT:
             found += unnoticed(comparison, point.name)
         curve = error_curve(evaluator, comparison) if terms.draws else None
         report = point_report(point.name, comparison, found)

@@ -15,7 +15,7 @@ from pytest_gradcheck.diagnosis.rules import CAUSES, WARNINGS
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.verdict.comparison import Comparison
-from pytest_gradcheck.verdict.judge import OK, SUSPECT
+from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = [
     "CAUSES",
@@ -46,14 +46,14 @@ def findings(comparison: Comparison, pair: Pair, point: str, clues: Clues) -> tu
         return (caveats.stationary(pair.theta, point),)
     found: list[Finding] = []
     worst = int(judgement.verdicts.max())
-    if worst >= SUSPECT:
+    if worst >= Verdict.SUSPECT:
         evidence = Evidence(comparison, pair, point, clues)
         with clues.guard.of("the diagnosis"):
             found += causes(evidence)
     warnings: list[Finding] = []
     if noise is not None:
         warnings += caveats.coarse(approximation, judgement, noise, point)
-    plain = worst == OK and not (approximation.seen or approximation.kinds.any())
+    plain = worst == Verdict.OK and not (approximation.seen or approximation.kinds.any())
     plain &= not approximation.around
     if not plain:
         explained = {cause.parameter for cause in found}

@@ -13,7 +13,7 @@ from pytest_gradcheck.numdiff.noise import EPSILON, Noise, NoiseKind
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.verdict.judge import INCONCLUSIVE, KINK, SUSPECT, Judgement, judged
+from pytest_gradcheck.verdict.judge import Judgement, Verdict, judged
 
 __all__ = ["branch", "coarse", "kink", "precision", "stationary", "unnamed", "vacuous"]
 
@@ -44,7 +44,7 @@ def kink(
     number = int(at_kink[np.lexsort((far, judgement.errors[at_kink]))[-1]])
     left, right = approximation.sides[number]
     name = parameter.component_name(parameter.index(number))
-    valid = judgement.verdicts[number] == KINK
+    valid = judgement.verdicts[number] == Verdict.KINK
     where = _where(valid, number in approximation.nearby)
     yield Finding(
         "kink",
@@ -138,7 +138,7 @@ def precision(
 ) -> Iterator[Finding]:
     """Tell how many components cannot be decided, and why."""
     part = parameter.slice
-    undecided = judgement.verdicts[part] == INCONCLUSIVE
+    undecided = judgement.verdicts[part] == Verdict.INCONCLUSIVE
     seen = approximation.seen.get(parameter.name)
     if not undecided.any():
         if seen is not None and (seen.wide or seen.kind == "jump"):
@@ -174,12 +174,12 @@ def unnamed(
     Not of what a cause has been found for, in the parameters that are `explained`.
     """
     for name, seen in approximation.seen.items():
-        if judged(seen, settings) < SUSPECT or (seen.crowded and name in explained):
+        if judged(seen, settings) < Verdict.SUSPECT or (seen.crowded and name in explained):
             continue
         mine = [p for p in theta.selected if name is None or p.name == name]
         parts = [approximation.checked[p.slice] for p in mine]
         wrong = sum(
-            np.count_nonzero(judgement.verdicts[p.slice][part] >= SUSPECT)
+            np.count_nonzero(judgement.verdicts[p.slice][part] >= Verdict.SUSPECT)
             for p, part in zip(mine, parts, strict=True)
         )
         message = (
@@ -204,7 +204,7 @@ def coarse(
     if noise.relative <= 100 * EPSILON:
         return
     worst = float(judgement.resolutions.max())
-    decided = not np.any(judgement.verdicts[approximation.checked] == INCONCLUSIVE)
+    decided = not np.any(judgement.verdicts[approximation.checked] == Verdict.INCONCLUSIVE)
     if decided and worst > POOR:
         message = (
             f"{_noise_reason(noise)}; in the smallest components a relative error under "

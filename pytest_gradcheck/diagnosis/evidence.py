@@ -19,7 +19,7 @@ from pytest_gradcheck.params.scales import finite_or_zero, rms
 from pytest_gradcheck.params.theta import FloatArray, Parameter
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.verdict.comparison import Comparison
-from pytest_gradcheck.verdict.judge import BUG, OK, SUSPECT, Judgement
+from pytest_gradcheck.verdict.judge import Judgement, Verdict
 
 __all__ = ["Clues", "Evidence", "Mask", "ParameterEvidence", "gradient_at"]
 
@@ -145,7 +145,7 @@ class Evidence:
             return CLASSICAL
         least = max(EXACT, 30 * noise)
         numerical, bars = self.approximation.values, self.approximation.error_bars
-        right = self._known & (self.judgement.verdicts == OK)
+        right = self._known & (self.judgement.verdicts == Verdict.OK)
         off = np.abs(numerical - self.gradient)[right] - bars[right]
         size = (np.abs(numerical) + np.abs(self.gradient))[right]
         beyond = off / np.where(size > 0, size, 1.0)
@@ -162,7 +162,9 @@ class Evidence:
     @cached_property
     def _wrong(self) -> Mask:
         verdicts = self.judgement.verdicts
-        wrong: Mask = self.approximation.checked & ((verdicts == BUG) | (verdicts == SUSPECT))
+        wrong: Mask = self.approximation.checked & (
+            (verdicts == Verdict.BUG) | (verdicts == Verdict.SUSPECT)
+        )
         return wrong
 
     @cached_property
@@ -170,7 +172,7 @@ class Evidence:
         """Where a component is right, and not because all is 0 or the error bar is wide."""
         size = np.abs(self.gradient) + np.abs(self.approximation.values)
         narrow = self.approximation.error_bars < CLEAR * size
-        right: Mask = self._known & (self.judgement.verdicts == OK) & narrow
+        right: Mask = self._known & (self.judgement.verdicts == Verdict.OK) & narrow
         return right
 
     def _part(self, parameter: Parameter) -> ParameterEvidence:

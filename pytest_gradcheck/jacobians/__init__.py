@@ -24,7 +24,7 @@ from pytest_gradcheck.report.report import Finding, PointReport
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.entries import Table, judge_symmetry, tabled
 from pytest_gradcheck.verdict.entries_report import EntryNames, Scope, entries_report
-from pytest_gradcheck.verdict.judge import SUSPECT
+from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.pictures import entries_picture
 
 __all__ = ["MatrixTerms", "check_matrix"]
@@ -63,7 +63,7 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
             found += broken_laws(matrix, pair, point)
         refuse_changed_params(pair, "function")
         guard = Guard()
-        if table.codes.max(initial=0) >= SUSPECT:
+        if table.codes.max(initial=0) >= Verdict.SUSPECT:
             found = _with_causes(found, work, table, point, guard)
         report = entries_report(point, table, names, found, scope, terms.settings)
     report = replace(report, picture=partial(entries_picture, table, pair.theta, here.size))

@@ -14,7 +14,7 @@ from pytest_gradcheck.numdiff.ladder import EPSILON
 from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.problem.jacobian.matrices import SparseMatrix
 from pytest_gradcheck.verdict.entries import Entries, Judged, Table, judge_entries, tabled
-from pytest_gradcheck.verdict.judge import SUSPECT
+from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["coloured_groups", "coloured_table"]
 
@@ -53,10 +53,10 @@ def coloured_table(work: Work, groups: list[Numbers]) -> Table:
     for number, group in enumerate(groups):
         colours[group] = number
     stored = _stored(matrix, colours, weights, together, judged)
-    loud = judged.codes >= SUSPECT
+    loud = judged.codes >= Verdict.SUSPECT
     if not loud.any():
         return stored
-    wrong = np.unique(stored.numbers[stored.codes >= SUSPECT])
+    wrong = np.unique(stored.numbers[stored.codes >= Verdict.SUSPECT])
     if wrong.size <= ALONE:
         stored = _asked_alone(work, matrix, stored, wrong)
     told = stored.codes > 0

@@ -20,7 +20,7 @@ from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.verdict.entries import Table, tabled
-from pytest_gradcheck.verdict.judge import SUSPECT
+from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["is_large", "is_matrix_probed", "probed_table"]
 
@@ -67,7 +67,7 @@ def probed_table(work: Work, point: str) -> tuple[Table, FloatArray, tuple[Findi
     table = tabled(*judged_columns(work, numbers))
     if not loud.any():
         return table, resolutions, ()
-    wrong = np.unique(table.numbers[table.codes >= SUSPECT])
+    wrong = np.unique(table.numbers[table.codes >= Verdict.SUSPECT])
     if wrong.size > max(1, CROWDED * numbers.size):
         return table, resolutions, ()
     found = _searched(work, loud)
@@ -132,7 +132,7 @@ def _unexplained(work: Work, table: Table, whole: Residual) -> npt.NDArray[np.bo
     weights, m = _vector(work, 0), whole.off.size
     apart = (table.values - table.analytic) * weights[table.numbers]
     bars = table.bars * np.abs(weights[table.numbers])
-    named = table.codes >= SUSPECT
+    named = table.codes >= Verdict.SUSPECT
     explained = np.bincount(table.outputs[named], apart[named], m)
     spread = np.bincount(table.outputs[named], bars[named], m)
     with np.errstate(invalid="ignore"):

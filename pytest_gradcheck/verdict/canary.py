@@ -15,7 +15,7 @@ from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Parameter
 from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.verdict.comparison import Comparison
-from pytest_gradcheck.verdict.judge import SUSPECT, judge
+from pytest_gradcheck.verdict.judge import Verdict, judge
 
 __all__ = ["unnoticed"]
 
@@ -51,7 +51,7 @@ def unnoticed(comparison: Comparison, point: str) -> tuple[Finding, ...]:
             planted[part] = values
             verdicts = judge(approximation, planted, theta, comparison.settings).verdicts
             changed = parameter.start + np.flatnonzero(values != gradient[part])
-            if np.any(verdicts[changed] >= SUSPECT):
+            if np.any(verdicts[changed] >= Verdict.SUSPECT):
                 continue
             message = (
                 f"{parameter.name}: a planted fault ({fault}) went unnoticed: the error bars of "

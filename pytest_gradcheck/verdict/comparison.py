@@ -13,7 +13,7 @@ from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.branches import corrected_at_branches
-from pytest_gradcheck.verdict.judge import BUG, INCONCLUSIVE, OK, SUSPECT, Judgement, judge
+from pytest_gradcheck.verdict.judge import Judgement, Verdict, judge
 from pytest_gradcheck.verdict.kinks.subgradients import asks_nearby, corrected_at_kinks
 from pytest_gradcheck.verdict.zeros import dust, is_stationary, usual_scale, zeros
 
@@ -79,7 +79,7 @@ def compare(
 
 def _wrong(judgement: Judgement) -> Numbers:
     """Return the components that look wrong."""
-    return np.flatnonzero(np.isin(judgement.verdicts, (SUSPECT, BUG)))
+    return np.flatnonzero(np.isin(judgement.verdicts, (Verdict.SUSPECT, Verdict.BUG)))
 
 
 def _with_zeros(comparison: Comparison) -> Comparison:
@@ -94,7 +94,7 @@ def _with_zeros(comparison: Comparison) -> Comparison:
     scale = usual_scale(approximation, gradient, comparison.noise, comparison.theta)
     zero = zeros(approximation, gradient, scale)
     verdicts, errors = judgement.verdicts.copy(), judgement.errors.copy()
-    verdicts[zero], errors[zero] = OK, 0.0
+    verdicts[zero], errors[zero] = Verdict.OK, 0.0
     beside = np.maximum(scale.resolutions(approximation.error_bars), comparison.settings.suspect)
     resolutions = np.where(dust(approximation, gradient, scale), beside, judgement.resolutions)
     return replace(
@@ -108,9 +108,9 @@ def _may_be_stationary(comparison: Comparison) -> bool:
     """Return whether nothing is wrong, and nothing is seen to differ from 0."""
     approximation, judgement = comparison.approximation, comparison.judgement
     verdicts = judgement.verdicts[approximation.evaluated]
-    if not np.all((verdicts == OK) | (verdicts == INCONCLUSIVE)):
+    if not np.all((verdicts == Verdict.OK) | (verdicts == Verdict.INCONCLUSIVE)):
         return False
-    decided = verdicts == OK
+    decided = verdicts == Verdict.OK
     values, bars = (
         whole[approximation.evaluated] for whole in (approximation.values, approximation.error_bars)
     )

@@ -13,7 +13,7 @@ from pytest_gradcheck.numdiff.differences import KINDS
 from pytest_gradcheck.numdiff.jacobian.slopes import Slopes, Target, agrees, tolerances
 from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.verdict.judge import BUG, INCONCLUSIVE, KINK, NONFINITE, OK, SUSPECT
+from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["Entries", "Judged", "Table", "asymmetries", "judge_entries", "judge_symmetry", "tabled"]
 
@@ -131,10 +131,10 @@ def judge_entries(entries: Entries, settings: Settings) -> Judged:
         rows = np.flatnonzero(open_.any(axis=1))
         if rows.size:
             codes[rows] = _codes(entries, rows, errors[rows], settings)
-    errors[codes == NONFINITE] = math.inf
+    errors[codes == Verdict.NONFINITE] = math.inf
     errors[np.isnan(errors)] = 0.0
     if target.asked is not None:
-        codes[~target.asked], errors[~target.asked] = OK, 0.0
+        codes[~target.asked], errors[~target.asked] = Verdict.OK, 0.0
     return Judged(codes, errors)
 
 
@@ -158,12 +158,12 @@ def _codes(entries: Entries, rows: Numbers, errors: FloatArray, settings: Settin
     analytic = entries.analytic[rows]
     decided = (bars <= tolerances(slopes, entries.target, rows)) | _is_zero(entries, rows)
     codes = np.zeros(errors.shape, np.int8)
-    codes[kinds == KINDS.index("kink")] = KINK
-    codes[~decided | ~np.isfinite(values)] = INCONCLUSIVE
-    codes[kinds == KINDS.index("jump")] = INCONCLUSIVE
-    codes[errors > settings.suspect] = SUSPECT
-    codes[errors > settings.bug] = BUG
-    codes[(kinds == KINDS.index("nonfinite")) | ~np.isfinite(analytic)] = NONFINITE
+    codes[kinds == KINDS.index("kink")] = Verdict.KINK
+    codes[~decided | ~np.isfinite(values)] = Verdict.INCONCLUSIVE
+    codes[kinds == KINDS.index("jump")] = Verdict.INCONCLUSIVE
+    codes[errors > settings.suspect] = Verdict.SUSPECT
+    codes[errors > settings.bug] = Verdict.BUG
+    codes[(kinds == KINDS.index("nonfinite")) | ~np.isfinite(analytic)] = Verdict.NONFINITE
     return codes
 
 
@@ -188,13 +188,13 @@ def judge_symmetry(entries: Entries, judged: Judged, settings: Settings) -> Judg
     errors = asymmetries(entries)
     apart = errors > settings.suspect
     mine = judged.codes[:, entries.numbers]
-    told = apart & ~((mine >= SUSPECT) | (mine.T >= SUSPECT))
+    told = apart & ~((mine >= Verdict.SUSPECT) | (mine.T >= Verdict.SUSPECT))
     if not told.any():
         return judged
     codes, all_errors = judged.codes.copy(), judged.errors.copy()
     rows, columns = np.nonzero(told)
     places = rows, entries.numbers[columns]
-    codes[places] = np.where(errors[told] > settings.bug, BUG, SUSPECT)
+    codes[places] = np.where(errors[told] > settings.bug, Verdict.BUG, Verdict.SUSPECT)
     all_errors[places] = errors[told]
     return Judged(codes, all_errors)
 

@@ -21,7 +21,7 @@ from pytest_gradcheck.report.report import (
 )
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.entries import Table
-from pytest_gradcheck.verdict.judge import BUG, INCONCLUSIVE, OK
+from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.point_report import LISTED, rank
 
 __all__ = ["EntryNames", "Scope", "entries_report"]
@@ -111,9 +111,9 @@ def entries_report(
     )
     counts = by_output.counts.sum(axis=0).tolist()
     caused = any(finding.severity == "cause" for finding in found)
-    worst = max((code for code, count in enumerate(counts) if count), default=OK)
+    worst = max((code for code, count in enumerate(counts) if count), default=Verdict.OK)
     if caused:
-        worst = max(worst, BUG)  # a law that is broken though no entry is
+        worst = max(worst, Verdict.BUG)  # a law that is broken though no entry is
     return PointReport(
         name=name,
         passed=not (caused or _fails(counts, scope, settings)),
@@ -130,7 +130,9 @@ def entries_report(
 def _fails(counts: list[int], scope: Scope, settings: Settings) -> bool:
     bad = failing(settings)
     told = any(count and verdict in bad for verdict, count in zip(VERDICTS, counts, strict=True))
-    undecided = counts[INCONCLUSIVE] == sum(counts) and not (scope.covered and not sum(counts))
+    undecided = counts[Verdict.INCONCLUSIVE] == sum(counts) and not (
+        scope.covered and not sum(counts)
+    )
     return told or undecided
 
 
@@ -181,7 +183,7 @@ def _summed(table: Table, terms: _Terms, keys: Numbers, size: int, settings: Set
         counts = np.bincount(flat, minlength=size * kinds).reshape(size, kinds)
     else:
         counts = np.zeros((size, kinds), np.intp)
-        counts[:, OK] = np.bincount(keys, minlength=size)
+        counts[:, Verdict.OK] = np.bincount(keys, minlength=size)
     mine = terms.keys(keys)
     off, ours, theirs = (np.sqrt(np.bincount(mine, square, size)) for square in terms.squares)
     with np.errstate(all="ignore"):
@@ -206,7 +208,7 @@ def _row(
         checked=checked,
         covered=size if scope.covered else checked,
         relative_error=float(sums.figures[place]),
-        verdict=VERDICTS[max((code for code, n in enumerate(counts) if n), default=OK)],
+        verdict=VERDICTS[max((code for code, n in enumerate(counts) if n), default=Verdict.OK)],
         counts=dict(zip(VERDICTS, counts, strict=True)),
         resolution=max(float(sums.resolutions[place]), coarse),
     )

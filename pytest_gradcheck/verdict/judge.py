@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,26 @@ from pytest_gradcheck.params.theta import FloatArray, Theta, spread
 from pytest_gradcheck.report.report import VERDICTS
 from pytest_gradcheck.settings import Settings
 
-__all__ = ["Judgement", "judge", "judged", "relative_error"]
+__all__ = ["Judgement", "Verdict", "judge", "judged", "relative_error"]
 
-OK, INCONCLUSIVE, KINK, SUSPECT, BUG, NONFINITE = range(len(VERDICTS))
+
+class Verdict(IntEnum):
+    """What is said of a component, from best to worst: the place of its word in `VERDICTS`."""
+
+    OK = 0
+    INCONCLUSIVE = 1
+    """Not wrong, but the error bar is too wide to call it right."""
+    KINK = 2
+    """The cost has no single slope here, and the gradient is a valid subgradient."""
+    SUSPECT = 3
+    BUG = 4
+    NONFINITE = 5
+    """NaN or infinite: the gradient, or the cost on both sides."""
+
+    @property
+    def word(self) -> str:
+        """The word that users see."""
+        return VERDICTS[self]
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,7 @@ class Judgement:
     Attributes
     ----------
     verdicts : int8 array
-        Index into `VERDICTS`; of components that were not looked at, that of ``ok``.
+        Values of `Verdict`; of components that were not looked at, that of ``ok``.
     errors : float64 array
         ``max(0, |D - g| - u) / (|D| + |g|)``; 0 where both are 0.
     resolutions : float64 array
@@ -81,7 +99,7 @@ def judge(
             size = np.abs(values) + np.abs(analytic)
             errors[size == 0] = 0.0  # both are 0: there is nothing to be relative to
             verdicts = _verdicts(approximation, gradient, theta, errors, settings)
-            errors[verdicts == NONFINITE] = math.inf
+            errors[verdicts == Verdict.NONFINITE] = math.inf
             errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
             bars[~((size > 0) & np.isfinite(size))] = 0.0
     # Two bars: one by which the approximation may be off, and one that the verdict forgives.
@@ -107,29 +125,29 @@ def _verdicts(
     )
     wide = tolerances(approximation, gradient, theta.selected)[at]
     undecided = ~(bars <= wide) | ~np.isfinite(values) | (kinds == KINDS.index("jump"))
-    verdicts = np.full(values.shape, OK, np.int8)
-    verdicts[kinds == KINDS.index("kink")] = KINK
-    verdicts[undecided] = INCONCLUSIVE
-    verdicts[errors > settings.suspect] = SUSPECT
-    verdicts[errors > settings.bug] = BUG
-    verdicts[(kinds == KINDS.index("nonfinite")) | ~np.isfinite(gradient[at])] = NONFINITE
+    verdicts = np.full(values.shape, Verdict.OK, np.int8)
+    verdicts[kinds == KINDS.index("kink")] = Verdict.KINK
+    verdicts[undecided] = Verdict.INCONCLUSIVE
+    verdicts[errors > settings.suspect] = Verdict.SUSPECT
+    verdicts[errors > settings.bug] = Verdict.BUG
+    verdicts[(kinds == KINDS.index("nonfinite")) | ~np.isfinite(gradient[at])] = Verdict.NONFINITE
     return verdicts
 
 
-def judged(seen: ProbeResult, settings: Settings) -> int:
-    """Return the verdict on what random directions saw of a parameter, an index into `VERDICTS`.
+def judged(seen: ProbeResult, settings: Settings) -> Verdict:
+    """Return the verdict on what random directions saw of a parameter.
 
     What was found wrong has verdicts of its own; this is of what is left.
     """
     if seen.kind == "nonfinite":
-        return NONFINITE
+        return Verdict.NONFINITE
     if seen.relative_error > settings.bug:
-        return BUG
+        return Verdict.BUG
     if seen.relative_error > settings.suspect:
-        return SUSPECT
+        return Verdict.SUSPECT
     if seen.kind == "kink":
-        return KINK
-    return INCONCLUSIVE if seen.wide or seen.kind == "jump" else OK
+        return Verdict.KINK
+    return Verdict.INCONCLUSIVE if seen.wide or seen.kind == "jump" else Verdict.OK
 
 
 def relative_error(numerical: FloatArray, analytic: FloatArray) -> float:

@@ -20,7 +20,7 @@ from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.verdict.comparison import Comparison
 from pytest_gradcheck.verdict.entries import Table
-from pytest_gradcheck.verdict.judge import OK, SUSPECT
+from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["Curve", "Picture", "entries_picture", "error_curve", "gradient_picture"]
 
@@ -161,7 +161,7 @@ def error_curve(evaluator: Evaluator, comparison: Comparison) -> Curve | None:
     step, and rounding rises with its reciprocal.
     """
     judgement, theta = comparison.judgement, comparison.theta
-    if judgement.verdicts.max(initial=OK) == OK:
+    if judgement.verdicts.max(initial=Verdict.OK) == Verdict.OK:
         return None
     number = int(np.lexsort((-judgement.errors, -judgement.verdicts))[0])
     parameter = theta.owner(number)
@@ -250,7 +250,7 @@ def _whole_lines(panel: Panel) -> tuple[list[int], list[int]]:
     """Return the rows and columns of a matrix that are wrong as a whole, unless all of it is."""
     if panel.codes.ndim != 2 or panel.codes.size == 0:
         return [], []
-    wrong = panel.codes >= SUSPECT
+    wrong = panel.codes >= Verdict.SUSPECT
     if wrong.all():
         return [], []
     rows, columns = (np.flatnonzero(wrong.all(axis=axis))[:ROWS].tolist() for axis in (1, 0))
@@ -271,7 +271,7 @@ def _scatter(panels: Sequence[Panel]) -> dict[str, Any]:
     return {
         "analytic": analytic[known].tolist(),
         "numerical": numerical[known].tolist(),
-        "wrong": (codes[known] >= SUSPECT).tolist(),
+        "wrong": (codes[known] >= Verdict.SUSPECT).tolist(),
     }
 
 

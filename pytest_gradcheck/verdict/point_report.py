@@ -23,7 +23,7 @@ from pytest_gradcheck.report.report import (
 )
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.comparison import Comparison
-from pytest_gradcheck.verdict.judge import INCONCLUSIVE, OK, Judgement, judged, relative_error
+from pytest_gradcheck.verdict.judge import Judgement, Verdict, judged, relative_error
 
 __all__ = ["joined", "point_report", "rank"]
 
@@ -68,7 +68,7 @@ def point_report(name: str, comparison: Comparison, found: tuple[Finding, ...]) 
     return PointReport(
         name=name,
         passed=not _fails(whole, found, comparison.settings),
-        verdict=VERDICTS[_worst_of(whole)],
+        verdict=_worst_of(whole).word,
         relative_error=figure,
         parameters=parameters,
         components=tuple(sorted(listed, key=rank)),
@@ -81,7 +81,7 @@ def _fails(whole: Tally, found: Sequence[Finding], settings: Settings) -> bool:
     bad = failing(settings)
     return (
         any(count and verdict in bad for verdict, count in zip(VERDICTS, whole, strict=True))
-        or whole[INCONCLUSIVE] == sum(whole)
+        or whole[Verdict.INCONCLUSIVE] == sum(whole)
         or any(finding.code == "canary" for finding in found)
         or (settings.strict and any(finding.code in UNPROVED for finding in found))
     )
@@ -174,17 +174,17 @@ def _parameter(
         checked=checked,
         covered=checked if seen is None else parameter.size,
         relative_error=figure,
-        verdict=VERDICTS[worst if seen is None else max(worst, judged(seen, comparison.settings))],
+        verdict=(worst if seen is None else max(worst, judged(seen, comparison.settings))).word,
         counts=dict(zip(VERDICTS, tally, strict=True)),
         resolution=resolution,
     )
 
 
-def _worst_of(tally: Tally) -> int:
-    """Return the worst verdict that was counted at all, an index into `VERDICTS`."""
-    worst = OK
-    for code, count in enumerate(tally):
-        worst = code if count else worst
+def _worst_of(tally: Tally) -> Verdict:
+    """Return the worst verdict that was counted at all."""
+    worst = Verdict.OK
+    for verdict, count in zip(Verdict, tally, strict=True):
+        worst = verdict if count else worst
     return worst
 
 
@@ -247,7 +247,7 @@ def _worst(parameter: Parameter, judgement: Judgement) -> npt.NDArray[np.intp]:
         return np.empty(0, np.intp)
     errors = judgement.errors[parameter.slice]
     order = np.lexsort((-errors, -verdicts))
-    return parameter.start + order[: np.count_nonzero(verdicts != OK)][:LISTED]
+    return parameter.start + order[: np.count_nonzero(verdicts != Verdict.OK)][:LISTED]
 
 
 def _told(error: float, error_bar: float) -> float:
@@ -270,6 +270,6 @@ def _component(parameter: Parameter, number: int, point: str, comparison: Compar
         numerical=float(approximation.values[number]),
         error_bar=float(approximation.error_bars[number]),
         relative_error=_told(float(judgement.errors[number]), approximation.error_bars[number]),
-        verdict=VERDICTS[int(judgement.verdicts[number])],
+        verdict=Verdict(judgement.verdicts[number]).word,
         point=point,
     )

@@ -22,7 +22,7 @@ from pytest_gradcheck import (
 from pytest_gradcheck.numdiff.differences import KINDS, Approximation
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.report.report import VERDICTS, band, failing
-from pytest_gradcheck.verdict.judge import Judgement, judge, relative_error
+from pytest_gradcheck.verdict.judge import Judgement, Verdict, judge, relative_error
 
 Array = npt.NDArray[np.float64]
 
@@ -329,3 +329,8 @@ def test_a_fault_of_three_times_the_resolution_is_reported_in_any_component(offs
         report = check_gradients(cost, lambda x, f=fault: f * w * np.cos(x), x)
         wrong = [c.index for c in report.components if c.verdict in ("suspect", "bug")]
         assert wrong == [(number,)]
+
+
+def test_each_verdict_has_a_word_and_they_are_ordered_from_best_to_worst() -> None:
+    assert tuple(verdict.word for verdict in Verdict) == VERDICTS
+    assert [verdict.name.lower() for verdict in Verdict] == list(VERDICTS)

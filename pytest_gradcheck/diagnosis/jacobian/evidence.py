@@ -18,7 +18,7 @@ from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.comparison import Comparison
 from pytest_gradcheck.verdict.entries import Table
-from pytest_gradcheck.verdict.judge import KINK, OK, SUSPECT, Judgement
+from pytest_gradcheck.verdict.judge import Judgement, Verdict
 
 __all__ = ["MatrixPart", "Scene", "scene_of"]
 
@@ -150,10 +150,10 @@ def scene_of(
 
 def _whole(table: Table, pair: JacobianPair, noise: OutputNoise | None) -> MatrixPart:
     known = np.isfinite(table.values) & np.isfinite(table.analytic) & np.isfinite(table.bars)
-    known &= table.codes != KINK
+    known &= table.codes != Verdict.KINK
     size = np.abs(table.values) + np.abs(table.analytic)
     with np.errstate(all="ignore"):
-        right = known & (table.codes == OK) & (table.bars < CLEAR * size)
+        right = known & (table.codes == Verdict.OK) & (table.bars < CLEAR * size)
     rows, columns = np.unique(table.outputs), np.unique(table.numbers)
     shape: tuple[int, ...] = (rows.size, columns.size)
     if rows.size * columns.size != table.codes.size:
@@ -165,7 +165,9 @@ def _whole(table: Table, pair: JacobianPair, noise: OutputNoise | None) -> Matri
         table.values,
         table.bars,
         known,
-        known & (table.codes >= SUSPECT) & (np.abs(table.values - table.analytic) > table.bars),
+        known
+        & (table.codes >= Verdict.SUSPECT)
+        & (np.abs(table.values - table.analytic) > table.bars),
         right,
         _precision(table, right, noise),
         rows=table.outputs,

@@ -24,7 +24,7 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.problem.pair import Pair
-from pytest_gradcheck.verdict.judge import BUG, SUSPECT
+from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.kinks.limits import CLEAR, Limit, Limits, Ways
 
 __all__ = ["asks_nearby", "corrected_at_kinks"]
@@ -55,7 +55,7 @@ def asks_nearby(
     approximation: Approximation, verdicts: npt.NDArray[np.int8], suspect: float
 ) -> bool:
     """Return whether points nearby may have something to say: at kinks, and where it is wrong."""
-    wrong = np.isin(verdicts, (SUSPECT, BUG)).any() or _loud(approximation, suspect)
+    wrong = np.isin(verdicts, (Verdict.SUSPECT, Verdict.BUG)).any() or _loud(approximation, suspect)
     return bool(wrong or approximation.of_kind("kink").any())
 
 
