@@ -8,7 +8,7 @@ component that disagrees, or that noise leaves undecided, climbs a ladder of ste
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -50,6 +50,9 @@ the quanta of bfloat16."""
 
 OFF_BEARING = 0.03
 """By what part of the rise it may be off there, without a closer look."""
+
+FLAT_ALONE = 8
+"""Parameters without any slope up to which each of them is moved alone."""
 
 STIR = 1e-2
 """How far, in sizes of a parameter, a cost is looked at that seems not to depend on it."""
@@ -381,13 +384,11 @@ def _refine(
     length = lengths(theta, gradient)
     tolerance = tolerances(result, gradient, theta.selected, first=True)
     undecided = _undecided(result, comparand, tolerance)
-    for parameter in theta.selected:
+    for parameter, steepness in _hidden_slopes(evaluator, result, gradient, noise):
         part = parameter.slice
-        if not gradient[part].any() and _is_flat(result, part):
-            steepness = collective_slope(evaluator, parameter, length, noise)
-            mine = part.start + np.flatnonzero(result.checked[part])
-            tolerance[mine] = WIDE * steepness
-            undecided[mine] = steepness > 0
+        mine = part.start + np.flatnonzero(result.checked[part])
+        tolerance[mine] = WIDE * steepness
+        undecided[mine] = steepness > 0
     at = np.flatnonzero(undecided[numbers])
     left = numbers[at]
     open_ = Undecided(
@@ -408,6 +409,29 @@ def _refine(
         result.error_bars[found.numbers] = found.error_bars + extra
     for number, slope in climbed.items():
         _record(result, number, slope, comparand)
+
+
+def _hidden_slopes(
+    evaluator: Evaluator, result: Approximation, gradient: FloatArray, noise: Noise
+) -> Iterator[tuple[Parameter, float]]:
+    """Yield parameters without any slope, and how steep the cost is with all of each.
+
+    Where many have none, all of them are moved at once first.
+    """
+    theta = evaluator.theta
+    length = lengths(theta, gradient)
+    flat = [p for p in theta.selected if not gradient[p.slice].any() and _is_flat(result, p.slice)]
+    if len(flat) > FLAT_ALONE:
+        weights = np.zeros(length.size)
+        for parameter in flat:
+            weights[parameter.slice] = STIR * np.maximum(length[parameter.slice], 1.0)
+        weights *= (-1.0) ** np.arange(length.size)
+        rises = [abs(cost - evaluator.cost0) for cost in evaluator.along(weights, (1.0, -1.0))]
+        if max(filter(math.isfinite, rises), default=0.0) == 0:
+            yield from ((parameter, 0.0) for parameter in flat)
+            return
+    for parameter in flat:
+        yield parameter, collective_slope(evaluator, parameter, length, noise)
 
 
 def _is_flat(result: Approximation, part: slice) -> bool:

@@ -258,9 +258,17 @@ class Layout:
         """Return the parameter of a component."""
         return self.parameters[int(self.owners(np.array(number)))]
 
+    @cached_property
+    def _all_pieces(self) -> list[tuple[int, Place, slice]]:
+        """All of theta by parameter: vectors over all of it are moved along again and again."""
+        return [(n, slice(0, p.size), p.slice) for n, p in enumerate(self.parameters)]
+
     def pieces(self, place: Place) -> Iterator[tuple[int, Place, slice]]:
         """Yield a place by parameter: its number, which of its components, which of the place."""
         if isinstance(place, slice):
+            if (place.start, place.stop) == (0, self.parameters[-1].stop):
+                yield from self._all_pieces
+                return
             ends = place.start, place.stop - 1
         elif place.size:
             ends = int(place[0]), int(place[-1])

@@ -292,10 +292,10 @@ class InplaceStorage(Storage):
 
     def move(self, place: Place, weights: FloatArray, distance: float) -> None:
         """Move theta along a vector."""
+        values = distance * weights + self.base[place]
         for number, there, mine in self._layout.pieces(place):
             parameter = self._layout.parameters[number]
-            values = distance * weights[mine] + self.base[parameter.slice][there]
-            self._cells[number][there] = parameter.rounded(values)
+            self._cells[number][there] = parameter.rounded(values[mine])
 
     def move_back(self, place: Place) -> None:
         """Put theta back in a place."""
@@ -444,13 +444,6 @@ def _refuse_unwritable(layout: Layout) -> None:
                     f"{parameter.name} is read-only and cannot be perturbed in place: hand "
                     "over the array that the network writes to, or leave inplace=True out",
                 )
-            for other, array in arrays:
-                if np.shares_memory(owned.leaf, array):
-                    raise ProblemError(
-                        "tied-params",
-                        f"{parameter.name} and {other} share memory, so neither can be "
-                        "perturbed alone: hand over one of them",
-                    )
             arrays.append((parameter.name, owned.leaf))
         elif owned.key is None or frozen(owned.holder):
             raise ProblemError(
@@ -458,6 +451,36 @@ def _refuse_unwritable(layout: Layout) -> None:
                 f"{parameter.name} is a number in something that cannot be written to "
                 f"({type(owned.holder).__name__}): keep it in a dict, a list or an array",
             )
+    _refuse_shared(arrays)
+
+
+def _refuse_shared(arrays: Sequence[tuple[str, Any]]) -> None:
+    """Refuse arrays that share memory.
+
+    In the order of their addresses, an array is compared with those before it that reach as far.
+    """
+    bounds = [_extent(array) for _, array in arrays]
+    reaching: list[int] = []
+    for number in sorted(range(len(arrays)), key=bounds.__getitem__):
+        low, _ = bounds[number]
+        reaching = [other for other in reaching if bounds[other][1] > low]
+        for other in reaching:
+            if np.shares_memory(arrays[number][1], arrays[other][1]):
+                first, second = sorted((number, other))
+                raise ProblemError(
+                    "tied-params",
+                    f"{arrays[second][0]} and {arrays[first][0]} share memory, so neither can be "
+                    "perturbed alone: hand over one of them",
+                )
+        reaching.append(number)
+
+
+def _extent(array: Any) -> tuple[int, int]:
+    """Return the addresses in memory between which an array lies."""
+    address = array.__array_interface__["data"][0]
+    reaches = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)]
+    low, high = (sum(r for r in reaches if sign * r > 0) for sign in (-1, 1))
+    return address + low, address + high + array.itemsize
 
 
 def _refuse_overlap(parameter: Parameter, array: Any) -> None:
