@@ -252,7 +252,7 @@ def _report(problem: Problem, context: Context) -> Report:
             reports = _reports(results)
             notes = (*(note for result in results for note in result.notes), *cut_short)
         else:
-            terms = MatrixTerms(settings, seed, progress)
+            terms = MatrixTerms(settings, seed, context.canary, progress)
             matrices = [check_matrix(name, pair, terms) for name, pair in points.matrices()]
             reports = tuple(result.report for result in matrices)
             notes = tuple(note for result in matrices for note in result.notes)

@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.sparse.linalg import aslinearoperator
 
 from pytest_gradcheck import GradientError, Problem, ProblemError, check_gradients, gradcheck
+from pytest_gradcheck.context import Context, entered
 
 Array = npt.NDArray[np.float64]
 
@@ -668,3 +669,57 @@ def test_outputs_in_float32_are_no_false_alarms(seed: int) -> None:
         coarse, lambda x: (sizes * np.cos(many @ x))[:, None] * many, at
     )
     assert report.passed
+
+
+def test_a_large_sparse_hessian_is_checked_for_symmetry() -> None:
+    def coupled(x: Array) -> Array:
+        y = 4 * x**3
+        y[1:] += x[:-1]
+        y[:-1] += x[1:]
+        return y
+
+    def answer(x: Array, upper: float = 1.0) -> Any:
+        ones = np.ones(x.size - 1)
+        bands: Any = [ones, 12 * x**2, upper * ones]
+        return sparse.diags_array(bands, offsets=[-1, 0, 1], format="csr")
+
+    at = LONG[:300]
+    assert gradcheck.hessian(coupled, answer, at).verdict == "ok"
+    report = check_gradients.hessian(coupled, lambda x: answer(x, 1.5), at)
+    assert "asymmetric" in [finding.code for finding in report.findings]
+
+
+def test_a_parameter_that_moves_nothing_is_told_and_fails_a_strict_check() -> None:
+    def alone(p: dict[str, Array]) -> Array:
+        return fun(p["x"])
+
+    def answer(p: dict[str, Array]) -> dict[str, Array]:
+        return {"x": jac(p["x"]), "unused": np.zeros((4, 2))}
+
+    at = {"x": X, "unused": np.ones(2)}
+    report = gradcheck.jacobian(alone, answer, at)
+    assert [(f.code, f.parameter) for f in report.findings] == [("vacuous", "unused")]
+    assert not check_gradients.jacobian(alone, answer, at, strict=True).passed
+
+
+def test_entries_that_cannot_be_decided_are_told_with_the_reason() -> None:
+    def coarse(x: Array) -> Array:
+        return np.asarray((1e4 + fun(x)).astype(np.float32).astype(np.float64))
+
+    report = check_gradients.jacobian(coarse, jac, X)
+    assert report.verdict == "inconclusive"
+    (finding,) = report.findings
+    assert finding.code == "precision"
+    assert "float32" in finding.message
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+def test_planted_faults_show_unless_the_matrix_cannot_be_decided(coarse: bool) -> None:
+    def outputs(x: Array) -> Array:
+        return np.asarray((1e4 + fun(x)).astype(np.float32), np.float64) if coarse else fun(x)
+
+    with entered(lambda: Context(canary=True)):
+        report = check_gradients.jacobian(outputs, jac, X)
+        thin = check_gradients.jacobian(banded, banded_jac, LONG[:400])
+    assert ("canary" in [finding.code for finding in report.findings]) == coarse
+    assert thin.passed

@@ -9,8 +9,9 @@ import numpy as np
 
 from pytest_gradcheck.diagnosis import Clues, numbers_in_sight
 from pytest_gradcheck.diagnosis.jacobian.causes import matrix_causes
+from pytest_gradcheck.diagnosis.jacobian.caveats import matrix_caveats
 from pytest_gradcheck.diagnosis.jacobian.evidence import scene_of
-from pytest_gradcheck.diagnosis.jacobian.laws import asymmetric, broken_laws
+from pytest_gradcheck.diagnosis.jacobian.laws import asymmetric, asymmetric_pairs, broken_laws
 from pytest_gradcheck.errors import Guard
 from pytest_gradcheck.jacobians.coloured import coloured_groups, coloured_table
 from pytest_gradcheck.jacobians.columns import Work, full_columns, sampled_table
@@ -23,6 +24,7 @@ from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.report.report import Finding, PointReport
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.entries import Table, judge_symmetry, tabled
+from pytest_gradcheck.verdict.entries_canary import unnoticed_in_matrix
 from pytest_gradcheck.verdict.entries_report import EntryNames, Scope, entries_report
 from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.pictures import entries_picture
@@ -36,6 +38,7 @@ class MatrixTerms:
 
     settings: Settings
     seed: int
+    canary: bool
     progress: Progress
 
 
@@ -65,6 +68,10 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
         guard = Guard()
         if table.codes.max(initial=0) >= Verdict.SUSPECT:
             found = _with_causes(found, work, table, point, guard)
+        elif terms.canary:
+            found += unnoticed_in_matrix(table, work.theta, terms.settings.suspect, point)
+        with guard.of("the warnings"):
+            found += matrix_caveats(table, work.theta, work.known_noise, pair.output_name, point)
         report = entries_report(point, table, names, found, scope, terms.settings)
     report = replace(report, picture=partial(entries_picture, table, pair.theta, here.size))
     return MatrixResult(report, tuple(guard.notes))
@@ -91,7 +98,10 @@ def _compared(
     exact = np.zeros(m)
     groups = coloured_groups(work)
     if groups is not None:
-        return coloured_table(work, groups), Scope(theta, m, True, exact), ()
+        table = coloured_table(work, groups)
+        suspect, n = work.settings.suspect, theta.base.size
+        laws = asymmetric_pairs(table, names, n, suspect, point) if work.pair.is_symmetric else ()
+        return table, Scope(theta, m, True, exact), laws
     if is_matrix_probed(work):
         table, resolutions, found = probed_table(work, point)
         return table, Scope(theta, m, True, resolutions), found

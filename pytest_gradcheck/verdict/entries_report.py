@@ -111,12 +111,13 @@ def entries_report(
     )
     counts = by_output.counts.sum(axis=0).tolist()
     caused = any(finding.severity == "cause" for finding in found)
+    vacuous = settings.strict and any(finding.code == "vacuous" for finding in found)
     worst = max((code for code, count in enumerate(counts) if count), default=Verdict.OK)
     if caused:
         worst = max(worst, Verdict.BUG)  # a law that is broken though no entry is
     return PointReport(
         name=name,
-        passed=not (caused or _fails(counts, scope, settings)),
+        passed=not (caused or vacuous or _fails(counts, scope, settings)),
         verdict=VERDICTS[worst],
         relative_error=_figure(table, terms),
         parameters=parameters,

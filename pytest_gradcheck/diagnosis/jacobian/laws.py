@@ -9,10 +9,10 @@ from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.report.report import Finding
-from pytest_gradcheck.verdict.entries import Entries, asymmetries
+from pytest_gradcheck.verdict.entries import Entries, Table, asymmetries
 from pytest_gradcheck.verdict.entries_report import EntryNames
 
-__all__ = ["asymmetric", "broken_laws"]
+__all__ = ["asymmetric", "asymmetric_pairs", "broken_laws"]
 
 LOOSE = 1e-9
 """How far two sides of a law may differ in float64, as a part of the sizes of their terms."""
@@ -124,4 +124,35 @@ def asymmetric(
     gap = abs(values[lower, one] - values[upper, other])
     if gap > bars[lower, one] + bars[upper, other] + suspect * abs(first):
         message += "; nor are the differences of grad, so grad itself is no gradient of a cost"
+    return (Finding("asymmetric", "cause", None, message, None, point),)
+
+
+def asymmetric_pairs(
+    table: Table, names: EntryNames, size: int, suspect: float, point: str
+) -> tuple[Finding, ...]:
+    """Return the same of a sparse Hessian, of which a table has the stored entries.
+
+    What is not stored is 0.
+    """
+    keys = table.outputs * size + table.numbers
+    order = np.argsort(keys)
+    mirror = table.numbers * size + table.outputs
+    places = np.searchsorted(keys[order], mirror)
+    there = order[np.minimum(places, keys.size - 1)]
+    stored = keys[there] == mirror
+    other = np.where(stored, table.analytic[there], 0.0)
+    bars = table.bars + np.where(stored, table.bars[there], 0.0)
+    with np.errstate(all="ignore"):
+        off = np.maximum(np.abs(table.analytic - other) - bars, 0.0)
+        errors = off / (np.abs(table.analytic) + np.abs(other))
+    errors[~np.isfinite(errors)] = 0.0
+    if errors.max(initial=0.0) <= suspect:
+        return ()
+    worst = int(np.argmax(errors))
+    row, column = int(table.outputs[worst]), int(table.numbers[worst])
+    message = (
+        f"{names.entry(row, column)} is {table.analytic[worst]:.7g} and "
+        f"{names.entry(column, row)} is {other[worst]:.7g}, where a Hessian is symmetric: one of "
+        "the two was forgotten or changed alone"
+    )
     return (Finding("asymmetric", "cause", None, message, None, point),)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.gradient import laid_out
 from pytest_gradcheck.params.layout import PARTS
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
@@ -299,7 +300,7 @@ def _as_array(answer: Any) -> npt.NDArray[Any] | None:
     if isinstance(answer, dict):
         return None
     try:
-        array = np.asarray(answer)
+        array = np.asarray(numbers_of(answer))
     except (TypeError, ValueError):  # ragged
         return None
     if array.dtype.kind not in "fiuc":
