@@ -42,22 +42,33 @@ def refined(evaluator: Evaluator, first: Undecided, noise: Noise) -> Refined:
         settled.append(look.settled)
         looks.append(look.after)
     done = np.concatenate([found.numbers for found in settled])
-    requests = list(_ladder_requests(first.of(~np.isin(first.numbers, done)), looks))
+    requests = list(_ladder_requests(first.of(~np.isin(first.numbers, done)), looks, noise))
     slopes = evaluator.slopes(requests, noise.level, first.suspect)
     return Refined(
         settled, {request.number: slope for request, slope in zip(requests, slopes, strict=True)}
     )
 
 
-def _ladder_requests(open_: Undecided, looks: Sequence[Undecided]) -> Iterator[LadderRequest]:
+def _ladder_requests(
+    open_: Undecided, looks: Sequence[Undecided], noise: Noise
+) -> Iterator[LadderRequest]:
     """Yield the ladders of components, with the costs that are known already.
 
     A ladder starts at the step of the first difference, or at the next coarser one where noise
-    leaves that an error bar too wide: no finer one has a narrower bar.
+    leaves that an error bar too wide: no finer one has a narrower bar. Where noise is more than the
+    rounding of float64, finer ones are not even asked, unless the sides of this one lie apart.
     """
     noisy = RATIO * open_.roundings > open_.tolerances
-    arrays = (open_.numbers, open_.steps * np.where(noisy, RATIO, 1.0), open_.lengths)
-    rows = zip(*map(np.ndarray.tolist, (*arrays, open_.analytic, open_.tolerances)), strict=True)
-    for number, step, length, analytic, tolerance in rows:
+    ends = noisy & (np.abs(open_.gaps) <= 4 * open_.roundings) & (not noise.is_plain)
+    arrays = (
+        open_.numbers,
+        open_.steps * np.where(noisy, RATIO, 1.0),
+        open_.lengths,
+        open_.analytic,
+        open_.tolerances,
+        np.where(ends, 0.99 * open_.steps, 0.0),
+    )
+    rows = zip(*map(np.ndarray.tolist, arrays), strict=True)
+    for number, step, length, analytic, tolerance, least in rows:
         known = tuple(sides for look in looks if (sides := look.sides(number)) is not None)
-        yield LadderRequest(number, step, length, analytic, tolerance, known)
+        yield LadderRequest(number, step, length, analytic, tolerance, least, known)
