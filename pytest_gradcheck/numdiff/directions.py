@@ -84,8 +84,8 @@ def line_along(
     parameter = theta.owner(number)
     component = slice(number, number + 1)
     original, weight, cells = float(theta.base[number]), float(weights[0]), theta.cells(parameter)
-    if original:
-        unit = theta.spacing(original, parameter) / abs(weight)
+    spacing = theta.spacing(original, parameter) / abs(weight)
+    unit = spacing if original else max(unit, spacing)
 
     def at_component(distance: float) -> tuple[float, float]:
         value = theta.stored(np.array([original + distance * weight]), component)

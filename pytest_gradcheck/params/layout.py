@@ -158,7 +158,7 @@ class Parameter:
             return float(np.spacing(abs(value)))
         if digits_of(self.dtype) == self.digits:
             return float(np.spacing(np.abs(np.asarray(value, self._real_dtype))))
-        return float(np.ldexp(1.0, int(np.frexp(value)[1]) - self.digits))
+        return float(np.ldexp(1.0, int(np.frexp(value)[1]) - self.digits)) if value else 1e-38
 
 
 @dataclass(frozen=True)

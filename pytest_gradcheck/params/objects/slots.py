@@ -120,11 +120,17 @@ def is_object(value: Any, foreign: Foreign | None) -> bool:
 
 def holds_objects(value: Any, foreign: Foreign | None) -> bool:
     """Return whether a value is an object with attributes, or a list or dict of such."""
-    if is_object(value, foreign):
-        return True
-    if type(value) not in (list, tuple, dict):
-        return False
-    return any(holds_objects(item, foreign) for _, item in children_of(value) or ())
+    open_, seen = [value], set[int]()
+    while open_:
+        item = open_.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if is_object(item, foreign):
+            return True
+        if type(item) in (list, tuple, dict):
+            open_ += [one for _, one in children_of(item) or ()]
+    return False
 
 
 def slots_of(value: Any, foreign: Foreign | None) -> list[Slot]:
