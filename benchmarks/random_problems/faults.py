@@ -23,7 +23,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "one entry": ("partial",),
     "swapped": ("swapped",),
     "overwritten": ("accumulated",),
-    "ignores upstream": ("ignores-upstream",),
+    "ignores upstream": ("ignores-upstream", "nonlinear-upstream"),
     "stale": ("stale",),
     "penalty missing": ("missing-regularization",),
     "penalty doubled": ("wrong-regularization",),
@@ -39,7 +39,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "flipped": ("shifted",),
     "order": ("shifted", "transposed"),
     "off by one": ("shifted",),
-    "crosswise": ("shifted",),
+    "crosswise": ("shifted", "swapped"),
     "transposed inside": ("transposed",),
     "direction": (),
     "derivative": (),
@@ -170,6 +170,7 @@ def patterns(exact: Array, wrong: Array) -> frozenset[str]:
         found |= {"transposed"} if close(exact.T, wrong) else set()
         found |= {"symmetrized"} if close(wrong + wrong.T, exact + exact.T) else set()
         found |= {"symmetrized"} if close(wrong, exact + exact.T) else set()
+        found |= {"asymmetric"} if close(exact, exact.T) and not close(wrong, wrong.T) else set()
     if any(
         close(wrong, np.broadcast_to(ratio * exact.sum(axis=axis, keepdims=True), exact.shape))
         for axis in (None, *range(exact.ndim))

@@ -22,6 +22,9 @@ __all__ = ["FAILURES", "Outcome", "checked", "outcome"]
 FAILURES = ("false alarm", "missed", "wrong name", "crashed", "refused")
 """Results that no check should have."""
 
+WHERE = ("output",)
+"""Codes of causes that tell where, and not what."""
+
 FAILING = ("suspect", "bug", "nonfinite")
 
 
@@ -39,7 +42,8 @@ class Outcome:
         ``agreed``; ``unseen``: a visible fault passed within the resolution that the report
         states; ``open``: nobody can say; or one of `FAILURES`.
     named : str
-        Whether the cause was named ``right``, ``wrong`` or ``not``; empty where there is none.
+        Whether the cause was named ``right`` or ``wrong``; ``due`` where none is named though a
+        parameter shows what the fault is called, ``not`` where none does; empty where it passed.
     components, undecided, calls : int
     seconds : float
     detail : str
@@ -160,19 +164,33 @@ def _exceeded(label: Label, report: Report) -> bool:
 
 
 def _named(fault: str, label: Label, report: Report) -> str:
-    causes = [finding for finding in report.findings if finding.severity == "cause"]
-    if label.kind not in ("visible", "right"):
+    """Return how the causes fit what was done, and how the gradients differ."""
+    if label.kind not in ("visible", "right") or report.passed:
         return ""
-    if not causes:
-        return "" if report.passed else "not"
     wrong = [name for name, error in label.wrong().items() if error > SAME]
+    seen = {name: _seen(name, label) for name in wrong}
+    causes = [f for f in report.findings if f.severity == "cause" and f.code not in WHERE]
+    if not causes:
+        usual = set(KINDS.get(fault, ()))
+        return "due" if any(usual & found for found in seen.values()) else "not"
     for cause in causes:
-        right = set(KINDS.get(fault, ()))
-        for name in wrong if cause.parameter is None else [cause.parameter]:
-            if name in label.exact:
-                right |= patterns(label.exact[name], label.given[name])
+        about = wrong if cause.parameter is None else [cause.parameter]
+        right = set(KINDS.get(fault, ())).union(*(seen.get(name, set()) for name in about))
         if cause.code == "upstream" and len(wrong) > 1:
             continue
-        if cause.code not in right or ((cause.parameter or wrong[:1]) and not wrong):
+        if cause.code not in right or not wrong:
             return "wrong"
     return "right"
+
+
+def _seen(name: str, label: Label) -> frozenset[str]:
+    """Return the codes that describe how the gradient of a parameter differs."""
+    exact, given = label.exact[name], label.given[name]
+    others = (
+        other
+        for key, other in label.exact.items()
+        if key != name and other.size == exact.size and np.allclose(other.ravel(), given.ravel())
+    )
+    found = patterns(exact, given)
+    reordered = "shifted" in found or next(others, None) is not None
+    return found | {"swapped"} if reordered else found

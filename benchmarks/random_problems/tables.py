@@ -8,6 +8,8 @@ from .running import FAILURES, Outcome
 
 __all__ = ["failures", "naming", "table"]
 
+LISTED = (*FAILURES, "unseen")
+
 COLUMNS = (
     *("problems", "right", "visible"),
     *("cried", "missed", "misnamed", "crashed", "refused"),
@@ -48,19 +50,20 @@ def _row(outcomes: Sequence[Outcome]) -> str:
 
 
 def naming(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """Yield the lines of a table of causes by kind of fault: named right, wrong, or not at all."""
-    yield f"{'fault':20}{'found':>8}{'right':>8}{'wrong':>8}{'not':>8}"
-    for fault in sorted({one.fault for one in outcomes}):
-        said = [one.named for one in outcomes if one.fault == fault and one.named]
-        counts = [said.count(word) for word in ("right", "wrong", "not")]
-        if said:
-            yield f"{fault:20}{len(said):8}" + "".join(f"{count or '':>8}" for count in counts)
+    """Yield the lines of a table of causes by kind of fault: right, wrong, due, or none to name."""
+    words = ("right", "wrong", "due", "not")
+    yield f"{'fault found':20}" + "".join(f"{word:>8}" for word in words)
+    named = [one for one in outcomes if one.named]
+    for fault in [*sorted({one.fault for one in named}), "all"]:
+        said = [one.named for one in named if fault in (one.fault, "all")]
+        yield f"{fault:20}" + "".join(f"{said.count(word) or '':>8}" for word in words)
 
 
 def failures(outcomes: Sequence[Outcome], most: int) -> Iterator[str]:
     """Yield a line for every failure, with the seed that shows it."""
-    for result in (*FAILURES, "unseen"):
-        found = [one for one in outcomes if one.result == result]
+    kinds = {result: [one for one in outcomes if one.result == result] for result in LISTED}
+    kinds["named wrong"] = [one for one in outcomes if one.named == "wrong"]
+    for result, found in kinds.items():
         for one in found[:most]:
             yield (
                 f"{result:12}{one.seed:>8}  {one.condition}, {one.shape}, fault: {one.fault} "

@@ -86,4 +86,4 @@ def test_the_table_counts_every_problem_and_lists_failures_by_seed() -> None:
     assert rows[1][-1] == "1.00"
     assert [line.split()[:2] for line in failures(made, 5)] == [["missed", "2"]]
     assert "missed" in FAILURES
-    assert [line.split() for line in naming(made)][1] == ["sign", "1", "1"]
+    assert [line.split() for line in naming(made)][1] == ["sign", "1"]
