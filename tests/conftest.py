@@ -118,3 +118,10 @@ def surprises(outcomes: dict[str, str]) -> dict[str, str]:
         for name, outcome in outcomes.items()
         if not name.startswith(f"test_{outcome}_")
     }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let frameworks warn of themselves: that is no concern of the tests with them."""
+    for item in items:
+        if "frameworks" in item.path.parts:
+            item.add_marker(pytest.mark.filterwarnings("default"))
