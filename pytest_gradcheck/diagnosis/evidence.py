@@ -155,7 +155,7 @@ class Evidence:
     def _known(self) -> Mask:
         """Where both gradients are numbers, the approximation with an error bar."""
         it = self.approximation
-        known = it.checked & it.of_kind("smooth")
+        known = it.checked & ~it.of_kind("kink") & ~it.of_kind("nonfinite")
         known &= np.isfinite(it.values) & np.isfinite(self.gradient) & np.isfinite(it.error_bars)
         return known
 

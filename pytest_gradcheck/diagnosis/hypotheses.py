@@ -37,6 +37,9 @@ NEEDED = 14.0
 CAP = 20.0
 """Bits that one component tells at most: structure repeats digits more often than chance does."""
 
+BLURRED = 7.0
+"""Bits below which a component tells nothing: a window of a hundredth takes in what is alike."""
+
 ENOUGH = 4096
 """Components that are counted; more of them make nothing surer."""
 
@@ -164,7 +167,7 @@ def information(part: ParameterEvidence, hypothesis: Hypothesis) -> float:
     size = np.maximum(np.maximum(np.abs(analytic), np.abs(predicted)), numerical)
     with np.errstate(all="ignore"):
         bits = np.clip(np.log2(size / window), 0.0, CAP)
-        bits = np.where(np.isfinite(bits), bits, 0.0)
+        bits = np.where(bits >= BLURRED, bits, 0.0)  # NaN is none, too
         digits = [np.rint(DIGITS * np.log(np.abs(v))) for v in (predicted, numerical)]
     most: dict[tuple[float, float], float] = {}
     for first, second, told in zip(*(d.tolist() for d in digits), bits.tolist(), strict=True):

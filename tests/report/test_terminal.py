@@ -82,7 +82,7 @@ def test_the_first_line_of_what_is_right_says_how_much_was_checked() -> None:
         (0.0, "x is 0 throughout, and the numerical gradient is not: never filled in, or"),
         (-6.0, "x is -1.000 x the numerical gradient: the sign is turned round: Y - A for"),
         (6.0006, "suspect at x: 1.0001 x the numerical gradient"),
-        (6e9, "bug at x: 1e+09 x the numerical gradient"),
+        (6e9, "bug at x: 6e+09, numerically 6"),
         (2.3, "bug at x: 0.383 x the numerical gradient"),
     ],
 )

@@ -215,7 +215,10 @@ def _slices_in_sight(
 ) -> Iterator[tuple[str, int, int, FloatArray]]:
     """Yield slices of arrays in sight: the array, which slice of how many, and its span."""
     for name, array in evidence.numbers.arrays.items():
-        if array.ndim < 2 or array.dtype.kind != "f" or not np.isfinite(array).all():
+        gradient = name.rsplit(".", 1)[-1].startswith(("d", "grad", "g_"))
+        own = array.size == part.size and np.array_equal(array.reshape(-1), part.theta)
+        plain = array.ndim > 1 and array.dtype.kind == "f" and np.isfinite(array).all()
+        if own or gradient or not plain:
             continue
         for size in set(part.shape):
             for axis in (axis for axis, n in enumerate(array.shape) if n == size and axis):

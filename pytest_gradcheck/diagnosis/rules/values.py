@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pytest_gradcheck.diagnosis.evidence import Evidence, Mask, ParameterEvidence
+from pytest_gradcheck.diagnosis.evidence import SINGLE, Evidence, Mask, ParameterEvidence
 from pytest_gradcheck.diagnosis.hypotheses import Hypothesis, rule
 from pytest_gradcheck.diagnosis.rules.factors import (
     Factor,
@@ -15,6 +15,7 @@ from pytest_gradcheck.diagnosis.rules.factors import (
     readable,
     unnamed_factor,
 )
+from pytest_gradcheck.params.scales import rms
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = [
@@ -59,13 +60,34 @@ def unused(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     """Make the hypothesis that the cost does not depend on the parameter, and the gradient does."""
     known = part.known
     still = np.abs(part.numerical[known]) <= part.bars[known]
-    if still.all() and _is_small(part, part.bars):
+    if still.all() and _is_small(part, part.bars) and not _moves(part, evidence):
         yield Hypothesis(
             part.analytic,
             part.bars,
             "not 0, but the cost does not depend on it here (its numerical gradient is 0)",
             "a mask is missing, its units are dead, or the cost leaves it out",
         )
+
+
+def _moves(part: ParameterEvidence, evidence: Evidence) -> bool:
+    """Return whether the cost moves with the parameter after all, some way off.
+
+    A wrong component is differenced no better than to be called wrong, and where a part of the cost
+    computes in float32 it may be flat nearby.
+    """
+    theta, probe = evidence.pair.theta, evidence.pair.prober()
+    level = evidence.noise.level if evidence.noise is not None else 0.0
+    length = np.maximum(np.abs(part.theta), rms(part.theta) or 1.0)
+    for step in (1e-3,) if evidence.precision < SINGLE else (1e-3, 1e-2, 1e-1):
+        costs = []
+        for side in (1.0, -1.0):
+            moved = theta.base.copy()
+            moved[part.parameter.slice] += side * step * length * np.sign(part.analytic)
+            with theta.at(moved), np.errstate(all="ignore"):
+                costs.append(float(probe()))
+        if abs(costs[0] - costs[1]) > 8 * level:
+            return True
+    return False
 
 
 def _is_small(part: ParameterEvidence, values: FloatArray) -> bool:

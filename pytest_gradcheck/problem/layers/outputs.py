@@ -53,7 +53,9 @@ class Outputs:
     def finding(self, report: PointReport, inputs: Any) -> Finding | None:
         """Return which outputs are wrong, where the others are right, or None."""
         wrong = [c for c in report.components if c.verdict == "bug"]
-        if not wrong or self.upstream.faults:
+        causes = (finding for finding in report.findings if finding.code != "partial")
+        told = {name for finding in causes for name in finding.parameters}
+        if not wrong or self.upstream.faults or wrong[0].parameter in told:
             return None
         try:
             names = self._wrong({name: inputs[name] for name in inputs})

@@ -1,0 +1,124 @@
+"""How often the cause of a fault planted in a random problem is named, and how often a wrong one.
+
+A fault at a parameter itself leaves the pattern that its kind has a code for: that has to be named.
+Deeper in the backward pass the same fault leaves another pattern, or none; there no cause is right
+but one that truly describes what is seen.
+
+Usage: ``python benchmarks/causes.py --seeds FIRST:LAST [--verbose]``; exits with 1 where fewer than
+85 % of the causes that show are named right, more than 1 % of all wrong, or one of a right pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+from random_problems.faults import KINDS, patterns
+from random_problems.labels import SAME, Label
+from random_problems.problems import problem
+from random_problems.running import checked
+
+from pytest_gradcheck import Report
+
+RIGHT = "(right pair)"
+LEAST, MOST = 0.85, 0.01
+
+WHERE = ("output", "nonlinear-upstream")
+"""Findings that tell where a layer's backward pass is wrong, and no cause."""
+
+MATRICES = ("jacobian", "hessian", "pushforward", "adjoint", "jvp", "hvp")
+"""Shapes of problems without a gradient, whose causes have a benchmark of their own."""
+
+
+class Planted(NamedTuple):
+    """A fault of a random problem that was found, and what was said of it."""
+
+    kind: str
+    condition: str
+    shows: bool
+    said: str
+    detail: str
+
+
+def planted(seed: int) -> Planted | None:
+    """Check the random problem of a seed; None where nothing wrong was found, or could be."""
+    one = problem(seed)
+    if any(word in one.shape for word in MATRICES):
+        return None
+    label, report, _ = checked(one, "full")
+    causes = _causes(report) if isinstance(report, Report) else []
+    if not isinstance(report, Report) or label.kind not in ("visible", "right"):
+        return None
+    if label.kind == "right" or report.passed:
+        said = ("wrong" if causes else "right") if label.kind == "right" else ""
+        return Planted(RIGHT, one.condition, True, said, f"{seed} {causes}") if said else None
+    found = {name: _described(label, name) for name, e in label.wrong().items() if e > SAME}
+    known = set(KINDS.get(one.fault, ()))
+    nameable = [codes if "partial" in known else codes - {"partial"} for codes in found.values()]
+    shows = all(nameable)
+    said = "right" if causes else "none"
+    for code, parameter, _ in causes:
+        names = found if parameter is None else [parameter]
+        told = known.union(*(found.get(name, set()) for name in names))
+        if code not in told and code not in WHERE and not (code == "upstream" and len(found) > 1):
+            said = "wrong"
+    detail = f"{seed} [{one.condition}] {one.fault} {found} | {causes}"
+    return Planted(one.fault, one.condition, shows, said, detail)
+
+
+def _causes(report: Report) -> list[tuple[str, str | None, str]]:
+    return [(f.code, f.parameter, f.message) for f in report.findings if f.severity == "cause"]
+
+
+def _described(label: Label, name: str) -> set[str]:
+    """Return the codes that truly describe a wrong gradient, zeros down to rounding included."""
+    exact, given = label.exact[name], label.given[name]
+    codes = set(patterns(exact, given))
+    if np.abs(given).max() <= 1e-10 * np.abs(exact).max():
+        codes.add("zero")
+    return codes
+
+
+def of_random(seeds: range, verbose: bool) -> int:
+    """Print the tables of random problems, by kind and by condition."""
+    every = [one for seed in seeds if (one := planted(seed)) is not None]
+    faults = [one for one in every if one.kind != RIGHT]
+    for title, key in (("kind of fault", 0), ("condition", 1)):
+        print(f"{title:22}{'shows':>7}{'right':>7}{'none':>7}{'wrong':>7}", end="")
+        print(f"{'deeper':>9}{'right':>7}{'none':>7}{'wrong':>7}")
+        for name in [*sorted({one[key] for one in faults}), "all"]:
+            row = f"{name!s:22}"
+            for shows, width in ((True, 7), (False, 9)):
+                some = [o for o in faults if o.shows == shows and name in ("all", o[key])]
+                said = Counter(one.said for one in some)
+                row += f"{len(some):{width}}"
+                row += "".join(f"{said[word] or '':>7}" for word in ("right", "none", "wrong"))
+            print(row)
+        print()
+    shown = [one for one in faults if one.shows]
+    right = sum(one.said == "right" for one in shown) / max(len(shown), 1)
+    wrong = sum(one.said == "wrong" for one in faults) / max(len(faults), 1)
+    alarms = sum(one.said == "wrong" for one in every if one.kind == RIGHT)
+    print(f"of {len(shown)} faults that show their kind {right:.1%} are named right")
+    print(f"of all {len(faults)} faults {wrong:.2%} are named wrong")
+    print(f"of {len(every) - len(faults)} right pairs {alarms} have a cause")
+    for one in every:
+        if one.said == "wrong" or (verbose and one.shows and one.said == "none"):
+            print(f"    {one.said}: {one.detail}")
+    return int(right < LEAST or wrong > MOST or alarms > 0)
+
+
+def main() -> int:
+    """Print the tables; return 1 where they are not good enough."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--seeds", default="0:1000", help="first:last, the last left out")
+    parser.add_argument("--verbose", action="store_true", help="those that were not named, too")
+    options = parser.parse_args()
+    first, last = map(int, options.seeds.split(":"))
+    return of_random(range(first, last), options.verbose)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
