@@ -23,8 +23,13 @@ NETWORK, COMPLEX, LAYER, EMBEDDING = re.findall(r"```python\n(.*?)```", TEXT, re
 OTHERS = {
     "unnamed": "more is wrong than could be named",
     "canary": "a planted fault went unnoticed",
+    "ignores-upstream": "a backward pass makes the same of twice the upstream gradient",
+    "nonlinear-upstream": "a backward pass is not linear in the upstream gradient",
+    "memory-order": "a backward pass is right for a contiguous upstream gradient only",
+    "primal": "an output where it is differentiated is not the function's own",
+    "output": "one of several outputs is wrong",
 }
-"""What random directions and planted faults show needs a setting, and has no example."""
+"""What random directions, planted faults and upstream gradients show has no example here."""
 
 
 SOURCE = NETWORK + COMPLEX + LAYER + EMBEDDING
@@ -80,7 +85,7 @@ def test_every_code_has_an_entry_and_every_entry_a_code() -> None:
 def test_every_code_that_is_made_is_known() -> None:
     """Looked for in the sources: a code that no list has would have no entry either."""
     package = ROOT / "pytest_gradcheck"
-    rooms = ("diagnosis/*.py", "diagnosis/rules/*.py", "verdict/canary.py")
+    rooms = ("diagnosis/*.py", "diagnosis/rules/*.py", "verdict/canary.py", "problem/layers/*.py")
     modules = [module for room in rooms for module in package.glob(room)]
     source = "\n".join(module.read_text(encoding="utf-8") for module in modules)
     made = set(re.findall(r'\b(?:Finding|Spread|rule)\(\s*"([a-z-]+)"', source))

@@ -358,3 +358,27 @@ def test_a_network_without_any_gradient_is_told_the_usual_names() -> None:
 def test_a_problem_of_a_layer_object_may_be_returned_by_a_marked_test() -> None:
     problem = Problem.layer(Dense(), X)
     assert sorted(problem.params) == ["x"]
+
+
+def test_a_layer_that_returns_nothing_and_keeps_all_in_attributes_is_checked() -> None:
+    """As in "Neural Networks from Scratch in Python"."""
+
+    class Kept:
+        def __init__(self) -> None:
+            self.weights, self.biases = (
+                np.random.default_rng(2).normal(size=(4, 3)),
+                np.zeros((1, 3)),
+            )
+
+        def forward(self, inputs: Array) -> None:
+            self.inputs = inputs
+            self.output = inputs @ self.weights + self.biases
+
+        def backward(self, dvalues: Array) -> None:
+            self.dweights = self.inputs.T @ dvalues
+            self.dbiases = dvalues.sum(axis=0, keepdims=True)
+            self.dinputs = dvalues @ self.weights.T
+
+    report = check_gradients.layer(Kept(), X)
+    assert report.verdict == "ok"
+    assert checked(report) == ["biases", "inputs", "weights"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,12 +10,25 @@ import numpy as np
 
 from pytest_gradcheck.context import current
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.params.objects.slots import Slot, Slots, put_back, slots_of, zero_gradients
+from pytest_gradcheck.params.objects.slots import (
+    SPELLINGS,
+    Slot,
+    Slots,
+    put_back,
+    slots_of,
+    zero_gradients,
+)
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.params.tree import Key, assign, look
 from pytest_gradcheck.problem.layers.names import name_of, named
 from pytest_gradcheck.problem.layers.passes import Turned, turned
 from pytest_gradcheck.problem.layers.upstream import Pull
+
+OUTPUTS = ("output", "out", "outputs", "y", "Y", "a", "A", "z", "Z")
+"""Where layers keep their output that do not return it."""
+
+INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "grad_inputs", "input_grad")
+"""Where they keep the gradient of their input."""
 
 
 def is_layer_object(value: Any, inputs: tuple[Any, ...]) -> bool:
@@ -50,6 +63,8 @@ class _ObjectPass:
         finally:
             for slot, kept in zip(moved, before, strict=True):
                 _write(slot, kept)
+        if returned is None:  # it keeps its output, as its cache
+            returned = _kept(self.layer, OUTPUTS)
         out, cache = returned, ()
         if isinstance(returned, tuple) and len(returned) > 1:
             out, cache = returned[0], returned[1:]
@@ -58,14 +73,26 @@ class _ObjectPass:
     def _pulled(self, dout: Any, cache: tuple[Any, ...]) -> dict[str, Any]:
         zero_gradients(self.layer)
         answer = self._backward(dout, cache)
+        if answer is None:  # it keeps these gradients too
+            answer = [self._input_gradient(name) for name in self._names]
         grads = dict(zip(self._names, _first(answer, len(self._names)), strict=False))
         return grads | {slot.name: np.copy(slot.gradient()) for slot in self.slots}
+
+    def _input_gradient(self, name: str) -> Any:
+        beside = [spelling.format(name) for spelling in SPELLINGS]
+        return _kept(self.layer, (*beside, *INPUT_GRADIENTS) if len(self._names) == 1 else beside)
 
     def _backward(self, dout: Any, cache: tuple[Any, ...]) -> Any:
         if cache:
             with suppress(TypeError):
                 return self.layer.backward(dout, *cache)
         return self.layer.backward(dout)
+
+
+def _kept(layer: Any, names: Sequence[str]) -> Any:
+    """Return a copy of what a layer keeps under the first of the names that it has, or None."""
+    values = (getattr(layer, name, None) for name in names)
+    return next((_copied(value) for value in values if value is not None), None)
 
 
 def _first(answer: Any, count: int) -> list[Any]:
