@@ -73,6 +73,8 @@ class Table:
         The row and the column of each in the matrix of all outputs by all of theta.
     analytic, values, bars, errors : arrays
     codes : int8 array
+    grid : (int, int) or None
+        How many columns and rows they fill, where these are whole and in order.
     """
 
     outputs: Numbers
@@ -82,15 +84,21 @@ class Table:
     bars: FloatArray
     codes: Codes
     errors: FloatArray
+    grid: tuple[int, int] | None = None
 
     def where(self, kept: npt.NDArray[np.bool_]) -> Table:
         """Return some of the entries."""
-        return Table(*(column[kept] for column in self.columns()))
+        return _table([column[kept] for column in self.columns()])
 
     def joined(self, other: Table) -> Table:
         """Return the entries of two tables."""
         pairs = zip(self.columns(), other.columns(), strict=True)
-        return Table(*(np.concatenate(pair) for pair in pairs))
+        return _table([np.concatenate(pair) for pair in pairs])
+
+    def ordered(self) -> Table:
+        """Return the entries in the order of the rows of the matrix."""
+        order = np.lexsort((self.numbers, self.outputs))
+        return _table([column[order] for column in self.columns()])
 
     def columns(self) -> tuple[npt.NDArray[Any], ...]:
         """Return the arrays, in the order of the fields."""
@@ -105,6 +113,11 @@ class Table:
         )
 
 
+def _table(columns: list[npt.NDArray[Any]]) -> Table:
+    outputs, numbers, analytic, values, bars, codes, errors = columns
+    return Table(outputs, numbers, analytic, values, bars, codes, errors)
+
+
 def tabled(entries: Entries, judged: Judged) -> Table:
     """Return columns as a table of entries."""
     k, m = judged.codes.shape
@@ -116,6 +129,7 @@ def tabled(entries: Entries, judged: Judged) -> Table:
         entries.slopes.error_bars.reshape(-1),
         judged.codes.reshape(-1),
         judged.errors.reshape(-1),
+        (k, m),
     )
     asked = entries.target.asked
     return table if asked is None else table.where(asked.reshape(-1))
@@ -124,7 +138,10 @@ def tabled(entries: Entries, judged: Judged) -> Table:
 def judge_entries(entries: Entries, settings: Settings) -> Judged:
     """Compare a Jacobian with its approximation, entry by entry, each beside its own output."""
     slopes, target = entries.slopes, entries.target
-    codes, errors = np.zeros(target.analytic.shape, np.int8), _errors(entries)
+    codes = np.zeros(target.analytic.shape, np.int8)
+    if slopes.settled:
+        return Judged(codes, np.zeros(codes.shape))
+    errors = _errors(entries)
     with np.errstate(all="ignore"):
         open_ = ~agrees(slopes, target)
         open_ |= slopes.kinds > 0

@@ -93,10 +93,9 @@ def entries_report(
 ) -> PointReport:
     """Return the report of a point at which a Jacobian was compared."""
     theta = scope.theta
-    owners = theta.owners(table.numbers)
     terms = _Terms.of(table)
-    by_parameter = _summed(table, terms, owners, len(theta.parameters), settings)
-    by_output = _summed(table, terms, table.outputs, scope.outputs, settings)
+    by_parameter = _summed(table, terms, _Keyed.of_parameters(table, theta), settings)
+    by_output = _summed(table, terms, _Keyed.of_outputs(table, scope.outputs), settings)
     coarse = float(scope.resolutions.max(initial=0.0))
     parameters = tuple(
         _row(parameter.name, (*names.shape, *parameter.shape), i, by_parameter, scope, coarse)
@@ -121,7 +120,7 @@ def entries_report(
         verdict=VERDICTS[worst],
         relative_error=_figure(table, terms),
         parameters=parameters,
-        components=_components(name, table, owners, theta.parameters, names),
+        components=_components(name, table, theta, names),
         findings=found,
         outputs=outputs,
         matrix=None if names.output is None else (scope.outputs, theta.base.size),
@@ -141,11 +140,12 @@ def _fails(counts: list[int], scope: Scope, settings: Settings) -> bool:
 class _Terms:
     """What each entry adds to sums: arrays over the entries that are numbers, and those that are.
 
-    Squares are of values over the largest of all, whose square neither overflows nor vanishes.
+    Vectors whose squares are summed are over the largest of all, where its own square overflows or
+    vanishes.
     """
 
     known: npt.NDArray[np.bool_] | None
-    squares: tuple[FloatArray, FloatArray, FloatArray]
+    vectors: tuple[FloatArray, FloatArray, FloatArray]
     resolutions: FloatArray
 
     @classmethod
@@ -167,33 +167,107 @@ class _Terms:
             told = 2 * bars
             told /= sizes
         told[~(sizes > 0)] = 0.0
+        if scale != 1.0:
+            values, analytic = values / scale, analytic / scale
         vectors = (values - analytic, values, analytic)
-        squares = tuple(np.square(v if scale == 1.0 else v / scale) for v in vectors)
-        return cls(None if everywhere else known, (squares[0], squares[1], squares[2]), told)
-
-    def keys(self, keys: Numbers) -> Numbers:
-        """Return the keys of the entries that are numbers."""
-        return keys if self.known is None else keys[self.known]
+        return cls(None if everywhere else known, vectors, told)
 
 
-def _summed(table: Table, terms: _Terms, keys: Numbers, size: int, settings: Settings) -> _Sums:
+@dataclass(frozen=True)
+class _Keyed:
+    """Sums and maxima of terms by a key of each entry: its output, or its parameter.
+
+    Attributes
+    ----------
+    keys : int array
+        One for each entry.
+    size : int
+        How many different ones there are.
+    by_row : bool
+        Whether entries in a grid have one key a row of it, a column of the matrix; else one a
+        column of it.
+    """
+
+    keys: Numbers
+    size: int
+    grid: tuple[int, int] | None
+    by_row: bool
+
+    @classmethod
+    def of_outputs(cls, table: Table, size: int) -> _Keyed:
+        """Return the keys of outputs."""
+        return cls(table.outputs, size, table.grid, False)
+
+    @classmethod
+    def of_parameters(cls, table: Table, theta: Theta) -> _Keyed:
+        """Return the keys of parameters."""
+        if table.grid is None:
+            return cls(theta.owners(table.numbers), len(theta.parameters), None, True)
+        k, m = table.grid
+        owners = theta.owners(table.numbers[:: max(m, 1)])
+        return cls(owners, len(theta.parameters), (k, m), True)
+
+    def squares(self, values: FloatArray, known: npt.NDArray[np.bool_] | None) -> FloatArray:
+        """Return the sum of the squares of values by key."""
+        if self.grid is not None and known is None:
+            table = values.reshape(self.grid)
+            if not self.by_row:
+                return np.asarray(np.einsum("km,km->m", table, table), np.float64)
+            each = np.einsum("km,km->k", table, table)
+            return np.bincount(self.keys, each, self.size).astype(np.float64)
+        return np.bincount(self._every(known), values * values, self.size).astype(np.float64)
+
+    def largest(
+        self, values: FloatArray, known: npt.NDArray[np.bool_] | None, least: float
+    ) -> FloatArray:
+        """Return the largest value by key, and no less than `least`."""
+        result = np.full(self.size, least)
+        if self.grid is not None and known is None:
+            k, m = self.grid
+            if not self.by_row:
+                most = values.reshape(k, m).max(axis=0, initial=least)
+                return np.asarray(np.maximum(result, most), np.float64)
+            np.maximum.at(result, self.keys, values.reshape(k, m).max(axis=1, initial=least))
+            return result
+        np.maximum.at(result, self._every(known), values)
+        return result
+
+    def _every(self, known: npt.NDArray[np.bool_] | None) -> Numbers:
+        """Return the key of each entry that is a number."""
+        keys = self.keys
+        if self.grid is not None and self.by_row:
+            keys = np.repeat(keys, self.grid[1])
+        return keys if known is None else keys[known]
+
+    def marked(self, marks: npt.NDArray[np.bool_]) -> Numbers:
+        """Return the keys of the entries that are marked."""
+        return np.unique(self._every(None)[marks])
+
+    def counts(self, codes: npt.NDArray[np.int8]) -> npt.NDArray[np.intp]:
+        """Return how often each verdict fell, a row for each key."""
+        kinds = len(VERDICTS)
+        if codes.any():
+            flat = self._every(None) * kinds + codes
+            return np.bincount(flat, minlength=self.size * kinds).reshape(self.size, kinds)
+        counts = np.zeros((self.size, kinds), np.intp)
+        if self.grid is None:
+            counts[:, Verdict.OK] = np.bincount(self.keys, minlength=self.size)
+        elif self.by_row:
+            counts[:, Verdict.OK] = self.grid[1] * np.bincount(self.keys, minlength=self.size)
+        else:
+            counts[:, Verdict.OK] = self.grid[0]
+        return counts
+
+
+def _summed(table: Table, terms: _Terms, keyed: _Keyed, settings: Settings) -> _Sums:
     """Return counts of verdicts, the course's figure and the resolution, for each key."""
-    kinds = len(VERDICTS)
-    if table.codes.any():
-        flat = keys * kinds + table.codes
-        counts = np.bincount(flat, minlength=size * kinds).reshape(size, kinds)
-    else:
-        counts = np.zeros((size, kinds), np.intp)
-        counts[:, Verdict.OK] = np.bincount(keys, minlength=size)
-    mine = terms.keys(keys)
-    off, ours, theirs = (np.sqrt(np.bincount(mine, square, size)) for square in terms.squares)
+    off, ours, theirs = (np.sqrt(keyed.squares(v, terms.known)) for v in terms.vectors)
     with np.errstate(all="ignore"):
         figures = np.where(off > 0, off / (ours + theirs), 0.0)
     if terms.known is not None:
-        figures[np.unique(keys[~np.isfinite(table.analytic)])] = math.inf
-    resolutions = np.full(size, settings.suspect)
-    np.maximum.at(resolutions, mine, terms.resolutions)
-    return _Sums(counts, figures, resolutions)
+        figures[keyed.marked(~np.isfinite(table.analytic))] = math.inf
+    resolutions = keyed.largest(terms.resolutions, terms.known, settings.suspect)
+    return _Sums(keyed.counts(table.codes), figures, resolutions)
 
 
 def _row(
@@ -229,24 +303,24 @@ def _figure(table: Table, terms: _Terms) -> float:
     """Return the course's figure over all entries."""
     if terms.known is not None and not np.all(np.isfinite(table.analytic)):
         return math.inf
-    off, ours, theirs = (math.sqrt(float(square.sum())) for square in terms.squares)
+    off, ours, theirs = (math.sqrt(float(v @ v)) for v in terms.vectors)
     return off / (ours + theirs) if off else 0.0
 
 
 def _components(
     point: str,
     table: Table,
-    owners: Numbers,
-    parameters: tuple[Parameter, ...],
+    theta: Theta,
     names: EntryNames,
 ) -> tuple[Component, ...]:
     """Return the entries that are not ok, worst first, at most `LISTED` of a parameter."""
     bad = np.flatnonzero(table.codes)
+    owners = theta.owners(table.numbers[bad])
     listed: list[Component] = []
-    for owner in np.unique(owners[bad]).tolist():
-        mine = bad[owners[bad] == owner]
+    for owner in np.unique(owners).tolist():
+        mine = bad[owners == owner]
         order = np.lexsort((-table.errors[mine], -table.codes[mine]))[:LISTED]
-        parameter = parameters[owner]
+        parameter = theta.parameters[owner]
         listed += [_component(point, parameter, table, i, names) for i in mine[order].tolist()]
     return tuple(sorted(listed, key=rank))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
 from pytest_gradcheck.params.theta import Theta
@@ -24,11 +25,11 @@ def matrix_caveats(
     table: Table, theta: Theta, noise: OutputNoise | None, output_name: Name, point: str
 ) -> tuple[Finding, ...]:
     """Return the warnings about a matrix that was compared entry by entry."""
-    return (
-        *_undecided(table, noise, output_name, point),
-        *_kinks(table, output_name, point),
-        *_vacuous(table, theta, point),
-    )
+    found = _vacuous(table, theta, point)
+    if table.codes.any():
+        found += _undecided(table, noise, output_name, point)
+        found += _kinks(table, output_name, point)
+    return found
 
 
 def _undecided(
@@ -67,11 +68,19 @@ def _kinks(table: Table, output_name: Name, point: str) -> tuple[Finding, ...]:
 
 
 def _vacuous(table: Table, theta: Theta, point: str) -> tuple[Finding, ...]:
-    owners = theta.owners(table.numbers)
-    moved = np.bincount(
-        owners, (table.analytic != 0) | (np.abs(table.values) > table.bars), len(theta.parameters)
-    )
+    still: npt.NDArray[np.bool_]
+    if table.grid is None:
+        owners = theta.owners(table.numbers)
+        still = (table.analytic == 0) & (np.abs(table.values) <= table.bars)
+    else:  # a whole column at a time
+        k, m = table.grid
+        owners = theta.owners(table.numbers[:: max(m, 1)])
+        still = np.asarray(~table.analytic.reshape(k, m).any(axis=1), np.bool_)
+        for column in np.flatnonzero(still).tolist():
+            row = slice(column * m, (column + 1) * m)
+            still[column] = np.all(np.abs(table.values[row]) <= table.bars[row])
     looked = np.bincount(owners, minlength=len(theta.parameters))
+    moved = np.bincount(owners, ~still, len(theta.parameters))
     found = []
     for number in np.flatnonzero((looked > 0) & (moved == 0)).tolist():
         name = theta.parameters[number].name

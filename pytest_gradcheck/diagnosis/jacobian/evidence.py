@@ -124,8 +124,7 @@ def scene_of(
     table: Table, pair: JacobianPair, noise: OutputNoise | None, point: str, clues: Clues
 ) -> Scene:
     """Return the scene that a table of entries shows."""
-    order = np.lexsort((table.numbers, table.outputs))
-    table = Table(*(column[order] for column in table.columns()))
+    table = table.ordered()
     whole = _whole(table, pair, noise)
     approximation = Approximation(
         table.values,

@@ -91,13 +91,19 @@ class VectorEvaluator:
     def at(self, direction: Direction, distance: float) -> tuple[float, FloatArray]:
         """Return the distance that was really moved, after rounding, and the outputs there."""
         place, weights, _ = direction
-        moved = distance
+        theta, moved = self.theta, distance
         if weights.size == 1:
-            start = self.theta.base[place]
-            there = self.theta.stored(start + distance * weights, place)
-            moved = float((there - start)[0] / weights[0])
-        with self.theta.moved(place, weights, distance):
+            start = theta.base[place]
+            there = theta.stored(start + distance * weights, place)
+            moved = float(there[0] - start[0]) / float(weights[0])
+        if theta.inplace:
+            with theta.moved(place, weights, distance):
+                return moved, self._outputs()
+        try:  # the same for a vector of our own, without the price of context managers
+            theta.move(place, weights, distance)
             return moved, self._outputs()
+        finally:
+            theta.storage.move_back(place)
 
     def sides(self, direction: Direction, step: float) -> Sides:
         """Return the outputs a step ahead and a step behind."""

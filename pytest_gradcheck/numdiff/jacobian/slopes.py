@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,8 @@ class Slopes:
         By how much the one-sided slope ahead exceeded that behind, in the first pass.
     sides : dict
         (direction, output) to its slopes on the left and on the right, at kinks.
+    settled : bool
+        Whether the first pass has shown all entries to be right.
     """
 
     values: FloatArray
@@ -65,6 +67,7 @@ class Slopes:
     kinds: npt.NDArray[np.int8]
     gaps: npt.NDArray[np.float32]
     sides: dict[tuple[int, int], tuple[float, float]]
+    settled: bool = False
 
 
 def classical_slopes(calls: VectorEvaluator, directions: Sequence[Direction], eps: float) -> Slopes:
@@ -132,9 +135,11 @@ def approximate_slopes(
     open_ = ~agrees(result, target) & np.isfinite(target.analytic)
     touched = np.flatnonzero(open_.any(axis=1))
     if not touched.size:
-        return result
+        return replace(result, settled=bool(np.isfinite(target.analytic).all()))
     wide = tolerances(result, target, touched, first=True)
     open_ = open_[touched] & ~_decided(result, target, touched, wide)
+    if not open_.any():
+        return replace(result, settled=bool(np.isfinite(target.analytic).all()))
     climber = _Climber(calls, noise, target.suspect, CLIMBS)
     calls.progress.expect(int(np.count_nonzero(open_.any(axis=1))))
     for row, number in enumerate(touched.tolist()):
@@ -219,8 +224,8 @@ def _passes(analytic: FloatArray, noise: OutputNoise, reach: float) -> list[Pass
     one, does for all outputs that it does not leave undecided.
     """
     least = np.cbrt(noise.relative)
-    rises = np.sqrt(np.mean(np.square(np.where(np.isfinite(analytic), analytic, 0)), axis=0))
-    rises *= reach
+    slopes = _finite(analytic)
+    rises = np.sqrt(np.einsum("ki,ki->i", slopes, slopes) / max(len(slopes), 1)) * reach
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.cbrt(3 * noise.levels / rises)
     shares = np.where(rises > 0, np.clip(shares, least, np.maximum(least, LARGEST_SHARE)), least)
@@ -301,7 +306,8 @@ def _squares(slopes: Slopes, target: Target, part: slice, first: bool) -> FloatA
 
 
 def _finite(values: FloatArray) -> FloatArray:
-    return np.where(np.isfinite(values), values, 0.0)
+    known = np.isfinite(values)
+    return values if known.all() else np.where(known, values, 0.0)
 
 
 @dataclass(frozen=True)
