@@ -145,38 +145,55 @@ def amount(kind: str, size: float, rng: np.random.Generator) -> float:
 def patterns(exact: Array, wrong: Array) -> frozenset[str]:
     """Return the codes that truly describe how a gradient differs from the exact one."""
     size = float(np.abs(exact).max(initial=0.0))
-    off = np.abs(wrong - exact)
     if not size:
         return frozenset({"unused", "offset"})
-    same = off <= 1e-6 * np.abs(exact) + 1e-9 * size
+    same = np.abs(wrong - exact) <= 1e-6 * np.abs(exact) + 1e-9 * size
     if same.all():
         return frozenset()
     found = {"partial"} if same.any() else set()
-    large = np.abs(exact) > 1e-3 * size
-    ratios = wrong[large] / exact[large]
-
-    def close(a: Array, b: Array) -> bool:
-        return bool(np.all(np.abs(a - b) <= 1e-6 * size))
-
-    if np.ptp(ratios) <= 1e-6 * np.abs(ratios).max() and close(ratios[0] * exact, wrong):
-        found |= {"sign"} if abs(ratios[0] + 1) < 1e-9 else {"scale"}
-    if not wrong.any():
+    found |= _scaled(exact, wrong) | _rearranged(exact, wrong)
+    if exact.ndim == 2 and not same.all(axis=1).all():
+        rows = ~same.all(axis=1)  # those of a matrix whose outputs are wrong
+        found |= _scaled(exact[rows], wrong[rows])
+    if np.abs(wrong).max(initial=0.0) <= 1e-9 * size:
         found |= {"zero"}
-    if exact.size > 1 and close(wrong - exact, (wrong - exact).mean()):
+    if exact.size > 1 and _close(wrong - exact, np.asarray((wrong - exact).mean()), size):
         found |= {"offset"}
-    if close(np.sort(exact, axis=None), np.sort(wrong, axis=None)):
-        found |= {"shifted"}
-    if exact.ndim == 2 and exact.shape[0] == exact.shape[1]:
-        found |= {"transposed"} if close(exact.T, wrong) else set()
-        found |= {"symmetrized"} if close(wrong + wrong.T, exact + exact.T) else set()
-        found |= {"symmetrized"} if close(wrong, exact + exact.T) else set()
-        found |= {"asymmetric"} if close(exact, exact.T) and not close(wrong, wrong.T) else set()
-    if any(
-        close(wrong, np.broadcast_to(ratio * exact.sum(axis=axis, keepdims=True), exact.shape))
-        for axis in (None, *range(exact.ndim))
-        for ratio in (1.0, 1 / exact.size if axis is None else 1 / exact.shape[axis])
-    ):
-        found |= {"wrong-axis"}
-    if np.all(same | (wrong == 0)):
+    if np.all(same | (np.abs(wrong) <= 1e-9 * size)):
         found |= {"mask"}
     return frozenset(found)
+
+
+def _close(one: Array, other: Array, size: float) -> bool:
+    return bool(np.all(np.abs(one - other) <= 1e-6 * size))
+
+
+def _scaled(exact: Array, wrong: Array) -> set[str]:
+    """Return whether one is a constant times the other, or minus it."""
+    size = float(np.abs(exact).max(initial=0.0))
+    large = np.abs(exact) > 1e-3 * size
+    if not size:
+        return set()
+    ratio = float(np.median(wrong[large] / exact[large]))
+    if not _close(ratio * exact, wrong, size * max(abs(ratio), 1e-3)):
+        return set()
+    return {"sign"} if abs(ratio + 1) < 1e-9 else {"scale"}
+
+
+def _rearranged(exact: Array, wrong: Array) -> set[str]:
+    """Return whether the entries stand elsewhere, or are sums over an axis."""
+    size, found = float(np.abs(exact).max(initial=0.0)), set()
+    if _close(np.sort(exact, axis=None), np.sort(wrong, axis=None), size):
+        found |= {"shifted"}
+    if exact.ndim == 2 and exact.shape[0] == exact.shape[1]:
+        both = exact + exact.T
+        symmetric = _close(wrong + wrong.T, both, size) or _close(wrong, both, size)
+        found |= {"transposed"} if _close(exact.T, wrong, size) else set()
+        found |= {"symmetrized"} if symmetric else set()
+        found |= {"asymmetric"} if _close(exact, exact.T, size) else set()
+    for axis in (None, *range(exact.ndim)):
+        total = exact.sum(axis=axis, keepdims=True)
+        count = exact.size if axis is None else exact.shape[axis]
+        if any(_close(wrong, total * share, size) for share in (1.0, 1 / count)):
+            found |= {"wrong-axis"}
+    return found
