@@ -73,5 +73,5 @@ def test_a_backward_pass_that_forgets_the_upstream_gradient(gradcheck: GradCheck
         def backward(ctx: Any, dout: Any) -> Any:
             return Swish.backward(ctx, torch.ones_like(dout))
 
-    with pytest.raises(GradientError, match="ignores-upstream"):
+    with pytest.raises(GradientError, match="ignores"):
         gradcheck.autograd(Forgetful.apply, torch.randn(5, 4))

@@ -151,7 +151,7 @@ def test_a_backward_pass_that_is_right_for_one_memory_order_only_fails() -> None
     report = check_gradients.layer(lambda x: (x**2, x), backward, X)
     assert not report.passed
     assert codes(report)[0] == "memory-order"
-    assert "contiguous upstream gradient only" in str(report)
+    assert "contiguous upstream gradient only" in report.findings[0].message
 
 
 def test_a_backward_pass_that_raises_for_another_memory_order_is_told_so() -> None:

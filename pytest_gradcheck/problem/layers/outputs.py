@@ -137,8 +137,9 @@ def with_outputs(report: PointReport, outputs: Outputs | None, inputs: Any) -> P
     """
     if outputs is None:
         return report
+    every = tuple(parameter.name for parameter in report.parameters)
     found = tuple(
-        Finding(code, "cause", None, message, point=report.name)
+        Finding(code, "cause", None, message, point=report.name, parameters=every)
         for code, message in outputs.upstream.faults
     )
     if found:
