@@ -42,8 +42,8 @@ def findings(comparison: Comparison, pair: Pair, point: str, clues: Clues) -> tu
     """
     approximation, gradient = comparison.approximation, comparison.gradient
     judgement, noise, settings = comparison.judgement, comparison.noise, comparison.settings
-    if judgement.stationary:
-        return (caveats.stationary(pair.theta, point),)
+    if judgement.stationary and noise is not None:
+        return tuple(caveats.stationary(pair.theta, approximation, noise, point))
     found: list[Finding] = []
     worst = int(judgement.verdicts.max())
     if worst >= Verdict.SUSPECT:

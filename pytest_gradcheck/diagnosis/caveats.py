@@ -119,14 +119,23 @@ def branch(
     )
 
 
-def stationary(theta: Theta, point: str) -> Finding:
-    """Tell that the point is a stationary one, where a gradient proves little."""
+def stationary(
+    theta: Theta, approximation: Approximation, noise: Noise, point: str
+) -> Iterator[Finding]:
+    """Tell that the point is a stationary one, where a gradient proves little, or that nothing is.
+
+    A cost that does not move with any parameter was not tested.
+    """
+    if not noise.moved:
+        for parameter in theta.selected:
+            yield from vacuous(parameter, approximation, point)
+        return
     elsewhere = "0.9 x theta" if theta.base.any() else "random parameters"
     message = (
         "both gradients are 0 here beside rounding in every component, as at a minimum, where that "
         f"of any multiple of the cost is: little is proved. Check at another point, {elsewhere} say"
     )
-    return Finding("stationary", "warning", None, message, None, point)
+    yield Finding("stationary", "warning", None, message, None, point)
 
 
 def precision(

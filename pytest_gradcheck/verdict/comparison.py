@@ -15,7 +15,7 @@ from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.branches import corrected_at_branches
 from pytest_gradcheck.verdict.judge import Judgement, Verdict, judge
 from pytest_gradcheck.verdict.kinks.subgradients import asks_nearby, corrected_at_kinks
-from pytest_gradcheck.verdict.zeros import dust, is_stationary, usual_scale, zeros
+from pytest_gradcheck.verdict.zeros import is_nothing, is_stationary, usual_scale, zeros
 
 __all__ = ["Comparison", "compare"]
 
@@ -67,7 +67,10 @@ def compare(
         approximation = branched
         judgement = judge(approximation, gradient, theta, settings)
     first = _with_zeros(Comparison(approximation, gradient, judgement, theta, settings, noise))
-    if _may_be_stationary(first) and is_stationary(approximation, gradient, noise, evaluator):
+    if _may_be_stationary(first) and (
+        is_nothing(approximation, gradient, noise, theta)
+        or is_stationary(approximation, gradient, noise, evaluator)
+    ):
         return _stationary(first)
     if not asks_nearby(approximation, first.judgement.verdicts, settings.suspect):
         return first
@@ -96,7 +99,8 @@ def _with_zeros(comparison: Comparison) -> Comparison:
     verdicts, errors = judgement.verdicts.copy(), judgement.errors.copy()
     verdicts[zero], errors[zero] = Verdict.OK, 0.0
     beside = np.maximum(scale.resolutions(approximation.error_bars), comparison.settings.suspect)
-    resolutions = np.where(dust(approximation, gradient, scale), beside, judgement.resolutions)
+    absent = scale.stands_still(approximation) & (gradient == 0)
+    resolutions = np.where(absent, beside, judgement.resolutions)
     return replace(
         comparison,
         approximation=approximation.without_kinks(zero),

@@ -21,7 +21,7 @@ from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, rms
 from pytest_gradcheck.params.theta import FloatArray, Theta
 
-__all__ = ["Scale", "dust", "is_stationary", "usual_scale", "zeros"]
+__all__ = ["Scale", "is_nothing", "is_stationary", "usual_scale", "zeros"]
 
 DUST = 256.0
 """How many of the cost's roundings a slope may add up to over a component's length and be taken for
@@ -32,6 +32,9 @@ a bias before batch normalization, at sizes of 1 to 1e-8, the most was 28."""
 
 BESIDE = 1000.0
 """And by how many roundings of the usual share of a component, in the gradient's own digits."""
+
+NOTHING = 0.125
+"""What part of a rounding of the cost is nothing beside it."""
 
 COARSER = 8.0
 """How many error bars a slope may be off by that is dust all the same."""
@@ -108,9 +111,19 @@ def zeros(approximation: Approximation, gradient: FloatArray, scale: Scale) -> M
     return np.asarray(still & small)
 
 
-def dust(approximation: Approximation, gradient: FloatArray, scale: Scale) -> Mask:
-    """Return where the cost stands still and the analytic gradient is rounding, if anything."""
-    return np.asarray(scale.stands_still(approximation) & (scale.share(gradient) <= scale.dust))
+def is_nothing(
+    approximation: Approximation, gradient: FloatArray, noise: Noise, theta: Theta
+) -> bool:
+    """Return whether neither gradient moves the cost by as much as its rounding, anywhere.
+
+    Not where the cost is noisier than its rounding is: then nobody knows.
+    """
+    at, share = approximation.evaluated, np.abs(gradient) * lengths(theta, gradient)
+    seen = all(abs(one.residual) <= one.error_bar for one in approximation.seen.values())
+    still = np.abs(approximation.values[at]) <= approximation.error_bars[at]
+    smooth = not np.any(approximation.kinds[at])
+    nothing = bool(np.all(share <= NOTHING * noise.level))
+    return noise.is_plain and nothing and seen and smooth and bool(np.all(still))
 
 
 def is_stationary(

@@ -387,3 +387,30 @@ def test_ties_are_right_in_every_mode(mode: Literal["sample", "probe"]) -> None:
     cost, grad, image = pooling(2, 1, 2, first, 7)
     assert check_gradients(cost, grad, image, mode=mode).passed
     assert not check_gradients(cost, lambda x: 1.1 * grad(x), image, mode=mode).passed
+
+
+def test_a_fault_at_mixed_scales_is_no_kink() -> None:
+    """Nudges by the length of the largest would lead to where the fault vanishes."""
+    rng = np.random.default_rng(5)
+    scales = 10.0 ** rng.uniform(-9, 9, 12)
+    x = scales * rng.normal(size=12)
+
+    def cost(x: Array) -> float:
+        z = x / scales
+        return float(np.sum(np.tanh(z)) + np.tanh(z[:6] + z[6:]) @ np.tanh(z[:6]))
+
+    def grad(x: Array) -> Array:
+        z = x / scales
+        s, t = np.tanh(z[:6] + z[6:]), np.tanh(z[:6])
+        result = 1 / np.cosh(z) ** 2
+        result[:6] += (1 - s * s) * t + s * (1 - t * t)
+        result[6:] += (1 - s * s) * t
+        return np.asarray(result / scales)
+
+    assert check_gradients(cost, grad, x).verdict == "ok"
+    modes: tuple[Literal["full", "probe"], ...] = ("full", "probe")
+    for mode in modes:
+        report = check_gradients(cost, lambda x: grad(x) * 1.1, x, mode=mode)
+        assert report.verdict == "bug"
+        wrong = check_gradients(cost, lambda x: grad(x) * np.repeat([1, 0.0], 6), x, mode=mode)
+        assert wrong.verdict == "bug"

@@ -126,6 +126,31 @@ def test_a_cost_that_drowns_in_its_size_is_undecided_and_no_stationary_point() -
     assert "stationary" not in codes(report)
 
 
+@pytest.mark.parametrize("size", [1e-18, 1e-30, 1e-300])
+def test_rounding_of_a_cost_that_does_not_move_is_vacuous(size: float) -> None:
+    report = check_gradients(lambda x: 2.0, lambda x: np.full(3, size), np.ones(3))
+    assert (report.passed, codes(report)) == (True, ["vacuous"])
+    assert not check_gradients(
+        lambda x: 2.0, lambda x: np.full(3, size), np.ones(3), strict=True
+    ).passed
+
+
+@pytest.mark.parametrize("at", [25.0, 40.0])
+def test_saturated_units_leave_nothing_to_be_seen(at: float) -> None:
+    report = check_gradients(
+        lambda x: float(np.sum(np.tanh(x))), lambda x: 1 / np.cosh(x) ** 2, np.full(3, at)
+    )
+    assert report.passed
+    assert codes(report) in (["stationary"], ["vacuous"])
+
+
+def test_a_slope_that_drowns_in_rounding_is_undecided_where_it_is_no_zero() -> None:
+    report = check_gradients(
+        lambda x: 1e10 + float(np.sum(1e-4 * np.sin(x))), lambda x: 1e-4 * np.cos(x), np.ones(2)
+    )
+    assert report.verdict == "inconclusive"
+
+
 def test_a_cost_that_does_not_move_is_vacuous_and_no_stationary_point() -> None:
     report = check_gradients(lambda x: 3.0, lambda x: 0 * x, np.ones(3))
     assert codes(report) == ["vacuous"]
@@ -167,7 +192,7 @@ def test_a_bias_before_batch_normalization_is_right(scale: float) -> None:
     for seed in range(12):
         report = check_gradients(*normalized(scale, seed), strict=True)
         assert (report.passed, report.verdict, codes(report)) == (True, "ok", [])
-        assert report.parameters[1].resolution <= 1e-3
+        assert report.parameters[1].resolution <= 1.0
         assert report.parameters[1].relative_error == 0.0
 
 
@@ -203,7 +228,7 @@ def test_rounding_of_a_parameter_without_effect_is_right(dust: float) -> None:
         strict=True,
     )
     assert (report.passed, report.verdict, codes(report)) == (True, "ok", [])
-    assert max(parameter.resolution for parameter in report.parameters) < 1e-4
+    assert [parameter.resolution for parameter in report.parameters] == [1e-5, 1.0]
 
 
 def test_the_last_bias_of_a_softmax_is_zero_in_sum_only() -> None:

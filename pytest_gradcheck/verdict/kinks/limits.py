@@ -38,6 +38,9 @@ DRIFT = 100.0
 LIGHT = 1e-3
 """What matrices move by where biases are to outweigh them."""
 
+CLOSER = 16.0
+"""How much shorter the nudge is that tells a jump of the gradient from a change of it."""
+
 GOLDEN = 0.6180339887498949
 
 Mask = npt.NDArray[np.bool_]
@@ -75,7 +78,7 @@ class Limits:
     def __init__(self, pair: Pair, gradient: FloatArray, noise: Noise, suspect: float) -> None:
         self._pair, self._theta = pair, pair.theta
         self._gradient, self._suspect = gradient, suspect
-        self.length = lengths(pair.theta, gradient)
+        self.length = _sizes(pair.theta, gradient)
         self.near = max(NEAR, 100 * noise.relative)
         self.away = max(AWAY, ROOM * noise.relative ** (1 / 3))
         self._drift = DRIFT * self.near * self._usual()
@@ -100,6 +103,15 @@ class Limits:
             self.known.append(Limit(nudge, gradient, np.abs(gradient - self._gradient) <= drift))
             yield self.known[-1]
 
+    def jumps(self, limit: Limit) -> Mask:
+        """Return where the gradient jumps: its change does not shrink with the nudge."""
+        with self.moved(limit.nudge, self.near / CLOSER):
+            closer = self.gradient()
+        if closer is None:
+            return np.zeros(limit.same.shape, np.bool_)
+        far, near = (np.abs(one - self._gradient) for one in (limit.gradient, closer))
+        return np.asarray(~limit.same & (near > 0.5 * far))
+
     @contextmanager
     def moved(self, nudge: FloatArray, distance: float) -> Iterator[None]:
         """Let theta stand elsewhere for the length of a ``with`` block."""
@@ -119,6 +131,12 @@ class Limits:
             except ProblemError:
                 return None
         return gradient if np.all(np.isfinite(gradient)) else None
+
+
+def _sizes(theta: Theta, gradient: FloatArray) -> FloatArray:
+    """Return how large components are: a nudge is small beside each of them, at any scale."""
+    own = np.abs(theta.base)
+    return np.where(own > 0, own, lengths(theta, gradient))
 
 
 class Ways:
@@ -174,8 +192,9 @@ def _nudges(theta: Theta, length: FloatArray) -> Iterator[FloatArray]:
         yield order * length * biased
     for order in (1.5 - ramp, ramp - 1.5):
         yield order * length
-    for row in everywhere:
-        yield row * length
+    while True:
+        yield next(everywhere) * length * biased  # units on and off in any order
+        yield next(everywhere) * length
 
 
 def _rows_of_no_order(place: FloatArray) -> Iterator[FloatArray]:

@@ -147,16 +147,27 @@ class _Nearby:
             settled = not (self._open.any() or self._loud or self._unasked.any())
             if settled and np.all(limit.same[self._kinks]):
                 return self._written(self._off_in_sum())
+        for limit in self._limits.drawn(MOST if np.any(self._open & self._kinks) else 0):
+            self._close(self._right_at(limit, np.flatnonzero(self._open & limit.same)))
+            if not np.any(self._open & self._kinks):
+                break
         self._close(self._right_between())
+        if self._open.any() or self._loud:
+            return self._written({})  # wrong, whatever else is
         return self._written(
             self._wrong_nearby() or self._off_in_sum() or self._off_in_another_way()
         )
 
     def _changes(self, limit: Limit) -> bool:
-        """Return whether the gradient is another next to theta, where something looks wrong."""
-        self._kinks |= self._open & ~limit.same
-        loud = (limit.same[place].all() for place in self._loud.values())
-        return bool(self._kinks.any()) or not all(loud)
+        """Return whether the gradient jumps next to theta, where something looks wrong."""
+        places = self._open.copy()
+        for place in self._loud.values():
+            places[place] = True
+        if not np.any(places & ~limit.same):
+            return False
+        jumps = places & self._limits.jumps(limit)
+        self._kinks |= self._open & jumps
+        return bool(jumps.any())
 
     def _hush(self, limit: Limit) -> None:
         """Take what random directions saw for kinks, where the gradient is a right limit."""
@@ -222,8 +233,14 @@ class _Nearby:
         )
         size = np.abs(values) + np.abs(analytic)
         right = np.abs(values - analytic) <= bars + self._suspect * size
+        right &= bars <= np.maximum(CLEAR * size, self._bars_here(numbers))
         right &= found.kinds[numbers] != KINDS.index("jump")
         return dict(zip(numbers[right].tolist(), bars[right].tolist(), strict=True))
+
+    def _bars_here(self, numbers: Numbers) -> FloatArray:
+        """Return the part of how far components look off here that counts as a proof nearby."""
+        off = np.abs(self._approximation.values[numbers] - self._gradient[numbers])
+        return np.asarray(CLEAR * off)
 
     def _promising(
         self, evaluator: SerialEvaluator, gradient: FloatArray, numbers: Numbers, away: float
@@ -271,8 +288,6 @@ class _Nearby:
         Where all of a parameter moves by as much, ties stay ties and the cost is smooth.
         """
         off: dict[int, float] = {}
-        if self._open.any():
-            return off  # which shows already
         for parameter in self._theta.selected:
             kinks = parameter.start + np.flatnonzero(self._kinks[parameter.slice])
             whole = self._approximation.checked[parameter.slice].all()
