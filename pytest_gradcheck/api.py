@@ -14,8 +14,9 @@ import numpy as np
 
 from pytest_gradcheck.context import Context, current
 from pytest_gradcheck.diagnosis import Clues, findings, numbers_in_sight
+from pytest_gradcheck.diagnosis.line import case_of, line_of
 from pytest_gradcheck.diagnosis.twins import blamed_on_penalty, dominated
-from pytest_gradcheck.errors import GradcheckWarning, ProblemError
+from pytest_gradcheck.errors import GradcheckWarning, Guard, ProblemError
 from pytest_gradcheck.jacobians import MatrixTerms, check_matrix
 from pytest_gradcheck.numdiff.differences import (
     Approximation,
@@ -44,7 +45,7 @@ from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.report.report import VERDICTS, GradientError, PointReport, Report
 from pytest_gradcheck.settings import Settings, SettingsKeywords, resolve
 from pytest_gradcheck.verdict.canary import unnoticed
-from pytest_gradcheck.verdict.comparison import compare
+from pytest_gradcheck.verdict.comparison import Comparison, compare
 from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.pictures import error_curve, gradient_picture
 from pytest_gradcheck.verdict.point_report import joined, point_report
@@ -235,7 +236,7 @@ class _Result:
 
     point: Point
     report: PointReport
-    approximation: Approximation
+    comparison: Comparison
     notes: tuple[str, ...]
 
 
@@ -277,7 +278,11 @@ def _results(points: Iterable[Point], terms: _Terms) -> tuple[list[_Result], tup
     results: list[_Result] = []
     try:
         for point in points:
-            results.append(_checked(point, terms))
+            result = _checked(point, terms)
+            is_first = all(other.report.passed for other in results)
+            if terms.settings.locate and is_first and not result.report.passed:
+                result = _with_line(result)
+            results.append(result)
     except ProblemError as error:
         # A wrong gradient may well lead training astray; that it is wrong is what to tell.
         if all(result.report.passed for result in results):
@@ -297,7 +302,9 @@ def _beside_twin(whole: _Result, twin: _Result | None) -> PointReport:
     if twin is None:
         return whole.report
     parameters = whole.point.pair.theta.selected
-    found = dominated(whole.approximation, twin.approximation, parameters, whole.point.name)
+    found = dominated(
+        whole.comparison.approximation, twin.comparison.approximation, parameters, whole.point.name
+    )
     report = replace(whole.report, findings=(*whole.report.findings, *found))
     return blamed_on_penalty(report, twin.report)
 
@@ -321,7 +328,16 @@ def _checked(point: Point, terms: _Terms) -> _Result:
         report = point_report(point.name, comparison, found)
         report = with_outputs(report, pair.problem.details.get("outputs"), pair.theta.tree)
         report = replace(report, picture=partial(gradient_picture, comparison, curve))
-    return _Result(point, report, comparison.approximation, (*point.notes, *clues.guard.notes))
+    return _Result(point, report, comparison, (*point.notes, *clues.guard.notes))
+
+
+def _with_line(result: _Result) -> _Result:
+    """Add the line of the backward pass at which the error enters, where it can be found."""
+    guard, report = Guard(), result.report
+    with guard.of("the search for the line"):
+        found = line_of(case_of(result.point.pair, result.comparison), report.name)
+        report = replace(report, findings=(*report.findings, *found))
+    return replace(result, report=report, notes=(*result.notes, *guard.notes))
 
 
 def _clues(point: Point) -> Clues:

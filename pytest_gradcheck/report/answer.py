@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from pytest_gradcheck.report.report import (
     Component,
@@ -15,7 +16,7 @@ from pytest_gradcheck.report.report import (
     failing,
 )
 
-__all__ = ["answer", "explanation", "figure", "figure_words", "ratio"]
+__all__ = ["answer", "explanation", "figure", "figure_words", "place", "ratio"]
 
 WRONG = ("suspect", "bug", "nonfinite")
 
@@ -24,7 +25,23 @@ UNPROVED = ("canary", "stationary", "vacuous")
 
 
 def answer(report: Report) -> str:
-    """Return the cause, where one explains all that is wrong, else the verdict and the worst."""
+    """Return the cause, where one explains all that is wrong, else the verdict and the worst.
+
+    The line at which the error enters stands at the end, where it is known.
+    """
+    return _answer(report) + place(report)
+
+
+def place(report: Report) -> str:
+    """Return the file and the line at which the error enters, in brackets, or an empty string."""
+    for finding in report.worst_point.findings:
+        if finding.code == "line" and finding.where is not None:
+            path, line = finding.where
+            return f" ({PurePath(path).name}:{line})"
+    return ""
+
+
+def _answer(report: Report) -> str:
     if report.passed:
         return f"{report.verdict}: {_agreeing(report.parameters)}"
     cause = explanation(report)
@@ -37,7 +54,7 @@ def answer(report: Report) -> str:
         if finding.code == "unnamed":
             what = "off along a random direction, by what no component explains"
             return f"{report.verdict} in {finding.parameter or 'theta'}: {what}"
-        if finding.severity == "cause":
+        if finding.severity == "cause" and finding.code != "line":
             return finding.message
         if finding.code in UNPROVED:
             return f"{finding.code}: {finding.message}"
@@ -50,7 +67,8 @@ def explanation(report: Report) -> Finding | None:
         return None
     point = report.worst_point
     wrong = {parameter.name for parameter in point.parameters if parameter.verdict in WRONG}
-    causes = [f for f in point.findings if f.severity == "cause" and f.code != "unnamed"]
+    told = [f for f in point.findings if f.code not in ("unnamed", "line")]
+    causes = [f for f in told if f.severity == "cause"]
     for cause in causes:
         if wrong and wrong <= ({cause.parameter} | set(cause.parameters)):
             return cause

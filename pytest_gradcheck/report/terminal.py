@@ -13,7 +13,14 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_gradcheck.context import Style
-from pytest_gradcheck.report.answer import answer, explanation, figure, figure_words, ratio
+from pytest_gradcheck.report.answer import (
+    answer,
+    explanation,
+    figure,
+    figure_words,
+    place,
+    ratio,
+)
 from pytest_gradcheck.report.map import best_map
 from pytest_gradcheck.report.report import (
     VERDICTS,
@@ -63,7 +70,7 @@ def failure_text(report: Report, style: Style) -> str:
     """
     point = report.worst_point
     sentence = _squeezed(answer(report), report, style.width - PREFIX, LONGEST)
-    lines = [*_first(sentence, style), *_context(report, point, style.width), ""]
+    lines = [*_first(sentence, place(report), style), *_context(report, point, style.width), ""]
     others = list(_others(report, point, style.width))
     lines += [*others, ""] if others else []
     lines += _parameter_table(point, style.width)
@@ -98,16 +105,23 @@ def headline(report: Report, width: int) -> str:
     sentence = _squeezed(answer(report), report, width)
     if len(sentence) <= width:
         return sentence
-    words = sentence[:width].rsplit(" ", 1)[0]
-    return f"{words[: width - 2].rstrip(' :;,')} …"
+    end = place(report) if len(place(report)) < width // 2 else ""
+    words = sentence[: width - len(end)].rsplit(" ", 1)[0]
+    return f"{words[: width - 2 - len(end)].rstrip(' :;,')} …{end}"
 
 
-def _first(sentence: str, style: Style) -> list[str]:
-    """Return the answer, wrapped; its first line stands behind the exception's name."""
+def _first(sentence: str, end: str, style: Style) -> list[str]:
+    """Return the answer, wrapped; its first line stands behind the exception's name.
+
+    The place at the end of the answer stands at the end of that line.
+    """
+    sentence = sentence.removesuffix(end)
     sentence = plain_ascii(sentence) if style.ascii else sentence
-    first, *_ = textwrap.wrap(sentence, max(style.width - PREFIX, 5))
+    room = style.width - PREFIX - len(end)
+    end, room = (end, room) if room > SHORTEST else ("", room + len(end))
+    first, *_ = textwrap.wrap(sentence, max(room, 5))
     rest = sentence[len(first) :].strip()
-    return [first, *_wrapped(rest, style.width, "  ")] if rest else [first]
+    return [first + end, *_wrapped(rest, style.width, "  ")] if rest else [first + end]
 
 
 def _squeezed(sentence: str, report: Report, width: int, least: int = SHORTEST) -> str:
@@ -172,8 +186,9 @@ def _others(report: Report, point: PointReport, width: int) -> Iterator[str]:
     shown = [finding for finding in _distinct(report.findings) if not _is(finding, told)]
     for finding in shown[:FINDINGS]:
         at = f" (at {finding.point})" if finding.point != point.name else ""
-        text = f"{finding.severity} ({finding.code}): {finding.message}{at}"
-        yield from _wrapped(text, width)
+        sentence, *excerpt = finding.message.splitlines()
+        yield from _wrapped(f"{finding.severity} ({finding.code}): {sentence}{at}", width)
+        yield from excerpt
     if len(shown) > FINDINGS:
         yield f"… and {len(shown) - FINDINGS} more findings"
 

@@ -28,6 +28,7 @@ OTHERS = {
     "memory-order": "a backward pass is right for a contiguous upstream gradient only",
     "primal": "an output where it is differentiated is not the function's own",
     "output": "one of several outputs is wrong",
+    "line": "the line of the backward pass at which the error enters",
 }
 """What random directions, planted faults and upstream gradients show has no example here."""
 

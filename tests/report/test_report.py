@@ -97,7 +97,7 @@ def test_every_part_of_a_report_has_its_fields_and_is_frozen(kind: Any, names: l
 
 
 def test_the_report_carries_the_settings_in_force(report: Report) -> None:
-    assert report.settings == Settings()
+    assert report.settings == Settings(locate=False)
     assert isinstance(report, SameReport)
 
 

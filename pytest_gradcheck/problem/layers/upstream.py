@@ -8,6 +8,7 @@ each output moves with the inputs, since a small output would be lost beside a l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,6 +131,15 @@ class Upstream:
         if self._differs:
             return self._doubled(out, pulls, inputs, other_order) / 2
         return answer
+
+    @contextmanager
+    def plainly(self) -> Iterator[None]:
+        """Take what a backward pass makes of the upstream gradient itself, linear or not."""
+        before, self._differs = self._differs, False
+        try:
+            yield
+        finally:
+            self._differs = before
 
     def _layout(self, out: Any) -> Theta:
         try:

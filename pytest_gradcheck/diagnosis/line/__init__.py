@@ -1,0 +1,231 @@
+"""Find the line of the user's backward pass at which an error enters.
+
+A backward pass computes the derivative of the cost by every value of the forward pass, and any of
+these can be differenced as parameters are. Four steps: *record* what both passes compute, *perturb*
+the values of the forward pass in their frames, *pair* them with those of the backward pass, and
+*tell* the first line whose value is wrong although all that it is made of is right. Where that
+leaves several lines, small edits of each are tried (`repair`): one that makes the whole gradient
+right shows which it is.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.diagnosis.line.case import Case, case_of
+from pytest_gradcheck.diagnosis.line.marks import (
+    Faults,
+    Graph,
+    Leaf,
+    final,
+    leaves_of,
+    marked,
+    recomputed,
+)
+from pytest_gradcheck.diagnosis.line.pairing import Values, bases_of, paired
+from pytest_gradcheck.diagnosis.line.perturb import Slopes
+from pytest_gradcheck.diagnosis.line.recording.recorder import Recorder
+from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
+from pytest_gradcheck.diagnosis.line.recording.tracing import is_free
+from pytest_gradcheck.diagnosis.line.recording.values import Value
+from pytest_gradcheck.diagnosis.line.repair import Bench, repaired
+from pytest_gradcheck.diagnosis.line.suspects import Suspects, suspects, weight_of
+from pytest_gradcheck.diagnosis.line.telling import Located, message_of, where_of
+from pytest_gradcheck.report.report import Finding
+
+__all__ = ["Case", "case_of", "line_of", "locate"]
+
+CALLS = 200
+"""Calls of the cost and of the gradient in all."""
+
+SLOPES = 120
+"""Of these, calls of the cost with a value changed."""
+
+SECONDS = 2.0
+"""What it may take, or as long as the check."""
+
+PART = 0.3
+"""Part of the time of a large check that edits may take."""
+
+SMALL = 500
+"""Calls of the cost up to which a check is small: nobody waits for another half of a second."""
+
+MOMENT = 0.5
+
+SUSPECTED = 24
+"""Statements of which edits are tried."""
+
+VALUE_NAMES = ("data", "value", "val", "v", "x", "primal", "item")
+GRADIENT_NAMES = ("grad", "g", "adjoint", "adj", "bar", "derivative", "deriv", "d")
+"""What objects call a number and its derivative."""
+
+
+def line_of(case: Case, point: str) -> tuple[Finding, ...]:
+    """Return a finding of the line at which the error enters, if it can be told."""
+    located = locate(case)
+    if located is None or not located.is_told:
+        return ()
+    parameter = case.parameters[0] if len(case.parameters) == 1 else None
+    message, where = message_of(located), where_of(located)
+    return (Finding("line", "cause", parameter, message, None, point, where, case.parameters),)
+
+
+def locate(case: Case) -> Located | None:
+    """Return where the error enters, or None where nothing can be said."""
+    if not is_free():
+        return None
+    with _as_it_was():
+        return _located(case)
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Put back what calls change: generators and warnings."""
+    numpy_state, state = np.random.get_state(), random.getstate()
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(state)
+
+
+def _located(case: Case) -> Located | None:
+    start = time.perf_counter()
+    sources = Sources(case.functions)
+    until = start + SECONDS
+    forward, backward = Recorder(sources, until), Recorder(sources, until)
+    forward.run(case.cost.call)
+    took = time.perf_counter() - start
+    gradient = backward.run(case.gradient)
+    forward.finish()
+    backward.finish()
+    faults = case.faults.of(np.asarray(gradient))
+    if forward.failure or backward.failure or faults is None:
+        return None
+    passes = _Passes(forward, backward)
+    if not passes.backward:
+        return None
+    slopes = Slopes(case.cost, sources, until, SLOPES)
+    pairs = paired(passes.backward, passes.forward, slopes, final(backward.values), passes.owned())
+    leaves = leaves_of(passes.backward, faults)
+    again = recomputed(passes.backward, passes.forward)
+    marks = marked(passes.graph, passes.backward, pairs, leaves, again)
+    foreign = passes.foreign | sum(1 << number for number in again.same)
+    found = suspects(passes.graph, marks, passes.blameable, foreign)
+    likeliest = sorted(found.ranks, key=lambda s: (-found.ranks[s], s.file, s.line))[:SUSPECTED]
+    if not likeliest:
+        return None
+    quick = MOMENT if case.calls <= SMALL else PART * took * case.calls
+    bench = Bench(
+        case.gradient,
+        faults,
+        sources,
+        backward.executions,
+        _known_values(passes.backward, leaves, backward, faults),
+        min(until, time.perf_counter() + quick),
+        CALLS - (SLOPES - slopes.calls) - 2,
+    )
+    edits = repaired(bench, likeliest)
+    statements = _chosen(found, tuple(edits))
+    if not statements:
+        return None
+    return Located(statements, edits, passes.graph, marks, passes.backward, case.parameters)
+
+
+def _chosen(found: Suspects, healed: Sequence[Statement]) -> tuple[Statement, ...]:
+    """Return the statements to tell: those that an edit heals, else the likeliest."""
+    if healed:
+        best = max(found.ranks[statement] for statement in healed)
+        chosen = [statement for statement in healed if found.ranks[statement] == best]
+        return tuple(sorted(chosen, key=lambda s: (s.file, s.line)))
+    if len(found.statements) < 2:
+        return found.statements
+    return tuple(s for s in found.statements if s not in found.proven) or found.statements
+
+
+class _Passes:
+    """The values of the forward pass, on which the cost depends, and those of the backward pass."""
+
+    def __init__(self, forward: Recorder, backward: Recorder) -> None:
+        self._recorded = backward
+        graph = Graph(forward.values)
+        ends = [number for key, number in forward.results if key in (None, 0)]
+        reach = graph.made_of(ends) if ends else (1 << len(forward.values)) - 1
+        self.forward: Values = [value for value in forward.values if reach >> value.number & 1]
+        self._evaluated = {(value.statement, _effect(value)) for value in self.forward}
+        self.graph = Graph(backward.values)
+        self.backward: Values = [
+            value
+            for value in backward.values
+            if value.statement is not None and not self._is_forward(value)
+            if weight_of(self.graph, value)
+        ]
+        self.blameable = sum(1 << value.number for value in self.backward)
+        self.foreign = sum(
+            1 << value.number for value in backward.values if self._is_forward(value)
+        )
+
+    def _is_forward(self, value: Value) -> bool:
+        return (value.statement, _effect(value)) in self._evaluated
+
+    def owned(self) -> dict[int, Value]:
+        """Return partners by name that live in the same object (``self.grad``, ``self.data``)."""
+        by_handle = {
+            (value.handle.statement, value.handle.execution): value
+            for value in self.forward
+            if value.handle is not None
+        }
+        found: dict[int, Value] = {}
+        for value in self._recorded.values:
+            if value.place[0] != "attribute":
+                continue
+            _, owner, name = value.place
+            names = VALUE_NAMES if name in GRADIENT_NAMES else ()
+            for other in (*names, *bases_of(name)):
+                beside = self._recorded.at(("attribute", owner, other))
+                handle = None if beside is None else beside.handle
+                if handle is not None and (handle.statement, handle.execution) in by_handle:
+                    found[value.number] = by_handle[handle.statement, handle.execution]
+                    break
+        return found
+
+
+def _effect(value: Value) -> object:
+    return None if value.expression is None else value.effect
+
+
+def _known_values(
+    backward: Values, leaves: dict[int, Leaf], recorder: Recorder, faults: Faults
+) -> dict[Statement, Callable[[Any], bool]]:
+    """Return the statements whose right value is known, as they end in a parameter's gradient."""
+    found: dict[Statement, Callable[[Any], bool]] = {}
+    for value in backward:
+        leaf, statement = leaves.get(value.number), value.statement
+        if leaf is None or leaf.is_right or statement is None or value.effect is None:
+            continue
+        once = value.execution == recorder.executions.get(statement)
+        alone = value.effect.target is not None and len(statement.effects) == 1
+        if once and alone and (not value.inplace or value.execution == 1):
+            found[statement] = _agrees_with(leaf, faults)
+    return found
+
+
+def _agrees_with(leaf: Leaf, faults: Faults) -> Callable[[Any], bool]:
+    def agrees(value: Any) -> bool:
+        flat = np.asarray(value, np.float64).ravel()
+        if flat.size != leaf.part.stop - leaf.part.start:
+            return True  # a row of it: nothing is known
+        gradient = faults.numerical.copy()
+        gradient[leaf.part] = flat
+        return faults.are_gone(gradient)
+
+    return agrees

@@ -1,0 +1,342 @@
+"""Which values of a backward pass are right and which wrong, from pairs and parameters."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.diagnosis.line.pairing import Pairs, Values, bases_of
+from pytest_gradcheck.diagnosis.line.recording.values import Name, Value
+from pytest_gradcheck.params.theta import FloatArray
+
+__all__ = ["Faults", "Graph", "Marks", "final", "leaves_of", "marked", "recomputed"]
+
+EQUAL = 1e-12
+"""Relative difference within which a value is one of the forward pass, computed again."""
+
+RATIO = 1e-5
+"""Relative difference within which two factors are one."""
+
+WIDEST = 50_000
+"""Components of theta up to which a value is looked for anywhere in the gradient."""
+
+PRODUCTS = ("@", "dot", "einsum", "outer", "matmul", "tensordot", "inner", "kron")
+"""In statements that sum, but not over something that may cancel by itself."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What a check has found: arrays over theta.
+
+    Attributes
+    ----------
+    gradient, numerical, error_bars : array
+    is_checked, is_wrong : bool array
+    starts : tuple of int
+        Where the parameters begin.
+    """
+
+    gradient: FloatArray
+    numerical: FloatArray
+    error_bars: FloatArray
+    is_checked: npt.NDArray[np.bool_]
+    is_wrong: npt.NDArray[np.bool_]
+    starts: tuple[int, ...]
+
+    def of(self, gradient: FloatArray) -> Faults | None:
+        """Return the faults of the gradient as it comes out now, or None if it has none."""
+        if np.array_equal(gradient, self.gradient):
+            return self
+        off = ~self._agrees(gradient) & self.is_checked
+        return replace(self, gradient=gradient, is_wrong=off) if off.any() else None
+
+    def are_gone(self, gradient: FloatArray) -> bool:
+        """Return whether a gradient agrees in all components."""
+        return bool(np.all(self._agrees(gradient)[self.is_checked]))
+
+    def _agrees(self, gradient: FloatArray) -> npt.NDArray[np.bool_]:
+        allowed = self.error_bars + RATIO * (np.abs(gradient) + np.abs(self.numerical))
+        near = np.abs(gradient - self.numerical) <= allowed
+        return np.asarray(near & np.isfinite(gradient))
+
+
+class Graph:
+    """What each value is made of, near and far: sets of values as bits of an integer."""
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+        self._made_of = [1 << value.number for value in values]
+        changed = True
+        while changed:  # mostly twice: what a loop fills reads values that came later
+            changed = False
+            for value in values:
+                mine = self._made_of[value.number]
+                for read in value.reads:
+                    mine |= self._made_of[read]
+                if mine != self._made_of[value.number]:
+                    self._made_of[value.number], changed = mine, True
+
+    def made_of(self, numbers: Iterable[int]) -> int:
+        """Return values and all that they are made of."""
+        bits = 0
+        for number in numbers:
+            bits |= self._made_of[number]
+        return bits
+
+    def proven_by(self, right: Iterable[int], stops: Iterable[int] = ()) -> int:
+        """Return what right values are made of and could not be without: sums may cancel."""
+        bits, todo, stop = 0, list(right), set(stops)
+        while todo:
+            number = todo.pop()
+            if bits >> number & 1 or number in stop:
+                continue
+            bits |= 1 << number
+            value = self.values[number]
+            todo += [n for n in value.reads if not _may_cancel(value, self.values[n])]
+        return bits
+
+
+def numbers_in(bits: int) -> Iterator[int]:
+    """Yield the numbers of the values in a set."""
+    while bits:
+        low = bits & -bits
+        yield low.bit_length() - 1
+        bits ^= low
+
+
+def _may_cancel(value: Value, read: Value) -> bool:
+    if value.statement is None or not 0 < value.size < read.size:
+        return False
+    return not any(word in value.statement.text for word in PRODUCTS)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A value that is a part of the gradient as it was returned.
+
+    Attributes
+    ----------
+    is_right : bool
+    tells : bool
+        Whether that proves something: all of it was checked, and it is not zero.
+    ratio : float
+        What it is over the numerical gradient, where that is one number; else 0.
+    part : slice
+        Its place in theta.
+    """
+
+    is_right: bool
+    tells: bool
+    ratio: float
+    part: slice
+
+
+def leaves_of(values: Values, faults: Faults) -> dict[int, Leaf]:
+    """Return the values that are parts of the gradient."""
+    found: dict[int, Leaf] = {}
+    for value in values:
+        if value.array is None or not np.all(np.isfinite(value.array)):
+            continue
+        rows, columns = value.array.ravel(), value.array.ravel("F")
+        for flat in (rows, columns) if value.array.ndim > 1 else (rows,):
+            start = _place_of(flat, faults)
+            if start is not None:
+                found[value.number] = _leaf(flat, slice(start, start + flat.size), faults)
+                break
+    return found
+
+
+def _place_of(flat: FloatArray, faults: Faults) -> int | None:
+    """Return where a vector stands in the gradient, or None."""
+    gradient = faults.gradient
+    if not flat.any() and flat.size < 3:
+        return None
+    starts: Iterable[int] = faults.starts
+    if gradient.size <= WIDEST:
+        starts = np.flatnonzero(gradient == flat[0]).tolist()
+    for start in starts:
+        if np.array_equal(gradient[start : start + flat.size], flat):
+            return start
+    return None
+
+
+def _leaf(flat: FloatArray, part: slice, faults: Faults) -> Leaf:
+    due, checked = faults.numerical[part], faults.is_checked[part]
+    wrong = bool(faults.is_wrong[part].any())
+    ratio = 0.0
+    if wrong and checked.all() and np.all(np.isfinite(due)) and due.any():
+        ratio = float(due @ flat / (due @ due))
+        slack = RATIO * np.abs(flat) + abs(ratio) * faults.error_bars[part]
+        ratio = ratio if np.all(np.abs(flat - ratio * due) <= slack) else 0.0
+    return Leaf(not wrong, bool(checked.all() and flat.any()), ratio, part)
+
+
+def final(values: Values) -> Callable[[Value], bool]:
+    """Return whether a value is whole: no part of a sum, nor on its way under the same name."""
+    surely: set[int] = set()
+    perhaps: set[int] = set()
+    read: set[int] = set()
+    for value in values:
+        if value.kind == "passed":
+            continue
+        for number in value.reads:
+            before = values[number]
+            over = value.inplace and before.holds == value.holds != 0 and before is not value
+            if over or (before.place == value.place and before is not value):
+                is_sum = over or (value.effect is not None and value.effect.is_sum)
+                (surely if is_sum else perhaps).add(number)
+            else:
+                read.add(number)
+    parts = surely | (perhaps - read)
+    return lambda value: value.number not in parts
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is known of the values of a backward pass, by their numbers.
+
+    Attributes
+    ----------
+    right, wrong : set of int
+    returned : set of int
+        Parts of the gradient that are wrong, each as it was last.
+    shown : set of int
+        All that is known to be wrong, downstream included.
+    """
+
+    right: frozenset[int]
+    wrong: frozenset[int]
+    returned: frozenset[int]
+    shown: frozenset[int]
+
+
+def marked(
+    graph: Graph, mine: Values, pairs: Pairs, leaves: dict[int, Leaf], again: Again
+) -> Marks:
+    """Return which values are right and which wrong.
+
+    Some conventions leave a factor for later (``dZ = A - Y``, and ``1 / m`` in ``dW``): a factor
+    counts as right where what is made of such a value is right.
+    """
+    telling = {number for number, leaf in leaves.items() if leaf.is_right and leaf.tells}
+    bad = _last_of_each(leaves)
+    below = graph.made_of(bad)
+    turned = any(abs(leaves[number].ratio + 1) < RATIO for number in bad)
+    good = graph.made_of(telling)
+    proven = [
+        factor
+        for number, factor in pairs.factors.items()
+        if factor == 1 or (good >> number & 1 and not (turned and abs(factor + 1) < RATIO))
+    ]
+    right = telling | again.same
+    off = set(pairs.wrong)
+    for number, factor in pairs.factors.items():
+        if any(abs(factor / known - 1) < RATIO for known in proven):
+            right.add(number)
+        elif proven and (number in pairs.named or not _is_multiple(graph, number)):
+            off.add(number)
+    right -= bad
+    cleared = graph.proven_by(right, off & pairs.sure)
+    wrong = bad | {
+        number
+        for number in (off | again.other) - right
+        if below >> number & 1 and (number in pairs.sure or not cleared >> number & 1)
+    }
+    for value in mine:
+        hands_on = value.kind == "passed" and value.statement and not value.statement.is_return
+        if hands_on and value.reads <= right and value.number not in wrong:
+            right.add(value.number)
+    shown = wrong | {number for number, leaf in leaves.items() if not leaf.is_right}
+    return Marks(frozenset(right), frozenset(wrong), frozenset(bad), frozenset(shown))
+
+
+def _last_of_each(leaves: dict[int, Leaf]) -> set[int]:
+    """Return the wrong parts of the gradient, each as it was last."""
+    last: dict[tuple[int, int], int] = {}
+    for number, leaf in leaves.items():
+        if not leaf.is_right:
+            last[leaf.part.start, leaf.part.stop] = number
+    return set(last.values())
+
+
+def _is_multiple(graph: Graph, number: int) -> bool:
+    """Return whether a value is but a multiple of one that it is made of."""
+    mine = graph.values[number].array
+    for read in graph.values[number].reads:
+        other = graph.values[read].array
+        if mine is None or other is None or mine.shape != other.shape or mine.size < 2:
+            continue
+        if other.any():
+            ratio = float(np.vdot(mine, other) / np.vdot(other, other))
+            if np.allclose(mine, ratio * other, rtol=1e-9, atol=0):
+                return True
+    return False
+
+
+@dataclass(frozen=True)
+class Again:
+    """Values that the backward pass computes again under the names of the forward pass.
+
+    Attributes
+    ----------
+    same, other : frozenset of int
+        Those that are what they are there, and those that are not.
+    """
+
+    same: frozenset[int]
+    other: frozenset[int]
+
+
+def recomputed(mine: Values, forward: Values) -> Again:
+    """Return which values are computed again, and whether they come out the same."""
+    there, here = _by_name(forward), _by_name(mine)
+    same: set[int] = set()
+    other: set[int] = set()
+    for name, values in here.items():
+        partners = there.get(name, [])
+        same |= {v.number for v in values if any(_is_same(v, p) for p in partners)}
+    for name, values in here.items():
+        partners = there.get(name, [])
+        derived = any((base, name[1]) in there for base in bases_of(name[0]))
+        if len(partners) != 1 or len(values) != 1 or derived:
+            continue
+        value, partner = values[0], partners[0]
+        if value.number not in same and _is_meant_to_be(value, partner):
+            other.add(value.number)
+    return Again(frozenset(same), frozenset(other))
+
+
+def _by_name(values: Values) -> dict[Name, list[Value]]:
+    found: dict[Name, list[Value]] = defaultdict(list)
+    for value in values:
+        if value.kind != "passed" or not (value.statement and value.statement.is_return):
+            for name in value.names:
+                found[name].append(value)
+    return found
+
+
+def _is_same(value: Value, partner: Value) -> bool:
+    if value.whole is not None:
+        return value.whole == partner.whole
+    one, two = value.array, partner.array
+    if one is None or two is None or one.shape != two.shape or not one.any():
+        return False
+    return bool(np.allclose(one, two, rtol=EQUAL, atol=0))
+
+
+def _is_meant_to_be(value: Value, partner: Value) -> bool:
+    """Return whether a value is written as if it were one of the forward pass."""
+    if value.statement is None or partner.statement is None or value.statement.is_loop:
+        return False
+    if value.whole is not None:
+        return partner.whole is not None
+    if value.array is None or partner.array is None:
+        return False
+    targets = [v.effect.target if v.effect else None for v in (value, partner)]
+    one, two = ("" if target is None else ast.unparse(target) for target in targets)
+    return one == two

@@ -1,0 +1,257 @@
+"""Which values of a backward pass are the derivatives of which of the forward pass, and right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pytest_gradcheck.diagnosis.line.perturb import Slope, Slopes
+from pytest_gradcheck.diagnosis.line.recording.values import Name, Value
+
+__all__ = ["Pairs", "Values", "bases_of", "factor_of", "paired"]
+
+SAME = 1e-6
+"""Relative difference within which a value is the slope that was measured."""
+
+APART = 1e-4
+"""Relative difference beyond which it is not."""
+
+BEFORE = (
+    *("d_", "d", "D", "grad_", "grad", "g_", "delta_", "gradient_", "bar_", "adj_"),
+    *("dL_d", "dJ_d", "dC_d", "dE_d", "dloss_d", "dcost_d", "dLd", "dJd", "dL", "dJ"),
+)
+"""What derivatives are called: this, and what they are the derivative of."""
+
+BEHIND = ("_grad", "_grads", "_bar", "bar", "_adj", "_adjoint", "_gradient", "_g", "_d", "_b")
+"""Or that, and this."""
+
+COMMON = (0.0, 1.0, -1.0, 2.0, 0.5)
+"""Numbers that are equal by chance."""
+
+Values = Sequence[Value]
+
+
+def bases_of(name: object) -> Iterator[str]:
+    """Yield what a name may be the derivative of.
+
+    Examples
+    --------
+    >>> sorted(bases_of("dZ1")), sorted(bases_of("h_bar"))
+    (['Z1'], ['h', 'h_'])
+    """
+    if not isinstance(name, str):
+        return
+    for prefix in BEFORE:
+        if name.startswith(prefix) and len(name) > len(prefix):
+            yield name[len(prefix) :]
+    for suffix in BEHIND:
+        if name.endswith(suffix) and len(name) > len(suffix):
+            yield name[: -len(suffix)]
+
+
+@dataclass
+class Pairs:
+    """What is known of the values of a backward pass, by their numbers.
+
+    Attributes
+    ----------
+    factors : dict
+        The factor by which a value is the derivative of a partner: 1 where it is right.
+    named : dict
+        The partner by name.
+    sure : set
+        Values whose name is borne out by others of the same name.
+    wrong : set
+        Values that are not the derivative of the partner by name.
+    """
+
+    factors: dict[int, float] = field(default_factory=dict)
+    named: dict[int, Value] = field(default_factory=dict)
+    sure: set[int] = field(default_factory=set)
+    wrong: set[int] = field(default_factory=set)
+
+
+def factor_of(value: Value, slopes: Sequence[Slope]) -> float | None:
+    """Return the factor by which a value is a derivative; 0 if it is not; None if unknown."""
+    array = value.array
+    assert array is not None
+    factors = [
+        (float(np.sum(array * slope.direction)) / slope.value, slope.error_bar / abs(slope.value))
+        for slope in slopes
+        if slope.tells
+    ]
+    if not factors:
+        return None
+    if all(abs(factor - 1) <= SAME + slack for factor, slack in factors):
+        return 1.0
+    first = factors[0][0]
+    tells = array.size > 2 and len(factors) > 1 and first != 0
+    if tells and all(abs(f / first - 1) <= SAME + 2 * slack for f, slack in factors):
+        return first
+    return 0.0 if any(abs(f - 1) > APART + 2 * slack for f, slack in factors) else None
+
+
+def paired(
+    backward: Values,
+    forward: Values,
+    slopes: Slopes,
+    is_final: Callable[[Value], bool],
+    owned: Mapping[int, Value],
+) -> Pairs:
+    """Measure the slopes by forward values, and compare the backward ones with them.
+
+    Parameters
+    ----------
+    backward, forward : sequences of Value
+    slopes : Slopes
+    is_final : callable
+        Whether a value is whole, and not a part of a sum that goes on.
+    owned : mapping
+        Partners by name that live in the same object.
+    """
+    shapes: dict[tuple[int, ...], list[Value]] = defaultdict(list)
+    for value in backward:
+        if value.array is not None and value.kind != "passed":
+            shapes[value.array.shape].append(value)
+    answers = _asked(forward, shapes, slopes)
+
+    def agrees(value: Value, partner: Value) -> bool:
+        found = answers.get(partner.number)
+        return found is not None and _alike(value, partner) and bool(factor_of(value, found))
+
+    whole = [value for value in backward if is_final(value) and value.kind != "passed"]
+    named, sure = _named(whole, forward, agrees)
+    mine = {v.number: owned[v.number] for v in whole if v.number in owned}
+    pairs = Pairs(named={**named, **mine}, sure=sure | set(mine))
+    matches: dict[int, list[tuple[Value, float]]] = defaultdict(list)
+    by_number = {value.number: value for value in forward}
+    for number, found in answers.items():
+        partner = by_number[number]
+        assert partner.array is not None
+        for value in shapes[partner.array.shape]:
+            factor = factor_of(value, found)
+            is_named = pairs.named.get(value.number) is partner
+            if factor and (is_named or not _is_common(value)):
+                matches[value.number].append((partner, factor))
+            elif factor == 0 and is_named:
+                pairs.wrong.add(value.number)
+    _match(backward, matches, pairs)
+    return pairs
+
+
+def _asked(
+    forward: Values, shapes: Mapping[tuple[int, ...], list[Value]], slopes: Slopes
+) -> dict[int, list[Slope]]:
+    """Return the slopes by forward values, along two directions where one leaves doubt."""
+    usable = [
+        value
+        for value in forward
+        if value.array is not None and value.array.shape in shapes
+        if value.handle is not None and value.kind == "computed"
+    ]
+    answers: dict[int, list[Slope]] = {}
+    for value in _from_the_end(usable):
+        if slopes.calls < 4:
+            break
+        assert value.array is not None
+        found = answers[value.number] = [slopes.ask(value, 0)]
+        rivals = shapes[value.array.shape]
+        if value.size > 2 and all(factor_of(rival, found) != 1 for rival in rivals):
+            found.append(slopes.ask(value, 1))
+    return answers
+
+
+def _from_the_end(values: Values) -> Values:
+    """Return values so that the last ones of all statements come first."""
+    by_statement: dict[object, list[Value]] = defaultdict(list)
+    for value in reversed(values):
+        by_statement[value.statement].append(value)
+    queues = list(by_statement.values())
+    longest = max(map(len, queues), default=0)
+    return [queue[i] for i in range(longest) for queue in queues if i < len(queue)]
+
+
+def _alike(value: Value, partner: Value) -> bool:
+    """Return whether two values have one shape."""
+    if value.array is None or partner.array is None:
+        return False
+    return value.array.shape == partner.array.shape
+
+
+def _is_common(value: Value) -> bool:
+    return value.size == 1 and value.array is not None and float(value.array.ravel()[0]) in COMMON
+
+
+def _named(
+    backward: Values, forward: Values, agrees: Callable[[Value, Value], bool]
+) -> tuple[dict[int, Value], set[int]]:
+    """Return partners by name, and the values whose name others bear out.
+
+    Those of one name go through those of the other in reverse: layers, steps of time. Which meets
+    which is what most values agree with.
+    """
+    partners: dict[Name, list[Value]] = defaultdict(list)
+    for value in forward:
+        if value.kind == "computed" and value.handle is not None:
+            for name in value.names:
+                partners[name].append(value)
+    mine: dict[Name, list[Value]] = defaultdict(list)
+    for value in backward:
+        for name, key in value.names:
+            for base in set(bases_of(name)):
+                if (base, key) in partners and value not in mine[base, key]:
+                    mine[base, key].append(value)
+    named: dict[int, Value] = {}
+    sure: set[int] = set()
+    for which, values in mine.items():
+        pairs, score = _aligned(values, partners[which][::-1], agrees)
+        if not score and len(values) > len(partners[which]):
+            continue
+        for value, partner in pairs:
+            if _alike(value, partner):
+                named.setdefault(value.number, partner)
+                sure |= {value.number} if score else set()
+    return named, sure
+
+
+def _aligned(
+    values: Values, partners: Values, agrees: Callable[[Value, Value], bool]
+) -> tuple[list[tuple[Value, Value]], int]:
+    """Return the pairs at the offset at which most of them agree, and how many do."""
+    best: tuple[int, int, int] | None = None
+    chosen: list[tuple[Value, Value]] = []
+    for offset in range(1 - len(values), len(partners)):
+        pairs = [
+            (value, partners[i + offset])
+            for i, value in enumerate(values)
+            if 0 <= i + offset < len(partners)
+        ]
+        score = sum(agrees(*pair) for pair in pairs)
+        rank = (score, sum(_alike(*pair) for pair in pairs), -abs(offset))
+        if best is None or rank > best:
+            best, chosen = rank, pairs
+    return chosen, best[0] if best else 0
+
+
+def _match(
+    backward: Values, matches: Mapping[int, list[tuple[Value, float]]], pairs: Pairs
+) -> None:
+    """Give every backward value one partner, and every partner one value: the first that is it.
+
+    A value that merely repeats an earlier one says nothing of the line that it comes from.
+    """
+    taken: set[int] = set()
+    for value in backward:
+        options = matches.get(value.number, [])
+        mine = [option for option in options if option[0] is pairs.named.get(value.number)]
+        if not mine and value.number in pairs.wrong:
+            continue
+        free = [option for option in mine or options if option[0].number not in taken]
+        exact = [option for option in free if option[1] == 1]
+        if exact or free:
+            partner, factor = max(exact or free, key=lambda option: option[0].number)
+            taken.add(partner.number)
+            pairs.factors[value.number] = factor

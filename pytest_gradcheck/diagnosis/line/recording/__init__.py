@@ -1,0 +1,1 @@
+"""Record what a run of the user's functions computes, statement by statement."""

@@ -1,0 +1,555 @@
+"""Record what a run computes: every value, the statement it comes from, and what that one read."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.diagnosis.line.recording.source import Effect, Sources, Statement
+from pytest_gradcheck.diagnosis.line.recording.tracing import Activation, Tracer
+from pytest_gradcheck.diagnosis.line.recording.values import (
+    COMPONENTS,
+    MISSING,
+    Handle,
+    Name,
+    Scope,
+    Value,
+    entries,
+    entry,
+    hashable,
+    is_container,
+    is_float,
+    is_path,
+    is_row,
+)
+
+__all__ = ["Recorder"]
+
+VALUES = 5_000
+"""Values of a run beyond which it is not followed any further."""
+
+ROWS = 200
+"""Rows of an array that are followed one by one."""
+
+NOTHING = Effect(None, None)
+
+
+@dataclass
+class _Work:
+    """What is known of a statement that runs.
+
+    Attributes
+    ----------
+    reads : dict
+        Effect to the values that it reads.
+    parts : dict
+        Effect to the same by entry, where a container is written out.
+    returned : set of int
+        What the functions that it calls have returned.
+    arrays : dict
+        Effect to the array that it adds to in place.
+    checksums : list of (array, int)
+        Arrays that it may write into, and what they were.
+    """
+
+    reads: dict[Effect, set[int]] = field(default_factory=dict)
+    parts: dict[Effect, dict[Any, set[int]]] = field(default_factory=dict)
+    returned: set[int] = field(default_factory=set)
+    arrays: dict[Effect, Any] = field(default_factory=dict)
+    checksums: list[tuple[Any, int]] = field(default_factory=list)
+
+    @property
+    def everything(self) -> set[int]:
+        """All that the statement reads."""
+        return set[int]().union(*self.reads.values())
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Where a value is put, and what it is made of."""
+
+    place: tuple[Any, ...]
+    text: str
+    name: Name | None
+    effect: Effect
+    reads: set[int]
+    keys: tuple[Any, ...] = ()
+
+
+class Recorder(Tracer):
+    """Follows every value of a run.
+
+    A place is ``("local", function, name)``, ``("entry", id of a container, key)``, ``("attribute",
+    id of an object, name)``, ``("row", id of an array, index)``, ``("array", id)`` for one that is
+    written into, or ``("returned", function, entry)``.
+
+    Attributes
+    ----------
+    values : list of Value
+    results : list of (entry, number)
+        What the outermost functions return.
+    """
+
+    def __init__(self, sources: Sources, until: float) -> None:
+        super().__init__(sources, until)
+        self.values: list[Value] = []
+        self.results: list[tuple[Any, int]] = []
+        self._at: dict[tuple[Any, ...], int] = {}
+        self._objects: dict[int, int] = {}
+        self._versions: dict[int, int] = {}
+        self._rows: dict[int, int] = {}
+        self._work: dict[int, _Work] = {}
+        self._kept: list[Any] = []
+
+    def finish(self) -> None:
+        """Keep all values as they are, and let go of the user's objects."""
+        for value in self.values:
+            value.freeze()
+        self._kept.clear()
+
+    @property
+    def executions(self) -> dict[Statement, int]:
+        """How often each statement has run."""
+        return self._executions
+
+    def at(self, place: tuple[Any, ...]) -> Value | None:
+        """Return the last value that was put into a place."""
+        number = self._at.get(place)
+        return None if number is None else self.values[number]
+
+    # What the tracer tells.
+
+    def entered(self, activation: Activation, frame: FrameType) -> None:
+        """Bind arguments to the values that the caller gives."""
+        self._work[activation.serial] = _Work()
+        below = self.caller(frame)
+        given = self._work[below.serial].everything if below is not None else set()
+        code = frame.f_code
+        count = code.co_argcount + code.co_kwonlyargcount
+        count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)  # *args and **kwargs
+        names = frame.f_locals
+        for name in code.co_varnames[:count]:
+            value = names.get(name, MISSING)
+            place = ("local", activation.serial, name)
+            known = self._known(value)
+            if known is not None:
+                self._at[place] = known
+                self.values[known].names.add((name, None))
+            elif value is not MISSING and not is_container(value) and not callable(value):
+                # Computed where the call stands, if the caller is the user's.
+                spot = _Spot(place, name, (name, None), NOTHING, given)
+                self._add(below or activation, spot, value)
+
+    def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
+        """Look up what a statement is about to read."""
+        scope = Scope(frame)
+        work = self._work[activation.serial] = _Work()
+        for effect in statement.effects:
+            found = work.reads[effect] = set()
+            parts = work.parts[effect] = {}
+            for key, part in _written_out(effect.value).items():
+                self._read(part, activation, scope, parts.setdefault(key, set()))
+            self._read(effect.value, activation, scope, found)
+            target = effect.target
+            if isinstance(target, ast.Subscript):
+                self._read(target.slice, activation, scope, found)
+            if effect.augmented:
+                self._read(target, activation, scope, found)
+            self._expect(effect, work, scope)
+
+    def finished(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
+        """Look at what a statement has written."""
+        scope = Scope(frame)
+        work = self._work[activation.serial]
+        for effect, reads in work.reads.items():
+            if effect.target is not None:
+                self._write(activation, scope, effect, reads | work.returned)
+            else:
+                self._filled(activation, scope, effect, reads | work.returned)
+        self._written_into(activation, work)
+
+    def left(self, activation: Activation, frame: FrameType, value: Any) -> None:
+        """Look at what a function returns, and tell its caller."""
+        statement = activation.statement
+        if statement is None or not statement.is_return:
+            return
+        work = self._work[activation.serial]
+        self._written_into(activation, work)
+        apart = {effect.entry: effect for effect in statement.effects}
+        several = isinstance(value, (tuple, list, dict))
+        below = self.caller(frame)
+        for key, item in entries(value)[1] if several else [(None, value)]:
+            effect = apart.get(key, NOTHING)
+            reads = work.reads.get(effect, work.everything) | work.returned
+            number = self._return(activation, key, item, effect, reads)
+            if number is not None and below is not None:
+                self._work[below.serial].returned.add(number)
+            elif number is not None:
+                self.results.append((key, number))
+
+    def _return(
+        self, activation: Activation, key: Any, item: Any, effect: Effect, reads: set[int]
+    ) -> int | None:
+        """Return the number of a value that a function returns."""
+        known = self._known(item)
+        spot = _Spot(("returned", activation.serial, hashable(key)), "", None, effect, reads)
+        if known is not None:
+            value = self.values[known]
+            if not is_path(effect.value) or value.statement is activation.statement:
+                return known
+            handed_on = self._add(activation, replace(spot, text=value.text, reads={known}), item)
+            handed_on.kind, handed_on.names = "passed", value.names
+            return handed_on.number
+        if item is None or is_container(item) or callable(item):
+            return None
+        name = (key, None) if isinstance(key, str) else None
+        text = key if isinstance(key, str) else "the value returned"
+        return self._add(activation, replace(spot, text=text, name=name), item).number
+
+    # What a statement reads.
+
+    def _known(self, value: Any, place: tuple[Any, ...] | None = None) -> int | None:
+        """Return the newest value that an object holds."""
+        at = None if place is None else self._at.get(place)
+        if isinstance(value, (np.ndarray, float, np.floating)):
+            at = self._objects.get(id(value)) if at is None else at
+            version = self._versions.get(id(value))
+            if version is not None and (at is None or version > at):
+                return version
+        return at
+
+    def _read(
+        self, node: ast.AST | None, activation: Activation, scope: Scope, found: set[int]
+    ) -> None:
+        """Add the values that an expression reads."""
+        if node is None:
+            return
+        if isinstance(node, ast.Name):
+            self._reach(scope.named(node.id), ("local", activation.serial, node.id), found)
+        elif isinstance(node, ast.Attribute):
+            base = scope.resolve(node.value)
+            if base is MISSING or isinstance(base, (np.ndarray, np.generic)):
+                self._read(node.value, activation, scope, found)
+            else:
+                self._reach(scope.resolve(node), ("attribute", id(base), node.attr), found)
+        elif isinstance(node, ast.Subscript):
+            self._read_entry(node, activation, scope, found)
+        else:
+            for child in ast.iter_child_nodes(node):
+                self._read(child, activation, scope, found)
+
+    def _read_entry(
+        self, node: ast.Subscript, activation: Activation, scope: Scope, found: set[int]
+    ) -> None:
+        self._read(node.slice, activation, scope, found)
+        base, key = scope.resolve(node.value), scope.index(node.slice)
+        if isinstance(base, (dict, list, tuple)) and key is not MISSING:
+            item = entry(base, key)
+            if item is not MISSING:
+                self._reach(item, ("entry", id(base), hashable(key)), found)
+                return
+        if isinstance(base, np.ndarray) and key is not MISSING:
+            row = self._at.get(("row", id(base), repr(key)))
+            if row is not None:
+                found.add(row)
+                return
+        self._read(node.value, activation, scope, found)
+
+    def _reach(self, item: Any, place: tuple[Any, ...], found: set[int], depth: int = 2) -> None:
+        """Add what an object holds; the values in it, where it is a container."""
+        known = self._known(item, place)
+        if known is not None:
+            found.add(known)
+        elif isinstance(item, np.ndarray):
+            if isinstance(item.base, np.ndarray):
+                self._reach(item.base, ("view",), found)
+        elif depth and item is not MISSING and is_container(item):
+            kind, inside = entries(item)
+            for key, part in inside:
+                self._reach(part, (kind, id(item), hashable(key)), found, depth - 1)
+
+    def _expect(self, effect: Effect, work: _Work, scope: Scope) -> None:
+        """Keep what arrays hold that an effect may write into."""
+        target = effect.target
+        into = scope.resolve(target.value) if isinstance(target, ast.Subscript) else None
+        if isinstance(into, np.ndarray):
+            self._freeze(into)
+        added_to = scope.resolve(target) if effect.augmented else None
+        if isinstance(added_to, np.ndarray):
+            self._freeze(added_to)
+            work.arrays[effect] = added_to
+        for array in _may_change(effect, scope):
+            if array.size <= COMPONENTS:
+                self._freeze(array)
+                work.checksums.append((array, hash(array.tobytes())))
+
+    def _freeze(self, array: Any) -> None:
+        known = self._known(array)
+        if known is not None:
+            self.values[known].freeze()
+        if isinstance(array.base, np.ndarray):
+            self._freeze(array.base)
+
+    # What a statement writes.
+
+    def _write(self, activation: Activation, scope: Scope, effect: Effect, reads: set[int]) -> None:
+        target = effect.target
+        item = scope.resolve(target)
+        added_to = self._work[activation.serial].arrays.get(effect)
+        if isinstance(target, ast.Name):
+            place: tuple[Any, ...] = ("local", activation.serial, target.id)
+            spot = _Spot(place, target.id, (target.id, None), effect, reads)
+        elif isinstance(target, ast.Attribute):
+            base = scope.resolve(target.value)
+            self._kept.append(base)
+            text = ast.unparse(target)
+            place = ("attribute", id(base), target.attr)
+            spot = _Spot(place, text, (target.attr, None), effect, reads)
+        elif isinstance(target, ast.Subscript):
+            base, key = scope.resolve(target.value), scope.index(target.slice)
+            text = ast.unparse(target.value)
+            if isinstance(base, np.ndarray):
+                spot = _Spot(("array", id(base)), text, _last_name(target.value), effect, reads)
+                self._write_into(activation, spot, base, key)
+                return
+            self._kept.append(base)
+            name = (key, None) if isinstance(key, str) else (*_last_name(target.value)[:1], key)
+            place = ("entry", id(base), hashable(key))
+            spot = _Spot(place, f"{text}[{key!r}]", (name[0], hashable(name[1])), effect, reads)
+        else:
+            return
+        if item is MISSING:
+            return
+        if added_to is item:
+            self._write_into(activation, spot, item, MISSING)
+        else:
+            self._bind(activation, spot, item)
+
+    def _bind(self, activation: Activation, spot: _Spot, item: Any) -> None:
+        """Take note of a value in a place."""
+        effect = spot.effect
+        if is_container(item):
+            self._kept.append(item)
+            self._at.pop(spot.place, None)
+            self._bind_entries(activation, spot, item, 2)
+            return
+        known = None if isinstance(effect.value, ast.Constant) else self._known(item)
+        if known is None:
+            self._add(activation, spot, item).handle = _handle(activation, spot)
+            return
+        source = self.values[known]
+        copied = is_path(effect.value) and not effect.augmented and not effect.unpacked
+        if copied and isinstance(effect.target, ast.Name):
+            copy = self._add(activation, spot, item)
+            copy.kind, copy.handle = "copied", _handle(activation, spot)
+            return
+        source.names |= {spot.name} if spot.name else set()
+        if source.handle is None:
+            source.handle = _handle(activation, spot)
+            source.text = source.text if source.place[0] == "local" else spot.text
+        if isinstance(effect.value, ast.Call) and not effect.unpacked:
+            passed = self._add(activation, replace(spot, reads={known}), item)
+            passed.kind, passed.names = "passed", source.names
+        else:
+            self._at[spot.place] = known
+
+    def _bind_entries(self, activation: Activation, spot: _Spot, items: Any, depth: int) -> None:
+        """Take note of the values in a container."""
+        work = self._work[activation.serial]
+        kind, inside = entries(items)
+        parts = work.parts.get(spot.effect, {})
+        for key, item in inside:
+            if item is None or callable(item) or isinstance(item, str):
+                continue
+            label = f".{key}" if kind == "attribute" else f"[{key!r}]"
+            base = spot.name[0] if spot.name else ""
+            name = (key, None) if isinstance(key, str) else (base, hashable(key))
+            place = (kind, id(items), hashable(key))
+            reads = parts[key] | work.returned if key in parts else spot.reads
+            inner = replace(spot, place=place, text=spot.text + label, name=name, reads=reads)
+            inner = replace(inner, keys=(*spot.keys, key))
+            known = self._known(item, place)
+            if is_container(item):
+                if depth > 1:
+                    self._kept.append(item)
+                    self._bind_entries(activation, inner, item, depth - 1)
+            elif known is None:
+                value = self._add(activation, inner, item)
+                value.handle = _handle(activation, inner)
+                value.kind = "given" if is_path(spot.effect.value) else "computed"
+            else:
+                value = self.values[known]
+                value.names.add(name)
+                value.handle = value.handle or _handle(activation, inner)
+
+    def _filled(
+        self, activation: Activation, scope: Scope, effect: Effect, reads: set[int]
+    ) -> None:
+        """Look at the containers that a call may have put something into."""
+        call = effect.value
+        if not isinstance(call, ast.Call):
+            return
+        owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+        for node in (*call.args, owner):
+            items = scope.resolve(node)
+            if node is not None and isinstance(items, (list, dict)):
+                self._kept.append(items)
+                into = Effect(node, call)
+                work = self._work[activation.serial]
+                work.parts[into] = work.parts.get(effect, {})
+                spot = _Spot((), ast.unparse(node), _last_name(node), into, reads)
+                self._bind_entries(activation, spot, items, 2)
+
+    def _written_into(self, activation: Activation, work: _Work) -> None:
+        """Take note of arrays that a call has changed, unless that has been seen where it did."""
+        reads = work.everything
+        newest = max(reads, default=-1)
+        for array, checksum in work.checksums:
+            seen = self._versions.get(id(array), -1) > newest
+            if not seen and hash(array.tobytes()) != checksum:
+                known = self._known(array)
+                text = "an array" if known is None else self.values[known].text
+                spot = _Spot(("array", id(array)), text, None, _call_of(activation), reads)
+                self._write_into(activation, spot, array, MISSING)
+
+    def _write_into(self, activation: Activation, spot: _Spot, array: Any, key: Any) -> None:
+        """Take note of an array that was written into, and of the row, if it is one."""
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+            return
+        reads = spot.reads
+        if key is not MISSING and is_row(key):
+            reads = reads | self._write_row(activation, spot, array, key)
+        last = self._known(array)
+        before = None if last is None else self.values[last]
+        here = activation.statement
+        goes_on = before is not None and before.inplace and before.statement is here
+        if before is not None and goes_on and before.holds == id(array):  # a loop fills it
+            before.reads |= reads - {before.number}
+            before.execution, before.array = activation.execution, None
+            before.live = array if is_float(array) else None
+            before.handle = _handle(activation, spot) if is_float(array) else None
+            return
+        own = set() if before is None else {before.number}
+        spot = replace(spot, place=("array", id(array)), reads=reads | own)
+        value = self._add(activation, spot, array)
+        value.inplace = True
+        value.handle = _handle(activation, spot) if is_float(array) else None
+        value.names |= set() if before is None else before.names
+        self._versions[id(array)] = value.number
+        if isinstance(array.base, np.ndarray) and self._known(array.base) is not None:
+            view = replace(spot, text=spot.text, name=None, reads={value.number}, effect=NOTHING)
+            self._write_into(activation, view, array.base, MISSING)
+
+    def _write_row(self, activation: Activation, spot: _Spot, array: Any, key: Any) -> set[int]:
+        count = self._rows.get(id(array), 0)
+        if count >= ROWS:
+            return set()
+        self._rows[id(array)] = count + 1
+        place = ("row", id(array), repr(key))
+        before = self._at.get(place)
+        name = None if spot.name is None else (spot.name[0], hashable(key))
+        reads = spot.reads | (set() if before is None else {before})
+        row = replace(
+            spot, place=place, text=f"{spot.text}[{_spelled(key)}]", name=name, reads=reads
+        )
+        value = self._add(activation, row, MISSING)
+        value.inplace, value.region = True, key
+        if is_float(array):
+            value.live, value.handle = array, _handle(activation, spot)
+            value.freeze()
+        return {value.number}
+
+    def _add(self, activation: Activation, spot: _Spot, item: Any) -> Value:
+        """Add a value."""
+        number = len(self.values)
+        if number >= VALUES:
+            raise OverflowError("too many values")
+        value = Value(
+            number,
+            activation.statement,
+            activation.execution,
+            activation.code,
+            spot.effect,
+            spot.text,
+            set() if spot.name is None else {spot.name},
+            spot.place,
+            set(spot.reads),
+        )
+        self.values.append(value)
+        self._at[spot.place] = number
+        if item is MISSING:
+            return value
+        self._kept.append(item)
+        if is_float(item):
+            value.live = item
+        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+            value.whole = int(item)
+        if isinstance(item, (np.ndarray, float, np.floating)):
+            self._objects[id(item)] = number
+            value.holds = id(item) if isinstance(item, np.ndarray) else 0
+        return value
+
+
+def _handle(activation: Activation, spot: _Spot) -> Handle | None:
+    target, statement = spot.effect.target, activation.statement
+    if target is None or statement is None:
+        return None
+    return Handle(activation.code, statement, activation.execution, target, spot.keys)
+
+
+def _call_of(activation: Activation) -> Effect:
+    """Return the effect of a statement that is a call."""
+    statement = activation.statement
+    return statement.effects[0] if statement is not None and statement.effects else NOTHING
+
+
+def _last_name(node: ast.expr) -> Name:
+    """Return what an object is called where it lives: its own name, its key, its attribute."""
+    if isinstance(node, ast.Attribute):
+        return (node.attr, None)
+    if isinstance(node, ast.Subscript):
+        key = getattr(node.slice, "value", None)
+        return (key, None) if isinstance(key, str) else _last_name(node.value)
+    return (node.id, None) if isinstance(node, ast.Name) else ("", None)
+
+
+def _spelled(key: Any) -> str:
+    if isinstance(key, tuple):
+        return ", ".join(map(_spelled, key))
+    return ":" if isinstance(key, slice) else repr(key)
+
+
+def _written_out(value: ast.expr | None) -> dict[Any, ast.expr]:
+    """Return the entries of a container that is written out, or handed to ``append``."""
+    method = value.func if isinstance(value, ast.Call) else None
+    appends = isinstance(method, ast.Attribute) and method.attr in ("append", "insert")
+    if isinstance(value, ast.Call) and appends and value.args:
+        value = value.args[-1]
+    if isinstance(value, ast.Dict):
+        pairs = zip(value.keys, value.values, strict=True)
+        return {key.value: part for key, part in pairs if isinstance(key, ast.Constant)}
+    if isinstance(value, (ast.Tuple, ast.List)):
+        return dict(enumerate(value.elts))
+    if isinstance(value, ast.Call):
+        return {word.arg: word.value for word in value.keywords if word.arg and not value.args}
+    return {}
+
+
+def _may_change(effect: Effect, scope: Scope) -> Iterator[Any]:
+    """Yield the arrays that a call may write into: its arguments, its object, its ``out=``."""
+    for part in ast.walk(effect.value) if effect.value is not None else ():
+        if not isinstance(part, ast.Call):
+            continue
+        nodes = [word.value for word in part.keywords if word.arg == "out"]
+        if effect.target is None and part is effect.value:
+            nodes += [*part.args]
+            nodes += [part.func.value] if isinstance(part.func, ast.Attribute) else []
+        for node in nodes:
+            array = scope.resolve(node)
+            if isinstance(array, np.ndarray):
+                yield array

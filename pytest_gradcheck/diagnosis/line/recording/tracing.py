@@ -1,0 +1,165 @@
+"""Run the user's functions under a trace function that is gone again afterwards."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import CodeType, FrameType
+from typing import Any
+
+from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
+
+__all__ = ["Activation", "Tracer", "is_free"]
+
+IN_PIECES = 0x20 | 0x80 | 0x200
+"""Flags of code that does not run at one go: generators and coroutines."""
+
+EVENTS = 128
+"""Events between two looks at the clock."""
+
+
+def is_free() -> bool:
+    """Return whether nobody who minds is tracing: coverage does not, debuggers do."""
+    tracer = sys.gettrace()
+    if tracer is not None and not _is_coverage(tracer):
+        return False
+    monitoring = getattr(sys, "monitoring", None)
+    return monitoring is None or monitoring.get_tool(monitoring.DEBUGGER_ID) is None
+
+
+def _is_coverage(tracer: Any) -> bool:
+    owner = getattr(tracer, "__self__", tracer)
+    return type(owner).__module__.split(".")[0] == "coverage"
+
+
+class Activation:
+    """What is known of a function that runs.
+
+    Attributes
+    ----------
+    serial : int
+        Tells it from all others of the run.
+    code : code
+    statement : Statement or None
+        The one that runs.
+    execution : int
+        How often that statement has run.
+    """
+
+    def __init__(self, serial: int, code: CodeType, lines: Mapping[int, Statement]) -> None:
+        self.serial, self.code, self.lines = serial, code, lines
+        self.statement: Statement | None = None
+        self.execution = 0
+
+
+class Tracer:
+    """Tells of every statement of the user's files: before it runs, and after.
+
+    Parameters
+    ----------
+    sources : Sources
+    until : float
+        The time, by `time.perf_counter`, at which to stop looking.
+    only : set of code objects, optional
+        The functions to look at; all others run at full speed.
+
+    Attributes
+    ----------
+    failure : str or None
+        Why it stopped looking before the end.
+    """
+
+    def __init__(
+        self, sources: Sources, until: float, only: frozenset[CodeType] | None = None
+    ) -> None:
+        self.sources, self.failure = sources, None
+        self._until, self._only = until, only
+        self._running: dict[int, Activation] = {}
+        self._executions: dict[Statement, int] = {}
+        self._serial = self._events = 0
+
+    failure: str | None
+
+    def run(self, call: Callable[[], Any]) -> Any:
+        """Return what a call returns, looked at while it runs."""
+        before = sys.gettrace()
+        sys.settrace(self._on_call)
+        try:
+            return call()
+        finally:
+            sys.settrace(before)
+
+    def entered(self, activation: Activation, frame: FrameType) -> None:
+        """Take note of a call."""
+
+    def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
+        """Take note of a statement that is about to run."""
+
+    def finished(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
+        """Take note of a statement that has run."""
+
+    def left(self, activation: Activation, frame: FrameType, value: Any) -> None:
+        """Take note of what a function returns."""
+
+    def caller(self, frame: FrameType) -> Activation | None:
+        """Return the nearest function below that is looked at."""
+        below = frame.f_back
+        while below is not None:
+            if id(below) in self._running:
+                return self._running[id(below)]
+            below = below.f_back
+        return None
+
+    def _on_call(self, frame: FrameType, event: str, arg: Any) -> Any:
+        code = frame.f_code
+        if event != "call" or self.failure is not None or code.co_flags & IN_PIECES:
+            return None
+        if (self._only is not None and code not in self._only) or code.co_name.startswith("<"):
+            return None
+        try:
+            lines = self.sources.of(code)
+            if lines is None:
+                return None
+            self._serial += 1
+            activation = Activation(self._serial, code, lines)
+            self.entered(activation, frame)
+            self._running[id(frame)] = activation
+        except Exception as error:  # whatever it is, the user's call goes on
+            self.failure = f"{type(error).__name__}: {error}"
+            return None
+        return self._on_event
+
+    def _on_event(self, frame: FrameType, event: str, arg: Any) -> Any:
+        activation = self._running.get(id(frame))
+        if self.failure is not None or activation is None:
+            return None
+        self._events += 1
+        if self._events % EVENTS == 0 and time.perf_counter() > self._until:
+            self.failure = "out of time"
+            return None
+        try:
+            if event == "line":
+                self._on_line(activation, frame)
+            elif event == "return":
+                if activation.statement is not None and not activation.statement.is_return:
+                    self.finished(activation, frame, activation.statement)
+                self.left(activation, frame, arg)
+                del self._running[id(frame)]
+        except Exception as error:  # whatever it is, the user's call goes on
+            self.failure = f"{type(error).__name__}: {error}"
+            return None
+        return self._on_event
+
+    def _on_line(self, activation: Activation, frame: FrameType) -> None:
+        statement = activation.lines.get(frame.f_lineno)
+        before = activation.statement
+        if before is not None:
+            if statement is before and before.end > before.line:
+                return  # another line of the same statement
+            self.finished(activation, frame, before)
+        activation.statement = statement
+        if statement is not None:
+            activation.execution = self._executions.get(statement, 0) + 1
+            self._executions[statement] = activation.execution
+            self.started(activation, frame, statement)

@@ -1,0 +1,156 @@
+"""The statements at which an error can have entered."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_gradcheck.diagnosis.line.marks import Graph, Marks, numbers_in
+from pytest_gradcheck.diagnosis.line.recording.source import Statement
+from pytest_gradcheck.diagnosis.line.recording.values import Value, is_path
+
+__all__ = ["Suspects", "suspects", "weight_of"]
+
+EMPTY = ("empty", "empty_like", "zeros", "zeros_like")
+"""Functions that make something to be filled."""
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Statements at which the error can have entered.
+
+    Attributes
+    ----------
+    statements : tuple of Statement
+        The likeliest, in the order of the file; none where nothing speaks for any.
+    ranks : mapping
+        All that are possible, and how likely each is beside the others.
+    proven : frozenset of Statement
+        Those that have been right at least once.
+    """
+
+    statements: tuple[Statement, ...]
+    ranks: Mapping[Statement, int]
+    proven: frozenset[Statement]
+
+
+def suspects(graph: Graph, marks: Marks, blameable: int, foreign: int) -> Suspects:
+    """Return the statements that every wrong value is made by, and no right one.
+
+    Parameters
+    ----------
+    graph : Graph
+    marks : Marks
+    blameable, foreign : int
+        Sets of values: of the backward pass, and of the forward pass.
+    """
+    cleared = graph.proven_by(marks.right - marks.wrong, marks.wrong)
+    weakly = graph.made_of(marks.right - marks.wrong)
+    for wrong in (marks.wrong, marks.returned):
+        found = _firsts(graph, wrong, blameable & ~cleared)
+        shared = _common(graph, found)
+        if shared:
+            ranks = _ranks(graph, found, shared, weakly, foreign)
+            top = max(ranks.values())
+            likeliest = {s for s, rank in ranks.items() if rank == top and rank > 0}
+            proven = {
+                value.statement
+                for value in graph.values
+                if cleared >> value.number & 1 and value.array is not None and value.array.any()
+            }
+            return Suspects(_sorted(likeliest), ranks, frozenset(proven - {None}))  # type: ignore[arg-type]
+    for wrong in (marks.wrong, marks.returned):  # two errors may cancel, and clear a statement
+        shared = _common(graph, _firsts(graph, wrong, blameable))
+        if shared:
+            return Suspects((), dict.fromkeys(shared, 1), frozenset())
+    return Suspects((), {}, frozenset())
+
+
+def _firsts(graph: Graph, wrong: Iterable[int], within: int) -> list[list[int]]:
+    """Return, for each value that is wrong and made of none that is, what it is made of."""
+    bits = sum(1 << number for number in wrong)
+    return [
+        list(numbers_in(graph.made_of([number]) & within))
+        for number in sorted(wrong)
+        if not graph.made_of([number]) & bits & ~(1 << number)
+    ]
+
+
+def _common(graph: Graph, found: Sequence[Sequence[int]]) -> set[Statement]:
+    sets = [
+        {statement for n in numbers if (statement := graph.values[n].statement) is not None}
+        for numbers in found
+    ]
+    return set.intersection(*sets) if sets else set()
+
+
+def _ranks(
+    graph: Graph, found: Sequence[Sequence[int]], shared: set[Statement], weakly: int, foreign: int
+) -> dict[Statement, int]:
+    """Return how likely statements are: what they do, and whether sums of it are right."""
+    ranks = dict.fromkeys(_sorted(shared), 0)
+    for numbers in found:
+        for number in numbers:
+            value = graph.values[number]
+            if value.statement in ranks:
+                weight = weight_of(graph, value, foreign)
+                rank = 2 * weight + (not weakly >> number & 1) if weight else 0
+                ranks[value.statement] = max(ranks[value.statement], rank)
+    return ranks
+
+
+def _sorted(statements: Iterable[Statement]) -> tuple[Statement, ...]:
+    return tuple(sorted(statements, key=lambda s: (s.file, s.line)))
+
+
+def weight_of(graph: Graph, value: Value, foreign: int = 0) -> int:
+    """Return how much a statement can do wrong: 0 nothing, 1 little, 2 anything.
+
+    It does nothing where it takes a container apart, heads a loop or makes an array to be filled,
+    and little where it takes a value that exists, counts something or copies.
+    """
+    statement, node = value.statement, value.expression
+    if statement is None or statement.is_loop or value.kind == "given":
+        return 0
+    if value.kind == "passed":
+        takes_foreign = any(foreign >> number & 1 for number in value.reads)
+        return 2 if statement.is_return and takes_foreign else 1
+    if node is None or value.effect is None:
+        return 2
+    if value.effect.unpacked and (is_path(node) or isinstance(node, ast.Attribute)):
+        return 0
+    if isinstance(node, ast.Attribute) and node.attr == "shape":
+        return 0
+    if _makes_room(value, node):
+        return 0
+    if is_path(node) and not value.effect.augmented:
+        own = node.attr if isinstance(node, ast.Attribute) else _key(node)
+        same = isinstance(value.effect.target, ast.Name) and own == value.effect.target.id
+        return 1 if same or value.kind != "copied" else 2
+    if value.whole is not None:
+        return 1
+    return 1 if isinstance(node, ast.Call) and _is_copy(graph, value) else 2
+
+
+def _key(node: ast.expr) -> object:
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return node.slice.value
+    return None
+
+
+def _makes_room(value: Value, node: ast.expr) -> bool:
+    name = ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
+    is_zero = value.array is not None and not value.array.any()
+    return name in EMPTY or (
+        is_zero and (isinstance(node, ast.Constant) or "zeros" in ast.unparse(node))
+    )
+
+
+def _is_copy(graph: Graph, value: Value) -> bool:
+    arrays = [graph.values[number].array for number in value.reads]
+    return value.array is not None and any(
+        array is not None and np.array_equal(array, value.array) for array in arrays
+    )

@@ -1,0 +1,282 @@
+"""The line of a backward pass at which an error enters, found after a failed check."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import Finding, Report, check_gradients
+
+NETWORK = """
+import numpy as np
+
+rng = np.random.default_rng(0)
+X, Y = rng.standard_normal((3, 7)), (rng.random((2, 7)) > 0.5) * 1.0
+PARAMS = {
+    "W1": rng.standard_normal((4, 3)),
+    "b1": rng.standard_normal((4, 1)),
+    "W2": rng.standard_normal((2, 4)),
+    "b2": np.zeros((2, 1)),
+}
+
+
+def forward(params):
+    Z1 = params["W1"] @ X + params["b1"]
+    A1 = np.maximum(Z1, 0)
+    Z2 = params["W2"] @ A1 + params["b2"]
+    A2 = 1 / (1 + np.exp(-Z2))
+    return Z1, A1, Z2, A2
+
+
+def cost(params):
+    *_, A2 = forward(params)
+    return -np.sum(Y * np.log(A2) + (1 - Y) * np.log(1 - A2)) / X.shape[1]
+
+
+def grad(params):
+    Z1, A1, Z2, A2 = forward(params)
+    m = X.shape[1]
+    dZ2 = (A2 - Y) / m
+    dW2 = dZ2 @ A1.T
+    db2 = dZ2.sum(axis=1, keepdims=True)
+    dA1 = params["W2"].T @ dZ2
+    dZ1 = dA1 * (Z1 > 0)
+    dW1 = dZ1 @ X.T
+    db1 = dZ1.sum(axis=1, keepdims=True)
+    return {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
+"""
+
+RECURRENT = """
+import numpy as np
+
+rng = np.random.default_rng(1)
+XS, TARGET = rng.standard_normal((5, 3)), rng.standard_normal(4)
+PARAMS = {"Wx": rng.standard_normal((4, 3)), "Wh": rng.standard_normal((4, 4)) * 0.5}
+
+
+def cost(params):
+    h = np.zeros(4)
+    for x in XS:
+        z = params["Wx"] @ x + params["Wh"] @ h
+        h = np.tanh(z)
+    return 0.5 * np.sum((h - TARGET) ** 2)
+
+
+def grad(params):
+    hs = [np.zeros(4)]
+    for x in XS:
+        hs.append(np.tanh(params["Wx"] @ x + params["Wh"] @ hs[-1]))
+    dWx, dWh = np.zeros((4, 3)), np.zeros((4, 4))
+    dh = hs[-1] - TARGET
+    for t in reversed(range(len(XS))):
+        dz = dh * (1 - hs[t + 1] ** 2)
+        dWx += np.outer(dz, XS[t])
+        dWh += np.outer(dz, hs[t])
+        dh = params["Wh"].T @ dz
+    return {"Wx": dWx, "Wh": dWh}
+"""
+
+Load = Callable[[str], ModuleType]
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Return a loader of modules from source, in files of their own."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def loaded(source: str) -> ModuleType:
+        name = f"of_a_user_{next(NUMBERS)}"
+        (tmp_path / f"{name}.py").write_text(source.lstrip())
+        return __import__(name)
+
+    return loaded
+
+
+def line_of(report: Report) -> Finding | None:
+    return next((finding for finding in report.findings if finding.code == "line"), None)
+
+
+def named(report: Report) -> str:
+    """Return the source of the line that a report names."""
+    finding = line_of(report)
+    assert finding is not None
+    assert finding.where is not None
+    path, line = finding.where
+    return Path(path).read_text().splitlines()[line - 1].strip()
+
+
+def broken(source: str, right: str, wrong: str) -> str:
+    assert source.count(right) == 1
+    return source.replace(right, wrong)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('dA1 = params["W2"].T @ dZ2', 'dA1 = params["W2"].T @ (dZ2 * A2)'),
+        ("dZ1 = dA1 * (Z1 > 0)", "dZ1 = dA1 * (Z1 < 0)"),
+        ("dZ1 = dA1 * (Z1 > 0)", "dZ1 = dA1"),
+        ("dZ2 = (A2 - Y) / m", "dZ2 = (A2 + Y) / m"),
+        ("dW2 = dZ2 @ A1.T", "dW2 = 2 * dZ2 @ A1.T"),
+        ("db1 = dZ1.sum(axis=1, keepdims=True)", "db1 = dA1.sum(axis=1, keepdims=True)"),
+        ("m = X.shape[1]\n", "m = X.shape[0]\n"),
+    ],
+)
+def test_the_line_that_was_spoiled_is_named(load: Load, right: str, wrong: str) -> None:
+    user = load(broken(NETWORK, right, wrong))
+    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    assert named(report) == wrong.strip()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('dh = params["Wh"].T @ dz', 'dh = params["Wh"] @ dz'),
+        ("dz = dh * (1 - hs[t + 1] ** 2)", "dz = dh * (1 - hs[t] ** 2)"),
+        ("dWh += np.outer(dz, hs[t])", "dWh += np.outer(dz, hs[t + 1])"),
+    ],
+)
+def test_a_line_in_a_loop_over_time_is_named(load: Load, right: str, wrong: str) -> None:
+    user = load(broken(RECURRENT, right, wrong))
+    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    assert named(report) == wrong
+
+
+def test_the_finding_says_what_is_right_before_and_how_to_mend_it(load: Load) -> None:
+    user = load(broken(NETWORK, ".T @ dZ2\n", ".T @ (dZ2 * A2)\n"))
+    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    finding = line_of(report)
+    assert finding is not None
+    assert finding.where is not None
+    sentence, *excerpt = finding.message.splitlines()
+    place = f"{Path(finding.where[0]).name}:{finding.where[1]}"
+    assert sentence == (
+        f"{place}: dA1 is wrong (upstream of W1, b1): dZ2, which it is made of, is right; "
+        "with `params['W2'].T @ dZ2` in its place the whole gradient is right"
+    )
+    marks = {line.split("  ")[-1]: line.split()[1] for line in excerpt if "enters" not in line}
+    assert marks["dW2 = dZ2 @ A1.T"] == "right"
+    assert marks["dZ1 = dA1 * (Z1 > 0)"] == marks["dW1 = dZ1 @ X.T"] == "WRONG"
+    assert [line for line in excerpt if line.endswith("<- enters here")]
+    assert (finding.severity, finding.parameters) == ("cause", ("W1", "b1"))
+
+
+def test_the_first_line_of_the_text_ends_with_the_place(load: Load) -> None:
+    user = load(broken(NETWORK, ".T @ dZ2\n", ".T @ (dZ2 * A2)\n"))
+    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    finding = line_of(report)
+    assert finding is not None
+    assert finding.where is not None
+    place = f" ({Path(finding.where[0]).name}:{finding.where[1]})"
+    assert str(report).splitlines()[0].endswith(place)
+    assert report.to_dict()["findings"][-1]["where"] == list(finding.where)
+
+
+def test_nothing_is_looked_for_where_the_gradient_is_right_or_locate_is_off(load: Load) -> None:
+    right, wrong = load(NETWORK), load(broken(NETWORK, "dZ1 = dA1 * (Z1 > 0)", "dZ1 = dA1"))
+    for user, locate in ((right, True), (wrong, False)):
+        report = check_gradients(user.cost, user.grad, user.PARAMS, locate=locate)
+        assert line_of(report) is None
+
+
+def test_it_takes_at_most_200_calls(load: Load) -> None:
+    user = load(broken(NETWORK, "dZ1 = dA1 * (Z1 > 0)", "dZ1 = dA1 * Z1 ** 3"))
+    counts = []
+
+    def counted(function: Any) -> Any:
+        def call(params: Any) -> Any:
+            counts.append(1)
+            return function(params)
+
+        return call
+
+    cost, grad = counted(user.cost), counted(user.grad)
+    calls = []
+    for locate in (False, True):
+        counts.clear()
+        check_gradients(cost, grad, user.PARAMS, locate=locate)
+        calls.append(len(counts))
+    assert 0 < calls[1] - calls[0] <= 200 + 1
+
+
+def test_a_debugger_is_left_alone(load: Load) -> None:
+    user = load(broken(NETWORK, "dZ1 = dA1 * (Z1 > 0)", "dZ1 = dA1"))
+    before = sys.gettrace()
+
+    def debugger(frame: Any, event: str, arg: Any) -> None:
+        return None
+
+    sys.settrace(debugger)
+    try:
+        report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+        assert sys.gettrace() is debugger
+    finally:
+        sys.settrace(before)
+    assert line_of(report) is None
+
+
+def test_nothing_of_the_users_is_changed(load: Load) -> None:
+    user = load(broken(NETWORK, "dZ1 = dA1 * (Z1 > 0)", "dZ1 = dA1"))
+    arrays = {**user.PARAMS, "X": user.X, "Y": user.Y}
+    copies = {name: array.copy() for name, array in arrays.items()}
+    np.random.seed(3)
+    random.seed(3)
+    states = np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
+    trace = sys.gettrace()
+    assert line_of(check_gradients(user.cost, user.grad, user.PARAMS, locate=True)) is not None
+    assert sys.gettrace() is trace
+    now = np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
+    assert now == states
+    assert all(np.array_equal(arrays[name], copies[name]) for name in arrays)
+
+
+def test_functions_without_source_make_no_noise() -> None:
+    space: dict[str, Any] = {"np": np}
+    exec("def cost(x): return float(x @ x)\ndef grad(x): return 3 * x", space)
+    report = check_gradients(space["cost"], space["grad"], np.array([1.0, 2.0]), locate=True)
+    assert not report.passed
+    assert line_of(report) is None
+    assert not [note for note in report.notes if "line" in note]
+
+
+def test_an_error_in_the_users_function_is_no_error_of_the_check(load: Load) -> None:
+    user = load(broken(NETWORK, "dZ1 = dA1 * (Z1 > 0)", "dZ1 = dA1"))
+    plain = check_gradients(user.cost, user.grad, user.PARAMS, locate=False)
+    calls = []
+
+    def cost(params: Any) -> Any:
+        calls.append(1)
+        if len(calls) > plain.evaluations + 3:
+            raise RuntimeError("enough")
+        return user.cost(params)
+
+    report = check_gradients(cost, user.grad, user.PARAMS, locate=True)
+    assert not report.passed
+
+
+def test_the_examples_of_the_page_are_what_the_checks_say() -> None:
+    from line_examples import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_mutants_of_backward_passes_are_seldom_blamed_on_a_right_line() -> None:
+    from lines import failing, outcome
+
+    told = [
+        outcome(report, mutant.line)
+        for style in ("course_two_layer", "layer_objects", "vae", "rnn_char")
+        for mutant, report, _ in failing(style, 5, seed=1)
+    ]
+    assert told.count("wrong") <= 1
+    assert told.count("line") >= 15
