@@ -34,7 +34,8 @@ class Label:
     ----------
     kind : str
         ``right``; ``visible``, ``grey`` or ``invisible`` where a fault was put in (invisible: it
-        changes nothing here); ``unsure`` where the exact gradient is no limit of gradients nearby.
+        changes nothing here); ``unsure`` where the exact gradient is no limit of gradients nearby,
+        or an iteration stops too early to have the slope of its limit.
     exact, given : dict
         The exact gradients and the user's, by the names of a report; of a Jacobian, with a row for
         each output.
@@ -65,6 +66,12 @@ class Weighed:
     def cost(self, values: Sequence[Array]) -> float:
         """Return the weighed sum of the outputs."""
         return float((self.core.output(values) * self.upstream).sum())
+
+    def moved(self, number: int, place: int, step: float) -> float:
+        """Return the weighed sum where one component of a parameter is further by a step."""
+        moved = [np.array(value, np.float64) for value in self.problem.values]
+        moved[number].flat[place] += step
+        return self.cost(moved)
 
     def errors(self, dust: float = 0.0) -> list[Array]:
         """Return relative errors; 0 where a difference is dust beside what theta does."""
@@ -125,7 +132,7 @@ def _weighed(problem: Problem, rows: bool) -> Iterator[Weighed]:
 
 
 def _kind(one: Weighed) -> str:
-    if not _is_limit(one):
+    if not _is_limit(one) or not _follows(one):
         return "unsure"
     if one.problem.fault == "none":
         return "right"
@@ -163,6 +170,24 @@ def _is_limit(one: Weighed) -> bool:
     return one.problem.condition == "stationary"
 
 
+def _follows(one: Weighed) -> bool:
+    """Return whether a cost with an iteration inside has the slope that the iteration's limit has.
+
+    Where all points around take the same number of iterations, it has another, by its tolerance.
+    """
+    if one.problem.condition != "inner iteration":
+        return True
+    values = one.problem.values
+    for number, reach in enumerate(lengths(values)):
+        for place in range(reach.size):
+            step = 1e-4 * float(reach.flat[place])
+            slope = (one.moved(number, place, step) - one.moved(number, place, -step)) / (2 * step)
+            true = float(one.exact[number].flat[place])
+            if abs(slope - true) > 1e-6 * abs(true):
+                return False
+    return True
+
+
 def can_be_decided(problem: Problem) -> bool:
     """Return whether difference quotients confirm the largest components of a right gradient."""
     with np.errstate(all="ignore"):
@@ -186,17 +211,11 @@ def _can_be_seen(one: Weighed, place: int) -> bool:
     off = abs(true - one.given[number].flat[place])
     least = 0.0 if "scale" in one.problem.condition else 1.0
     length = max(abs(values[number].flat[place]), least)
-
-    def cost(step: float) -> float:
-        moved = [np.array(value, np.float64) for value in values]
-        moved[number].flat[place] += step
-        return one.cost(moved)
-
     close = []
     for power in range(1, 11):
         step = length * 10.0**-power
         try:
-            slope = (cost(step) - cost(-step)) / (2 * step)
+            slope = (one.moved(number, place, step) - one.moved(number, place, -step)) / (2 * step)
         except Exception:  # outside of a domain that the code guards by itself
             slope = np.nan
         close.append(abs(slope - true) < off / 20)
