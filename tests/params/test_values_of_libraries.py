@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import array
 import decimal
+import sys
+import types
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -318,3 +320,62 @@ def test_a_deep_nesting_is_walked(depth: int) -> None:
         lambda p: float(np.sum(innermost(p) ** 2)), lambda p: 2 * innermost(p), params
     )
     assert report.verdict == "ok"
+
+
+def test_a_series_of_gradients_counts_by_its_labels() -> None:
+    beta = pd.Series([0.5, -0.2, 0.3], index=["x", "y", "z"])
+
+    def grad(beta: Any) -> Any:
+        return (3 * beta**2)[["z", "x", "y"]]
+
+    assert check_gradients(lambda beta: float((beta**3).sum()), grad, beta).verdict == "ok"
+
+
+def test_columns_of_gradients_count_by_their_names() -> None:
+    report = check_gradients(
+        lambda w: float((w**2).to_numpy().sum()), lambda w: (2 * w)[["b", "a"]], FRAME
+    )
+    assert report.verdict == "ok"
+
+
+def test_a_module_that_stands_in_for_cupy_is_known_by_its_arrays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class DeviceArray:
+        def __init__(self, host: Any) -> None:
+            assert isinstance(host, np.ndarray)
+            self._host, self.dtype, self.shape = host.copy(), host.dtype, host.shape
+
+        def get(self) -> Any:
+            return self._host.copy()
+
+        def __array__(self, *rest: Any, **named: Any) -> Any:
+            raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+    module = types.ModuleType("cupy")
+    vars(module).update(ndarray=DeviceArray, asarray=DeviceArray)
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    seen: list[Any] = []
+
+    def cost(p: Any) -> Any:
+        seen.append(type(p["W"]))
+        return DeviceArray(np.array(np.sum(p["W"].get() ** 2)))
+
+    report = check_gradients(
+        cost, lambda p: {"W": DeviceArray(2 * p["W"].get())}, {"W": DeviceArray(np.ones((2, 3)))}
+    )
+    assert report.verdict == "ok"
+    assert set(seen) == {DeviceArray}
+
+
+def test_a_function_of_scalars_of_ones_own_is_differentiated_by_them() -> None:
+    def square(x: Value) -> Value:
+        return x * x
+
+    assert check_gradients.autograd(square, Value(0.7)).verdict == "ok"
+
+    def wrong_square(x: Value) -> Value:
+        return Value(x.data**2, ((x, x),))
+
+    report = check_gradients.autograd(wrong_square, Value(0.7))
+    assert [c.name for c in report.components] == ["x"]

@@ -382,3 +382,50 @@ def test_a_layer_that_returns_nothing_and_keeps_all_in_attributes_is_checked() -
     report = check_gradients.layer(Kept(), X)
     assert report.verdict == "ok"
     assert checked(report) == ["biases", "inputs", "weights"]
+
+
+def test_parameters_that_are_objects_with_a_gradient_of_their_own_are_found() -> None:
+    class Parameter:
+        def __init__(self, data: Array) -> None:
+            self.data, self.grad = data, np.zeros_like(data)
+
+    class Linear:
+        def __init__(self, fault: float = 1.0) -> None:
+            self.weight = Parameter(np.random.default_rng(2).normal(size=(4, 3)))
+            self.bias = Parameter(np.zeros(3))
+            self._fault = fault
+
+        def forward(self, x: Array) -> Array:
+            self.x = x
+            return np.asarray(x @ self.weight.data + self.bias.data)
+
+        def backward(self, dout: Array) -> Array:
+            self.weight.grad = self._fault * self.x.T @ dout
+            self.bias.grad[:] = dout.sum(axis=0)
+            return np.asarray(dout @ self.weight.data.T)
+
+    report = check_gradients.layer(Linear(), X)
+    assert report.verdict == "ok"
+    assert checked(report) == ["bias.data", "weight.data", "x"]
+    assert wrong(check_gradients.layer(Linear(fault=2.0), X)) == ["weight.data"]
+
+
+def test_a_model_that_returns_cost_and_gradients_is_checked_in_place() -> None:
+    """As in CS231n's assignments."""
+
+    class Model:
+        def __init__(self) -> None:
+            draw = np.random.default_rng(3)
+            self.params = {"W1": draw.normal(size=(4, 2)), "b1": np.zeros(2)}
+            self.reg = 0.1
+
+        def loss(self, X: Array, y: Array) -> Any:
+            off = X @ self.params["W1"] + self.params["b1"] - y
+            W = self.params["W1"]
+            value = 0.5 * np.sum(off**2) + 0.5 * self.reg * np.sum(W**2)
+            return value, {"W1": X.T @ off + self.reg * W, "b1": off.sum(axis=0)}
+
+    model = Model()
+    report = check_gradients(model.loss, True, model, X, Y, inplace=True)
+    assert report.verdict == "ok"
+    assert checked(report) == ["params.W1", "params.b1"]

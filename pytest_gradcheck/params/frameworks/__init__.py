@@ -64,7 +64,9 @@ def take(value: Any) -> Taken | None:
     adapter = _adapter(type(value))
     taken = None if adapter is None else adapter(value)
     if taken is None and "jax" in sys.modules:
-        return tensors.pytree(value)
+        taken = tensors.pytree(value)
+    if taken is None and isinstance(value, getattr(sys.modules.get("cupy"), "ndarray", ())):
+        taken = tensors.cupy(value)  # of a module that stands in for CuPy
     return taken
 
 

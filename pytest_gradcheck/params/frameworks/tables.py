@@ -29,7 +29,14 @@ def pandas(value: Any) -> Taken | None:
     def write(numbers: Any) -> None:
         value.iloc[:] = numbers
 
-    return Taken(np.array(value.to_numpy()), like, write=write, array=value.to_numpy)
+    def entries(answer: Any) -> Any:
+        """Return a series in the order of the labels, which count in pandas."""
+        if isinstance(answer, library.Series) and set(answer.index) == set(value.index):
+            return answer if answer.index.equals(value.index) else answer.reindex(value.index)
+        return answer
+
+    numbers = np.array(value.to_numpy())
+    return Taken(numbers, like, write=write, array=value.to_numpy, entries=entries)
 
 
 def _frame(value: Any) -> Taken:
@@ -44,7 +51,13 @@ def _frame(value: Any) -> Taken:
         def write(numbers: Any) -> None:
             value.iloc[:, :] = numbers
 
-        return Taken(np.array(value.to_numpy()), like, write=write, array=value.to_numpy)
+        def entries(answer: Any) -> Any:
+            """Return a frame in the order of the columns, which have names in pandas."""
+            named = set(getattr(answer, "columns", ())) == set(value.columns)
+            return answer[list(value.columns)] if named else answer
+
+        numbers = np.array(value.to_numpy())
+        return Taken(numbers, like, write=write, array=value.to_numpy, entries=entries)
     places = {name: i for i, name in enumerate(value.columns) if kinds[i] in "fc"}
 
     def join(parts: dict[Any, Any]) -> Any:
@@ -123,7 +136,7 @@ def lmfit(value: Any) -> Taken | None:
     if isinstance(value, library.Parameter):
 
         def write(number: Any) -> None:
-            value.value = float(np.ravel(number)[0])
+            _set(value, float(np.ravel(number)[0]))
 
         return Taken(float(value.value), partial(_valued, value), write=write)
     if not isinstance(value, library.Parameters):
@@ -133,7 +146,7 @@ def lmfit(value: Any) -> Taken | None:
     def like(parts: dict[str, Any]) -> Any:
         twin = copy.deepcopy(value)
         for name, part in parts.items():
-            twin[name].value = part.value
+            _set(twin[name], part.value)
         return twin
 
     return Taken(parts, like)
@@ -141,5 +154,14 @@ def lmfit(value: Any) -> Taken | None:
 
 def _valued(parameter: Any, number: Any) -> Any:
     twin = copy.deepcopy(parameter)
-    twin.value = float(number)
+    _set(twin, float(number))
     return twin
+
+
+def _set(parameter: Any, number: float) -> None:
+    """Set a value; a bound that it oversteps gives way, which would otherwise hold it back."""
+    if number < parameter.min:
+        parameter.min = number
+    if number > parameter.max:
+        parameter.max = number
+    parameter.value = number

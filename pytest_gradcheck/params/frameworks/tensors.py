@@ -187,7 +187,7 @@ def _tinygrad_like(value: Any, numbers: Any) -> Any:
 
 def cupy(value: Any) -> Taken | None:
     """Take an array on a device apart: nothing but ``get`` and ``asarray`` cross the border."""
-    library = sys.modules.get(type(value).__module__.partition(".")[0])
+    library = sys.modules.get("cupy")
     if not hasattr(value, "get") or not hasattr(value, "dtype"):
         return None
 

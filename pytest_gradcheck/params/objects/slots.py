@@ -25,6 +25,9 @@ SPELLINGS = ("d{}", "d_{}", "grad_{}", "grad{}", "{}_grad", "{}_gradient", "g_{}
 COLLECTIONS = ("grads", "grad", "gradients", "gradient", "dparams", "d_params", "grad_params")
 """What people call a dict or a list of gradients."""
 
+NUMBERS = ("data", "value", "values", "array", "val")
+"""What people call the numbers of a parameter that is an object with a gradient of its own."""
+
 RESETS = ("zero_grad", "zero_grads", "zero_gradients", "clear_grads", "zerograd")
 """What people call the method that sets gradients to zero."""
 
@@ -74,6 +77,8 @@ class Slot:
             yield from _under(beside, label, SPELLINGS)
         for name in COLLECTIONS:
             yield from _item(beside.get(name), label)
+            if label in NUMBERS:
+                yield beside.get(name)
         if self.above:
             parent, key = self.above[-1]
             around = _entries(parent)

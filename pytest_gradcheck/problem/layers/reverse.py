@@ -229,13 +229,9 @@ def _fresh(value: Any) -> Any:
 
 
 def _weighed(out: Any, upstream: Any) -> Any:
-    """Return the sum of an output's entries times those of an upstream gradient, in its own terms.
-
-    The upstream gradient takes no part in what is remembered.
-    """
-    if not hasattr(out, "sum"):
-        return out * float(upstream.data)
-    return (out * (upstream if hasattr(out, "realize") else upstream.data)).sum()
+    """Return the sum of an output's entries times those of an upstream gradient."""
+    products = out * upstream
+    return products.sum() if hasattr(products, "sum") else products
 
 
 def _requires(tensor: Any) -> bool:
