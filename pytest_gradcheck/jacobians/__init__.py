@@ -27,6 +27,7 @@ from pytest_gradcheck.verdict.entries import Table, judge_symmetry, tabled
 from pytest_gradcheck.verdict.entries_canary import unnoticed_in_matrix
 from pytest_gradcheck.verdict.entries_report import EntryNames, Scope, entries_report
 from pytest_gradcheck.verdict.judge import Verdict
+from pytest_gradcheck.verdict.kinks.matrices import with_kinks
 from pytest_gradcheck.verdict.pictures import entries_picture
 
 __all__ = ["MatrixTerms", "check_matrix"]
@@ -62,6 +63,8 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
         calls = VectorEvaluator(pair.prober(), pair.theta, here, terms.progress)
         work = Work(calls, pair, matrix, terms.settings, terms.seed)
         table, scope, found = _compared(work, names, point)
+        if terms.settings.eps is None:
+            table = with_kinks(table, pair)
         if isinstance(matrix, OperatorMatrix):
             found += broken_laws(matrix, pair, point)
         refuse_changed_params(pair, "function")

@@ -18,7 +18,7 @@ from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.pair import Pair
 
-__all__ = ["CLEAR", "Limit", "Limits", "Mask", "Ways"]
+__all__ = ["AWAY", "CLEAR", "CLOSER", "NEAR", "Limit", "Limits", "Mask", "Ways", "nudges", "sizes"]
 
 NEAR = 1e-7
 """How far away, in lengths, a limit of gradients is read off: it has no truncation error."""
@@ -78,11 +78,11 @@ class Limits:
     def __init__(self, pair: Pair, gradient: FloatArray, noise: Noise, suspect: float) -> None:
         self._pair, self._theta = pair, pair.theta
         self._gradient, self._suspect = gradient, suspect
-        self.length = _sizes(pair.theta, gradient)
+        self.length = sizes(pair.theta, gradient)
         self.near = max(NEAR, 100 * noise.relative)
         self.away = max(AWAY, ROOM * noise.relative ** (1 / 3))
         self._drift = DRIFT * self.near * self._usual()
-        self._nudges = _nudges(pair.theta, self.length)
+        self._nudges = nudges(pair.theta, self.length)
         self.known: list[Limit] = []
 
     def _usual(self) -> FloatArray:
@@ -133,7 +133,7 @@ class Limits:
         return gradient if np.all(np.isfinite(gradient)) else None
 
 
-def _sizes(theta: Theta, gradient: FloatArray) -> FloatArray:
+def sizes(theta: Theta, gradient: FloatArray) -> FloatArray:
     """Return how large components are: a nudge is small beside each of them, at any scale."""
     own = np.abs(theta.base)
     return np.where(own > 0, own, lengths(theta, gradient))
@@ -172,7 +172,7 @@ class Ways:
             self._basis.append(left / np.linalg.norm(left))
 
 
-def _nudges(theta: Theta, length: FloatArray) -> Iterator[FloatArray]:
+def nudges(theta: Theta, length: FloatArray) -> Iterator[FloatArray]:
     """Yield directions in which no two components stay equal.
 
     Some of the first ones settle ties as code does: the first of equals becomes the largest, or the
