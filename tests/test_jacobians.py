@@ -723,3 +723,17 @@ def test_planted_faults_show_unless_the_matrix_cannot_be_decided(coarse: bool) -
         thin = check_gradients.jacobian(banded, banded_jac, LONG[:400])
     assert ("canary" in [finding.code for finding in report.findings]) == coarse
     assert thin.passed
+
+
+def sorted_jac(x: Array, sign: float = 1.0) -> Array:
+    """Return the derivative of sorting, in which values that tie keep their order."""
+    return sign * np.eye(x.size)[np.argsort(x, kind="stable")]
+
+
+@pytest.mark.parametrize("at", [[0.0, 0.0, 0.0, 0.0], [1.0, 2.0, 1.0, 1.0, 2.0], [-1.0, -1.0]])
+def test_values_that_tie_are_kinks_and_a_fault_there_is_still_found(at: list[float]) -> None:
+    x = np.array(at)
+    report = check_gradients.jacobian(np.sort, sorted_jac, x)
+    assert report.verdict == "kink"
+    assert not check_gradients.jacobian(np.sort, lambda x: sorted_jac(x, -1.0), x).passed
+    assert not check_gradients.jacobian(np.sort, lambda x: 2 * sorted_jac(x), x).passed
