@@ -163,8 +163,9 @@ def identities(params: Params) -> Params:
 
 
 def all_active(params: Params) -> Params:
-    """Start with every hidden unit active."""
-    return {n: v + 6.0 if n in ("b1", "b2") else v for n, v in params.items()}
+    """Start with every hidden unit active, whatever is drawn."""
+    active = {n: v + 6.0 if n in ("b1", "b2") else v for n, v in params.items()}
+    return {**active, "W2": np.abs(params["W2"])}
 
 
 SQUARE: Any = {"sizes": (4, 4, 4, 4)}
