@@ -20,7 +20,7 @@ from pytest_gradcheck.params.objects.slots import Slots
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.params.tree import Branch, Leaf, Node, children_of, leaves, look
 
-__all__ = ["laid_out", "left_in"]
+__all__ = ["flatten_gradient", "left_in"]
 
 # Prefixed names first: a dict that holds both `W1` and `dW1` carries the parameters beside their
 # gradients, as the caches of many a course do.
@@ -32,7 +32,7 @@ Found = dict[int, tuple[str, Any]]
 """Per parameter number: the user's name of the entry, and its value."""
 
 
-def laid_out(answer: Any, theta: Theta) -> FloatArray:
+def flatten_gradient(answer: Any, theta: Theta) -> FloatArray:
     """Return the gradient as one vector laid out like theta.
 
     Parameters

@@ -22,17 +22,17 @@ from pytest_gradcheck.params.frameworks.taken import digits_of
 from pytest_gradcheck.params.objects import attributes_of, holds_floats
 from pytest_gradcheck.params.tree import (
     Branch,
-    Fixed,
-    Foreign,
-    Key,
+    Flattener,
     Leaf,
     Node,
+    PathEntry,
+    Static,
     assign,
     children_of,
-    described,
-    frozen,
+    describe,
+    foreign_children,
+    is_immutable,
     leaves,
-    opened,
 )
 from pytest_gradcheck.settings import nearest
 
@@ -178,7 +178,7 @@ class Owned:
     """
 
     holder: Any
-    key: Key | None
+    key: PathEntry | None
     leaf: Any
     write: Callable[[Any], None] | None = None
 
@@ -292,7 +292,7 @@ def lay_out(
     params: Any,
     only: Sequence[str] = (),
     exclude: Sequence[str] = (),
-    foreign: Foreign | None = None,
+    foreign: Flattener | None = None,
     inplace: bool = False,
 ) -> Layout:
     """Give every float leaf of a structure its place in theta.
@@ -331,16 +331,16 @@ def lay_out(
 class _Walk:
     """One walk through a structure, and what it has met so far."""
 
-    def __init__(self, foreign: Foreign | None, inplace: bool) -> None:
+    def __init__(self, foreign: Flattener | None, inplace: bool) -> None:
         self._foreign, self._inplace = foreign, inplace
         self._open: set[int] = set()
         self.parameters: list[Parameter] = []
         self.owned: list[Owned] = []
         self.holders: list[Branch] = []
 
-    def node(self, value: Any, name: str, key: Key | None, holder: Any) -> Node:
+    def node(self, value: Any, name: str, key: PathEntry | None, holder: Any) -> Node:
         """Return the structure of a value that stands at a step of its holder."""
-        foreign = opened(value, self._foreign)
+        foreign = foreign_children(value, self._foreign)
         children = _children(value) if foreign is None else foreign.children
         if children is None:
             return self._leaf(value, name, key, holder)
@@ -353,46 +353,46 @@ class _Walk:
         self._open.remove(id(value))
         if foreign is not None and children and children[0][0].kind == "whole":
             self._complete(nodes[0], foreign.taken, key, holder)
-        if all(isinstance(node, Fixed) for node in nodes):
-            return Fixed(value)
+        if all(isinstance(node, Static) for node in nodes):
+            return Static(value)
         keys, items = zip(*children, strict=True)
         branch = Branch(keys, tuple(nodes), value, items, foreign)
         if foreign is None:
             self.holders.append(branch)
         return branch
 
-    def _complete(self, node: Node, taken: Taken, key: Key | None, holder: Any) -> None:
+    def _complete(self, node: Node, taken: Taken, key: PathEntry | None, holder: Any) -> None:
         """Add to the leaf of a framework's array what only its adapter knows."""
         if not isinstance(node, Leaf):
             return
         number, write = node.number, taken.write
         self.parameters[number] = replace(self.parameters[number], digits=taken.digits)
-        if taken.is_fixed and key is not None and not frozen(holder):
+        if taken.is_fixed and key is not None and not is_immutable(holder):
             write = partial(_replace, holder, key, taken)
         self.owned[number] = replace(self.owned[number], write=write)
 
-    def _closed_circle(self, value: Any, name: str) -> Fixed:
+    def _closed_circle(self, value: Any, name: str) -> Static:
         """Stop at a container that holds itself: harmless in place, no copy of it is a tree."""
         if self._inplace:
-            return Fixed(value)
+            return Static(value)
         raise ProblemError(
             "tied-params",
             f"{name or WHOLE} is a container that holds itself: leave it out of params, or say "
             "inplace=True if the network owns its arrays",
         )
 
-    def _leaf(self, value: Any, name: str, key: Key | None, holder: Any) -> Node:
+    def _leaf(self, value: Any, name: str, key: PathEntry | None, holder: Any) -> Node:
         if isinstance(value, np.ma.MaskedArray) and holds_floats(value) and np.ma.is_masked(value):
             raise ProblemError("unknown-params", _masked(name or WHOLE))
         if not isinstance(value, (np.ndarray, np.generic, float, complex)):
             if holds_floats(value):
                 raise ProblemError("unknown-params", _unknown(value, name or WHOLE))
-            return Fixed(value)
+            return Static(value)
         array = np.asarray(value)
         if array.dtype.kind not in "fc" or array.size == 0:
             if array.dtype.kind in "OV" and holds_floats(array):
                 raise ProblemError("unknown-params", _unknown(value, name or WHOLE))
-            return Fixed(value)
+            return Static(value)
         start = self.parameters[-1].stop if self.parameters else 0
         shape = (*array.shape, 2) if array.dtype.kind == "c" else array.shape
         stop, scalar = start + math.prod(shape), not isinstance(value, np.ndarray)
@@ -404,13 +404,13 @@ class _Walk:
         return Leaf(len(self.parameters) - 1)
 
 
-def _children(value: Any) -> list[tuple[Key, Any]] | None:
+def _children(value: Any) -> list[tuple[PathEntry, Any]] | None:
     """Return what a container or an object holds, or None for anything else."""
     children = children_of(value)
     return attributes_of(value) if children is None else children
 
 
-def _replace(holder: Any, key: Key, taken: Taken, numbers: Any) -> None:
+def _replace(holder: Any, key: PathEntry, taken: Taken, numbers: Any) -> None:
     """Put a framework's array of other numbers in the place of one that cannot be written to."""
     assign(holder, key, taken.rebuild(numbers))
 
@@ -418,7 +418,7 @@ def _replace(holder: Any, key: Key, taken: Taken, numbers: Any) -> None:
 def _unknown(value: Any, name: str) -> str:
     kind = type(value).__name__
     return (
-        f"{name} is {described(value)}, which holds floats and cannot be taken apart, so it would "
+        f"{name} is {describe(value)}, which holds floats and cannot be taken apart, so it would "
         "go unchecked. Hand over its numbers as arrays, or say in conftest.py how it is taken "
         "apart:\n"
         "    def pytest_gradcheck_flatten(value):\n"
@@ -479,14 +479,14 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _nothing_found(params: Any) -> str:
-    what = f"params is {described(params)}"
+    what = f"params is {describe(params)}"
     if isinstance(params, np.ndarray) and params.dtype.kind in "iub":
         return f"{what}, and integers are held fixed: hand over params.astype(float)"
     if isinstance(params, int):
         return f"{what}, and integers are held fixed: write {params}.0"
     children = children_of(params)
     if children:
-        inside = ", ".join(f"{key.text(True)} ({described(item)})" for key, item in children[:5])
+        inside = ", ".join(f"{key.text(True)} ({describe(item)})" for key, item in children[:5])
         return (
             f"{what} with {inside}: no float array or number among them. "
             "Integers are held fixed: convert what is to be checked with .astype(float); other "

@@ -23,20 +23,20 @@ from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.layout import FloatArray, Layout, Numbers, Parameter, Place
 from pytest_gradcheck.params.objects.slots import Slots
 from pytest_gradcheck.params.tree import (
-    ABSENT,
-    Fixed,
-    Foreign,
-    Key,
+    MISSING,
+    Flattener,
     Leaf,
     Node,
+    PathEntry,
+    Static,
     assign,
-    frozen,
-    held,
-    refill,
+    current_leaves,
+    is_immutable,
+    restore_container,
 )
 
 
-class Cells(Protocol):
+class FlatStorage(Protocol):
     """The storage of one parameter as a flat, writable sequence."""
 
     def __getitem__(self, index: Any, /) -> Any: ...
@@ -53,7 +53,7 @@ class Storage(ABC):
         theta at the point of the check.
     """
 
-    def __init__(self, layout: Layout, foreign: Foreign | None) -> None:
+    def __init__(self, layout: Layout, foreign: Flattener | None) -> None:
         self._layout, self._foreign = layout, foreign
         self.base: FloatArray = np.concatenate(
             [_as_reals(owned.leaf) for owned in layout.owned], dtype=np.float64
@@ -65,11 +65,11 @@ class Storage(ABC):
         """What the functions are called with, at the present theta."""
 
     @abstractmethod
-    def cells(self, number: int) -> Cells:
+    def cells(self, number: int) -> FlatStorage:
         """Return the storage of a parameter, flat, to write perturbed values into."""
 
     @abstractmethod
-    def runs(self, numbers: Numbers) -> Iterator[tuple[Cells, Numbers, slice]]:
+    def runs(self, numbers: Numbers) -> Iterator[tuple[FlatStorage, Numbers, slice]]:
         """Yield components by where they are stored: the cells, where in them, which of `numbers`.
 
         A memoryview where there is one: it takes single numbers in less time than an array.
@@ -107,9 +107,9 @@ class Storage(ABC):
         """Put what belongs to the user back as it came."""
 
     def _first_changed(self) -> str | None:
-        found = held(self.tree_as_handed_out, self._layout.root, self._foreign)
+        found = current_leaves(self.tree_as_handed_out, self._layout.root, self._foreign)
         for number, value in enumerate(found):
-            if value is ABSENT or not self._is_intact(number, value):
+            if value is MISSING or not self._is_intact(number, value):
                 return self._layout.parameters[number].name
         return None
 
@@ -126,7 +126,7 @@ class Storage(ABC):
 class CopiedStorage(Storage):
     """A vector of our own, and a structure like the user's whose arrays are views into it."""
 
-    def __init__(self, layout: Layout, foreign: Foreign | None) -> None:
+    def __init__(self, layout: Layout, foreign: Flattener | None) -> None:
         super().__init__(layout, foreign)
         self._vector = self.base.copy()
         self._views = self._views_of(self._vector)
@@ -172,12 +172,12 @@ class CopiedStorage(Storage):
         row: FloatArray = self._vector.reshape(1, -1)
         return row
 
-    def cells(self, number: int) -> Cells:
+    def cells(self, number: int) -> FlatStorage:
         """Return a parameter's part of the vector."""
-        part: Cells = self._vector[self._layout.parameters[number].slice]
+        part: FlatStorage = self._vector[self._layout.parameters[number].slice]
         return part
 
-    def runs(self, numbers: Numbers) -> Iterator[tuple[Cells, Numbers, slice]]:
+    def runs(self, numbers: Numbers) -> Iterator[tuple[FlatStorage, Numbers, slice]]:
         """Yield all components at once."""
         yield self._vector.data, numbers, slice(0, numbers.size)
 
@@ -203,7 +203,7 @@ class CopiedStorage(Storage):
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
         if not self.is_rebuilt and _bits(self._vector) == _bits(self.base):
-            found = held(self._tree, self._layout.root, self._foreign)
+            found = current_leaves(self._tree, self._layout.root, self._foreign)
             if all(map(operator.is_, found, self._views)):
                 return None  # at a glance
         return self._first_changed()
@@ -231,7 +231,7 @@ class CopiedStorage(Storage):
             value = parameter.shaped(vector[parameter.slice])[()]
             own = self._layout.owned[node.number].leaf
             return value if isinstance(own, np.generic) else value.item()
-        if isinstance(node, Fixed):
+        if isinstance(node, Static):
             return node.value
         return node.of([self._build(child, vector, views) for child in node.children])
 
@@ -255,7 +255,7 @@ class InplaceStorage(Storage):
         ``readonly-params`` or ``tied-params``.
     """
 
-    def __init__(self, layout: Layout, foreign: Foreign | None, params: Any) -> None:
+    def __init__(self, layout: Layout, foreign: Flattener | None, params: Any) -> None:
         super().__init__(layout, foreign)
         _refuse_unwritable(layout)
         self._params = params
@@ -272,11 +272,11 @@ class InplaceStorage(Storage):
         """What the user handed over."""
         return self._params
 
-    def cells(self, number: int) -> Cells:
+    def cells(self, number: int) -> FlatStorage:
         """Return the user's own array, flat, or the place of a number."""
         return self._cells[number]
 
-    def runs(self, numbers: Numbers) -> Iterator[tuple[Cells, Numbers, slice]]:
+    def runs(self, numbers: Numbers) -> Iterator[tuple[FlatStorage, Numbers, slice]]:
         """Yield components by the array that holds them."""
         for number, there, mine in self._layout.pieces(numbers):
             cells = self._cells[number]
@@ -314,14 +314,14 @@ class InplaceStorage(Storage):
         """
         with ExitStack() as stack:
             for holder in self._layout.holders:
-                stack.callback(refill, holder)
+                stack.callback(restore_container, holder)
             for owned, saved in zip(self._layout.owned, self._saved, strict=True):
                 if owned.write is not None:
                     stack.callback(owned.write, saved)
                 elif isinstance(owned.leaf, np.ndarray):
                     stack.callback(_put_back, owned.leaf, saved)
 
-    def _cells_of(self, number: int) -> Cells:
+    def _cells_of(self, number: int) -> FlatStorage:
         owned, parameter = self._layout.owned[number], self._layout.parameters[number]
         if owned.write is not None:
             return _Elsewhere(parameter, owned.leaf, owned.write)
@@ -332,9 +332,9 @@ class InplaceStorage(Storage):
                 if not contiguous:
                     return _Elsewhere(parameter, plain, partial(np.copyto, plain))
                 plain = plain.reshape(-1).view(plain.real.dtype)
-            flat: Cells = plain.reshape(-1) if contiguous else plain.flat
+            flat: FlatStorage = plain.reshape(-1) if contiguous else plain.flat
             return flat
-        holder, key, like = owned.holder, owned.key or Key(0), type(owned.leaf)
+        holder, key, like = owned.holder, owned.key or PathEntry(0), type(owned.leaf)
         if parameter.is_complex:
             return _Elsewhere(parameter, owned.leaf, lambda z: assign(holder, key, like(z[()])))
         return _Scalar(holder, key, like)
@@ -354,7 +354,7 @@ _WRITABLE = np.empty(0).flags
 class _Scalar:
     """The storage of a scalar in the user's own container, as cells."""
 
-    def __init__(self, container: Any, key: Key, like: type) -> None:
+    def __init__(self, container: Any, key: PathEntry, like: type) -> None:
         self._container, self._key, self._like = container, key, like
 
     def __getitem__(self, index: Any, /) -> Any:
@@ -425,7 +425,7 @@ def stacked(node: Node, views: Sequence[FloatArray]) -> Any:
     """Return the structure of a node with arrays of our own in the place of its leaves."""
     if isinstance(node, Leaf):
         return views[node.number]
-    if isinstance(node, Fixed):
+    if isinstance(node, Static):
         return node.value
     return node.of([stacked(child, views) for child in node.children])
 
@@ -445,7 +445,7 @@ def _refuse_unwritable(layout: Layout) -> None:
                     "over the array that the network writes to, or leave inplace=True out",
                 )
             arrays.append((parameter.name, owned.leaf))
-        elif owned.key is None or frozen(owned.holder):
+        elif owned.key is None or is_immutable(owned.holder):
             raise ProblemError(
                 "readonly-params",
                 f"{parameter.name} is a number in something that cannot be written to "

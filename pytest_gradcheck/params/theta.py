@@ -22,15 +22,15 @@ from pytest_gradcheck.params.layout import (
     spread,
 )
 from pytest_gradcheck.params.storage import (
-    Cells,
     CopiedStorage,
+    FlatStorage,
     InplaceStorage,
     Storage,
     stacked,
 )
-from pytest_gradcheck.params.tree import Foreign, apart
+from pytest_gradcheck.params.tree import Flattener, flatten_foreign
 
-__all__ = ["Cells", "FloatArray", "Numbers", "Parameter", "Place", "Theta", "spread"]
+__all__ = ["FlatStorage", "FloatArray", "Numbers", "Parameter", "Place", "Theta", "spread"]
 
 
 class Theta:
@@ -77,7 +77,7 @@ class Theta:
         inplace: bool = False,
         only: Sequence[str] = (),
         exclude: Sequence[str] = (),
-        foreign: Foreign | None = None,
+        foreign: Flattener | None = None,
     ) -> None:
         self.params, self.inplace, self._foreign = params, inplace, foreign
         self.layout = layout = lay_out(params, only, exclude, foreign, inplace=inplace)
@@ -145,7 +145,7 @@ class Theta:
 
     def parts(self, value: Any) -> Any:
         """Return what a foreign container or array holds, in a form that is known."""
-        taken = apart(value, self._foreign)
+        taken = flatten_foreign(value, self._foreign)
         if taken is None:
             return value.filled(0) if isinstance(value, np.ma.MaskedArray) else value
         return taken.parts if taken.array is None else taken.array()
@@ -158,11 +158,11 @@ class Theta:
         """Return the parameter of a component."""
         return self.layout.owner(number)
 
-    def cells(self, parameter: Parameter) -> Cells:
+    def cells(self, parameter: Parameter) -> FlatStorage:
         """Return the storage of a parameter, flat, to write perturbed values into."""
         return self.storage.cells(int(self.owners(np.array(parameter.start))))
 
-    def runs(self, numbers: Numbers) -> Iterator[tuple[Cells, Numbers, slice]]:
+    def runs(self, numbers: Numbers) -> Iterator[tuple[FlatStorage, Numbers, slice]]:
         """Yield components by where they are stored; see `Storage.runs`."""
         return self.storage.runs(numbers)
 

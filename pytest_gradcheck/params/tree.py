@@ -18,27 +18,27 @@ from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.frameworks import Taken, take
 
 __all__ = [
-    "ABSENT",
+    "MISSING",
     "Branch",
-    "Fixed",
-    "Foreign",
-    "Key",
+    "Flattener",
     "Leaf",
     "Node",
-    "apart",
+    "PathEntry",
+    "Static",
     "assign",
     "children_of",
-    "described",
-    "frozen",
-    "held",
+    "current_leaves",
+    "describe",
+    "flatten_foreign",
+    "foreign_children",
+    "is_immutable",
     "leaves",
-    "opened",
-    "refill",
+    "restore_container",
 ]
 
 
 @dataclass(frozen=True)
-class Key:
+class PathEntry:
     """One step from a container to what it holds: a dict key, an attribute, a position, or all."""
 
     label: Any
@@ -63,7 +63,7 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Fixed:
+class Static:
     """A part of the structure that holds no floats; the functions receive it as it is."""
 
     value: Any
@@ -73,11 +73,11 @@ class Fixed:
 class Branch:
     """A container that holds a parameter somewhere below."""
 
-    keys: tuple[Key, ...]
+    keys: tuple[PathEntry, ...]
     children: tuple[Node, ...]
     original: Any
     items: tuple[Any, ...]
-    foreign: Opened | None = None
+    foreign: ForeignChildren | None = None
     """How a value was taken apart that is none of Python's and NumPy's own."""
 
     def of(self, items: Sequence[Any]) -> Any:
@@ -87,13 +87,13 @@ class Branch:
         return _rebuilt(self.original, self.keys, items)
 
     @cached_property
-    def holding(self) -> list[tuple[Key, Node]]:
+    def holding(self) -> list[tuple[PathEntry, Node]]:
         """The children that hold parameters."""
         pairs = zip(self.keys, self.children, strict=True)
-        return [(key, child) for key, child in pairs if not isinstance(child, Fixed)]
+        return [(key, child) for key, child in pairs if not isinstance(child, Static)]
 
 
-Node = Leaf | Fixed | Branch
+Node = Leaf | Static | Branch
 
 
 def leaves(node: Node) -> list[int]:
@@ -105,27 +105,27 @@ def leaves(node: Node) -> list[int]:
     return []
 
 
-def children_of(value: Any) -> list[tuple[Key, Any]] | None:
+def children_of(value: Any) -> list[tuple[PathEntry, Any]] | None:
     """Return the steps and values of a container, or None for anything else."""
     if type(value) is np.ndarray and value.dtype != object:
         return None  # at once: most of what is asked about
     if type(value) is dict or isinstance(value, Mapping):
-        return [(Key(key), item) for key, item in value.items()]
+        return [(PathEntry(key), item) for key, item in value.items()]
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return [(Key(name, "attribute"), getattr(value, name)) for name in value._fields]
+        return [(PathEntry(name, "attribute"), getattr(value, name)) for name in value._fields]
     if isinstance(value, (list, tuple)):
-        return [(Key(i, "position"), item) for i, item in enumerate(value)]
+        return [(PathEntry(i, "position"), item) for i, item in enumerate(value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [item.name for item in dataclasses.fields(value) if hasattr(value, item.name)]
-        return [(Key(name, "attribute"), getattr(value, name)) for name in names]
+        return [(PathEntry(name, "attribute"), getattr(value, name)) for name in names]
     if isinstance(value, types.SimpleNamespace):
-        return [(Key(name, "attribute"), item) for name, item in vars(value).items()]
+        return [(PathEntry(name, "attribute"), item) for name, item in vars(value).items()]
     if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
-        return [(Key(i, "position"), item) for i, item in enumerate(value)]
+        return [(PathEntry(i, "position"), item) for i, item in enumerate(value)]
     return None
 
 
-Foreign = Callable[[Any], Any]
+Flattener = Callable[[Any], Any]
 """Takes what only others know apart, into ``(parts, rebuild)``; see `pytest_gradcheck_flatten`."""
 
 PLAIN = frozenset((dict, list, tuple, np.ndarray, bool, int, float, complex, str, type(None)))
@@ -141,7 +141,7 @@ FRAMES = 10
 """Calls of functions for each level, at most."""
 
 
-def apart(value: Any, foreign: Foreign | None) -> Taken | None:
+def flatten_foreign(value: Any, foreign: Flattener | None) -> Taken | None:
     """Return a foreign container or array in its parts, by the user's hook or an adapter, or None.
 
     Raises
@@ -158,16 +158,16 @@ def apart(value: Any, foreign: Foreign | None) -> Taken | None:
         return Taken(*answer)
     raise ProblemError(
         "bad-setting",
-        f"pytest_gradcheck_flatten returned {described(answer)} for {described(value)}: return "
+        f"pytest_gradcheck_flatten returned {describe(answer)} for {describe(value)}: return "
         "(parts, rebuild), of which the second is a function of such parts, or None",
     )
 
 
 @dataclass(frozen=True)
-class Opened:
+class ForeignChildren:
     """A foreign value as a container: what it holds, step by step, and how it was taken apart."""
 
-    children: list[tuple[Key, Any]]
+    children: list[tuple[PathEntry, Any]]
     taken: Taken
 
     def rebuild(self, items: Sequence[Any]) -> Any:
@@ -178,21 +178,23 @@ class Opened:
         return self.taken.rebuild(list(items) if isinstance(parts, (list, tuple)) else items[0])
 
 
-def opened(value: Any, foreign: Foreign | None) -> Opened | None:
+def foreign_children(value: Any, foreign: Flattener | None) -> ForeignChildren | None:
     """Return what only others know as a container, or None."""
-    taken = apart(value, foreign)
+    taken = flatten_foreign(value, foreign)
     if taken is None:
         return None
     parts = taken.parts
     if isinstance(parts, Mapping):
-        keys = [Key(name, "attribute" if isinstance(name, str) else "key") for name in parts]
-        return Opened(list(zip(keys, parts.values(), strict=True)), taken)
+        keys = [PathEntry(name, "attribute" if isinstance(name, str) else "key") for name in parts]
+        return ForeignChildren(list(zip(keys, parts.values(), strict=True)), taken)
     if isinstance(parts, (list, tuple)):
-        return Opened([(Key(i, "position"), item) for i, item in enumerate(parts)], taken)
-    return Opened([(Key("", "whole"), parts)], taken)
+        return ForeignChildren(
+            [(PathEntry(i, "position"), item) for i, item in enumerate(parts)], taken
+        )
+    return ForeignChildren([(PathEntry("", "whole"), parts)], taken)
 
 
-def _rebuilt(original: Any, keys: Sequence[Key], items: Sequence[Any]) -> Any:
+def _rebuilt(original: Any, keys: Sequence[PathEntry], items: Sequence[Any]) -> Any:
     """Return a container like `original` that holds `items`."""
     if type(original) is dict:
         return {key.label: item for key, item in zip(keys, items, strict=True)}
@@ -209,7 +211,7 @@ def _rebuilt(original: Any, keys: Sequence[Key], items: Sequence[Any]) -> Any:
     return twin
 
 
-def assign(container: Any, key: Key, value: Any) -> None:
+def assign(container: Any, key: PathEntry, value: Any) -> None:
     """Put a value at a step of a container."""
     if key.kind == "attribute":
         object.__setattr__(container, key.label, value)  # a frozen dataclass refuses its own
@@ -217,11 +219,11 @@ def assign(container: Any, key: Key, value: Any) -> None:
         container[key.label] = value
 
 
-ABSENT = object()
+MISSING = object()
 """What stands where nothing does."""
 
 
-def frozen(container: Any) -> bool:
+def is_immutable(container: Any) -> bool:
     """Return whether a container refuses new values."""
     if isinstance(container, Mapping):
         return not isinstance(container, MutableMapping)
@@ -231,36 +233,36 @@ def frozen(container: Any) -> bool:
     return bool(settings is not None and settings.frozen)
 
 
-def look(container: Any, key: Key) -> Any:
+def look(container: Any, key: PathEntry) -> Any:
     """Return what stands at a step of a container now, or a sentinel where nothing does."""
     try:
         if key.kind == "attribute":
             return getattr(container, key.label)
         return container[key.label]
     except (AttributeError, KeyError, IndexError, TypeError):
-        return ABSENT
+        return MISSING
 
 
-def held(tree: Any, node: Node, foreign: Foreign | None) -> list[Any]:
+def current_leaves(tree: Any, node: Node, foreign: Flattener | None) -> list[Any]:
     """Return what a structure holds now at the place of every parameter, in their order."""
     if isinstance(node, Leaf):
         return [tree]
     found: list[Any] = []
     if isinstance(node, Branch):
-        there: dict[Key, Any] | None = None
+        there: dict[PathEntry, Any] | None = None
         if node.foreign is not None:
-            now = opened(tree, foreign)
+            now = foreign_children(tree, foreign)
             there = {} if now is None else dict(now.children)
         for key, child in zip(node.keys, node.children, strict=True):
-            item = look(tree, key) if there is None else there.get(key, ABSENT)
+            item = look(tree, key) if there is None else there.get(key, MISSING)
             if isinstance(child, Leaf):
                 found.append(item)
             elif isinstance(child, Branch):
-                found += held(item, child, foreign)
+                found += current_leaves(item, child, foreign)
     return found
 
 
-def refill(holder: Branch) -> None:
+def restore_container(holder: Branch) -> None:
     """Put back what a container of the user's held, where a function has rebound it."""
     container = holder.original
     pairs = zip(holder.keys, holder.items, strict=True)
@@ -298,7 +300,7 @@ def room_for_recursion(value: Any) -> Iterator[None]:
         sys.setrecursionlimit(before)
 
 
-def described(value: Any) -> str:
+def describe(value: Any) -> str:
     """Return what a value is, in a few words."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} and shape {value.shape}"

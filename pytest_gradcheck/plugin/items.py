@@ -20,7 +20,7 @@ from pytest_gradcheck.plugin.options import Layers, draws
 from pytest_gradcheck.plugin.session import Run
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.params.tree import Foreign
+    from pytest_gradcheck.params.tree import Flattener
     from pytest_gradcheck.report.report import Finding, Report
 
 __all__ = ["context_of", "followed", "told_of"]
@@ -113,7 +113,7 @@ class Hooks(Extensions):
         return found
 
     @property
-    def flatten(self) -> Foreign | None:
+    def flatten(self) -> Flattener | None:
         """Return the hook that takes foreign containers apart, where somebody implements it."""
         hook = self._hook.pytest_gradcheck_flatten
         return (lambda value: hook(value=value)) if hook.get_hookimpls() else None

@@ -17,7 +17,7 @@ from pytest_gradcheck.params.objects.slots import (
     slots_of,
     zero_gradients,
 )
-from pytest_gradcheck.params.tree import Foreign, children_of, look
+from pytest_gradcheck.params.tree import Flattener, children_of, look
 from pytest_gradcheck.problem.binding import bound
 from pytest_gradcheck.problem.layers import name_of
 from pytest_gradcheck.problem.problem import Problem
@@ -34,7 +34,7 @@ class Network(NamedTuple):
 
 
 def network(
-    problem: Problem, owner: Any, data: Mapping[str, Any] | None, foreign: Foreign | None
+    problem: Problem, owner: Any, data: Mapping[str, Any] | None, foreign: Flattener | None
 ) -> Network:
     """Return the arrays of an object that have a gradient, from one call of both functions.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.frameworks import numbers_of
-from pytest_gradcheck.params.gradient import laid_out, left_in
+from pytest_gradcheck.params.gradient import flatten_gradient, left_in
 from pytest_gradcheck.params.objects.slots import Slots
 from pytest_gradcheck.params.streams import around_calls
 from pytest_gradcheck.params.theta import FloatArray, Theta
@@ -259,7 +259,7 @@ class Pair:
             ) from error
         if answer is None:  # reverse mode leaves gradients in the tensors themselves
             answer = left_in(tree, self.theta.root, self.theta)
-        return laid_out(answer, self.theta)
+        return flatten_gradient(answer, self.theta)
 
     def moved(self) -> FloatArray:
         """Return a copy of theta as it stands now."""
@@ -338,7 +338,7 @@ class Pair:
                 f"with grad=True, {self._cost_name} returns (cost, gradients), but it returned a "
                 f"{type(returned).__name__}",
             )
-        return laid_out(returned[1], self.theta)
+        return flatten_gradient(returned[1], self.theta)
 
 
 def _shaped(array: np.ndarray[Any, Any]) -> str:

@@ -16,7 +16,7 @@ from pytest_gradcheck.params.objects import is_initializer
 from pytest_gradcheck.params.objects.slots import holds_objects, put_back
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import Theta
-from pytest_gradcheck.params.tree import Foreign, room_for_recursion
+from pytest_gradcheck.params.tree import Flattener, room_for_recursion
 from pytest_gradcheck.problem.binding import accepts
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.problem.jacobian.projected import ProjectedCost
@@ -225,7 +225,7 @@ class Start:
 
 
 def starts(
-    params: Any, settings: Settings, seed: int, foreign: Foreign | None = None
+    params: Any, settings: Settings, seed: int, foreign: Flattener | None = None
 ) -> Iterator[Start]:
     """Yield the given parameters, or a fresh random initialization for every seed.
 

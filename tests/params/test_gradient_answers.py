@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_gradcheck import ProblemError
-from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.theta import Theta
 
 Array = npt.NDArray[np.float64]
@@ -99,7 +99,7 @@ ANSWERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 def test_an_answer_is_laid_out_like_theta(answer: Any) -> None:
-    np.testing.assert_array_equal(laid_out(answer, Theta(PARAMS)), FLAT)
+    np.testing.assert_array_equal(flatten_gradient(answer, Theta(PARAMS)), FLAT)
 
 
 SINGLE: dict[str, tuple[Any, Any, list[float]]] = {
@@ -161,7 +161,7 @@ SINGLE: dict[str, tuple[Any, Any, list[float]]] = {
 
 @pytest.mark.parametrize(("params", "answer", "flat"), SINGLE.values(), ids=SINGLE.keys())
 def test_an_answer_fits_its_container(params: Any, answer: Any, flat: list[float]) -> None:
-    assert laid_out(answer, Theta(params)).tolist() == flat
+    assert flatten_gradient(answer, Theta(params)).tolist() == flat
 
 
 SELECTED: dict[str, Any] = {
@@ -181,7 +181,7 @@ SELECTED: dict[str, Any] = {
 @pytest.mark.parametrize("answer", SELECTED.values(), ids=SELECTED.keys())
 def test_parameters_that_are_left_out_need_no_gradient(answer: Any) -> None:
     theta = Theta(PARAMS, exclude=("b*",))
-    gradient = laid_out(answer, theta)
+    gradient = flatten_gradient(answer, theta)
     for parameter in theta.selected:
         np.testing.assert_array_equal(
             gradient[parameter.slice], np.ravel(GRADS[parameter.name]), err_msg=parameter.name
@@ -190,12 +190,12 @@ def test_parameters_that_are_left_out_need_no_gradient(answer: Any) -> None:
 
 def test_of_parameters_called_x_and_dx_the_selected_one_gets_its_own() -> None:
     theta = Theta({"x": 1.0, "dx": 2.0}, only=("x",))
-    assert laid_out({"x": 3.0, "dx": 4.0}, theta)[0] == 3.0
+    assert flatten_gradient({"x": 3.0, "dx": 4.0}, theta)[0] == 3.0
 
 
 def test_an_excluded_container_needs_no_entry() -> None:
     theta = Theta([{"W": 1.0}, {"W": 2.0}], exclude=("[[]1].W",))
-    assert laid_out([{"W": 5.0}, None], theta)[0] == 5.0
+    assert flatten_gradient([{"W": 5.0}, None], theta)[0] == 5.0
 
 
 REFUSED: dict[str, tuple[Any, Any, str, str]] = {
@@ -312,14 +312,14 @@ REFUSED: dict[str, tuple[Any, Any, str, str]] = {
 )
 def test_what_does_not_fit_is_named(params: Any, answer: Any, code: str, message: str) -> None:
     with pytest.raises(ProblemError, match=message) as error:
-        laid_out(answer, Theta(params))
+        flatten_gradient(answer, Theta(params))
     assert error.value.code == code
     assert str(error.value).startswith(f"{code}: ")
 
 
 def test_the_answer_is_copied_so_that_later_changes_do_not_reach_it() -> None:
     answer = np.arange(3.0)
-    gradient = laid_out(answer, Theta(np.zeros(3)))
+    gradient = flatten_gradient(answer, Theta(np.zeros(3)))
     answer[:] = 9.0
     assert gradient.tolist() == [0.0, 1.0, 2.0]
 
@@ -350,4 +350,4 @@ def test_all_forms_of_an_answer_are_laid_out_alike(
         "namespace": SimpleNamespace(**by_name),
     }
     theta = Theta({key: np.zeros_like(value) for key, value in by_name.items()})
-    np.testing.assert_array_equal(laid_out(answers[form], theta), flat)
+    np.testing.assert_array_equal(flatten_gradient(answers[form], theta), flat)

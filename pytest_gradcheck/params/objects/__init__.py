@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.params.tree import Foreign, Key, apart, children_of
+from pytest_gradcheck.params.tree import Flattener, PathEntry, children_of, flatten_foreign
 
 CODE = (
     type,
@@ -38,7 +38,7 @@ LIBRARIES = sys.stdlib_module_names | {"numpy"}
 """Where types come from whose attributes are nobody's parameters."""
 
 
-def attributes_of(value: Any) -> list[tuple[Key, Any]] | None:
+def attributes_of(value: Any) -> list[tuple[PathEntry, Any]] | None:
     """Return the attributes of an object of somebody's own class, or None for anything else.
 
     Examples
@@ -53,7 +53,7 @@ def attributes_of(value: Any) -> list[tuple[Key, Any]] | None:
         return None
     names = [*getattr(value, "__dict__", ()), *_slots(kind)]
     entries = [(name, getattr(value, name)) for name in names if hasattr(value, name)]
-    return [(Key(name, "attribute"), item) for name, item in entries] or None
+    return [(PathEntry(name, "attribute"), item) for name, item in entries] or None
 
 
 def _slots(kind: type) -> list[str]:
@@ -105,7 +105,7 @@ def _array_holds_floats(value: np.ndarray[Any, Any]) -> bool:
     return bool(value.size) and any(kind in "fc" for kind in kinds)
 
 
-def is_initializer(params: Any, foreign: Foreign | None = None) -> bool:
+def is_initializer(params: Any, foreign: Flattener | None = None) -> bool:
     """Return whether params is a function ``params(rng)`` that draws them.
 
     Containers, objects with arrays in them, and what a hook or an adapter takes apart are none,
@@ -115,12 +115,12 @@ def is_initializer(params: Any, foreign: Foreign | None = None) -> bool:
         return False
     if isinstance(params, CODE):
         return True
-    if apart(params, foreign) is not None:
+    if flatten_foreign(params, foreign) is not None:
         return False
     return children_of(params) is None and not _holds_arrays(attributes_of(params))
 
 
-def _holds_arrays(entries: list[tuple[Key, Any]] | None) -> bool:
+def _holds_arrays(entries: list[tuple[PathEntry, Any]] | None) -> bool:
     """Return whether an array of floats stands among attributes, or somewhere below them."""
     seen: set[int] = set()
     open_ = [item for _, item in entries or ()]
@@ -133,7 +133,7 @@ def _holds_arrays(entries: list[tuple[Key, Any]] | None) -> bool:
             if _array_holds_floats(item):
                 return True
             continue
-        taken = apart(item, None)
+        taken = flatten_foreign(item, None)
         if taken is not None and not (isinstance(taken.parts, list) and not taken.parts):
             return True
         inside = children_of(item)

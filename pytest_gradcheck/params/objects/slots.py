@@ -17,7 +17,15 @@ import numpy as np
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.objects import attributes_of
-from pytest_gradcheck.params.tree import ABSENT, Foreign, Key, apart, assign, children_of, look
+from pytest_gradcheck.params.tree import (
+    MISSING,
+    Flattener,
+    PathEntry,
+    assign,
+    children_of,
+    flatten_foreign,
+    look,
+)
 
 SPELLINGS = ("d{}", "d_{}", "grad_{}", "grad{}", "{}_grad", "{}_gradient", "g_{}", "delta_{}")
 """What people call the gradient of what has a name, beside that."""
@@ -53,8 +61,8 @@ class Slot:
     name: str
     leaf: Any
     holder: Any
-    key: Key
-    above: tuple[tuple[Any, Key], ...] = ()
+    key: PathEntry
+    above: tuple[tuple[Any, PathEntry], ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -114,16 +122,16 @@ def _is_real(value: Any) -> bool:
     return isinstance(value, (float, int)) or getattr(value, "dtype", np.dtype("O")).kind in "fiu"
 
 
-def is_object(value: Any, foreign: Foreign | None) -> bool:
+def is_object(value: Any, foreign: Flattener | None) -> bool:
     """Return whether a value is an object whose attributes may hold arrays."""
     return (
         children_of(value) is None
-        and apart(value, foreign) is None
+        and flatten_foreign(value, foreign) is None
         and attributes_of(value) is not None
     )
 
 
-def holds_objects(value: Any, foreign: Foreign | None) -> bool:
+def holds_objects(value: Any, foreign: Flattener | None) -> bool:
     """Return whether a value is an object with attributes, or a list or dict of such."""
     open_, seen = [value], set[int]()
     while open_:
@@ -138,16 +146,16 @@ def holds_objects(value: Any, foreign: Foreign | None) -> bool:
     return False
 
 
-def slots_of(value: Any, foreign: Foreign | None) -> list[Slot]:
+def slots_of(value: Any, foreign: Flattener | None) -> list[Slot]:
     """Return every place below an object that holds floats, each array once."""
     found: list[Slot] = []
     seen: set[int] = set()
 
-    def walk(value: Any, name: str, above: tuple[tuple[Any, Key], ...]) -> None:
+    def walk(value: Any, name: str, above: tuple[tuple[Any, PathEntry], ...]) -> None:
         if id(value) in seen and not isinstance(value, float):
             return
         seen.add(id(value))
-        taken = apart(value, foreign)
+        taken = flatten_foreign(value, foreign)
         if _is_leaf(value) or (taken is not None and not isinstance(taken.parts, (dict, list))):
             if above:
                 holder, key = above[-1]
@@ -155,7 +163,7 @@ def slots_of(value: Any, foreign: Foreign | None) -> list[Slot]:
             return
         if taken is not None:
             parts = taken.parts.items() if isinstance(taken.parts, dict) else ()
-            children = [(Key(label, "attribute"), item) for label, item in parts]
+            children = [(PathEntry(label, "attribute"), item) for label, item in parts]
         else:
             children = children_of(value) or attributes_of(value) or []
         for key, item in children:
@@ -193,7 +201,7 @@ class Slots(dict[str, Any]):
     def __getitem__(self, name: str) -> Any:
         slot = self.slots[name]
         found = look(slot.holder, slot.key)
-        if found is ABSENT:
+        if found is MISSING:
             raise KeyError(name)
         return found
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.frameworks import numbers_of
-from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.layout import PARTS
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
-from pytest_gradcheck.params.tree import Branch, Key, Leaf, Node
+from pytest_gradcheck.params.tree import Branch, Leaf, Node, PathEntry
 
 __all__ = [
     "Block",
@@ -430,7 +430,7 @@ def _by_output(answer: Any, node: Node, outputs: Theta, label: str) -> list[tupl
     return found
 
 
-def _entry(answer: Any, key: Key, label: str) -> Any:
+def _entry(answer: Any, key: PathEntry, label: str) -> Any:
     try:
         if key.kind == "attribute" and not isinstance(answer, dict):
             return getattr(answer, str(key.label))
@@ -467,7 +467,7 @@ def _read_row_block(
     ]
     names = [parameter.name for parameter in theta.selected]
     entries = Theta(theta.filled(zeros), only=names)
-    vector = laid_out(answer, entries)
+    vector = flatten_gradient(answer, entries)
     single = isinstance(theta.root, Leaf)
     for parameter, place in zip(theta.parameters, entries.parameters, strict=True):
         values[rows.slice, parameter.slice] = vector[place.slice].reshape(rows.size, -1)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError, wishes
-from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.params.tree import Leaf
 from pytest_gradcheck.problem.binding import bound
@@ -202,7 +202,7 @@ class JacobianPair:
 
         def pull(left: FloatArray) -> FloatArray:
             upstream = outputs.filled([left[p.slice].reshape(p.shape) for p in outputs.parameters])
-            return pulled_back(vjp, self.theta, upstream, lambda a: laid_out(a, self.theta))
+            return pulled_back(vjp, self.theta, upstream, lambda a: flatten_gradient(a, self.theta))
 
         assert callable(self.problem.grad)
         push = Pushforward(self.problem.grad, self.theta, self._vector)
@@ -297,7 +297,7 @@ class JacobianPair:
                 vector: FloatArray = out.reshape(-1).copy()
                 return vector
         if self._symmetric:
-            return laid_out(out, self.theta)
+            return flatten_gradient(out, self.theta)
         found = self._opened(out)
         if layout is None:
             self._layout = found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.problem.jacobian.matrices import Block, DenseMatrix, Matrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 
@@ -38,4 +38,4 @@ class ProjectedCost(JacobianPair):
 
     def _read(self, answer: Any) -> Matrix:
         """Return the gradient as a matrix of one row."""
-        return DenseMatrix(laid_out(answer, self.theta).reshape(1, -1), ())
+        return DenseMatrix(flatten_gradient(answer, self.theta).reshape(1, -1), ())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.layers import name_of
@@ -52,7 +52,7 @@ class Projection:
             parts = [
                 project[n](d) if n in project else d for n, d in zip(names, parts, strict=True)
             ]
-            return laid_out(theta.filled(parts), theta)
+            return flatten_gradient(theta.filled(parts), theta)
         try:
             answer = project(theta.filled(parts))
         except Exception as error:
@@ -62,7 +62,7 @@ class Projection:
                 "in the structure of the params, or is a dict of functions by the names of "
                 "parameters",
             ) from error
-        return laid_out(answer, theta)
+        return flatten_gradient(answer, theta)
 
     def _refuse_unknown_names(self) -> None:
         if not isinstance(self._project, Mapping):

@@ -19,7 +19,7 @@ from pytest_gradcheck.params.objects.slots import (
     zero_gradients,
 )
 from pytest_gradcheck.params.theta import Theta
-from pytest_gradcheck.params.tree import Key, assign, look
+from pytest_gradcheck.params.tree import PathEntry, assign, look
 from pytest_gradcheck.problem.layers.names import name_of, named
 from pytest_gradcheck.problem.layers.passes import Turned, turned
 from pytest_gradcheck.problem.layers.upstream import Pull
@@ -130,7 +130,7 @@ def layer_object(layer: Any, inputs: tuple[Any, ...]) -> tuple[Turned, Slots]:
     with put_back(layer):
         made.slots = _with_gradients(made, layer, given)
     entries: dict[str, Any] = {name: _copied(value) for name, value in given.items()}
-    slots = [Slot(name, value, entries, Key(name)) for name, value in entries.items()]
+    slots = [Slot(name, value, entries, PathEntry(name)) for name, value in entries.items()]
     whole = Slots([*slots, *made.slots], None, lambda answer: answer)
     whole.owner = whole
     base = turned(made, f"{name_of(layer)}.backward")

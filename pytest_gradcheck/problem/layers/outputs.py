@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.context import current
-from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
@@ -116,7 +116,7 @@ class Outputs:
         values[group] = self.upstream.values[group]
         layout = _theta(out)
         layout.write(values)
-        parts = direction * laid_out(self._again(inputs)(layout.tree), _theta(inputs))
+        parts = direction * flatten_gradient(self._again(inputs)(layout.tree), _theta(inputs))
         size = float(np.abs(terms[group]).sum())
         if abs(parts.sum() - terms[group].sum()) <= OFF * size:
             return group[:0]

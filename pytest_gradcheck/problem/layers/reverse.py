@@ -19,7 +19,7 @@ from pytest_gradcheck.params.frameworks import take
 from pytest_gradcheck.params.frameworks.homemade import take as take_homemade
 from pytest_gradcheck.params.layout import lay_out
 from pytest_gradcheck.params.objects import attributes_of
-from pytest_gradcheck.params.tree import Fixed, Leaf, Node, children_of, described
+from pytest_gradcheck.params.tree import Leaf, Node, Static, children_of, describe
 from pytest_gradcheck.problem.layers.names import name_of
 
 Function = Callable[..., Any]
@@ -252,7 +252,7 @@ def each(value: Any, of: Callable[[Any], Any]) -> Any:
         return value  # it holds no floats
 
     def built(node: Node) -> Any:
-        if isinstance(node, Fixed):
+        if isinstance(node, Static):
             return node.value
         if isinstance(node, Leaf):
             return of(layout.owned[node.number].leaf)
@@ -320,7 +320,7 @@ def reverse_mode(f: Function, inputs: Mapping[str, Any]) -> ReverseMode:
     raise ProblemError(
         "unknown-params",
         f"{name_of(f)} is given no tensors of a framework with a reverse mode, but "
-        f"{', '.join(map(described, inputs.values()))}: hand over tensors of PyTorch, JAX, mygrad, "
+        f"{', '.join(map(describe, inputs.values()))}: hand over tensors of PyTorch, JAX, mygrad, "
         "micrograd or tinygrad, or NumPy arrays to a function of autograd's primitives",
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from pytest_gradcheck.context import current
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.params.gradient import laid_out
+from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray, Theta
@@ -202,7 +202,7 @@ class Upstream:
     def _examine(self, answer: Any, out: Any, pulls: Callable[[], Pull], inputs: Any) -> None:
         """Ask whether the pullback is linear in the upstream gradient, in any memory order."""
         theta = Theta(inputs, foreign=current().extensions.flatten)
-        once = laid_out(answer, theta)
+        once = flatten_gradient(answer, theta)
         twice = self._doubled(out, pulls, inputs, other_order)
         where = _first_apart(twice, 2 * once, theta)
         if where is None:
@@ -248,7 +248,7 @@ class Upstream:
         theta = Theta(inputs, foreign=current().extensions.flatten)
         dout = order(self._like(out, 2.0))
         try:
-            return laid_out(pulls()(dout), theta)
+            return flatten_gradient(pulls()(dout), theta)
         except ProblemError:
             raise
         except Exception as error:
