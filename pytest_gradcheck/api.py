@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_gradcheck.context import Context, current
-from pytest_gradcheck.diagnosis import Clues, findings, numbers_in_sight
+from pytest_gradcheck.diagnosis import Clues, findings, numbers_in_sight, told_once
 from pytest_gradcheck.diagnosis.line import case_of, line_of
 from pytest_gradcheck.diagnosis.twins import blamed_on_penalty, dominated
 from pytest_gradcheck.errors import GradcheckWarning, Guard, ProblemError
@@ -261,9 +261,7 @@ def _report(problem: Problem, context: Context) -> Report:
         passed=all(report.passed for report in reports),
         verdict=max((report.verdict for report in reports), key=VERDICTS.index),
         components=joined(reports),
-        findings=tuple(
-            sorted((f for report in reports for f in report.findings), key=lambda f: f.severity)
-        ),
+        findings=told_once(reports),
         evaluations=points.evaluations,
         points=reports,
         seed=seed,

@@ -8,7 +8,15 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
-__all__ = ["GradcheckWarning", "Guard", "ProblemError", "Wish", "first_error_wins", "wishes"]
+__all__ = [
+    "GradcheckWarning",
+    "Guard",
+    "ProblemError",
+    "Wish",
+    "first_error_wins",
+    "printable",
+    "wishes",
+]
 
 WISHES = (
     ("unittest.case", "SkipTest"),
@@ -89,7 +97,7 @@ class ProblemError(ValueError):
     """
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
+        super().__init__(f"{code}: {message.encode('utf-8', 'backslashreplace').decode()}")
         self.code = code
 
     def __reduce__(self) -> tuple[Callable[..., ProblemError], tuple[str, str], dict[str, object]]:
@@ -103,6 +111,21 @@ def _problem_error(code: str, message: str) -> ProblemError:
 
 class GradcheckWarning(UserWarning):
     """Something a reader of the test run should know, though nothing failed."""
+
+
+def printable(text: str) -> str:
+    r"""Return text in which nothing moves a cursor, breaks a line or cannot be encoded.
+
+    Names are the user's own, and any string may be one.
+
+    Examples
+    --------
+    >>> print(printable("W_{hh}"), printable("a\nb"), printable("\x1b[31m"))
+    W_{hh} a\nb \x1b[31m
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _ignore(error: Exception) -> None:

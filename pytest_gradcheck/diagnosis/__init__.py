@@ -7,13 +7,15 @@ tries them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pytest_gradcheck.diagnosis import caveats
 from pytest_gradcheck.diagnosis.engine import causes
 from pytest_gradcheck.diagnosis.evidence import Clues, Evidence
 from pytest_gradcheck.diagnosis.known_numbers import numbers_in_sight
 from pytest_gradcheck.diagnosis.rules import CAUSES, WARNINGS
 from pytest_gradcheck.problem.pair import Pair
-from pytest_gradcheck.report.report import Finding
+from pytest_gradcheck.report.report import Finding, PointReport
 from pytest_gradcheck.verdict.comparison import Comparison
 from pytest_gradcheck.verdict.judge import Verdict
 
@@ -23,6 +25,7 @@ __all__ = [
     "Clues",
     "findings",
     "numbers_in_sight",
+    "told_once",
 ]
 
 
@@ -69,3 +72,18 @@ def findings(comparison: Comparison, pair: Pair, point: str, clues: Clues) -> tu
         if noise is not None and not plain:
             warnings += caveats.precision(parameter, approximation, judgement, noise, point)
     return (*found, *warnings)
+
+
+def told_once(points: Iterable[PointReport]) -> tuple[Finding, ...]:
+    """Return the findings of all points, causes first; a cause of several points once.
+
+    Its strength or factor may differ between points in the last digits.
+    """
+    found: dict[tuple[object, ...], Finding] = {}
+    for finding in (finding for point in points for finding in point.findings):
+        factor = None if finding.factor is None else f"{finding.factor:.3g}"
+        words = finding.message if factor is None else factor
+        point = "" if finding.severity == "cause" else finding.point
+        key = (finding.code, finding.parameter, finding.parameters, words, point)
+        found.setdefault(key, finding)
+    return tuple(sorted(found.values(), key=lambda finding: finding.severity))

@@ -77,7 +77,7 @@ def flatten_gradient(answer: Any, theta: Theta) -> FloatArray:
     for number, parameter in enumerate(theta.parameters):
         label, value = found.get(number, ("", None))
         if number in theta.selected_numbers or _fits(value, parameter):
-            gradient[parameter.slice] = _numeric(value, parameter, label).reshape(-1)
+            gradient[parameter.slice] = _numeric(value, parameter, label, theta).reshape(-1)
     return gradient
 
 
@@ -147,7 +147,7 @@ def _flat_complex(answer: npt.NDArray[Any], theta: Theta) -> FloatArray | None:
         start = 0
         for p in parameters:
             part = answer[start : start + p.leaf_size].reshape(p.leaf_shape)
-            gradient[p.slice] = _numeric(part, p, f"the part for {p.name}").reshape(-1)
+            gradient[p.slice] = _numeric(part, p, f"the part for {p.name}", theta).reshape(-1)
             start += p.leaf_size
         return gradient
     return None
@@ -334,7 +334,7 @@ def _paired(items: Sequence[Any], nodes: Sequence[Node], theta: Theta, label: st
         found |= _collected(item, child, theta, f"{label}[{position}]")
     for number, (name, value) in found.items():
         if number in theta.selected_numbers:
-            _numeric(value, theta.parameters[number], name)
+            _numeric(value, theta.parameters[number], name, theta)
     return found
 
 
@@ -365,7 +365,7 @@ def _names(numbers: Sequence[int], theta: Theta) -> str:
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
-def _numeric(value: Any, parameter: Parameter, label: str) -> FloatArray:
+def _numeric(value: Any, parameter: Parameter, label: str, theta: Theta) -> FloatArray:
     """Return an entry as a float64 array of the parameter's shape."""
     entry = label if label and label != "the gradient" else f"the gradient of {parameter.name}"
     if value is None and label:
@@ -399,7 +399,7 @@ def _numeric(value: Any, parameter: Parameter, label: str) -> FloatArray:
     raise ProblemError(
         "shape-mismatch",
         f"{entry} has shape {array.shape}, where {parameter.name} has shape "
-        f"{wanted}{_shape_hint(array.shape, wanted)}",
+        f"{wanted}{_crosswise(array.shape, parameter, theta) or _shape_hint(array.shape, wanted)}",
     )
 
 
@@ -407,6 +407,14 @@ def _kind(value: Any, array: np.ndarray[Any, Any]) -> str:
     if array.dtype == object:
         return f"a {type(value).__name__}"
     return f"{array.dtype} of shape {array.shape}"
+
+
+def _crosswise(got: tuple[int, ...], parameter: Parameter, theta: Theta) -> str:
+    """Return which other parameter has this shape, where it is the only one."""
+    fitting = [p.name for p in theta.parameters if p.leaf_shape == got and p is not parameter]
+    if len(fitting) != 1 or got == parameter.leaf_shape[::-1]:
+        return ""
+    return f", and {fitting[0]} has that: the gradients come in another order; return them in this"
 
 
 def _shape_hint(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:

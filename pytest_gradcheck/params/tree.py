@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.errors import ProblemError, printable
 from pytest_gradcheck.params.frameworks import Taken, take
 
 __all__ = [
@@ -49,10 +49,11 @@ class PathEntry:
         if self.kind == "whole":  # a foreign array's only part, which has its name
             return ""
         if self.kind == "attribute" or isinstance(self.label, str):
-            return str(self.label) if first else f".{self.label}"
+            label = printable(str(self.label))
+            return label if first else f".{label}"
         if self.kind == "position" or isinstance(self.label, (int, np.integer)):
             return f"[{self.label}]"
-        return f"[{self.label!r}]"
+        return f"[{printable(repr(self.label))}]"
 
 
 @dataclass(frozen=True)

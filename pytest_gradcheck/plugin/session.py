@@ -327,11 +327,9 @@ def _place(
     path, code = str(shown[-1].path), shown[-1].frame.code
     deeper = _indentation(path, shown[-1].lineno) - _indentation(path, code.firstlineno) - BODY
     if deeper > 0:
-        from pytest_gradcheck.report.terminal import failure_text
-
         narrower = style._replace(width=max(NARROWEST, style.width - deeper))
         further = str(error).removeprefix(str(error.report))
-        error.args = (failure_text(error.report, narrower) + further,)
+        error.args = (error.report.text(narrower) + further,)
 
 
 def _indentation(path: str, line: int) -> int:

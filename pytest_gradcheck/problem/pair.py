@@ -370,8 +370,9 @@ def _nonscalar(name: str, value: Any, array: np.ndarray[Any, Any]) -> str:
         return f"{name} returned None: is its return statement missing?"
     if array.size > 1:
         return (
-            f"{name} returned an array of shape {array.shape}, where a cost is one number: "
-            "return its sum or its mean"
+            f"{name} returned an array of shape {array.shape}, where a cost is one number: return "
+            "its sum or its mean; residuals with their Jacobian are for gradcheck.jacobian, a "
+            "function with its pullback for gradcheck.vjp"
         )
     said = repr(value)
     said = said if len(said) <= 60 else said[:60] + "…"

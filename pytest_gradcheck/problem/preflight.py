@@ -211,9 +211,15 @@ def refuse_unreached(moved: bool, gradient: FloatArray, theta: Theta, size: floa
     shares = np.abs(gradient * lengths(theta))[theta.is_selected]
     if np.all(shares <= np.finfo(np.float64).eps * abs(size)):
         return
+    instead = (
+        "hand over the very arrays that the network reads, and no copies of them; it must compute "
+        "anew at each call, and not return what it kept from another"
+        if theta.inplace
+        else "if the network owns its arrays, hand over those arrays and say inplace=True; else "
+        "the cost must use the parameters that it is given, and not what it kept from another call"
+    )
     raise ProblemError(
         "unreached-params",
         "the cost does not move with the parameters, near or far, though its gradient is not zero: "
-        "if the network owns its arrays, hand over those arrays and say inplace=True; else the "
-        "cost must use the parameters that it is given, and not what it kept from another call",
+        + instead,
     )

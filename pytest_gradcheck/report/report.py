@@ -10,6 +10,7 @@ from html import escape
 from typing import Any, Protocol
 
 from pytest_gradcheck.context import Style
+from pytest_gradcheck.errors import Guard
 from pytest_gradcheck.settings import Settings
 
 __all__ = [
@@ -283,9 +284,18 @@ class Report:
         return card(drawn(self))
 
     def __str__(self) -> str:
-        from pytest_gradcheck.report.terminal import failure_text
+        return self.text(self.style)
 
-        return failure_text(self, self.style)
+    def text(self, style: Style) -> str:
+        """Return the report as the terminal shows it in some style."""
+        guard = Guard()
+        with guard.of("drawing the report"):
+            from pytest_gradcheck.report.terminal import failure_text
+
+            return failure_text(self, style)
+        return "\n".join(
+            [f"{self.verdict}: {len(self.components)} components are not ok", *guard.notes]
+        )
 
 
 def _plain(value: Any) -> Any:

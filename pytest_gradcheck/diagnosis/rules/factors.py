@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = ["Factor", "Named", "fitted_factor", "named_factor", "readable", "unnamed_factor"]
 
-CERTAIN = 2e-3
+CERTAIN = 1e-2
 """How likely any of the numbers in sight may be hit by chance."""
 
 ROUND = (1.0, 5.0, 10.0, 0.1, 0.5, 2.0, 0.25, 100.0)
@@ -82,7 +83,10 @@ def readable(factor: Factor) -> str:
         count = round(1 / abs(value))
         if count <= LARGEST and factor.is_near(1 / count) and factor.error * count < 1e-3:
             return f"{'-' if value < 0 else ''}1/{count}"
-    return f"{value:.3f}" if 0.05 <= abs(value) < 1e5 else f"{value:.4g}"
+    if not 0.05 <= abs(value) < 1e5:
+        return f"{value:.4g}"
+    digits = 3 if factor.error < 2e-3 else max(0, -math.floor(math.log10(factor.error)) - 1)
+    return f"{value:.{digits}f}"
 
 
 def named_factor(factor: Factor, evidence: Evidence) -> Named | None:

@@ -31,7 +31,7 @@ ROUNDS = 8
 NUDGE = 1e-6
 MOVE = 1e-2
 
-FIT = 1e-4
+FIT = 1e-6
 """How much of the error may be left at the point that is found."""
 
 AWAY = 1e-5
@@ -237,9 +237,9 @@ def _alike(parts: Sequence[Part]) -> bool:
 
 
 def _different(values: FloatArray) -> int:
-    """Return how many numbers there are that are neither 0 nor alike in size."""
+    """Return how many numbers there are that are not 0, and differ by a hundredth or so."""
     sizes = np.abs(values[values != 0])
-    return int(np.unique(np.rint(1e5 * np.log(sizes))).size)
+    return int(np.unique(np.rint(100 * np.log(sizes))).size)
 
 
 def _cost_along(evidence: Evidence, direction: FloatArray) -> Callable[[float], float]:

@@ -169,7 +169,7 @@ def _covered(part: ParameterEvidence, axes: tuple[int, ...]) -> Iterator[Hypothe
             if np.all(flat[part.wrong]) and not np.any(flat & part.right):
                 yield _there(
                     part,
-                    f"wrong in all entries that several windows of {width} cover (stride {stride})",
+                    "wrong where several windows overlap, right where one alone reaches",
                     bits - float(np.log2(tried)) + USUAL,
                     "= for += where windows overlap",
                 )
@@ -230,9 +230,9 @@ def _slices_in_sight(
 
 
 def _outside(matrix: FloatArray, span: FloatArray) -> float:
-    """Return the norm of what of a matrix lies outside of a span, along the axis that fits."""
-    along = matrix if matrix.shape[1] == span.shape[0] else matrix.T
-    return float(np.linalg.norm(along - (along @ span) @ span.T))
+    """Return the norm of what of a matrix lies outside of a span, along the axis that fits best."""
+    sides = [side for side in (matrix, matrix.T) if side.shape[1] == span.shape[0]]
+    return min(float(np.linalg.norm(side - (side @ span) @ span.T)) for side in sides)
 
 
 @rule("partial", "some rows, columns or entries are wrong")
