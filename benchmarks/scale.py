@@ -31,6 +31,8 @@ whole
 faster
     ``batched=True`` takes a tenth of the CPU time of a bare loop, for a classifier of seven layers
     and 486 parameters on 4 examples; ``workers=2`` is 1.6 times as fast as one for a cost of 5 ms.
+arrays
+    4 and 150 arrays, gradients over six decades among them: see `scale_arrays`.
 
 Usage: ``python benchmarks/scale.py [--quick] [--only QUESTION ...]``; exits with 1 where something
 that is required is not so.
@@ -53,6 +55,7 @@ import numpy.typing as npt
 import peers
 from overhead import Array, Case, Params, bare, case, flattened, seconds
 from peers import Flat
+from scale_arrays import ask_arrays
 from scipy.optimize import check_grad
 
 from pytest_gradcheck import Report, check_gradients
@@ -673,6 +676,7 @@ QUESTIONS: dict[str, Callable[[Plan], list[str]]] = {
     "smallest": ask_smallest,
     "whole": ask_whole,
     "faster": ask_faster,
+    "arrays": lambda plan: ask_arrays(plan.large, plan.seeds),
 }
 
 

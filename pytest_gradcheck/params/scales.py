@@ -84,7 +84,7 @@ def _spread_lengths(sizes: FloatArray, usual: float, slopes: FloatArray | None) 
     result[order[zeros:]] = known
     if slopes is None:
         return result
-    allowed = np.full(sizes.size, usual)
+    allowed = np.zeros(sizes.size)  # a gradient of zero tells nothing: it may be forgotten
     np.divide(STEEP * rms(slopes * sizes), slopes, out=allowed, where=slopes > 0)
     return np.asarray(np.maximum(result, np.minimum(allowed, usual)))
 
