@@ -54,7 +54,7 @@ def flatten_gradient(answer: Any, theta: Theta) -> FloatArray:
     Examples
     --------
     >>> theta = Theta({"W": np.ones((1, 2)), "b": 0.0})
-    >>> laid_out({"dW": np.array([[3.0, 4.0]]), "db": 5.0, "dZ": None}, theta)
+    >>> flatten_gradient({"dW": np.array([[3.0, 4.0]]), "db": 5.0, "dZ": None}, theta)
     array([3., 4., 5.])
     """
     if isinstance(theta.params, Slots):
