@@ -19,7 +19,14 @@ import numpy.typing as npt
 from pytest_gradcheck.numdiff.directions import SINGLE, ProbeResult, is_single
 from pytest_gradcheck.numdiff.evaluators import Differences, Evaluator
 from pytest_gradcheck.numdiff.ladder import SAFETY, Slope
-from pytest_gradcheck.numdiff.noise import Along, Noise, given, measure, measure_far, moves_far
+from pytest_gradcheck.numdiff.noise import (
+    Along,
+    Noise,
+    given,
+    measure,
+    measure_far,
+    moves_far,
+)
 from pytest_gradcheck.numdiff.refinement import Undecided, refined
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
 from pytest_gradcheck.params.streams import random_bytes
@@ -53,6 +60,9 @@ OFF_BEARING = 0.03
 
 FLAT_ALONE = 8
 """Parameters without any slope up to which each of them is moved alone."""
+
+GROSS = 0.1
+"""Relative errors beyond this are no matter of a tolerance at which an iteration stops."""
 
 STIR = 1e-2
 """How far, in sizes of a parameter, a cost is looked at that seems not to depend on it."""
@@ -174,8 +184,9 @@ def cost_noise(evaluator: Evaluator, seed: int, relative: float | None = None) -
     if relative is not None:
         return given(relative, near)
 
-    def far() -> Noise:  # the direction is drawn again: it takes the memory of theta
-        return measure_far(_random_line(evaluator, seed), evaluator.cost0, near)
+    def far(residual: float) -> Noise:
+        # The direction is drawn again: it takes the memory of theta.
+        return measure_far(_random_line(evaluator, seed), evaluator.cost0, near, residual)
 
     return replace(near, measure_far=far)
 
@@ -273,7 +284,7 @@ def approximate(
         if not (asks and _is_off_course(evaluator, gradient, noise)):
             return result
     if asks:
-        far = noise.with_far()
+        far = noise.with_far(_usual_residual(result, comparand, evaluator.theta))
         if far.level > noise.level:
             return approximate(evaluator, numbers, comparand, far, slopes, seen)
         result = replace(result, noise=far)
@@ -333,6 +344,22 @@ def _scattered(
         slice(0, size) if at.size == size else at,
         {},
     )
+
+
+def _usual_residual(result: Approximation, comparand: Comparand, theta: Theta) -> float:
+    """Return how much the cost's rises over a length disagree, in the median of those that do.
+
+    Infinity where most of those are grossly wrong: that is no matter of a tolerance.
+    """
+    at, gradient = result.evaluated, comparand.gradient
+    off = np.abs(result.values[at] - gradient[at]) - result.error_bars[at]
+    size = np.abs(result.values[at]) + np.abs(gradient[at])
+    wrong = off > comparand.suspect * size
+    if not wrong.any():
+        return 0.0
+    if float(np.median((off / size)[wrong])) > GROSS:
+        return math.inf
+    return float(np.median((off * lengths(theta, gradient)[at])[wrong]))
 
 
 def _is_off_course(evaluator: Evaluator, gradient: FloatArray, noise: Noise) -> bool:

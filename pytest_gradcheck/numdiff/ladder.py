@@ -131,15 +131,16 @@ class _Rung:
     @property
     def central(self) -> float:
         """The slope of the parabola through all three points, though the sides may be unequal."""
-        return (self.right * self.behind + self.left * self.ahead) / (self.ahead + self.behind)
+        sides = self.right * self.behind + self.left * self.ahead
+        return sides / (self.ahead + self.behind) if math.isfinite(sides) else math.nan
 
     @property
     def right(self) -> float:
-        return (self.up - self.cost0) / self.ahead
+        return (self.up - self.cost0) / self.ahead if self.ahead else math.nan
 
     @property
     def left(self) -> float:
-        return (self.cost0 - self.down) / self.behind
+        return (self.cost0 - self.down) / self.behind if self.behind else math.nan
 
     @property
     def width(self) -> float:

@@ -9,8 +9,9 @@ with the order, and the noise does not.
 Noise has a width as well as a level. A cost that rounds theta to float32 is flat, or has the slope
 of its float64 part alone, over distances below 6e-8 of theta, and one that rounds to bfloat16 below
 4e-3. So the spacing is the other way round from what the word noise suggests: as large as the
-smooth part allows. Where values show more than the rounding of float64, bisection tells what they
-are: the rise over a shrinking interval vanishes where a cost bends, and stays where it jumps.
+smooth part allows. Where values show more than the rounding of float64, a nest of intervals tells
+what they are: the rise over a shrinking interval vanishes where a cost bends, and stays where it
+jumps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
-from math import factorial, isfinite, sqrt
+from itertools import pairwise
+from math import ceil, factorial, inf, isfinite, log2, sqrt
 from operator import mul, sub
 from statistics import median
 
@@ -59,14 +61,28 @@ ROW = 7
 ORDERS = 5
 """Orders of differences whose noise is estimated."""
 
-FAR_SPACING = CROOKED * 1e-2
-"""The same for noise that shows over larger distances only: above the quanta of bfloat16."""
+FAR_SPACINGS = (
+    (CROOKED * 2e-2, inf),
+    (CROOKED * 1e-1, 0.03),
+    (-CROOKED * 1e-1, 3e-3),
+    (CROOKED * 3e-1, 3e-3),
+)
+"""The same for noise that shows over larger distances only: above the quanta of bfloat16, and where
+an iteration takes one step more or less. With the part of the cost up to which residuals are worth
+the calls: an iteration that stops at a tolerance leaves small ones."""
 
 FAR_ROW = 15
 """Values in that row: they have to come upon the places at which an iteration takes a step more."""
 
 FAR_ORDERS = 10
 """Orders of differences there: those of a smooth cost take longer to die out."""
+
+EXPLAINED = 100.0
+"""How many of its jumps a residual may be that a tolerance explains: after k iterations the error
+grows by the k-th power of a number that itself changes with theta."""
+
+LARGEST_TOLERANCE = 1e-2
+"""A single jump beyond this part of the cost is no tolerance."""
 
 PLAIN = 32.0
 """Rounding units up to which noise is that of float64 arithmetic."""
@@ -75,8 +91,12 @@ NEGLIGIBLE = 1e-12
 """The part of the cost, or of its rise, up to which noise asks for no explanation: a bend would
 show more."""
 
-HALVINGS = 14
-"""Of an interval in which a jump is looked for: a bend shrinks to 6e-5 of what it was."""
+QUARTERINGS = 7
+"""Of an interval in which a jump is looked for, at least: a bend shrinks to 6e-5 of what it was."""
+
+NARROWEST = 1e-9
+"""The interval, relative to the parameters, down to which it is quartered: so that a ripple is seen
+to be one."""
 
 STAYS = 1 / 256
 """The part of a rise that is left of it at a jump: of some hundred quanta in the interval, one."""
@@ -148,7 +168,7 @@ class Noise:
     moved: bool
     kind: NoiseKind = NoiseKind.ROUNDING
     digits: int | None = None
-    measure_far: Callable[[], Noise] | None = field(default=None, compare=False, repr=False)
+    measure_far: Callable[[float], Noise] | None = field(default=None, compare=False, repr=False)
 
     @property
     def relative(self) -> float:
@@ -164,9 +184,9 @@ class Noise:
         larger = np.divide(sizes, self.magnitude) if self.magnitude else 1.0
         return np.asarray(self.level * np.fmax(1.0, larger))
 
-    def with_far(self) -> Noise:
+    def with_far(self, residual: float) -> Noise:
         """Return the noise over larger distances as well, from calls of the cost."""
-        return self if self.measure_far is None else self.measure_far()
+        return self if self.measure_far is None else self.measure_far(residual)
 
     @property
     def is_plain(self) -> bool:
@@ -241,8 +261,8 @@ def measure(along: Along, cost0: float, far: Along | None = None) -> Noise:
     return _moved(along, cost0, row, seen)
 
 
-def measure_far(along: Along, cost0: float, near: Noise) -> Noise:
-    """Measure the noise of a cost over distances of some hundredths of the parameters.
+def measure_far(along: Along, cost0: float, near: Noise, residual: float) -> Noise:
+    """Measure the noise of a cost over distances of some tenths of the parameters.
 
     Parameters
     ----------
@@ -251,23 +271,53 @@ def measure_far(along: Along, cost0: float, near: Noise) -> Noise:
     cost0 : float
     near : Noise
         What was measured near theta.
+    residual : float
+        What the noise may have to explain: by how much the cost's rises over the size of a
+        parameter disagree with the gradient.
 
     Returns
     -------
     Noise
-        `near`, unless the cost jumps by more.
+        `near`, unless the cost jumps by more: many times, as where it is quantized, or now and then
+        by so little as an iteration does that takes one step more. A single jump that is large, or
+        too small to explain anything, is another branch of the cost, and no noise.
     """
-    row = _row(along, cost0, FAR_SPACING, FAR_ROW)
-    if row is None:
-        return near
-    level = _level(row.values, FAR_ORDERS)
-    if level <= max(4 * near.level, PLAIN * EPSILON * max(map(abs, row.values))):
-        return near
-    jump = _jump(along, row)
-    if jump <= 4 * near.level:
-        return near
-    level = min(level, STANDS_FOR * jump)
-    return replace(near, level=level, kind=NoiseKind.JUMPS)
+    near = replace(near, measure_far=None)
+    size = max(near.magnitude, near.rise)
+    for spacing, most in FAR_SPACINGS:
+        if most < inf and not 0 < residual < most * size:
+            break
+        row = _row(along, cost0, spacing, FAR_ROW)
+        if row is None:
+            continue
+        level = _level(row.values, FAR_ORDERS)
+        plain = PLAIN * EPSILON * max(map(abs, row.values))
+        asks = level > max(4 * near.level, plain) and (most == inf or _stands_out(row))
+        jump = _jump(along, row) if asks else 0.0
+        explains = residual < EXPLAINED * jump < EXPLAINED * LARGEST_TOLERANCE * size
+        if jump > 4 * near.level and (_is_dense(row) or explains):
+            level = max(near.level, min(level, STANDS_FOR * jump))
+            return replace(near, level=level, kind=NoiseKind.JUMPS)
+    return near
+
+
+def _moves(row: _Row) -> list[float]:
+    """Return by how much a row moves between its values, beside a polynomial through it."""
+    fit = _polynomial(row, (len(row.values) - 1) // 2)
+    rest = [value - fit(float(k)) for k, value in enumerate(row.values)]
+    return [abs(after - before) for before, after in pairwise(rest)]
+
+
+def _is_dense(row: _Row) -> bool:
+    """Return whether a row jumps between a good part of its values, as a quantized cost does."""
+    moves = _moves(row)
+    return 3 * sum(4 * move > max(moves) for move in moves) > len(moves)
+
+
+def _stands_out(row: _Row) -> bool:
+    """Return whether a row may jump once: what bends does so between all of its values."""
+    moves = _moves(row)
+    return max(moves) > 4 * median(moves)
 
 
 def moves_far(along: Along, cost0: float) -> bool:
@@ -341,7 +391,7 @@ def _unmoved(along: Along, cost0: float, seen: set[float]) -> Noise:
             continue
         moved = True
         if isfinite(value):
-            quantum = _jump(along, _Row(distance, [cost0, value]), start=0.0)
+            quantum = _jump(along, _Row(distance, [cost0, value]), 0.0)
             seen = seen | {value, cost0 + quantum}
             break
     level = 0.5 * EPSILON * magnitude
@@ -355,27 +405,44 @@ def _unmoved(along: Along, cost0: float, seen: set[float]) -> Noise:
 def _jump(along: Along, row: _Row, start: float | None = None) -> float:
     """Return the size of a jump of the cost within a row of values, or 0 where there is none.
 
-    The interval is halved in which the cost moves most beside its usual rise, and of that always
-    the half in which it still does.
+    What a polynomial through the row leaves of it is looked at, where that moves most: of an
+    interval always the quarter that moves most beside the slope that there is between two jumps.
     """
-    steps = row.steps
-    usual = median(steps) if len(steps) > 1 else 0.0
-    k = max(range(len(steps)), key=lambda i: abs(steps[i] - usual))
-    left = (k + 1) * row.spacing if start is None else start
-    width, low, high = row.spacing, row.values[k], row.values[k + 1]
-    first = abs(high - low - usual)
-    for _ in range(HALVINGS):
-        width, usual = width / 2, usual / 2
-        middle = float(along([left + width])[0])
-        if not isfinite(middle):
+    start = row.spacing if start is None else start
+    count = len(row.values)
+    fit = _polynomial(row, (count - 1) // 2)
+
+    def rest(places: Sequence[float]) -> list[float]:
+        costs = along([start + place * row.spacing for place in places])
+        return [float(cost) - fit(place) for cost, place in zip(costs, places, strict=True)]
+
+    values = [value - fit(float(k)) for k, value in enumerate(row.values)]
+    k = max(range(count - 1), key=lambda i: abs(values[i + 1] - values[i]))
+    left, width, low, high = float(k), 1.0, values[k], values[k + 1]
+    first = moved = abs(high - low)
+    quarterings = max(QUARTERINGS, ceil(log2(abs(row.spacing) / NARROWEST) / 2))
+    near = 0.25**quarterings
+    pairs = rest([k + place + end for place in (0.2, 0.5, 0.8) for end in (0.0, near)])
+    slope = median(map(sub, pairs[1::2], pairs[::2])) / near
+    for _ in range(quarterings):
+        width /= 4
+        between = [low, *rest([left + i * width for i in (1, 2, 3)]), high]
+        if not all(map(isfinite, between)):
             return 0.0
-        if abs(middle - low - usual) >= abs(high - middle - usual):
-            high = middle
-        else:
-            left, low = left + width, middle
-    rest = abs(high - low - usual)
-    least = PLAIN * EPSILON * max(abs(low), abs(high))
-    return rest if rest > max(least, STAYS * first) else 0.0
+        moves = [abs(after - before - slope * width) for before, after in pairwise(between)]
+        moved = max(moves)
+        k = moves.index(moved)
+        left, low, high = left + k * width, between[k], between[k + 1]
+    least = PLAIN * EPSILON * max(map(abs, row.values))
+    return moved if moved > max(least, STAYS * first) else 0.0
+
+
+def _polynomial(row: _Row, degree: int) -> Callable[[float], float]:
+    """Return the polynomial of a degree that fits a row best, over the numbers of its values."""
+    places = np.arange(len(row.values), dtype=np.float64)
+    size = max(map(abs, row.values)) or 1.0  # squares may overflow
+    fit = np.polynomial.Polynomial.fit(places, np.array(row.values) / size, degree)
+    return lambda place: size * float(fit(place))
 
 
 @cache
