@@ -11,7 +11,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,37 +120,123 @@ def tell(table: dict[str, Counts]) -> None:
 
 def raveled(matrix: Matrix) -> Callable[[Array], Array]:
     """Return the function of a matrix as one of a vector."""
-    return lambda x: np.ravel(matrix.fun(x))
+    return lambda x: np.array(np.ravel(matrix.fun(x)), np.float64)
 
 
-def first(function: Callable[[Array], Array], x: Array) -> Any:
-    """Return the first output, or the first row of a matrix."""
-    return function(x)[0]
+Peer = Callable[[Callable[[Array], Array], Array, Array], bool]
+"""Says whether another tool, at its defaults, takes a matrix for that of a function at a point."""
 
 
-def peers(every: list[Matrix]) -> None:
-    """Print what SciPy's differences, at a tolerance of 1e-5, say of right matrices and a sign.
+def scipy_takes(fun: Callable[[Array], Array], J: Array, x: Array) -> bool:
+    """Ask ``approx_derivative``, with the tolerances that SciPy's own tests have."""
+    return bool(np.allclose(approx_derivative(fun, x), J, rtol=1e-5, atol=1e-8))
 
-    ``check_grad`` takes costs only: a row of the matrix at a time.
-    """
-    alarms = misses = 0
-    for matrix in every:
-        J = dense(matrix, matrix.x)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            D = approx_derivative(raveled(matrix), matrix.x)
-        close = np.allclose(D, J, rtol=1e-5, atol=1e-8)
-        wrong = J.copy()
-        small = int(np.argmin(np.where(np.abs(J).max(axis=1) > 0, np.abs(J).max(axis=1), np.inf)))
-        wrong[small] *= -1
-        alarms += not close
-        misses += bool(np.allclose(D, wrong, rtol=1e-5, atol=1e-8) and np.abs(J[small]).max() > 0)
-    print(f"approx_derivative + allclose(1e-5): {alarms} false alarms, {misses} turned rows missed")
-    off = []
-    for matrix in every:
-        row = partial(first, partial(dense, matrix))
-        off.append(check_grad(partial(first, raveled(matrix)), row, matrix.x))
-    print(f"check_grad of the first rows: {sum(error > 1e-5 for error in off)} above 1e-5")
+
+def check_grad_takes(fun: Callable[[Array], Array], J: Array, x: Array) -> bool:
+    """Ask ``check_grad`` about one row after the other, as SciPy's documentation has it."""
+
+    def off(row: int) -> float:
+        ask: Any = check_grad  # its types want other arrays
+        return float(ask(lambda x: fun(x)[row], lambda x: J[row], x))
+
+    return max(map(off, range(len(J)))) < 1e-5
+
+
+def torch_takes(fun: Callable[[Array], Array], J: Array, x: Array) -> bool:
+    """Ask ``torch.autograd.gradcheck`` about a function whose backward pass is the matrix."""
+    torch: Any = import_module("torch")
+
+    class Wrapped(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return torch.from_numpy(fun(x.detach().numpy()))
+
+        @staticmethod
+        def backward(ctx: Any, dout: Any) -> Any:
+            return dout @ torch.from_numpy(np.ascontiguousarray(J))
+
+    leaf = torch.tensor(x, requires_grad=True)
+    return bool(torch.autograd.gradcheck(Wrapped.apply, leaf, raise_exception=False))
+
+
+def openmdao_takes(fun: Callable[[Array], Array], J: Array, x: Array) -> bool:
+    """Ask ``check_partials`` of OpenMDAO, and ``assert_check_partials`` about its answer."""
+    om: Any = import_module("openmdao.api")
+    checks: Any = import_module("openmdao.utils.assert_utils")
+
+    class Component(om.ExplicitComponent):  # type: ignore[misc]
+        def setup(self) -> None:
+            self.add_input("x", val=x)
+            self.add_output("y", val=fun(x))
+            self.declare_partials("y", "x")
+
+        def compute(self, inputs: Any, outputs: Any) -> None:
+            outputs["y"] = fun(np.array(inputs["x"]))
+
+        def compute_partials(self, inputs: Any, partials: Any) -> None:
+            partials["y", "x"] = J
+
+    problem = om.Problem(reports=False)
+    problem.model.add_subsystem("component", Component())
+    problem.setup()
+    problem.run_model()
+    try:
+        checks.assert_check_partials(problem.check_partials(out_stream=None))
+    except ValueError:
+        return False
+    return True
+
+
+def ours_takes(fun: Callable[[Array], Array], J: Array, x: Array) -> bool:
+    """Ask ``check_gradients.jacobian``."""
+    return check_gradients.jacobian(fun, lambda x: J, x).passed
+
+
+PEERS: dict[str, Peer] = {
+    "pytest-gradcheck": ours_takes,
+    "scipy approx_derivative": scipy_takes,
+    "scipy check_grad": check_grad_takes,
+    "torch gradcheck": torch_takes,
+    "OpenMDAO check_partials": openmdao_takes,
+}
+
+
+def peers(every: list[Matrix], count: int, seed: int) -> None:
+    """Print how many right matrices each tool refuses, and how many wrong ones it takes."""
+    cases = []
+    for number, matrix in enumerate(every * (1 + count // len(every))):
+        J, rng = dense(matrix, matrix.x), np.random.default_rng([seed, number])
+        wrong = FAULTS[number % len(FAULTS)](J, matrix.x, rng)
+        if wrong is not None and visible(J, wrong.matrix).any():
+            cases.append((matrix, wrong.matrix))
+    for name, takes in PEERS.items():
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                refused = [m.name for m in every if not takes(raveled(m), dense(m, m.x), m.x)]
+                taken = sum(takes(raveled(m), J, m.x) for m, J in cases[:count])
+        except ImportError:
+            print(f"{name:26} not installed")
+            continue
+        print(
+            f"{name:26} {len(refused):4} of {len(every)} right ones refused, {taken:4} of "
+            f"{len(cases[:count])} wrong ones taken"
+        )
+
+
+def small_rows() -> None:
+    """Print which tools see the sign of a row that is a billion times smaller than the others."""
+    rng = np.random.default_rng(3)
+    A, x, size = rng.normal(size=(6, 4)), rng.normal(size=4), np.ones(6)
+    size[4] = 1e-9
+    J = (size * np.cos(A @ x))[:, None] * A
+    J[4] *= -1
+    for name, takes in PEERS.items():
+        try:
+            seen = not takes(lambda x: size * np.sin(A @ x), J, x)
+        except ImportError:
+            continue
+        print(f"{name:26} {'sees' if seen else 'misses'} the sign of a row of 1e-9")
 
 
 def sizes() -> None:
@@ -216,7 +302,8 @@ def main() -> None:
         f"2 n + {most:.0f} calls"
     )
     tell(planted(every, options.faults, options.seed))
-    peers(every)
+    peers(every, options.faults, options.seed)
+    small_rows()
     sizes()
 
 
