@@ -15,7 +15,7 @@ from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.branches import corrected_at_branches
 from pytest_gradcheck.verdict.judge import Judgement, Verdict, judge
 from pytest_gradcheck.verdict.kinks.subgradients import asks_nearby, corrected_at_kinks
-from pytest_gradcheck.verdict.zeros import is_nothing, is_stationary, usual_scale, zeros
+from pytest_gradcheck.verdict.zeros import Scale, is_nothing, is_stationary, usual_scale, zeros
 
 __all__ = ["Comparison", "compare"]
 
@@ -98,14 +98,28 @@ def _with_zeros(comparison: Comparison) -> Comparison:
     zero = zeros(approximation, gradient, scale)
     verdicts, errors = judgement.verdicts.copy(), judgement.errors.copy()
     verdicts[zero], errors[zero] = Verdict.OK, 0.0
-    beside = np.maximum(scale.resolutions(approximation.error_bars), comparison.settings.suspect)
-    absent = scale.stands_still(approximation) & (gradient == 0)
-    resolutions = np.where(absent, beside, judgement.resolutions)
+    resolutions = np.where(
+        scale.stands_still(approximation) & (scale.share(gradient) <= scale.dust),
+        _beside_others(comparison, scale),
+        judgement.resolutions,
+    )
     return replace(
         comparison,
         approximation=approximation.without_kinks(zero),
         judgement=Judgement(verdicts, errors, resolutions, zero),
     )
+
+
+def _beside_others(comparison: Comparison, scale: Scale) -> FloatArray:
+    """Return the resolutions of components that are 0: beside others of their parameter, or 1.
+
+    Where all of a parameter is 0, nothing of it was tested.
+    """
+    approximation, theta = comparison.approximation, comparison.theta
+    moves = ~scale.stands_still(approximation) & approximation.checked
+    tested = np.repeat(np.add.reduceat(moves, theta.starts) > 0, theta.sizes)
+    beside = np.maximum(scale.resolutions(approximation.error_bars), comparison.settings.suspect)
+    return np.where(tested, beside, 1.0)
 
 
 def _may_be_stationary(comparison: Comparison) -> bool:
