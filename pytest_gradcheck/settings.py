@@ -123,9 +123,7 @@ class Settings:
     samples: int = _setting(
         20, "int", "components differenced in each parameter when sampling (default: 20)"
     )
-    probes: int = _setting(
-        4, "int", "random directions over all parameters, besides one over each (default: 4)"
-    )
+    probes: int = _setting(4, "int", "random directions over all parameters (default: 4)")
     search_calls: int = _setting(
         4000, "int", "cost calls that a search for wrong components may take (default: 4000)"
     )

@@ -248,18 +248,16 @@ class Locator:
         for loud in search.levels(intervals):
             if len(loud) >= DENSE and not asked:
                 asked = True
-                if self._is_dense(array, interval, loud, look):
+                if self._is_dense(array, loud, look):
                     return
         if loud:
             self._note_dense(array, Located(Residual(interval.residual, interval.error_bar)))
 
-    def _is_dense(
-        self, array: Parameter, interval: Interval, loud: Sequence[Interval], look: Look
-    ) -> bool:
+    def _is_dense(self, array: Parameter, loud: Sequence[Interval], look: Look) -> bool:
         """Note an array in which one slice, or a good part of all components, is wrong."""
-        answer = Residual(interval.residual, interval.error_bar)
         origin = look.place.start
         weights = look.weights[array.start - origin : array.stop - origin]
+        answer = self._screen.ask(array.slice, weights, look.shrink)  # less what is named by now
         found = one_slice(self._screen, array, Look(array.slice, weights, answer, look.shrink))
         if found is not None:
             axis, position, numbers = found
