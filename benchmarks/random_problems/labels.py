@@ -81,6 +81,8 @@ class Weighed:
         for e, g, r in zip(self.exact, self.given, reach, strict=True):
             off, both = np.abs(e - g), np.abs(e) + np.abs(g)
             relative = np.where(both > 0, off / both, 0.0)
+            if self.upstream.ndim:  # with other weights a difference is a larger part
+                relative = np.where(off > 0, np.maximum(relative, 2 * SAME), 0.0)
             found.append(np.where(off * r <= dust * size, 0.0, relative))
         return found
 

@@ -22,7 +22,7 @@ __all__ = ["FAILURES", "Outcome", "checked", "outcome"]
 FAILURES = ("false alarm", "missed", "wrong name", "crashed", "refused")
 """Results that no check should have."""
 
-WHERE = ("output",)
+WHERE = ("output", "line")
 """Codes of causes that tell where, and not what."""
 
 FAILING = ("suspect", "bug", "nonfinite")

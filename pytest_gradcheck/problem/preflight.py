@@ -114,6 +114,7 @@ def spare_memory(
             if not _alike(own, shared):
                 theta.hand_out_copies()
             return
+        call(theta.tree)  # kept again, in the place of the copy
 
 
 def _alike(one: float | FloatArray, other: float | FloatArray) -> bool:

@@ -65,6 +65,17 @@ def test_a_function_that_remembers_theta_by_reference_gets_a_right_answer(
     assert check_gradients(wrong.fun, wrong.jac, X).verdict == "bug"
 
 
+def test_a_remembered_theta_is_seen_to_move_where_the_cost_moves_in_coarse_steps_only() -> None:
+    kept = Model()
+
+    def cost(theta: Array) -> float:
+        return round(kept.fun(theta), 1)
+
+    report = check_gradients(cost, kept.jac, 0.01 * X)
+
+    assert report.verdict not in ("bug", "suspect")
+
+
 def test_one_remembered_array_among_several_is_seen_to_move() -> None:
     kept = Model()
 
