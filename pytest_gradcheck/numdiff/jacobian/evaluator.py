@@ -87,6 +87,8 @@ class VectorEvaluator:
         self._outputs = outputs
         self.theta, self.here = theta, here
         self.progress = progress or Progress()
+        self._vector: FloatArray | None = None
+        self._along: dict[float, FloatArray] = {}
 
     def at(self, direction: Direction, distance: float) -> tuple[float, FloatArray]:
         """Return the distance that was really moved, after rounding, and the outputs there."""
@@ -114,8 +116,15 @@ class VectorEvaluator:
     def along(self, weights: FloatArray, distances: Sequence[float]) -> FloatArray:
         """Return the outputs at distances along a vector over all of theta, a row for each."""
         everywhere = slice(0, weights.size)
-        rows = np.empty((len(distances), self.here.size))
-        for row, distance in zip(rows, distances, strict=True):
-            with self.theta.moved(everywhere, weights, distance):
-                row[:] = self._outputs()
-        return rows
+        kept = self._kept(weights)
+        for distance in distances:
+            if distance not in kept:
+                with self.theta.moved(everywhere, weights, distance):
+                    kept[distance] = self._outputs()
+        return np.stack([kept[distance] for distance in distances])
+
+    def _kept(self, weights: FloatArray) -> dict[float, FloatArray]:
+        """Return the outputs that are known along a vector, by distance."""
+        if self._vector is not weights:
+            self._vector, self._along = weights, {}
+        return self._along

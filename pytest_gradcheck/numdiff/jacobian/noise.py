@@ -7,6 +7,7 @@ Moré and S. M. Wild, Estimating Computational Noise, SIAM J. Sci. Comput. 33 (2
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -20,6 +21,7 @@ from pytest_gradcheck.numdiff.noise import (
     FINEST_DECIMAL,
     RETURNED,
     ROW,
+    measure,
     order_scales,
 )
 from pytest_gradcheck.params.theta import FloatArray
@@ -35,6 +37,9 @@ FURTHER = (CROOKED * 1e-4, CROOKED * 1e-2)
 
 BETWEEN = (CROOKED * 1e-5, CROOKED * 1e-7, CROOKED * 1e-8)
 """Spacings at which the grid of outputs that are rounded inside is looked for."""
+
+CLOSELY = 50
+"""Outputs at most that are looked at more closely where they are louder."""
 
 LOUDER = 30.0
 """How much noisier an output must seem at a larger spacing for its other side to be asked."""
@@ -100,6 +105,8 @@ def measure_outputs(
         if louder.any():  # a kink lies on one side; what rounds does so on both
             behind = _row(calls, weights, -spacing)[:, louder]
             found[louder] = np.fmin(found[louder], _levels(behind))
+            for number in np.flatnonzero(louder)[:CLOSELY].tolist():
+                found[number] = min(found[number], _closely(calls, weights, number))
         levels = np.fmax(levels, np.fmax(found, _jump(values)))
         settled |= moving
         seen += [np.where(finite, row, here) for row in values]
@@ -115,6 +122,15 @@ def measure_outputs(
     if known is not None:
         levels = np.maximum(levels, known * magnitudes)
     return OutputNoise(levels, magnitudes, moved)
+
+
+def _closely(calls: VectorEvaluator, weights: FloatArray, number: int) -> float:
+    """Return the noise of one output, measured as that of a cost, which tells jumps from bends."""
+
+    def along(distances: Sequence[float]) -> list[float]:
+        return [float(value) for value in calls.along(weights, distances)[:, number]]
+
+    return measure(along, float(calls.here[number])).level
 
 
 def _row(calls: VectorEvaluator, weights: FloatArray, spacing: float) -> FloatArray:
