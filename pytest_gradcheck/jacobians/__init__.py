@@ -24,11 +24,11 @@ from pytest_gradcheck.problem.jacobian.preflight import examined_matrix, refuse_
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.report.report import Finding, PointReport
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.verdict.entries import Table, judge_symmetry, tabled
-from pytest_gradcheck.verdict.entries_canary import unnoticed_in_matrix
-from pytest_gradcheck.verdict.entries_report import EntryNames, Scope, entries_report
+from pytest_gradcheck.verdict.jacobian.canary import unnoticed_in_matrix
+from pytest_gradcheck.verdict.jacobian.entries import Table, judge_symmetry, tabled
+from pytest_gradcheck.verdict.jacobian.kinks import with_kinks
+from pytest_gradcheck.verdict.jacobian.report import EntryNames, Scope, entries_report
 from pytest_gradcheck.verdict.judge import Verdict
-from pytest_gradcheck.verdict.kinks.matrices import with_kinks
 from pytest_gradcheck.verdict.pictures import entries_picture
 
 __all__ = ["MatrixTerms", "check_matrix"]

@@ -13,7 +13,7 @@ from pytest_gradcheck.numdiff.jacobian.slopes import Target
 from pytest_gradcheck.numdiff.ladder import EPSILON
 from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.problem.jacobian.matrices import SparseMatrix
-from pytest_gradcheck.verdict.entries import Entries, Judged, Table, judge_entries, tabled
+from pytest_gradcheck.verdict.jacobian.entries import Entries, Judged, Table, judge_entries, tabled
 from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["coloured_groups", "coloured_table"]

@@ -30,7 +30,7 @@ from pytest_gradcheck.problem.jacobian.matrices import Matrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.problem.jacobian.projection import Projection
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.verdict.entries import Entries, Judged, Table, judge_entries, tabled
+from pytest_gradcheck.verdict.jacobian.entries import Entries, Judged, Table, judge_entries, tabled
 
 __all__ = ["Work", "full_columns", "sampled_table", "slopes_of"]
 

@@ -19,7 +19,7 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray, Numbers
-from pytest_gradcheck.verdict.entries import Entries, Judged
+from pytest_gradcheck.verdict.jacobian.entries import Entries, Judged
 from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["allowed_at_kinks"]

@@ -19,7 +19,7 @@ from pytest_gradcheck.numdiff.sampling import FULL
 from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.report.report import Finding
-from pytest_gradcheck.verdict.entries import Table, tabled
+from pytest_gradcheck.verdict.jacobian.entries import Table, tabled
 from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["is_large", "is_matrix_probed", "probed_table"]

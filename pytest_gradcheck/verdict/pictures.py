@@ -19,7 +19,7 @@ from pytest_gradcheck.numdiff.evaluators import Evaluator
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.verdict.comparison import Comparison
-from pytest_gradcheck.verdict.entries import Table
+from pytest_gradcheck.verdict.jacobian.entries import Table
 from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["Curve", "Picture", "entries_picture", "error_curve", "gradient_picture"]

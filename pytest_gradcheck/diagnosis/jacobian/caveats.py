@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.report.report import Finding
-from pytest_gradcheck.verdict.entries import Table
+from pytest_gradcheck.verdict.jacobian.entries import Table
 from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["matrix_caveats"]

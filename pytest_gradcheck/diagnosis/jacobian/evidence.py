@@ -17,7 +17,7 @@ from pytest_gradcheck.params.theta import Numbers, Parameter, Theta
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.comparison import Comparison
-from pytest_gradcheck.verdict.entries import Table
+from pytest_gradcheck.verdict.jacobian.entries import Table
 from pytest_gradcheck.verdict.judge import Judgement, Verdict
 
 __all__ = ["MatrixPart", "Scene", "scene_of"]

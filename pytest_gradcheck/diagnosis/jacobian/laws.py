@@ -9,8 +9,8 @@ from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.report.report import Finding
-from pytest_gradcheck.verdict.entries import Entries, Table, asymmetries
-from pytest_gradcheck.verdict.entries_report import EntryNames
+from pytest_gradcheck.verdict.jacobian.entries import Entries, Table, asymmetries
+from pytest_gradcheck.verdict.jacobian.report import EntryNames
 
 __all__ = ["asymmetric", "asymmetric_pairs", "broken_laws"]
 

@@ -17,7 +17,7 @@ from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
-from pytest_gradcheck.verdict.entries import Table
+from pytest_gradcheck.verdict.jacobian.entries import Table
 from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.kinks.limits import AWAY, CLEAR, CLOSER, NEAR, Mask, nudges, sizes
 

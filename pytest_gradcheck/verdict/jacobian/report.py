@@ -20,7 +20,7 @@ from pytest_gradcheck.report.report import (
     failing,
 )
 from pytest_gradcheck.settings import Settings
-from pytest_gradcheck.verdict.entries import Table
+from pytest_gradcheck.verdict.jacobian.entries import Table
 from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.point_report import LISTED, rank
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.report.report import Finding
-from pytest_gradcheck.verdict.entries import Table
+from pytest_gradcheck.verdict.jacobian.entries import Table
 
 __all__ = ["unnoticed_in_matrix"]
 

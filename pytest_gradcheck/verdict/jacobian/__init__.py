@@ -1,0 +1,1 @@
+"""Two matrices of derivatives -> one verdict for each entry."""
