@@ -95,7 +95,7 @@ def _comparison(component: Component) -> str:
     if component.verdict == "kink":
         return "the cost has a kink"
     said = ratio(component)
-    if said is None:
+    if said in (None, "0"):
         return f"{component.analytic:.4g}, numerically {component.numerical:.4g}"
     return f"{said} x the numerical {'derivative' if component.output else 'gradient'}"
 
@@ -113,7 +113,9 @@ def ratio(component: Component) -> str | None:
     if abs(component.numerical) <= 2 * component.error_bar or not component.numerical:
         return None
     value = component.analytic / component.numerical
-    if not math.isfinite(value) or not value:
+    if not value:
+        return "0"
+    if not math.isfinite(value):
         return None
     count = round(1 / abs(value))
     if 3 <= count < 10_000 and abs(abs(value) * count - 1) < 1e-6:

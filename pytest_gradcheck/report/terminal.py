@@ -70,7 +70,8 @@ def failure_text(report: Report, style: Style) -> str:
     """
     point = report.worst_point
     sentence = _squeezed(answer(report), report, style.width - PREFIX, LONGEST)
-    lines = [*_first(sentence, place(report), style), *_context(report, point, style.width), ""]
+    end = "" if explanation(report) is None else place(report)
+    lines = [*_first(sentence, end, style), *_context(report, point, style.width), ""]
     others = list(_others(report, point, style.width))
     lines += [*others, ""] if others else []
     lines += _parameter_table(point, style.width)
@@ -113,15 +114,18 @@ def headline(report: Report, width: int) -> str:
 def _first(sentence: str, end: str, style: Style) -> list[str]:
     """Return the answer, wrapped; its first line stands behind the exception's name.
 
-    The place at the end of the answer stands at the end of that line.
+    The place at the end of the answer stands on that line, behind what was seen.
     """
-    sentence = sentence.removesuffix(end)
     sentence = plain_ascii(sentence) if style.ascii else sentence
-    room = style.width - PREFIX - len(end)
-    end, room = (end, room) if room > SHORTEST else ("", room + len(end))
-    first, *_ = textwrap.wrap(sentence, max(room, 5))
+    width = max(style.width - PREFIX, 5)
+    if len(sentence) <= width:
+        return [sentence]
+    seen, colon, why = sentence.removesuffix(end).partition(": ")
+    if end and colon and len(seen) + len(end) < width:
+        return [f"{seen}{end}:", *_wrapped(why, style.width, "  ")]
+    first, *_ = textwrap.wrap(sentence, width)
     rest = sentence[len(first) :].strip()
-    return [first + end, *_wrapped(rest, style.width, "  ")] if rest else [first + end]
+    return [first, *_wrapped(rest, style.width, "  ")] if rest else [first]
 
 
 def _squeezed(sentence: str, report: Report, width: int, least: int = SHORTEST) -> str:
