@@ -100,7 +100,7 @@ def spare_memory(
     """
     signs = np.where(np.cos(np.arange(1.0, theta.base.size + 1)) < 0, -1.0, 1.0)
     reach = np.where(theta.base == 0, 1.0, np.abs(theta.base))
-    for distance in (1e-2, 1.0):
+    for distance in (1e-2, 1.0, 100.0):
         values = theta.base + distance * signs * reach
         try:
             with theta.at(values):
