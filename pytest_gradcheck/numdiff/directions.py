@@ -46,8 +46,7 @@ def random_weights(sizes: FloatArray, rng: np.random.Generator) -> FloatArray:
 def line_along(
     cost: Callable[[], float],
     theta: Theta,
-    place: Place,
-    weights: FloatArray,
+    direction: tuple[Place, FloatArray],
     cost0: float,
     step: float,
     reach: float,
@@ -59,15 +58,14 @@ def line_along(
     cost : callable
         The cost at the present theta.
     theta : Theta
-    place : slice or array of int
-        The components in which the vector is not zero.
-    weights : array
-        What it is there.
+    direction : (slice or array of int, array)
+        The components in which the vector is not zero, and what it is there.
     cost0 : float
         The cost at theta.
     step, reach : float
         The first and the largest distance, in lengths of the vector as it is given.
     """
+    place, weights = direction
     # A zero has no size of its own; 1e-16 is where steps end for numbers of the order of 1.
     unit = 1e-17 * min(reach, 1.0)
     if weights.size > 1:
@@ -215,7 +213,7 @@ class DirectionalProbe:
 
     def climb(self, place: Place, weights: FloatArray, wide: float, step: float) -> Slope:
         """Return the slope along a vector as well as it can be had, from that step on."""
-        line = line_along(self._cost, self.theta, place, weights, self.cost0, step, 1.0)
+        line = line_along(self._cost, self.theta, (place, weights), self.cost0, step, 1.0)
         slope = climb(line, self.predicted(place, weights), self.noise.level, wide, 0.0)
         bar = float(slope.error_bar) + self.rounding(place, weights)
         return Slope(float(slope.value), bar, slope.kind, slope.sides)

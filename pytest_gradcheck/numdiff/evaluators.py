@@ -178,7 +178,7 @@ class SerialEvaluator:
     def _line(self, request: LadderRequest) -> Line:
         place, unit = slice(request.number, request.number + 1), np.ones(1)
         step, reach = request.step, request.reach
-        line = line_along(self.cost, self.theta, place, unit, self.cost0, step, reach)
+        line = line_along(self.cost, self.theta, (place, unit), self.cost0, step, reach)
         return replace(line, least=max(line.least, request.least), known=request.known)
 
 

@@ -175,7 +175,7 @@ class Checks:
             _add_properties(item, checks)
         report = yield
         if checks:
-            from pytest_gradcheck.plugin.display import say_in_one_line
+            from pytest_gradcheck.plugin.display.failures import say_in_one_line
 
             say_in_one_line(report, call.excinfo, self._run.style.ascii)
         clean = call.when == "call" and report.passed and not hasattr(report, "wasxfail")

@@ -20,7 +20,7 @@ from pytest_gradcheck.plugin.options import Layers
 from pytest_gradcheck.report.record import Journal, Refusal, RunRecord, TestRecord
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.plugin.progress_line import Line
+    from pytest_gradcheck.plugin.display.progress_line import Line
     from pytest_gradcheck.report.report import GradientError
 
 __all__ = ["Run"]
@@ -74,7 +74,7 @@ class Run:
 
     def watcher(self, name: str) -> Line | None:
         """Return what shows how far a check of a test has come, where somebody may be waiting."""
-        from pytest_gradcheck.plugin.progress_line import Line, waits
+        from pytest_gradcheck.plugin.display.progress_line import Line, waits
 
         if self._waits is None:
             self._waits = waits(self._config)
@@ -126,7 +126,7 @@ class Run:
             self._ended.add(report.nodeid)
         told = getattr(report, "gradcheck", None)
         if report.failed and told is not None and told["checks"] and not self._is_worker:
-            from pytest_gradcheck.plugin.display import recede
+            from pytest_gradcheck.plugin.display.failures import recede
 
             recede(report)
         if told is not None or report.nodeid in self._journal:

@@ -332,7 +332,7 @@ def test_the_slope_along_any_vector_is_that_of_the_gradient() -> None:
     for size in (1, 2, 9, 18):
         numbers = np.sort(rng.permutation(18)[:size])
         weights = rng.normal(size=size)
-        line = line_along(cost, theta, numbers, weights, here, 1e-6, 1.0)
+        line = line_along(cost, theta, (numbers, weights), here, 1e-6, 1.0)
         analytic = float(weights @ gradient[numbers])
         for claimed in (analytic, 1.01 * analytic):
             slope = climb(line, claimed, noise, 1e-6, 1e-5)

@@ -15,13 +15,13 @@ from conftest import Suite
 from pytest_gradcheck import context, gradcheck
 from pytest_gradcheck.api import check_gradients
 from pytest_gradcheck.context import Context
-from pytest_gradcheck.plugin import progress_line
+from pytest_gradcheck.plugin.display import progress_line
 from pytest_gradcheck.progress import Progress
 
 pty = pytest.importorskip("pty")
 
 IMPATIENT = """
-from pytest_gradcheck.plugin import progress_line
+from pytest_gradcheck.plugin.display import progress_line
 progress_line.PATIENCE = progress_line.PAUSE = 0.0
 """
 
