@@ -55,6 +55,9 @@ the others, which the style's width already allows for."""
 DIGITS = (7, 5, 4, 3)
 """Digits of values in a table: the most that fit."""
 
+HELD = "\N{NO-BREAK SPACE}"
+"""Stands for a space at which no line is broken."""
+
 ASCII = str.maketrans({"×": "x", "…": "~", "─": "-"})
 
 
@@ -123,7 +126,7 @@ def _first(sentence: str, end: str, style: Style) -> list[str]:
     seen, colon, why = sentence.removesuffix(end).partition(": ")
     if end and colon and len(seen) + len(end) < width:
         return [f"{seen}{end}:", *_wrapped(why, style.width, "  ")]
-    first, *_ = textwrap.wrap(sentence, width)
+    first, *_ = _wrapped(sentence, width)
     rest = sentence[len(first) :].strip()
     return [first, *_wrapped(rest, style.width, "  ")] if rest else [first]
 
@@ -338,7 +341,10 @@ def _shortened(names: Sequence[str], width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent="  ")
+    """Return lines of text that do not break within the brackets of a component's name."""
+    held = re.sub(r"\[[^\]]*\]", lambda found: found.group().replace(" ", HELD), text)
+    lines = textwrap.wrap(held, width, initial_indent=indent, subsequent_indent="  ")
+    return [line.replace(HELD, " ") for line in lines]
 
 
 def _middle(text: str, width: int) -> str:

@@ -105,3 +105,11 @@ def test_text_beyond_ascii_is_escaped_and_the_glyphs_are_replaced() -> None:
     assert plain_ascii("… 2×3 ─ θ") == "~ 2x3 - \\u03b8"
     assert fitted("θθθθ", Style(10, ascii=True)) == "\\u03b8\\u0~"
     assert fitted("θθθθ", Style(3)) == "θθ…"
+
+
+@pytest.mark.parametrize("width", range(40, 80, 3))
+def test_no_line_breaks_within_a_name(width: int) -> None:
+    grid = {"W": np.arange(1.0, 13).reshape(3, 4)}
+    report = check_gradients(square, lambda p: {"W": 2 * p["W"] + p["W"] ** 2 * (p["W"] > 3)}, grid)
+    lines = failure_text(report, Style(width)).splitlines()
+    assert any("W[2, 3]" in line for line in lines[:4])
