@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,13 @@ from pytest_gradcheck.diagnosis.line.marks import (
     Graph,
     Leaf,
     final,
+    is_multiple,
     leaves_of,
     marked,
     recomputed,
 )
-from pytest_gradcheck.diagnosis.line.pairing import Values, bases_of, paired
-from pytest_gradcheck.diagnosis.line.perturb import Slopes
+from pytest_gradcheck.diagnosis.line.pairing import Pairs, Values, bases_of, factor_of, paired
+from pytest_gradcheck.diagnosis.line.perturb import Slope, Slopes
 from pytest_gradcheck.diagnosis.line.recording.recorder import Recorder
 from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
 from pytest_gradcheck.diagnosis.line.recording.tracing import is_free
@@ -115,7 +117,14 @@ def _located(case: Case) -> Located | None:
     if not passes.backward:
         return None
     slopes = Slopes(case.cost, sources, until, SLOPES)
-    pairs = paired(passes.backward, passes.forward, slopes, final(backward.values), passes.owned())
+    pairs = paired(
+        passes.backward,
+        passes.forward,
+        slopes,
+        final(backward.values),
+        lambda value: is_multiple(passes.graph, value.number),
+        passes.owned(),
+    )
     leaves = leaves_of(passes.backward, faults)
     again = recomputed(passes.backward, passes.forward)
     marks = marked(passes.graph, passes.backward, pairs, leaves, again)
@@ -130,7 +139,10 @@ def _located(case: Case) -> Located | None:
         faults,
         sources,
         backward.executions,
-        _known_values(passes.backward, leaves, backward, faults),
+        {
+            **_right_by_slopes(passes.backward, pairs, backward),
+            **_known_values(passes.backward, leaves, backward, faults),
+        },
         min(until, time.perf_counter() + quick),
         CALLS - (SLOPES - slopes.calls) - 2,
     )
@@ -144,8 +156,8 @@ def _located(case: Case) -> Located | None:
 def _chosen(found: Suspects, healed: Sequence[Statement]) -> tuple[Statement, ...]:
     """Return the statements to tell: those that an edit heals, else the likeliest."""
     if healed:
-        best = max(found.ranks[statement] for statement in healed)
-        chosen = [statement for statement in healed if found.ranks[statement] == best]
+        best = max(found.ranks[statement] // 2 for statement in healed)
+        chosen = [statement for statement in healed if found.ranks[statement] // 2 == best]
         return tuple(sorted(chosen, key=lambda s: (s.file, s.line)))
     if len(found.statements) < 2:
         return found.statements
@@ -217,6 +229,31 @@ def _known_values(
         if once and alone and (not value.inplace or value.execution == 1):
             found[statement] = _agrees_with(leaf, faults)
     return found
+
+
+def _right_by_slopes(
+    backward: Values, pairs: Pairs, recorder: Recorder
+) -> dict[Statement, Callable[[Any], bool]]:
+    """Return the statements whose last value has a partner, and whether another value is right."""
+    found: dict[Statement, Callable[[Any], bool]] = {}
+    for value in backward:
+        partner, statement = pairs.named.get(value.number), value.statement
+        if partner is None or statement is None or value.number not in pairs.sure | pairs.wrong:
+            continue
+        slopes = pairs.slopes.get(partner.number)
+        last = value.execution == recorder.executions.get(statement)
+        if slopes and last and len(statement.effects) == 1 and not value.inplace:
+            found[statement] = _is_derivative(value, slopes)
+    return found
+
+
+def _is_derivative(value: Value, slopes: Sequence[Slope]) -> Callable[[Any], bool]:
+    def agrees(other: Any) -> bool:
+        if value.array is None or np.shape(other) != value.array.shape:
+            return True
+        return factor_of(replace(value, array=np.asarray(other, np.float64)), slopes) != 0
+
+    return agrees
 
 
 def _agrees_with(leaf: Leaf, faults: Faults) -> Callable[[Any], bool]:

@@ -55,7 +55,7 @@ def case_of(pair: Pair, comparison: Comparison) -> Case:
         approximation.error_bars,
         approximation.checked,
         is_wrong,
-        tuple(parameter.start for parameter in theta.selected),
+        {parameter.start: parameter.name for parameter in theta.selected},
     )
     call = pair.prober()
     cost = Cost(call, call(), 0.0 if comparison.noise is None else comparison.noise.level)

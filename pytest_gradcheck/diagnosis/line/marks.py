@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from pytest_gradcheck.diagnosis.line.pairing import Pairs, Values, bases_of
 from pytest_gradcheck.diagnosis.line.recording.values import Name, Value
 from pytest_gradcheck.params.theta import FloatArray
 
-__all__ = ["Faults", "Graph", "Marks", "final", "leaves_of", "marked", "recomputed"]
+__all__ = ["Faults", "Graph", "Marks", "final", "is_multiple", "leaves_of", "marked", "recomputed"]
 
 EQUAL = 1e-12
 """Relative difference within which a value is one of the forward pass, computed again."""
@@ -37,8 +37,8 @@ class Faults:
     ----------
     gradient, numerical, error_bars : array
     is_checked, is_wrong : bool array
-    starts : tuple of int
-        Where the parameters begin.
+    starts : mapping of int to str
+        Where the parameters begin, and their names.
     """
 
     gradient: FloatArray
@@ -46,7 +46,7 @@ class Faults:
     error_bars: FloatArray
     is_checked: npt.NDArray[np.bool_]
     is_wrong: npt.NDArray[np.bool_]
-    starts: tuple[int, ...]
+    starts: Mapping[int, str]
 
     def of(self, gradient: FloatArray) -> Faults | None:
         """Return the faults of the gradient as it comes out now, or None if it has none."""
@@ -97,6 +97,8 @@ class Graph:
                 continue
             bits |= 1 << number
             value = self.values[number]
+            if value.whole is not None:
+                continue  # a number says nothing of what stands beside it in a call
             todo += [n for n in value.reads if not _may_cancel(value, self.values[n])]
         return bits
 
@@ -144,25 +146,25 @@ def leaves_of(values: Values, faults: Faults) -> dict[int, Leaf]:
             continue
         rows, columns = value.array.ravel(), value.array.ravel("F")
         for flat in (rows, columns) if value.array.ndim > 1 else (rows,):
-            start = _place_of(flat, faults)
+            start = _place_of(flat, value, faults)
             if start is not None:
                 found[value.number] = _leaf(flat, slice(start, start + flat.size), faults)
                 break
     return found
 
 
-def _place_of(flat: FloatArray, faults: Faults) -> int | None:
+def _place_of(flat: FloatArray, value: Value, faults: Faults) -> int | None:
     """Return where a vector stands in the gradient, or None."""
     gradient = faults.gradient
     if not flat.any() and flat.size < 3:
         return None
     starts: Iterable[int] = faults.starts
-    if gradient.size <= WIDEST:
+    if gradient.size <= WIDEST and flat.size > 1:  # one number is soon found by chance
         starts = np.flatnonzero(gradient == flat[0]).tolist()
-    for start in starts:
-        if np.array_equal(gradient[start : start + flat.size], flat):
-            return start
-    return None
+    found = [s for s in starts if np.array_equal(gradient[s : s + flat.size], flat)]
+    bases = {base for name, _ in value.names for base in (name, *bases_of(name))}
+    own = [start for start in found if faults.starts.get(start) in bases]
+    return next(iter(own or found), None)
 
 
 def _leaf(flat: FloatArray, part: slice, faults: Faults) -> Leaf:
@@ -178,22 +180,31 @@ def _leaf(flat: FloatArray, part: slice, faults: Faults) -> Leaf:
 
 def final(values: Values) -> Callable[[Value], bool]:
     """Return whether a value is whole: no part of a sum, nor on its way under the same name."""
-    surely: set[int] = set()
+    parts: set[int] = set()
     perhaps: set[int] = set()
     read: set[int] = set()
     for value in values:
         if value.kind == "passed":
             continue
-        for number in value.reads:
+        for number in _sources(values, value):
             before = values[number]
             over = value.inplace and before.holds == value.holds != 0 and before is not value
-            if over or (before.place == value.place and before is not value):
-                is_sum = over or (value.effect is not None and value.effect.is_sum)
-                (surely if is_sum else perhaps).add(number)
-            else:
-                read.add(number)
-    parts = surely | (perhaps - read)
+            same = before.place == value.place and before is not value
+            effect = value.effect
+            adds = effect is not None and effect.adds(before.text)
+            sums = adds or (same and effect is not None and effect.is_sum)
+            (parts if over or sums else perhaps if same else read).add(number)
+    parts |= perhaps - read
     return lambda value: value.number not in parts
+
+
+def _sources(values: Values, value: Value) -> Iterator[int]:
+    """Yield what a value reads, and where that was handed on from."""
+    for number in value.reads:
+        yield number
+        while values[number].kind == "passed" and len(values[number].reads) == 1:
+            (number,) = values[number].reads
+            yield number
 
 
 @dataclass(frozen=True)
@@ -224,7 +235,9 @@ def marked(
     counts as right where what is made of such a value is right.
     """
     telling = {number for number, leaf in leaves.items() if leaf.is_right and leaf.tells}
+    exact = [number for number, factor in pairs.factors.items() if factor == 1]
     bad = _last_of_each(leaves)
+    bad -= set(numbers_in(graph.proven_by(exact)))
     below = graph.made_of(bad)
     turned = any(abs(leaves[number].ratio + 1) < RATIO for number in bad)
     good = graph.made_of(telling)
@@ -238,7 +251,7 @@ def marked(
     for number, factor in pairs.factors.items():
         if any(abs(factor / known - 1) < RATIO for known in proven):
             right.add(number)
-        elif proven and (number in pairs.named or not _is_multiple(graph, number)):
+        elif proven and (number in pairs.named or not is_multiple(graph, number)):
             off.add(number)
     right -= bad
     cleared = graph.proven_by(right, off & pairs.sure)
@@ -264,7 +277,7 @@ def _last_of_each(leaves: dict[int, Leaf]) -> set[int]:
     return set(last.values())
 
 
-def _is_multiple(graph: Graph, number: int) -> bool:
+def is_multiple(graph: Graph, number: int) -> bool:
     """Return whether a value is but a multiple of one that it is made of."""
     mine = graph.values[number].array
     for read in graph.values[number].reads:
@@ -314,7 +327,7 @@ def recomputed(mine: Values, forward: Values) -> Again:
 def _by_name(values: Values) -> dict[Name, list[Value]]:
     found: dict[Name, list[Value]] = defaultdict(list)
     for value in values:
-        if value.kind != "passed" or not (value.statement and value.statement.is_return):
+        if value.kind != "passed":
             for name in value.names:
                 found[name].append(value)
     return found

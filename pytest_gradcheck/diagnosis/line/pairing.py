@@ -66,12 +66,15 @@ class Pairs:
         Values whose name is borne out by others of the same name.
     wrong : set
         Values that are not the derivative of the partner by name.
+    slopes : dict
+        The slopes by partners.
     """
 
     factors: dict[int, float] = field(default_factory=dict)
     named: dict[int, Value] = field(default_factory=dict)
     sure: set[int] = field(default_factory=set)
     wrong: set[int] = field(default_factory=set)
+    slopes: dict[int, list[Slope]] = field(default_factory=dict)
 
 
 def factor_of(value: Value, slopes: Sequence[Slope]) -> float | None:
@@ -99,6 +102,7 @@ def paired(
     forward: Values,
     slopes: Slopes,
     is_final: Callable[[Value], bool],
+    repeats: Callable[[Value], bool],
     owned: Mapping[int, Value],
 ) -> Pairs:
     """Measure the slopes by forward values, and compare the backward ones with them.
@@ -109,6 +113,8 @@ def paired(
     slopes : Slopes
     is_final : callable
         Whether a value is whole, and not a part of a sum that goes on.
+    repeats : callable
+        Whether a value is but a multiple of one that it is made of.
     owned : mapping
         Partners by name that live in the same object.
     """
@@ -138,7 +144,8 @@ def paired(
                 matches[value.number].append((partner, factor))
             elif factor == 0 and is_named:
                 pairs.wrong.add(value.number)
-    _match(backward, matches, pairs)
+    _match(backward, matches, repeats, pairs)
+    pairs.slopes.update(answers)
     return pairs
 
 
@@ -196,11 +203,11 @@ def _named(
     partners: dict[Name, list[Value]] = defaultdict(list)
     for value in forward:
         if value.kind == "computed" and value.handle is not None:
-            for name in value.names:
+            for name in _called(value):
                 partners[name].append(value)
     mine: dict[Name, list[Value]] = defaultdict(list)
     for value in backward:
-        for name, key in value.names:
+        for name, key in _called(value):
             for base in set(bases_of(name)):
                 if (base, key) in partners and value not in mine[base, key]:
                     mine[base, key].append(value)
@@ -215,6 +222,13 @@ def _named(
                 named.setdefault(value.number, partner)
                 sure |= {value.number} if score else set()
     return named, sure
+
+
+def _called(value: Value) -> set[Name]:
+    """Return a value's names; of one that a list keeps (``hs[t]``) also what the list is called."""
+    kept = {name for name, key in value.names if key is not None and isinstance(name, str)}
+    plural = {name[:-1] for name in kept if len(name) > 1 and name.endswith("s")}
+    return value.names | {(name, None) for name in kept | plural}
 
 
 def _aligned(
@@ -237,7 +251,10 @@ def _aligned(
 
 
 def _match(
-    backward: Values, matches: Mapping[int, list[tuple[Value, float]]], pairs: Pairs
+    backward: Values,
+    matches: Mapping[int, list[tuple[Value, float]]],
+    repeats: Callable[[Value], bool],
+    pairs: Pairs,
 ) -> None:
     """Give every backward value one partner, and every partner one value: the first that is it.
 
@@ -247,10 +264,13 @@ def _match(
     for value in backward:
         options = matches.get(value.number, [])
         mine = [option for option in options if option[0] is pairs.named.get(value.number)]
-        if not mine and value.number in pairs.wrong:
-            continue
         free = [option for option in mine or options if option[0].number not in taken]
         exact = [option for option in free if option[1] == 1]
+        if not mine and value.number in pairs.wrong:
+            if not exact or repeats(value):
+                continue
+            pairs.wrong.discard(value.number)  # right, but of another name
+            del pairs.named[value.number]
         if exact or free:
             partner, factor = max(exact or free, key=lambda option: option[0].number)
             taken.add(partner.number)

@@ -59,7 +59,8 @@ def suspects(graph: Graph, marks: Marks, blameable: int, foreign: int) -> Suspec
             proven = {
                 value.statement
                 for value in graph.values
-                if cleared >> value.number & 1 and value.array is not None and value.array.any()
+                if cleared >> value.number & 1 and value.kind == "computed" and value.size
+                if value.array is not None and value.array.any()
             }
             return Suspects(_sorted(likeliest), ranks, frozenset(proven - {None}))  # type: ignore[arg-type]
     for wrong in (marks.wrong, marks.returned):  # two errors may cancel, and clear a statement

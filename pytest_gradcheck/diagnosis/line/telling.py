@@ -95,7 +95,7 @@ def _sentence(located: Located) -> str:
     sentence = f"{first.place}: {name} is wrong (upstream of {downstream})"
     if mine and name in located.parameters + tuple(f"d{p}" for p in located.parameters):
         sentence = f"{first.place}: {name} is wrong"
-    sources = _right_reads(located, mine)
+    sources = [source for source in _right_reads(located, mine) if source != name]
     if sources:
         made = (
             "which it is made of, is right"

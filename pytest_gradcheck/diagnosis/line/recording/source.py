@@ -9,6 +9,7 @@ import site
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import CodeType
 
@@ -57,6 +58,11 @@ class Effect:
         name = ast.unparse(self.target)
         return any(ast.unparse(term) == name for term in _terms(self.value))
 
+    def adds(self, name: str) -> bool:
+        """Return whether something of a name is one of several terms."""
+        terms = [] if self.value is None else list(_terms(self.value))
+        return len(terms) > 1 and any(ast.unparse(term) == name for term in terms)
+
 
 @dataclass(frozen=True, eq=False)
 class Statement:
@@ -87,7 +93,7 @@ class Statement:
         """Whether it is the head of a loop or of a block."""
         return isinstance(self.nodes[0], (ast.For, ast.While, ast.With, ast.If))
 
-    @property
+    @cached_property
     def text(self) -> str:
         """Its source, in one line."""
         lines = [linecache.getline(self.file, n).strip() for n in range(self.line, self.end + 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
@@ -29,6 +29,9 @@ __all__ = ["Bench", "repaired"]
 
 EDITS = 120
 """Edits of a statement that are looked at, of each level."""
+
+SHARES = (0.6, 0.5, 0.7, 1.0)
+"""Part of the calls that the edits of a level may take."""
 
 Accepts = Mapping[Statement, Callable[[Any], bool]]
 """Of statements whose right value is known: whether a value is it."""
@@ -79,15 +82,25 @@ def repaired(bench: Bench, statements: Sequence[Statement]) -> dict[Statement, E
         look = _Look(bench, statements, level)
         bench.calls -= 1
         _quietly(look, bench.gradient)
-        for statement in statements:
-            for code, edit in look.kept.get(statement, ()):
-                if bench.is_spent:
-                    break
+        left = int(bench.calls * (1 - SHARES[level]))
+        for statement, code, edit in _in_turn(look.kept):
+            if bench.is_spent or bench.calls <= left:
+                break
+            if statement not in found:
                 bench.calls -= 1
                 if _heals(bench, code, statement, edit):
                     found[statement] = edit
-                    break
     return found
+
+
+def _in_turn(
+    kept: Mapping[Statement, Sequence[tuple[CodeType, Edit]]],
+) -> Iterator[tuple[Statement, CodeType, Edit]]:
+    """Yield the first edit of each statement, then the second of each."""
+    for number in range(max(map(len, kept.values()), default=0)):
+        for statement, edits in kept.items():
+            if number < len(edits):
+                yield statement, *edits[number]
 
 
 def _quietly(tracer: Tracer, call: Callable[[], FloatArray]) -> FloatArray | None:
