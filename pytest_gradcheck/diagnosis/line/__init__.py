@@ -121,7 +121,7 @@ def _located(case: Case) -> Located | None:
         passes.backward,
         passes.forward,
         slopes,
-        final(backward.values),
+        final(backward.values, passes.forward),
         lambda value: is_multiple(passes.graph, value.number),
         passes.owned(),
     )

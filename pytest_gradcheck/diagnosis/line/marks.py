@@ -178,8 +178,12 @@ def _leaf(flat: FloatArray, part: slice, faults: Faults) -> Leaf:
     return Leaf(not wrong, bool(checked.all() and flat.any()), ratio, part)
 
 
-def final(values: Values) -> Callable[[Value], bool]:
-    """Return whether a value is whole: no part of a sum, nor on its way under the same name."""
+def final(values: Values, forward: Values) -> Callable[[Value], bool]:
+    """Return whether a value is whole: no part of a sum, nor on its way under the same name.
+
+    A sum that is the derivative of something else, by its name, has terms that are whole.
+    """
+    known = {name for value in forward for name, _ in value.names}
     parts: set[int] = set()
     perhaps: set[int] = set()
     read: set[int] = set()
@@ -191,7 +195,8 @@ def final(values: Values) -> Callable[[Value], bool]:
             over = value.inplace and before.holds == value.holds != 0 and before is not value
             same = before.place == value.place and before is not value
             effect = value.effect
-            adds = effect is not None and effect.adds(before.text)
+            bases = {base for name, _ in value.names for base in bases_of(name)}
+            adds = effect is not None and effect.adds(before.text) and not bases & known
             sums = adds or (same and effect is not None and effect.is_sum)
             (parts if over or sums else perhaps if same else read).add(number)
     parts |= perhaps - read

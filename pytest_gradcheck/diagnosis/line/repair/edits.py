@@ -191,6 +191,7 @@ class Workshop:
         """Yield a part with a sign, a factor or a term that may have got lost."""
         two, one = ast.Constant(2), ast.Constant(1)
         yield 1, ast.UnaryOp(ast.USub(), part)
+        yield 1, ast.BinOp(one, ast.Sub(), part)
         yield 1, ast.BinOp(two, ast.Mult(), part)
         yield 1, ast.BinOp(part, ast.Div(), two)
         for node, shape in self._known.values():
