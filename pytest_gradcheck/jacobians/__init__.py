@@ -14,9 +14,9 @@ from pytest_gradcheck.diagnosis.jacobian.evidence import scene_of
 from pytest_gradcheck.diagnosis.jacobian.laws import asymmetric, asymmetric_pairs, broken_laws
 from pytest_gradcheck.errors import Guard
 from pytest_gradcheck.jacobians.coloured import coloured_groups, coloured_table
-from pytest_gradcheck.jacobians.columns import Work, full_columns, sampled_table
-from pytest_gradcheck.jacobians.kinks import allowed_at_kinks
+from pytest_gradcheck.jacobians.columns import full_columns, sampled_table
 from pytest_gradcheck.jacobians.probed import is_large, is_matrix_probed, probed_table
+from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.jacobian.evaluator import VectorEvaluator
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
@@ -26,7 +26,6 @@ from pytest_gradcheck.report.report import Finding, PointReport
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.jacobian.canary import unnoticed_in_matrix
 from pytest_gradcheck.verdict.jacobian.entries import Table, judge_symmetry, tabled
-from pytest_gradcheck.verdict.jacobian.kinks import with_kinks
 from pytest_gradcheck.verdict.jacobian.report import EntryNames, Scope, entries_report
 from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.pictures import entries_picture
@@ -64,8 +63,6 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
         calls = VectorEvaluator(pair.prober(), pair.theta, here, terms.progress)
         work = Work(calls, pair, matrix, terms.settings, terms.seed)
         table, scope, found = _compared(work, names, point)
-        if terms.settings.eps is None:
-            table = with_kinks(table, pair)
         if isinstance(matrix, OperatorMatrix):
             found += broken_laws(matrix, pair, point)
         refuse_changed_params(pair, "function")
@@ -112,8 +109,6 @@ def _compared(
     if work.settings.mode == "sample" or is_large(work):
         return sampled_table(work), Scope(theta, m, False, exact), ()
     entries, judged = full_columns(work)
-    if work.settings.eps is None:
-        judged = allowed_at_kinks(work, entries, judged)
     found = ()
     if work.pair.is_symmetric and not work.pair.is_lower and work.projection is None:
         judged = judge_symmetry(entries, judged, work.settings)

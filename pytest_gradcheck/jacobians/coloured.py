@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.jacobians.columns import Work, judged_columns, slopes_of
+from pytest_gradcheck.jacobians.columns import judged_columns, slopes_of
+from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.jacobian.colouring import coloured
 from pytest_gradcheck.numdiff.jacobian.columns import all_columns, grouped, random_weights
 from pytest_gradcheck.numdiff.jacobian.search import Residuals, locate

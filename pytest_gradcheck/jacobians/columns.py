@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.jacobians.kinks import allowed_at_kinks
+from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.jacobian.columns import (
     all_columns,
     blocks_of,
     drawn_columns,
-    random_weights,
     single_columns,
 )
-from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, VectorEvaluator
-from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise, measure_outputs
+from pytest_gradcheck.numdiff.jacobian.evaluator import Direction
 from pytest_gradcheck.numdiff.jacobian.slopes import (
     Slopes,
     Target,
@@ -25,77 +21,15 @@ from pytest_gradcheck.numdiff.jacobian.slopes import (
     classical_slopes,
 )
 from pytest_gradcheck.params.scales import lengths
-from pytest_gradcheck.params.theta import Numbers, Theta
-from pytest_gradcheck.problem.jacobian.matrices import Matrix
+from pytest_gradcheck.params.theta import Numbers
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.problem.jacobian.projection import Projection
-from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.jacobian.entries import Entries, Judged, Table, judge_entries, tabled
 
-__all__ = ["Work", "full_columns", "sampled_table", "slopes_of"]
+__all__ = ["full_columns", "sampled_table", "slopes_of"]
 
 NOTHING = 1e-12
 """A weight below is what rounding leaves of a zero."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a check of a matrix works with.
-
-    Attributes
-    ----------
-    calls : VectorEvaluator
-        How the function is called.
-    pair : JacobianPair
-    matrix : Matrix
-        The user's.
-    settings : Settings
-    seed : int
-        Of what is drawn.
-    """
-
-    calls: VectorEvaluator
-    pair: JacobianPair
-    matrix: Matrix
-    settings: Settings
-    seed: int
-
-    @property
-    def theta(self) -> Theta:
-        """Where the function and the matrix look."""
-        return self.calls.theta
-
-    @cached_property
-    def projection(self) -> Projection | None:
-        """What changes of the parameters are allowed; None where all are."""
-        project = self.settings.project
-        return None if project is None else Projection(project, self.theta)
-
-    @property
-    def known_noise(self) -> OutputNoise | None:
-        """The noise, where the settings let it be measured."""
-        return None if self.settings.eps is not None else self.noise
-
-    @cached_property
-    def noise(self) -> OutputNoise:
-        """The noise of every output along one random direction.
-
-        Raises
-        ------
-        ProblemError
-            ``unreached-params`` where no output moves though the matrix is not zero.
-        """
-        weights = random_weights(self.theta, self.seed, "noise of outputs")
-        weights = weights if self.projection is None else self.projection.of(weights)
-        noise = measure_outputs(self.calls, weights, self.settings.noise)
-        if not noise.moved.any() and self.matrix.along(weights).any():
-            raise ProblemError(
-                "unreached-params",
-                "no output moves with the parameters, though the matrix is not zero: if the object "
-                "owns its arrays, hand over those arrays and say inplace=True; else the function "
-                "must use the parameters that it is given",
-            )
-        return noise
 
 
 def slopes_of(work: Work, directions: list[Direction], target: Target) -> Slopes:
@@ -127,7 +61,10 @@ def judged_columns(work: Work, numbers: Numbers) -> tuple[Entries, Judged]:
     blocks = blocks_of(work.theta, numbers)
     target = Target(analytic, work.settings.suspect, blocks, asked)
     entries = Entries(numbers, target, slopes_of(work, single_columns(work.theta, numbers), target))
-    return entries, judge_entries(entries, work.settings)
+    judged = judge_entries(entries, work.settings)
+    if work.settings.eps is None:
+        judged = allowed_at_kinks(work, entries, judged)
+    return entries, judged
 
 
 def _projected_columns(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.jacobians.columns import Work
+from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
