@@ -14,7 +14,7 @@ import time
 from .planting import planted_outcome
 from .problems import Problem, problem
 from .running import FAILURES, checked, outcome
-from .tables import failures, naming, table
+from .tables import failures, naming, table, undecided
 
 
 def main() -> int:
@@ -46,6 +46,8 @@ def main() -> int:
     for title in ("condition", "shape", "fault"):
         print("\n".join(table(outcomes, title, lambda one, title=title: getattr(one, title))))  # type: ignore[misc]
         print()
+    print("\n".join(undecided(outcomes)))
+    print()
     print("\n".join(naming(outcomes)))
     print()
     print("\n".join(failures(outcomes, options.failures)))

@@ -52,7 +52,7 @@ def planted_outcome(one: Problem, mode: str) -> Outcome | None:
         *(one.seed, one.condition, one.shape, broken.fault, "visible"),
         "missed" if again.passed else "agreed",
         "",
-        *(size, 0, again.evaluations, seconds),
+        *(size, size, 0, again.evaluations, seconds),
         f"{name}, component {place}: resolution {resolution:.1e}",
     )
 

@@ -44,7 +44,8 @@ class Outcome:
     named : str
         Whether the cause was named ``right`` or ``wrong``; ``due`` where none is named though a
         parameter shows what the fault is called, ``not`` where none does; empty where it passed.
-    components, undecided, calls : int
+    components, judged, undecided, calls : int
+        Components of theta, and those that got a verdict: entries, where a matrix is checked.
     seconds : float
     detail : str
         The first line of the report, or of the exception.
@@ -58,6 +59,7 @@ class Outcome:
     result: str
     named: str
     components: int
+    judged: int
     undecided: int
     calls: int
     seconds: float
@@ -86,14 +88,15 @@ def outcome(one: Problem, mode: str) -> Outcome:
     about = (one.seed, one.condition, one.shape, one.fault, label.kind)
     if isinstance(report, Exception):
         result = "refused" if isinstance(report, ProblemError) else "crashed"
-        return Outcome(*about, result, "", size, 0, 0, seconds, _raised(report))
-    undecided = sum(p.counts["inconclusive"] for p in report.points[0].parameters)
+        return Outcome(*about, result, "", size, 0, 0, 0, seconds, _raised(report))
+    parameters = report.points[0].parameters
     return Outcome(
         *about,
         _result(one, label, report),
         _named(one.fault, label, report),
         size,
-        undecided,
+        sum(parameter.size for parameter in parameters),
+        sum(parameter.counts["inconclusive"] for parameter in parameters),
         report.evaluations,
         seconds,
         str(report).splitlines()[0],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from .conditions import SMOOTH_CONDITIONS
 from .running import FAILURES, Outcome
 
-__all__ = ["failures", "naming", "table"]
+__all__ = ["failures", "naming", "table", "undecided"]
 
 LISTED = (*FAILURES, "unseen")
 
@@ -34,7 +35,8 @@ def _row(outcomes: Sequence[Outcome]) -> str:
     results = [one.result for one in outcomes]
     labels = [one.label for one in outcomes]
     size = sum(one.components for one in outcomes if one.calls)
-    undecided = 100 * sum(one.undecided for one in outcomes) / max(size, 1)
+    judged = sum(one.judged for one in outcomes)
+    open_share = 100 * sum(one.undecided for one in outcomes) / max(judged, 1)
     ratio = sum(one.calls for one in outcomes) / max(2 * size, 1)
     cells = [
         str(len(outcomes)),
@@ -43,10 +45,26 @@ def _row(outcomes: Sequence[Outcome]) -> str:
         *(str(results.count(failure) or "") for failure in FAILURES),
         str(results.count("unseen") or ""),
         str(results.count("open") or ""),
-        f"{undecided:.2f} %",
+        f"{open_share:.2f} %",
         f"{ratio:.2f}",
     ]
     return "  ".join(f"{cell:>9}" for cell in cells)
+
+
+def undecided(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Yield a line each on the components that were not decided, by what they had to do with."""
+    kinds = {"in float64, smooth": True, "at kinks, in float32, noisy": False}
+    for kind, smooth in kinds.items():
+        for said, labels in {"right": ("right", "invisible"), "wrong": ("visible", "grey")}.items():
+            chosen = [
+                one
+                for one in outcomes
+                if one.calls
+                and (one.condition in SMOOTH_CONDITIONS) == smooth
+                and one.label in labels
+            ]
+            share = sum(one.undecided for one in chosen) / max(sum(one.judged for one in chosen), 1)
+            yield f"undecided, {kind}, where the gradient is {said}: {100 * share:.2f} %"
 
 
 def naming(outcomes: Sequence[Outcome]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from random_problems.planting import planted_outcome
 from random_problems.problems import problem
 from random_problems.running import FAILURES, Outcome, outcome
 from random_problems.shapes import SHAPES, call
-from random_problems.tables import failures, naming, table
+from random_problems.tables import failures, naming, table, undecided
 
 HELD = frozenset(
     {
@@ -84,8 +84,8 @@ def test_a_right_gradient_is_labelled_right_and_a_visible_fault_is_wrong_somewhe
 def test_the_table_counts_every_problem_and_lists_failures_by_seed() -> None:
     about = ("plain", "flat", "sign", "visible")
     made = [
-        Outcome(1, *about, "agreed", "right", 4, 0, 8, 0.0, ""),
-        Outcome(2, *about, "missed", "", 4, 1, 8, 0.0, "ok"),
+        Outcome(1, *about, "agreed", "right", 4, 4, 0, 8, 0.0, ""),
+        Outcome(2, *about, "missed", "", 4, 4, 1, 8, 0.0, "ok"),
     ]
 
     rows = [line.split() for line in table(made, "condition", lambda one: one.condition)]
@@ -93,4 +93,5 @@ def test_the_table_counts_every_problem_and_lists_failures_by_seed() -> None:
     assert rows[1][-1] == "1.00"
     assert [line.split()[:2] for line in failures(made, 5)] == [["missed", "2"]]
     assert "missed" in FAILURES
+    assert next(line for line in undecided(made) if "wrong" in line).endswith(": 12.50 %")
     assert [line.split() for line in naming(made)][1] == ["sign", "1"]
