@@ -51,15 +51,18 @@ __all__ = [
 WIDE = 1e-3
 """An error bar beyond this part of a component's size leaves it undecided."""
 
-BEARING = 1e-2
+BEARINGS = (1e-2, 2.5e-3, 6e-4)
 """How far, in lengths, the cost is looked at to see whether it goes on as its slope says: beyond
-the quanta of bfloat16."""
+the quanta of bfloat16, and nearer by where it does not."""
 
 OFF_BEARING = 0.03
 """By what part of the rise it may be off there, without a closer look."""
 
 FLAT_ALONE = 8
 """Parameters without any slope up to which each of them is moved alone."""
+
+SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
+"""Noise is no less: half a rounding unit of a cost near the smallest numbers is 0."""
 
 GROSS = 0.1
 """Relative errors beyond this are no matter of a tolerance at which an iteration stops."""
@@ -181,6 +184,7 @@ def cost_noise(evaluator: Evaluator, seed: int, relative: float | None = None) -
         evaluator.cost0,
         far=lambda distances: _random_line(evaluator, seed, least=1.0)(distances),
     )
+    near = replace(near, level=max(near.level, SMALLEST))
     if relative is not None:
         return given(relative, near)
 
@@ -281,10 +285,9 @@ def approximate(
         refuse_changed(evaluator.theta, "cost")
     if agree:
         del first  # as large as theta, several times
-        if not (asks and _is_off_course(evaluator, gradient, noise)):
-            return result
-    if asks:
-        far = noise.with_far(_usual_residual(result, comparand, evaluator.theta))
+    residual = 0.0 if agree else _usual_residual(result, comparand, evaluator.theta)
+    if asks and (residual or _is_off_course(evaluator, gradient, noise)):
+        far = noise.with_far(residual)
         if far.level > noise.level:
             return approximate(evaluator, numbers, comparand, far, slopes, seen)
         result = replace(result, noise=far)
@@ -386,7 +389,7 @@ def _is_off_course(evaluator: Evaluator, gradient: FloatArray, noise: Noise) -> 
         terms = mine * gradient
         size, predicted = float(np.linalg.norm(terms)), float(terms.sum())
         before = math.inf
-        for distance in (BEARING, BEARING / 4):
+        for distance in BEARINGS:
             up, down = evaluator.along(mine, (distance, -distance))
             off = abs((up - down) / (2 * distance) - predicted)
             bar = SAFETY * float(noise.at(max(abs(up), abs(down)))) / distance

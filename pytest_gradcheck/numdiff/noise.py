@@ -375,7 +375,7 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
     whole = abs(row.values[-1] - row.values[0])
     if (min(steps) > 0 or max(steps) < 0) and whole > 8 * level:  # a rise, and not the noise
         rise = whole / (len(steps) * abs(row.spacing))
-    if quantum < level:
+    if 4 * quantum < level:
         kind = NoiseKind.SPREAD if level > PLAIN * EPSILON * magnitude else NoiseKind.ROUNDING
         digits = None
     return Noise(max(level, plain, quantum), magnitude, rise, True, kind, digits)

@@ -184,7 +184,7 @@ def test_a_million_right_components_pass_in_some_calls() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_right_gradient_passes_in_probe_mode(name: str) -> None:
-    report = check_gradients(*ALL[name], mode="probe")
+    report = check_gradients(*ALL[name], mode="probe", seed=0)
     assert report.passed
     assert report.verdict == "ok"
 
@@ -201,7 +201,7 @@ def test_one_component_that_is_one_percent_too_large_is_named_in_probe_mode(
         gradient[component] *= 1.01
         return gradient
 
-    report = check_gradients(case.cost, wrong, case.x, mode="probe")
+    report = check_gradients(case.cost, wrong, case.x, mode="probe", seed=0)
     assert names_of_wrong(report) == [f"theta[{component}]"]
 
 
