@@ -117,7 +117,7 @@ def headline(report: Report, width: int) -> str:
 def _first(sentence: str, end: str, style: Style) -> list[str]:
     """Return the answer, wrapped; its first line stands behind the exception's name.
 
-    The place at the end of the answer stands on that line, behind what was seen.
+    The place at the end of the answer stands on that line, behind what was seen if that fits.
     """
     sentence = plain_ascii(sentence) if style.ascii else sentence
     width = max(style.width - PREFIX, 5)
@@ -126,9 +126,11 @@ def _first(sentence: str, end: str, style: Style) -> list[str]:
     seen, colon, why = sentence.removesuffix(end).partition(": ")
     if end and colon and len(seen) + len(end) < width:
         return [f"{seen}{end}:", *_wrapped(why, style.width, "  ")]
-    first, *_ = _wrapped(sentence, width)
+    room = width - len(end)
+    sentence, end = (sentence.removesuffix(end), end) if room >= SHORTEST else (sentence, "")
+    first, *_ = _wrapped(sentence, width - len(end))
     rest = sentence[len(first) :].strip()
-    return [first, *_wrapped(rest, style.width, "  ")] if rest else [first]
+    return [first + end, *_wrapped(rest, style.width, "  ")] if rest else [first + end]
 
 
 def _squeezed(sentence: str, report: Report, width: int, least: int = SHORTEST) -> str:
