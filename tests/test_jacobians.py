@@ -737,3 +737,28 @@ def test_values_that_tie_are_kinks_and_a_fault_there_is_still_found(at: list[flo
     assert report.verdict == "kink"
     assert not check_gradients.jacobian(np.sort, lambda x: sorted_jac(x, -1.0), x).passed
     assert not check_gradients.jacobian(np.sort, lambda x: 2 * sorted_jac(x), x).passed
+
+
+def test_a_curvature_that_jumps_is_no_fault() -> None:
+    def squares(x: Array) -> Array:
+        return np.asarray(np.maximum(A @ x, 0.0) ** 2 + 1.0)
+
+    def answer(x: Array) -> Array:
+        return np.asarray(2 * np.maximum(A @ x, 0.0)[:, None] * A)
+
+    assert check_gradients.jacobian(squares, answer, np.zeros(6)).passed
+    turned = X - A[0] * (A[0] @ X) / (A[0] @ A[0])  # one of them stands at its turn
+    assert check_gradients.jacobian(squares, answer, turned).passed
+
+
+def test_a_stationary_point_proves_little_and_is_told() -> None:
+    def at_top(x: Array) -> Array:
+        return np.asarray([np.cos(x[0]) + 5.0, 3.0 - x[1] ** 2 + 1e-20 * x[0]])
+
+    report = check_gradients.jacobian(at_top, lambda x: np.full((2, 2), 1e-17), np.zeros(2))
+    assert report.verdict == "ok"
+    assert [finding.code for finding in report.findings] == ["stationary"]
+    strict = check_gradients.jacobian(
+        at_top, lambda x: np.full((2, 2), 1e-17), np.zeros(2), strict=True
+    )
+    assert not strict.passed

@@ -25,7 +25,7 @@ def matrix_caveats(
     table: Table, theta: Theta, noise: OutputNoise | None, output_name: Name, point: str
 ) -> tuple[Finding, ...]:
     """Return the warnings about a matrix that was compared entry by entry."""
-    found = _vacuous(table, theta, point)
+    found = _stationary(table, point) or _vacuous(table, theta, point)
     if table.codes.any():
         found += _undecided(table, noise, output_name, point)
         found += _kinks(table, output_name, point)
@@ -65,6 +65,19 @@ def _kinks(table: Table, output_name: Name, point: str) -> tuple[Finding, ...]:
         "one-sided slopes there, and the entry lies between them"
     )
     return (Finding("kink", "warning", None, message, None, point),)
+
+
+def _stationary(table: Table, point: str) -> tuple[Finding, ...]:
+    """Tell of a matrix that is zero beside rounding, and not zero."""
+    if not table.analytic.any() or np.any(np.abs(table.analytic) > table.bars):
+        return ()
+    if np.any(np.abs(table.values) > table.bars):
+        return ()
+    message = (
+        "all derivatives are 0 here beside rounding, as those of any multiple are: little is "
+        "proved. Check at another point, 0.9 x theta say"
+    )
+    return (Finding("stationary", "warning", None, message, None, point),)
 
 
 def _vacuous(table: Table, theta: Theta, point: str) -> tuple[Finding, ...]:

@@ -31,6 +31,10 @@ LARGEST_SHARE = 1e-3
 PASSES = 3
 """Steps at most that are tried along a direction for outputs of different noise."""
 
+BENT = 1.5
+"""Safety of the bound of an error that shrinks with the step, and not with its square: that of a
+squared ReLU at 0."""
+
 LOOKS = 3
 """Pairs of calls at smaller steps before the ladder."""
 
@@ -350,8 +354,8 @@ def _looked(
     """Look at open entries at smaller steps; return those that stay open.
 
     A difference between two steps bounds the truncation error of the finer one by its share
-    q**2 / (1 - q**2). Half the gap between the one-sided slopes is what a kink may hide, but for
-    the part of it that shrinks with the step.
+    q**2 / (1 - q**2), and by q / (1 - q) where the curvature jumps. Half the gap between the
+    one-sided slopes is what a kink may hide, but for the part of it that shrinks with the step.
     """
     levels, here = noise.levels, calls.here
     steps = _steps_of(column, noise)
@@ -374,7 +378,7 @@ def _looked(
         rounding = SAFETY * level / finer
         apart = np.abs(fine - coarse)
         ratios = finer / steps
-        shrunk = np.minimum(1.0, DECAY * ratios**2)
+        shrunk = np.minimum(1.0, np.maximum(DECAY * ratios**2, BENT * ratios / (1 - ratios)))
         kinks = np.abs(gaps - ratios * coarse_gaps) / (1 - ratios)
         hidden = 0.5 * np.minimum(np.abs(gaps), kinks)
         bars = np.minimum(apart + rounding, rounding + apart * shrunk) + hidden

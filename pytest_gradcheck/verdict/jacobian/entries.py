@@ -19,6 +19,9 @@ __all__ = ["Entries", "Judged", "Table", "asymmetries", "judge_entries", "judge_
 
 Codes = npt.NDArray[np.int8]
 
+ROUNDED = 1e-3
+"""Analytic slopes below this part of all error bars of an output are zero beside rounding."""
+
 DUST = 1e-8
 """An analytic slope below this part of its output's largest is zero beside the others."""
 
@@ -219,11 +222,14 @@ def judge_symmetry(entries: Entries, judged: Judged, settings: Settings) -> Judg
 def _is_zero(entries: Entries, rows: Numbers) -> npt.NDArray[np.bool_]:
     """Return where an output does not move beyond its rounding, and the analytic slope is zero.
 
-    Zero beside the other slopes of the output, and beside that rounding.
+    Zero beside the other slopes of the output, and beside that rounding; or all of them are zero
+    beside it, at a stationary point.
     """
     values, bars = entries.slopes.values[rows], entries.slopes.error_bars[rows]
     analytic = entries.analytic[rows]
     every = np.abs(entries.analytic)
     largest = np.where(np.isfinite(every), every, 0.0).max(axis=0, initial=0.0)
+    still = np.all(np.abs(entries.slopes.values) <= entries.slopes.error_bars, axis=0)
+    still &= np.all(every <= ROUNDED * entries.slopes.error_bars, axis=0)
     zero = (np.abs(values) <= bars) & (np.abs(analytic) <= np.minimum(bars, DUST * largest))
-    return np.asarray(zero, np.bool_)
+    return np.asarray(zero | still, np.bool_)

@@ -110,7 +110,8 @@ def entries_report(
     )
     counts = by_output.counts.sum(axis=0).tolist()
     caused = any(finding.severity == "cause" for finding in found)
-    vacuous = settings.strict and any(finding.code == "vacuous" for finding in found)
+    little = ("vacuous", "stationary")
+    vacuous = settings.strict and any(finding.code in little for finding in found)
     worst = max((code for code, count in enumerate(counts) if count), default=Verdict.OK)
     if caused:
         worst = max(worst, Verdict.BUG)  # a law that is broken though no entry is
