@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -414,3 +414,23 @@ def test_a_fault_at_mixed_scales_is_no_kink() -> None:
         assert report.verdict == "bug"
         wrong = check_gradients(cost, lambda x: grad(x) * np.repeat([1, 0.0], 6), x, mode=mode)
         assert wrong.verdict == "bug"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_ties_in_arrays_of_few_digits_are_set_apart(dtype: type) -> None:
+    cost, grad, image = pooling(2, 1, 2, first, 5)
+    own: dict[str, npt.NDArray[Any]] = {"x": image.astype(dtype)}
+    before = own["x"].tobytes()
+
+    def double() -> Array:
+        return np.asarray(own["x"], float)
+
+    right = check_gradients(
+        lambda: cost(double()), lambda: {"x": grad(double())}, own, inplace=True
+    )
+    assert right.passed
+    wrong = check_gradients(
+        lambda: cost(double()), lambda: {"x": 1.2 * grad(double())}, own, inplace=True
+    )
+    assert wrong.verdict == "bug"
+    assert own["x"].tobytes() == before

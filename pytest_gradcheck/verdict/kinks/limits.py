@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.numdiff.ladder import EPSILON
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms_of_each
 from pytest_gradcheck.params.theta import FloatArray, Theta
@@ -79,8 +80,8 @@ class Limits:
         self._pair, self._theta = pair, pair.theta
         self._gradient, self._suspect = gradient, suspect
         self.length = sizes(pair.theta, gradient)
-        self.near = max(NEAR, 100 * noise.relative)
-        self.away = max(AWAY, ROOM * noise.relative ** (1 / 3))
+        self.near = max(NEAR, 100 * noise.relative, _least_nudge(pair.theta))
+        self.away = max(AWAY, ROOM * noise.relative ** (1 / 3), 100 * _least_nudge(pair.theta))
         self._drift = DRIFT * self.near * self._usual()
         self._nudges = nudges(pair.theta, self.length)
         self.known: list[Limit] = []
@@ -131,6 +132,12 @@ class Limits:
             except ProblemError:
                 return None
         return gradient if np.all(np.isfinite(gradient)) else None
+
+
+def _least_nudge(theta: Theta) -> float:
+    """Return the part of components by which a nudge sets all of them apart as they are stored."""
+    grain = max(2.0 ** (1 - parameter.digits) for parameter in theta.selected)
+    return grain * max(100, 4 * theta.base.size) if grain > EPSILON else 0.0
 
 
 def sizes(theta: Theta, gradient: FloatArray) -> FloatArray:

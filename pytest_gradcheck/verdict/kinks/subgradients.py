@@ -233,7 +233,8 @@ class _Nearby:
         )
         size = np.abs(values) + np.abs(analytic)
         right = np.abs(values - analytic) <= bars + self._suspect * size
-        right &= bars <= np.maximum(CLEAR * size, self._bars_here(numbers))
+        narrow = bars <= np.maximum(CLEAR * size, self._bars_here(numbers))
+        right &= narrow | self._approximation.of_kind("kink")[numbers]  # else undecided, at a kink
         right &= found.kinds[numbers] != KINDS.index("jump")
         return dict(zip(numbers[right].tolist(), bars[right].tolist(), strict=True))
 
