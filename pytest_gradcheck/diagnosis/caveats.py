@@ -215,10 +215,12 @@ def coarse(
     worst = float(judgement.resolutions.max())
     decided = not np.any(judgement.verdicts[approximation.checked] == Verdict.INCONCLUSIVE)
     if decided and worst > POOR:
-        message = (
-            f"{_noise_reason(noise)}; in the smallest components a relative error under "
-            f"{worst:.0e} goes unseen"
+        small = (
+            f"a relative error under {worst:.0e} goes unseen in the smallest components"
+            if worst < 1
+            else "the smallest components are not tested at all"
         )
+        message = f"{_noise_reason(noise)}; {small}"
         yield Finding("precision", "warning", None, message, None, point)
 
 

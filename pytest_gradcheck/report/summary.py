@@ -227,5 +227,11 @@ def _figures(check: Check) -> str:
     points = f" at {len(check['points'])} points" * (len(check["points"]) > 1)
     return (
         f"{_some(check['covered'], 'component')}{points}, relative error "
-        f"{check['relative_error']:.1e} ({check['band']}), resolution {check['resolution']:.0e}"
+        f"{check['relative_error']:.1e}{_band(check)}, resolution {check['resolution']:.0e}"
     )
+
+
+def _band(check: Check) -> str:
+    """Return the course's word for a relative error, where it does not contradict the verdict."""
+    contradicts = check["passed"] and check["band"] in ("look closer", "bug")
+    return "" if contradicts else f" ({check['band']})"
