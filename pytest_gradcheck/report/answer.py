@@ -20,6 +20,9 @@ __all__ = ["answer", "explanation", "figure", "figure_words", "place", "ratio"]
 
 WRONG = ("suspect", "bug", "nonfinite")
 
+PLACES = ("unnamed", "line", "output")
+"""Codes of findings that tell where an error is, and no cause."""
+
 UNPROVED = ("canary", "stationary", "vacuous")
 """Codes of findings that fail a check in which no component is wrong."""
 
@@ -67,7 +70,7 @@ def explanation(report: Report) -> Finding | None:
         return None
     point = report.worst_point
     wrong = {parameter.name for parameter in point.parameters if parameter.verdict in WRONG}
-    told = [f for f in point.findings if f.code not in ("unnamed", "line")]
+    told = [f for f in point.findings if f.code not in PLACES]
     causes = [f for f in told if f.severity == "cause"]
     for cause in causes:
         if wrong and wrong <= ({cause.parameter} | set(cause.parameters)):

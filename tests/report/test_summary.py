@@ -147,5 +147,5 @@ def test_a_run_without_checks_makes_a_report_that_says_so(tmp_path: Path, suffix
 def test_the_band_of_a_figure_gives_way_to_a_verdict_that_it_contradicts() -> None:
     """A gradient of rounding dust beside zeros is right, and relatively all of it is wrong."""
     passing = {**check(1.0), "relative_error": 1.0, "band": "bug"}
-    (line,) = (text for text in texts({"t": [passing]}, 1) if "relative error" in text)
+    (line,) = (text for text in texts(run({"t": [passing]}), 1) if "relative error" in text)
     assert "relative error 1.0e+00, resolution" in line

@@ -265,7 +265,9 @@ def some_entries(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypoth
         factor = found.value
         there = f"{readable(found)} x the numerical gradient there, counted too often or too seldom"
     else:
-        factor, there = None, "a range that is off, or = for += where indices repeat"
+        single = "an index that is off, or an entry that is written twice"
+        several = "a range that is off, or = for += where indices repeat"
+        factor, there = None, single if part.n_wrong == 1 else several
     yield _there(part, f"wrong {where}", 2 * USUAL, there).but(factor=factor)
 
 
