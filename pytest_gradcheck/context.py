@@ -7,8 +7,11 @@ thread which a test started belongs to that test too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_gradcheck.errors import first_error_wins
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -25,6 +28,31 @@ class Style(NamedTuple):
     ascii: bool = False
 
 
+def evaluating(model: Any) -> AbstractContextManager[object] | None:
+    """Return what puts a model with a training mode out of it for a while, or None.
+
+    That is one with ``training``, ``train()`` and ``eval()``, as modules of PyTorch have them.
+    """
+    if getattr(model, "training", None) is not True:
+        return None
+    return _out_of_training(model) if hasattr(model, "train") and hasattr(model, "eval") else None
+
+
+@contextmanager
+def _out_of_training(model: Any) -> Iterator[None]:
+    parts = list(model.modules()) if callable(getattr(model, "modules", None)) else []
+    were_out = [part for part in parts if getattr(part, "training", True) is False]
+
+    def train() -> None:
+        model.train()
+        for part in were_out:
+            part.eval()
+
+    with first_error_wins(train):  # eval() may fail halfway through its layers
+        model.eval()
+        yield
+
+
 class Extensions:
     """What others add to a check; nothing, unless pytest's hooks stand behind it.
 
@@ -33,7 +61,7 @@ class Extensions:
 
     def still(self, value: object) -> AbstractContextManager[object] | None:
         """Return a context manager that switches off the randomness of a model, or None."""
-        return None
+        return evaluating(value)
 
     @property
     def flatten(self) -> Callable[[Any], Any] | None:

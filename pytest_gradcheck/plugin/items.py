@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_gradcheck.context import Context, Extensions
-from pytest_gradcheck.errors import first_error_wins
+from pytest_gradcheck.context import Context, Extensions, evaluating
 from pytest_gradcheck.plugin.markers import noted
 from pytest_gradcheck.plugin.options import Layers, draws
 from pytest_gradcheck.plugin.session import Run
@@ -192,10 +191,7 @@ class Checks:
     @pytest.hookimpl(trylast=True)
     def pytest_gradcheck_still(self, value: object) -> AbstractContextManager[object] | None:
         """Put a model with a training mode (``training``, ``train()``, ``eval()``) out of it."""
-        training = getattr(value, "training", None)
-        if training is not True or not (hasattr(value, "train") and hasattr(value, "eval")):
-            return None
-        return _evaluating(value)
+        return evaluating(value)
 
 
 def _taken(record: Progressed | None, item: pytest.Item) -> list[dict[str, Any]]:
@@ -240,18 +236,3 @@ def _add_properties(item: pytest.Item, checks: Sequence[dict[str, Any]]) -> None
         ("gradcheck_resolution", f"{worst['resolution']:.3g}"),
         ("gradcheck_calls", sum(check["evaluations"] for check in checks)),
     ]
-
-
-@contextmanager
-def _evaluating(model: Any) -> Generator[None, None, None]:
-    parts = list(model.modules()) if callable(getattr(model, "modules", None)) else []
-    frozen = [part for part in parts if getattr(part, "training", True) is False]
-
-    def train() -> None:
-        model.train()
-        for part in frozen:  # some of its layers may have been out of training before
-            part.eval()
-
-    with first_error_wins(train):  # eval() may fail halfway through its layers
-        model.eval()
-        yield

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import ProblemError, Report, check_gradients
+from pytest_gradcheck.problem.layers.reverse import users_functions
 
 torch: Any = pytest.importorskip("torch")
 nn = torch.nn
@@ -258,3 +259,23 @@ def test_a_module_in_training_mode_is_put_out_of_it_and_back(pytester: pytest.Py
 def test_an_array_of_numpy_goes_into_a_function_of_torch() -> None:
     square = function(lambda x: x**2, lambda x, dout: 2 * x * dout)
     assert check_gradients.autograd(square, np.linspace(-1, 1, 4)).verdict == "ok"
+
+
+def test_functions_of_pytorch_itself_are_not_taken_for_the_users_own() -> None:
+    square = function(lambda x: x**2, lambda x, dout: 2 * x * dout)
+    names = {part.__name__ for part in users_functions(square)}
+    assert names == {"forward", "backward"}
+    assert users_functions(nn.Linear(2, 1)) == ()
+
+
+def test_complex_tensors_are_checked_as_pairs_of_reals() -> None:
+    z = torch.tensor([1 + 2j, 0.3 - 1j])
+    report = check_gradients.autograd(lambda z: z**3, z)
+    assert report.verdict == "ok"
+    assert report.parameters[0].checked == 4
+
+
+def test_a_model_with_dropout_is_put_out_of_training_without_pytest_too() -> None:
+    net = model().train()
+    assert check_gradients.autograd(net, X).passed
+    assert net.training

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import L2, GradientError, ProblemError, check_gradients, gradcheck
-from pytest_gradcheck.context import Context, Extensions, entered
+from pytest_gradcheck.context import Context, Extensions, entered, evaluating
 
 Array = npt.NDArray[np.float64]
 
@@ -141,15 +141,6 @@ class Model:
 
     def train(self) -> None:
         self._do("train", True)
-
-
-@contextmanager
-def evaluating(model: Model) -> Iterator[None]:
-    """What pytest's side does."""
-    from pytest_gradcheck.plugin.items import _evaluating
-
-    with _evaluating(model):
-        yield
 
 
 class Stilled(Extensions):

@@ -119,7 +119,7 @@ def _jax_array(value: Any) -> Array:
 
 def _jax_like(value: Any, numbers: Any) -> Any:
     library = sys.modules["jax"]
-    is_wide = value.dtype.itemsize == 8
+    is_wide = value.dtype.name in ("float64", "complex128")
     with library.enable_x64(True) if is_wide else nullcontext():
         made = library.numpy.array(numbers, dtype=value.dtype)  # a copy: ours goes on changing
     return made if value.sharding == made.sharding else library.device_put(made, value.sharding)

@@ -140,7 +140,7 @@ def _module(twin: Any, inputs: Inputs) -> _Source:
 
 
 def _kind(value: Any) -> tuple[str, type]:
-    return str(value.dtype), type(value)
+    return str(getattr(value, "dtype", "float64")), type(value)
 
 
 def _widened(source: _Source, mode: ReverseMode) -> _Source | None:

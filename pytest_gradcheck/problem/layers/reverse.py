@@ -69,7 +69,8 @@ class Torch(ReverseMode):
         self._torch = sys.modules["torch"]
 
     def _is_float(self, value: Any) -> bool:
-        return isinstance(value, self._torch.Tensor) and value.is_floating_point()
+        is_tensor = isinstance(value, self._torch.Tensor)
+        return is_tensor and (value.is_floating_point() or value.is_complex())
 
     def _is_number(self, value: Any) -> bool:
         return self._is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
@@ -86,7 +87,8 @@ class Torch(ReverseMode):
         """Return a tensor in float64."""
         if not self._is_float(value):
             return value
-        return value.detach().double().requires_grad_(value.requires_grad)
+        wide = self._torch.complex128 if value.is_complex() else self._torch.float64
+        return value.detach().to(wide).requires_grad_(value.requires_grad)
 
     def leaf(self, value: Any) -> Any:
         """Return a copy that requires a gradient; of NumPy's arrays as well."""
@@ -135,7 +137,7 @@ class Jax(ReverseMode):
 
     def _is_float(self, value: Any) -> bool:
         dtype = getattr(value, "dtype", None)
-        return dtype is not None and bool(self._numpy.issubdtype(dtype, np.floating))
+        return dtype is not None and bool(self._numpy.issubdtype(dtype, np.inexact))
 
     def is_checked(self, value: Any) -> bool:
         """Return whether a value is an array or a number with a fraction."""
@@ -143,19 +145,25 @@ class Jax(ReverseMode):
 
     def widened(self, value: Any) -> Any:
         """Return an array of JAX's in float64."""
-        if not self._is_float(value):
+        if not self.is_checked(value):
             return value
+        wide = np.complex128 if self._numpy.iscomplexobj(value) else np.float64
         with self.around():
-            return self._numpy.asarray(value, np.float64)
+            return self._numpy.asarray(value, wide)
 
     def leaf(self, value: Any) -> Any:
-        """Return NumPy's arrays as JAX's: a custom_vjp takes no others."""
-        return self._numpy.asarray(value) if isinstance(value, np.ndarray) else value
+        """Return NumPy's arrays and numbers as JAX's: a custom_vjp takes no others."""
+        return self._numpy.asarray(value) if isinstance(value, (np.ndarray, float)) else value
 
     def vjp(self, f: Function, inputs: list[Any]) -> tuple[Any, Callable[[Any], Any]]:
         """Return the output and the pullback of ``jax.vjp``."""
         out, pull = self._jax.vjp(f, *inputs)
-        return out, lambda dout: list(pull(dout))
+
+        def conjugate(tree: Any) -> Any:
+            """Return gradients as dRe + i dIm, which JAX has as dRe - i dIm."""
+            return self._jax.tree_util.tree_map(_conjugate, tree)
+
+        return out, lambda dout: list(conjugate(pull(conjugate(dout))))
 
 
 class Autograd(ReverseMode):
@@ -232,6 +240,10 @@ def _weighed(out: Any, upstream: Any) -> Any:
     """Return the sum of an output's entries times those of an upstream gradient."""
     products = out * upstream
     return products.sum() if hasattr(products, "sum") else products
+
+
+def _conjugate(value: Any) -> Any:
+    return value.conj() if np.iscomplexobj(value) else value
 
 
 def _requires(tensor: Any) -> bool:
@@ -339,13 +351,30 @@ def _roots(value: Any, seen: set[int]) -> Iterator[str]:
         yield from _roots(item, seen)
 
 
+FRAMEWORKS = frozenset(("torch", "jax", "jaxlib", "autograd", "mygrad", "micrograd", "tinygrad"))
+"""Packages of frameworks, whose functions are none of the user's own."""
+
+
+def users_functions(f: Function) -> tuple[Function, ...]:
+    """Return the functions of the user's own that a function of a framework is made of."""
+    owner = getattr(f, "__self__", f)
+    parts = [f, *(getattr(f, name, None) for name in ("__wrapped__", "fun", "fwd", "bwd"))]
+    parts += [getattr(owner, name, None) for name in ("forward", "backward")]
+    inner = [getattr(part, "__wrapped__", part) for part in parts if callable(part)]
+    return tuple(
+        part
+        for part in dict.fromkeys(inner)
+        if str(getattr(part, "__module__", "")).partition(".")[0] not in FRAMEWORKS
+    )
+
+
 class Reversed:
     """A function of a framework as a pass: its output, and what reverse mode makes of it."""
 
     def __init__(self, f: Function, mode: ReverseMode, wide: bool, known: Inputs) -> None:
         self._f, self._mode, self._known = f, mode, known
         self._wide = wide
-        self.functions: tuple[Function, ...] = (f,)
+        self.functions = users_functions(f)
         self.name = name_of(f)
 
     def _around(self) -> AbstractContextManager[Any]:
