@@ -155,7 +155,31 @@ class GradCheck:
         data: Mapping[str, Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> Report:
-        """Check the Jacobian of a function of many outputs; True where `fun` returns both."""
+        """Check the Jacobian of a function of many outputs.
+
+        Parameters
+        ----------
+        fun : callable
+            Returns an array of any shape, a list of numbers, or a nesting of arrays.
+        jac : callable or True
+            Returns a matrix of outputs by parameters (dense, ``scipy.sparse``, or an object with
+            ``shape`` and ``matvec``), an array of ``out.shape + params.shape``, or a structure like
+            `params` with leaves of ``out.shape + leaf.shape``; True where `fun` returns
+            ``(out, jac)``.
+        params, *args, data, **settings
+            As of a gradient.
+
+        Returns
+        -------
+        Report
+            Its components are entries, ``jac[3, 12]``, each with its `output`.
+
+        Examples
+        --------
+        >>> A = np.array([[1.0, 2.0], [3.0, 4.0]])
+        >>> gradcheck.jacobian(lambda x: A @ x**2, lambda x: 2 * A * x, np.ones(2)).verdict
+        'ok'
+        """
         __tracebackhide__ = True
         problem = Problem.jacobian(fun, jac, params, *args, data=data, **settings)
         return check_problem(problem, self._raising)
@@ -170,7 +194,23 @@ class GradCheck:
         lower: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> Report:
-        """Check the Hessian of a cost against differences of its gradient, and its symmetry."""
+        """Check the Hessian of a cost against differences of its gradient, and its symmetry.
+
+        Parameters
+        ----------
+        grad : callable
+            Returns the gradient, like `params` or as one vector.
+        hess : callable or True
+            Returns the Hessian in any form of a Jacobian; True where `grad` returns both.
+        params, *args, data, **settings
+            As of a gradient.
+        lower : bool
+            Whether the lower triangle of `hess` is all that counts.
+
+        Returns
+        -------
+        Report
+        """
         __tracebackhide__ = True
         problem = Problem.hessian(grad, hess, params, *args, data=data, lower=lower, **settings)
         return check_problem(problem, self._raising)
@@ -183,7 +223,27 @@ class GradCheck:
         vjp: Callable[..., Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> Report:
-        """Check a pushforward, ``tangent = jvp(x, dx)``; with `vjp`, that it is its adjoint."""
+        """Check a pushforward, ``tangent = jvp(x, dx)``, and that it is linear in the tangent.
+
+        Parameters
+        ----------
+        f : callable
+            Returns an array, or a nesting of arrays. The gradient, where `jvp` is SciPy's
+            ``hessp``.
+        jvp : callable
+            With several inputs ``jvp(x, w, dx, dw)``, or as JAX has it ``jvp((x, w), (dx, dw))``,
+            which returns ``(out, tangent)``.
+        *inputs
+            Those of `f`.
+        vjp : callable, optional
+            The pullback, ``vjp(x, dout)``, which has to be the adjoint of `jvp`.
+        **settings
+            See `Settings`.
+
+        Returns
+        -------
+        Report
+        """
         __tracebackhide__ = True
         return check_problem(Problem.jvp(f, jvp, *inputs, vjp=vjp, **settings), self._raising)
 
