@@ -174,6 +174,7 @@ class _Passes:
         reach = graph.made_of(ends) if ends else (1 << len(forward.values)) - 1
         self.forward: Values = [value for value in forward.values if reach >> value.number & 1]
         self._evaluated = {(value.statement, _effect(value)) for value in self.forward}
+        self._ran = {(value.statement, value.effect) for value in forward.values}
         self.graph = Graph(backward.values)
         self.backward: Values = [
             value
@@ -187,7 +188,11 @@ class _Passes:
         )
 
     def _is_forward(self, value: Value) -> bool:
-        return (value.statement, _effect(value)) in self._evaluated
+        """Return whether the cost depends on it, or the forward pass but hands it on."""
+        if (value.statement, _effect(value)) in self._evaluated:
+            return True
+        handed_on = value.kind == "passed" and (value.statement, value.effect) in self._ran
+        return handed_on and all(self._is_forward(self.graph.values[n]) for n in value.reads)
 
     def owned(self) -> dict[int, Value]:
         """Return partners by name that live in the same object (``self.grad``, ``self.data``)."""

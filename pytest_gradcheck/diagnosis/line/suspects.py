@@ -108,19 +108,20 @@ def _sorted(statements: Iterable[Statement]) -> tuple[Statement, ...]:
 
 
 def weight_of(graph: Graph, value: Value, foreign: int = 0) -> int:
-    """Return how much a statement can do wrong: 0 nothing, 1 little, 2 anything.
+    """Return how much a statement can do wrong, from 0 for nothing to 3 for anything.
 
-    It does nothing where it takes a container apart, heads a loop or makes an array to be filled,
-    and little where it takes a value that exists, counts something or copies.
+    It does nothing where it takes a container apart, heads a loop or makes an array to be filled;
+    little (1) where it hands on what a function returned; more (2) where it takes a value that
+    exists, counts something or copies.
     """
     statement, node = value.statement, value.expression
     if statement is None or statement.is_loop or value.kind == "given":
         return 0
     if value.kind == "passed":
         takes_foreign = any(foreign >> number & 1 for number in value.reads)
-        return 2 if statement.is_return and takes_foreign else 1
+        return 3 if statement.is_return and takes_foreign else 1
     if node is None or value.effect is None:
-        return 2
+        return 3
     if value.effect.unpacked and (is_path(node) or isinstance(node, ast.Attribute)):
         return 0
     if isinstance(node, ast.Attribute) and node.attr == "shape":
@@ -130,10 +131,10 @@ def weight_of(graph: Graph, value: Value, foreign: int = 0) -> int:
     if is_path(node) and not value.effect.augmented:
         own = node.attr if isinstance(node, ast.Attribute) else _key(node)
         same = isinstance(value.effect.target, ast.Name) and own == value.effect.target.id
-        return 1 if same or value.kind != "copied" else 2
+        return 2 if same or value.kind != "copied" else 3
     if value.whole is not None:
-        return 1
-    return 1 if isinstance(node, ast.Call) and _is_copy(graph, value) else 2
+        return 2
+    return 2 if isinstance(node, ast.Call) and _is_copy(graph, value) else 3
 
 
 def _key(node: ast.expr) -> object:

@@ -126,13 +126,14 @@ class _Look(Tracer):
         self.kept: dict[Statement, list[tuple[CodeType, Edit]]] = {}
 
     def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
-        """Evaluate the edits, once: where the right value is known, or halfway through a loop.
+        """Evaluate the edits in the first, the middle and the last round of a loop.
 
-        The first and the last round of a loop are apt to have zeros, which tell nothing.
+        Any one round is apt to have zeros, or square arrays, which tell nothing.
         """
         last = self._bench.executions.get(statement, 0)
-        due = last if statement in self._bench.accepts else (last + 1) // 2
-        if statement not in self._wanted or activation.execution != due:
+        known = self._bench.accepts.get(statement)
+        due = (last,) if known is not None else (1, (last + 1) // 2, last)
+        if statement not in self._wanted or activation.execution not in due:
             return
         node, scope = expression_of(statement), Scope(frame)
         if node is None or not is_harmless(node, scope):
@@ -140,16 +141,16 @@ class _Look(Tracer):
         workshop = Workshop(node, self._bench.sources.function_around(statement), scope)
         names = {**scope.outer, **scope.names}
         original = _evaluated(workshop.original(), names)
-        seen, accepts = [original], self._bench.accepts.get(statement)
         kept = self.kept.setdefault(statement, [])
+        texts, seen = {edit.text for _, edit in kept}, [original]
         for number, edit in enumerate(workshop.edits(self._level)):
             if number >= 4 * EDITS or len(kept) >= EDITS or time.perf_counter() > self._bench.until:
                 break
-            value = _evaluated(edit.code, names)
+            value = MISSING if edit.text in texts else _evaluated(edit.code, names)
             if not _is_alike(value, original) or any(_is_same(value, other) for other in seen):
                 continue
             seen.append(value)
-            if accepts is None or accepts(value):
+            if known is None or known(value):
                 kept.append((activation.code, edit))
 
 
