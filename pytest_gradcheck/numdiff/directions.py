@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -204,16 +204,34 @@ class DirectionalProbe:
         sides = []
         for distance in (step, -step):
             with self.theta.moved(place, weights, distance):
-                sides.append(float(self._cost()))
+                bent = self._bent(place, weights, distance)
+                sides.append(float(self._cost()) - bent)
         said = self.predicted(place, weights)
         sides_size = max(map(abs, sides))
         off = (sides[0] - sides[1]) / (2 * step) - said
         bar = SAFETY * self.noise.at(sides_size) / step + self.rounding(place, weights)
         return Residual(off, float(bar)) if math.isfinite(off) else Residual(math.nan, math.inf)
 
+    def _bent(self, place: Place, weights: FloatArray, distance: float) -> float:
+        """Return what the cost rises by because arrays of float32 bend the line.
+
+        To first order, by the gradient: theta moves by as much as its storage can hold.
+        """
+        if not self.theta.layout.is_coarse:
+            return 0.0
+        base, straight = self.theta.base[place], distance * weights
+        moved = self.theta.stored(base + straight, place) - base
+        return float(np.dot(moved - straight, self.right[place]))
+
     def climb(self, place: Place, weights: FloatArray, wide: float, step: float) -> Slope:
         """Return the slope along a vector as well as it can be had, from that step on."""
-        line = line_along(self._cost, self.theta, (place, weights), self.cost0, step, 1.0)
+        bent = line_along(self._cost, self.theta, (place, weights), self.cost0, step, 1.0)
+
+        def straight(distance: float) -> tuple[float, float]:
+            moved, cost = bent.at(distance)
+            return moved, cost - self._bent(place, weights, distance)
+
+        line = replace(bent, at=straight) if self.theta.layout.is_coarse else bent
         slope = climb(line, self.predicted(place, weights), self.noise.level, wide, 0.0)
         bar = float(slope.error_bar) + self.rounding(place, weights)
         return Slope(float(slope.value), bar, slope.kind, slope.sides)

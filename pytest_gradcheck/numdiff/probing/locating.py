@@ -34,6 +34,9 @@ DENSE = 4
 ALONE = 8
 """Parameters at most that are looked at alone, on ladders of steps, where something hides them."""
 
+MORE_VECTORS = 2
+"""Further vectors over such a parameter, while noise hides what one shows."""
+
 MANY = 8
 """Runs of arrays of which each holds something wrong: all of them are taken to be."""
 
@@ -150,15 +153,25 @@ class Locator:
             look = self._screen.fresh(array.slice)
             if look.answer.is_consistent and not self._is_hidden(array):
                 continue
-            seen = Whole(*self._screen.climbed(look))
+            seen = self._seen_alone(array, look)
             self.alone[array.start] = seen
-            if not seen.answer.is_consistent:
-                self._ask_for(array, array.size if array.size <= EVERY else self._samples)
+            small = array.size <= EVERY
+            if not seen.answer.is_consistent or (small and self._is_hidden(array, seen.answer)):
+                self._ask_for(array, array.size if small else self._samples)
 
-    def _is_hidden(self, array: Parameter) -> bool:
-        """Return whether a direction over all says nothing of an array, as noise hides it."""
+    def _seen_alone(self, array: Parameter, look: Look) -> Whole:
+        """Return what ladders of steps say of an array: some vectors tell it better than others."""
+        seen = Whole(*self._screen.climbed(look))
+        for _ in range(MORE_VECTORS):
+            if not (seen.answer.is_consistent and self._is_hidden(array, seen.answer)):
+                break
+            seen = Whole(*self._screen.climbed(self._screen.fresh(array.slice)))
+        return seen
+
+    def _is_hidden(self, array: Parameter, answer: Residual | None = None) -> bool:
+        """Return whether a direction says nothing of an array, as noise hides it."""
         size = self._screen.size(array.slice)
-        return bool(size) and not self.last.answer.error_bar <= WIDE * size
+        return bool(size) and not (answer or self.last.answer).error_bar <= WIDE * size
 
     def _ask_for_named(self) -> None:
         """Ask for components that were found wrong, and for all of small arrays that hold one."""

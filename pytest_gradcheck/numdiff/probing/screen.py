@@ -16,10 +16,10 @@ from pytest_gradcheck.numdiff.directions import (
     random_weights,
 )
 from pytest_gradcheck.numdiff.evaluators import Evaluator
-from pytest_gradcheck.numdiff.ladder import SAFETY, Slope
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Slope
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.probing.search import Look
-from pytest_gradcheck.numdiff.refinement import Undecided, refined
+from pytest_gradcheck.numdiff.refinement import Undecided, refined, storage_unit
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
 from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Place
 
@@ -34,6 +34,9 @@ ALIKE = 2
 """Looks at smaller steps, and how many in a row have to see the same: a kink so close that one step
 more does not get inside of it is as rare as it is close.
 """
+
+STORED = 32.0
+"""Rounding units of coarse arrays in the shortest step: a ladder needs a finer one as well."""
 
 STEP = 0.5
 """The part of the step at which truncation and rounding balance that is taken along a vector. The
@@ -102,6 +105,8 @@ class Screen:
         self.lengths = self._asked_lengths()
         factors = self._factors(finite)
         self._longest = max(factors)
+        unit = storage_unit(evaluator.theta)
+        self._shortest = STORED * unit if unit > EPSILON else 0.0
         self.scale = self.lengths * of_each(factors, evaluator.theta) / self._longest
         self.reach = self.scale
         self.slopes: dict[int, Slope] = {}
@@ -148,9 +153,13 @@ class Screen:
         return factors
 
     def step(self, count: int, shrink: float) -> float:
-        """Return the step along a vector over so many components, in their `reach`."""
-        usual = self.probe.step(count)
-        return shrink * min(self._longest * usual, max(NEAR, usual))
+        """Return the step along a vector over so many components, in their `reach`.
+
+        Where arrays of float32 bend the line, parts of a vector are only comparable at one step.
+        """
+        usual = self.probe.step(self.reach.size if self._shortest else count)
+        step = shrink * min(self._longest * usual, max(NEAR, usual))
+        return max(step, self._shortest)
 
     def ask(self, place: Place, weights: FloatArray, shrink: float) -> Residual:
         """Return what one two-sided difference along a vector says, from two calls."""
@@ -201,7 +210,13 @@ class Screen:
         return looks[-1]
 
     def climbed(self, look: Look) -> tuple[Residual, str]:
-        """Return what a whole ladder of steps says along a vector, and the cost's kind there."""
+        """Return what a whole ladder of steps says along a vector, and the cost's kind there.
+
+        Arrays of float32 bend the line, at every step in another way: what a fault adds along it
+        converges to nothing, and a single difference is all there is.
+        """
+        if self._shortest and not look.answer.is_consistent:
+            return look.answer, "smooth"
         wide = WIDE * self.probe.size(look.place, look.weights)
         first = self.step(look.weights.size, look.shrink)
         slope = self.probe.climb(look.place, look.weights, wide, first)

@@ -36,6 +36,9 @@ noise, and a component that is named wrongly is found out by its own difference.
 CROWD = 24
 """Parts from which on the share of the silent ones tells how many faults there are."""
 
+RECHECKED = 0.1
+"""What is left beside a fault is asked about again where it is less than this part of it."""
+
 CALLS_A_FAULT = 25
 """Calls that a fault costs, about: to set it apart, to read its place, and to confirm it."""
 
@@ -205,6 +208,8 @@ class Search:
         self._oracle.right[number] = value
         bar = math.hypot(interval.error_bar, weight * slope.error_bar)
         left = Interval(interval.start, interval.stop, interval.residual - fault, bar)
+        if left.is_loud and interval.size > 1 and abs(left.residual) < RECHECKED * abs(fault):
+            left = self.ask(interval.start, interval.stop)  # float32 rounds the weight
         if not left.is_loud or interval.size == 1:
             return []
         return [left] if abs(left.residual) < 0.5 * abs(interval.residual) else self._halves(left)

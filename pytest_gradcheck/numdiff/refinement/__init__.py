@@ -12,9 +12,9 @@ from pytest_gradcheck.numdiff.ladder import RATIO, Slope
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.refinement.groups import proven_bars
 from pytest_gradcheck.numdiff.refinement.looks import looked_at_again
-from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided
+from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided, storage_unit
 
-__all__ = ["Refined", "Settled", "Undecided", "refined"]
+__all__ = ["Refined", "Settled", "Undecided", "refined", "storage_unit"]
 
 
 class Refined(NamedTuple):

@@ -115,6 +115,5 @@ class Undecided:
 
 
 def storage_unit(theta: Theta) -> float:
-    """Return the relative rounding unit of the coarsest array that theta is stored in."""
-    kinds = {parameter.dtype for parameter in theta.selected} if theta.inplace else set()
-    return max([float(np.finfo(kind).eps) for kind in kinds], default=float(np.finfo(float).eps))
+    """Return the relative rounding unit of the coarsest array that the functions see."""
+    return float(2.0 ** (1 - min(parameter.digits for parameter in theta.selected)))
