@@ -10,7 +10,14 @@ import pytest
 from scipy import sparse
 from scipy.sparse.linalg import aslinearoperator
 
-from pytest_gradcheck import GradientError, Problem, ProblemError, check_gradients, gradcheck
+from pytest_gradcheck import (
+    GradcheckWarning,
+    GradientError,
+    Problem,
+    ProblemError,
+    check_gradients,
+    gradcheck,
+)
 from pytest_gradcheck.context import Context, entered
 
 Array = npt.NDArray[np.float64]
@@ -762,3 +769,25 @@ def test_a_stationary_point_proves_little_and_is_told() -> None:
         at_top, lambda x: np.full((2, 2), 1e-17), np.zeros(2), strict=True
     )
     assert not strict.passed
+
+
+def test_suspect_entries_pass_where_only_bugs_fail() -> None:
+    with pytest.warns(GradcheckWarning):
+        report = gradcheck.jacobian(fun, lambda x: (1 + 5e-5) * jac(x), X, fail_on="bug")
+    assert (report.passed, report.verdict) == (True, "suspect")
+
+
+def test_an_object_without_matvec_is_refused_with_the_word() -> None:
+    class Product:
+        shape = (4, 6)
+
+    with pytest.raises(ProblemError, match="matvec"):
+        gradcheck.jacobian(fun, lambda x: Product(), X)
+
+
+def test_a_tangent_of_another_shape_is_told_of_the_pushforward() -> None:
+    def short(x: Array, dx: Array) -> Array:
+        return dx[:3]
+
+    with pytest.raises(ProblemError, match="short returned 3 numbers"):
+        gradcheck.jvp(fun, short, X)

@@ -100,8 +100,10 @@ def _compared(
     groups = coloured_groups(work)
     if groups is not None:
         table = coloured_table(work, groups)
-        suspect, n = work.settings.suspect, theta.base.size
-        laws = asymmetric_pairs(table, names, n, suspect, point) if work.pair.is_symmetric else ()
+        laws: tuple[Finding, ...] = ()
+        if work.pair.is_symmetric:
+            n = theta.base.size
+            table, laws = asymmetric_pairs(table, names, n, work.settings, point)
         return table, Scope(theta, m, True, exact), laws
     if is_matrix_probed(work):
         table, resolutions, found = probed_table(work, point)

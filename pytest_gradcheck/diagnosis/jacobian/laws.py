@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pytest_gradcheck.params.streams import stream
@@ -9,8 +11,10 @@ from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.report.report import Finding
+from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.jacobian.entries import Entries, Table, asymmetries
 from pytest_gradcheck.verdict.jacobian.report import EntryNames
+from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["asymmetric", "asymmetric_pairs", "broken_laws"]
 
@@ -128,11 +132,11 @@ def asymmetric(
 
 
 def asymmetric_pairs(
-    table: Table, names: EntryNames, size: int, suspect: float, point: str
-) -> tuple[Finding, ...]:
-    """Return the same of a sparse Hessian, of which a table has the stored entries.
+    table: Table, names: EntryNames, size: int, settings: Settings, point: str
+) -> tuple[Table, tuple[Finding, ...]]:
+    """Return the same of a sparse Hessian, and its table with verdicts on what is not symmetric.
 
-    What is not stored is 0.
+    The table has the stored entries; what is not stored is 0.
     """
     keys = table.outputs * size + table.numbers
     order = np.argsort(keys)
@@ -146,8 +150,15 @@ def asymmetric_pairs(
         off = np.maximum(np.abs(table.analytic - other) - bars, 0.0)
         errors = off / (np.abs(table.analytic) + np.abs(other))
     errors[~np.isfinite(errors)] = 0.0
-    if errors.max(initial=0.0) <= suspect:
-        return ()
+    apart = (errors > settings.suspect) & (table.codes < Verdict.SUSPECT)
+    if errors.max(initial=0.0) <= settings.suspect:
+        return table, ()
+    judged = np.where(errors > settings.bug, Verdict.BUG, Verdict.SUSPECT)
+    table = replace(
+        table,
+        codes=np.where(apart, judged, table.codes).astype(np.int8),
+        errors=np.where(apart, errors, table.errors),
+    )
     worst = int(np.argmax(errors))
     row, column = int(table.outputs[worst]), int(table.numbers[worst])
     message = (
@@ -155,4 +166,4 @@ def asymmetric_pairs(
         f"{names.entry(column, row)} is {other[worst]:.7g}, where a Hessian is symmetric: one of "
         "the two was forgotten or changed alone"
     )
-    return (Finding("asymmetric", "cause", None, message, None, point),)
+    return table, (Finding("asymmetric", "cause", None, message, None, point),)

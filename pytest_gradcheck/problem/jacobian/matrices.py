@@ -193,13 +193,13 @@ class Expected:
     @property
     def output_shape(self) -> tuple[int, ...] | None:
         """The shape of the outputs where they are one array."""
-        single = isinstance(self.outputs.root, Leaf)
+        single = is_one_array(self.outputs)
         return self.outputs.parameters[0].shape if single else None
 
     @property
     def params_shape(self) -> tuple[int, ...] | None:
         """The shape of the parameters where they are one array."""
-        single = isinstance(self.theta.root, Leaf)
+        single = is_one_array(self.theta)
         return self.theta.parameters[0].leaf_shape if single else None
 
     @property
@@ -267,6 +267,14 @@ class Expected:
         return " or ".join(said)
 
 
+def is_one_array(theta: Theta) -> bool:
+    """Return whether a structure is a single array, NumPy's or a framework's."""
+    node = theta.root
+    while isinstance(node, Branch) and [key.kind for key in node.keys] == ["whole"]:
+        node = node.children[0]
+    return isinstance(node, Leaf)
+
+
 def laid_out_matrix(answer: Any, expected: Expected) -> Matrix:
     """Return the user's Jacobian as a matrix with named entries.
 
@@ -313,7 +321,7 @@ def _as_array(answer: Any) -> npt.NDArray[Any] | None:
 def _is_opaque(answer: Any) -> bool:
     """Return whether an answer is an object that nothing can be looked up in."""
     known = isinstance(answer, (dict, list, tuple, np.ndarray)) or hasattr(answer, "__getitem__")
-    return (not known and not hasattr(answer, "__dict__")) or callable(answer)
+    return callable(answer) or not (known or getattr(answer, "__dict__", None))
 
 
 def _dense(array: npt.NDArray[Any], expected: Expected) -> Matrix:
@@ -431,6 +439,8 @@ def _by_output(answer: Any, node: Node, outputs: Theta, label: str) -> list[tupl
 
 
 def _entry(answer: Any, key: PathEntry, label: str) -> Any:
+    if key.kind == "whole":
+        return answer
     try:
         if key.kind == "attribute" and not isinstance(answer, dict):
             return getattr(answer, str(key.label))
@@ -468,7 +478,7 @@ def _read_row_block(
     names = [parameter.name for parameter in theta.selected]
     entries = Theta(theta.filled(zeros), only=names)
     vector = flatten_gradient(answer, entries)
-    single = isinstance(theta.root, Leaf)
+    single = is_one_array(theta)
     for parameter, place in zip(theta.parameters, entries.parameters, strict=True):
         values[rows.slice, parameter.slice] = vector[place.slice].reshape(rows.size, -1)
         blocks.append(

@@ -12,13 +12,13 @@ import numpy as np
 from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.theta import FloatArray, Theta
-from pytest_gradcheck.params.tree import Leaf
 from pytest_gradcheck.problem.binding import bound
 from pytest_gradcheck.problem.jacobian.matrices import (
     Block,
     Expected,
     Matrix,
     OperatorMatrix,
+    is_one_array,
     laid_out_matrix,
     name_of_entry,
 )
@@ -112,7 +112,7 @@ class JacobianPair:
     @property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of the outputs where they are one array, else their number."""
-        if isinstance(self.outputs.root, Leaf):
+        if is_one_array(self.outputs):
             return self.outputs.parameters[0].shape
         return (self.outputs.base.size,)
 
@@ -120,7 +120,7 @@ class JacobianPair:
         """Return what a user would type to look at an output: ``out[3]``."""
         parameter = self.outputs.owner(number)
         whole = "grad" if self._symmetric else "out"
-        if isinstance(self.outputs.root, Leaf):
+        if is_one_array(self.outputs):
             stem = whole
         else:
             dot = "" if parameter.name.startswith("[") else "."
@@ -205,7 +205,7 @@ class JacobianPair:
             return pulled_back(vjp, self.theta, upstream, lambda a: flatten_gradient(a, self.theta))
 
         assert callable(self.problem.grad)
-        push = Pushforward(self.problem.grad, self.theta, self._vector)
+        push = Pushforward(self.problem.grad, self.theta, self._tangent)
         shape = outputs.base.size, self.theta.base.size
         return OperatorMatrix(push, None if vjp is None else pull, shape, ())
 
@@ -288,8 +288,12 @@ class JacobianPair:
             )
         return returned[1] if len(returned) == 2 or self._joint else tuple(returned[1:])
 
-    def _vector(self, out: Any) -> FloatArray:
-        """Return outputs as one vector of its own."""
+    def _tangent(self, out: Any) -> FloatArray:
+        """Return a tangent of the outputs as one vector."""
+        return self._vector(out, name_of(self.problem.grad))
+
+    def _vector(self, out: Any, name: str | None = None) -> FloatArray:
+        """Return outputs as one vector of its own; `name` is who returned them."""
         layout = self._layout
         if type(out) is np.ndarray and out.dtype == np.float64 and layout is not None:
             parameters = layout.parameters
@@ -304,9 +308,8 @@ class JacobianPair:
         elif [p.shape for p in found.parameters] != [p.shape for p in layout.parameters]:
             raise ProblemError(
                 "shape-mismatch",
-                f"{self._name} returned outputs of other shapes than before "
-                f"({found.base.size} numbers after {layout.base.size}): their number is not to "
-                "depend on the parameters",
+                f"{name or self._name} returned {found.base.size} numbers in other shapes than "
+                f"the outputs of {self._name} at first, which are {layout.base.size}",
             )
         return found.base
 

@@ -26,6 +26,9 @@ from pytest_gradcheck.verdict.point_report import LISTED, rank
 
 __all__ = ["EntryNames", "Scope", "entries_report"]
 
+FLAWS = ("adjoint", "canary", "nonlinear", "unnamed")
+"""Findings that fail a check though no entry may be wrong."""
+
 FEW = 100
 """Outputs up to which a report has a row for each."""
 
@@ -109,15 +112,15 @@ def entries_report(
         if names.output is not None
     )
     counts = by_output.counts.sum(axis=0).tolist()
-    caused = any(finding.severity == "cause" for finding in found)
+    flawed = any(finding.code in FLAWS for finding in found)
     little = ("vacuous", "stationary")
     vacuous = settings.strict and any(finding.code in little for finding in found)
     worst = max((code for code, count in enumerate(counts) if count), default=Verdict.OK)
-    if caused:
+    if flawed:
         worst = max(worst, Verdict.BUG)  # a law that is broken though no entry is
     return PointReport(
         name=name,
-        passed=not (caused or vacuous or _fails(counts, scope, settings)),
+        passed=not (flawed or vacuous or _fails(counts, scope, settings)),
         verdict=VERDICTS[worst],
         relative_error=_figure(table, terms),
         parameters=parameters,
