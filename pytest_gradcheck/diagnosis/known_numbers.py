@@ -16,6 +16,7 @@ import re
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,10 +96,11 @@ class KnownNumbers:
             names = [name for name, number in self.numbers.items() if number == size]
             return names[0] if names else "in sight"
         arrays = {d.array for d in mine if not d.of_params}
-        if len(arrays) > 1 and size in self.examples():
+        if len(arrays) > 1 and size in self.examples:
             return f"the number of examples in {mine[0].array}"
         return f"{mine[0].array}.shape[{mine[0].axis}]"
 
+    @cached_property
     def examples(self) -> list[int]:
         """Return what may be the number of examples, the likeliest first.
 
@@ -118,6 +120,7 @@ class KnownNumbers:
         likely = [size for size in shared if size not in own]
         return list(dict.fromkeys([*likely, *named, *([] if likely else [*shared, *alone])]))
 
+    @cached_property
     def entries(self) -> list[tuple[int, str]]:
         """Return the numbers of entries of arrays of the data, and of some of their axes."""
         arrays: dict[str, list[Dimension]] = {}
@@ -132,11 +135,13 @@ class KnownNumbers:
                     found.setdefault(math.prod(d.size for d in some), said)
         return [(size, said) for size, said in found.items() if size >= TELLING]
 
+    @cached_property
     def dimensions(self) -> list[int]:
         """Return the sizes of axes that are large enough to be recognized."""
         sizes = [d.size for d in self.axes if d.size >= TELLING]
-        return [size for size in dict.fromkeys(sizes) if size not in self.examples()]
+        return [size for size in dict.fromkeys(sizes) if size not in self.examples]
 
+    @cached_property
     def counts(self) -> list[int]:
         """Return all sizes of axes and whole numbers, each once, in the order of preference."""
         sizes = [d.size for d in self.axes]
@@ -150,6 +155,7 @@ class KnownNumbers:
         having = {d.array for d in data if d.size == count}
         return bool(arrays) and len(having) >= min(2, len(arrays))
 
+    @cached_property
     def factors(self) -> list[tuple[str, float]]:
         """Return the numbers that may be factors: arguments, and what has a factor's name."""
         return [
@@ -266,7 +272,7 @@ def _shares(name: str, number: float, numbers: KnownNumbers) -> Iterator[tuple[s
     yield name, number
     yield f"2 {name}", 2 * number
     yield f"{name} / 2", number / 2
-    for count in numbers.counts():
+    for count in numbers.counts:
         yield f"{name} / {count}", number / count
         yield f"{name} / (2 x {count})", number / (2 * count)
         yield f"2 {name} / {count}", 2 * number / count

@@ -132,11 +132,11 @@ def _candidates(evidence: Evidence) -> Iterator[tuple[float, str]]:
 
 
 def _counts_of_examples(numbers: KnownNumbers) -> Iterator[tuple[float, str]]:
-    for m in numbers.examples():
+    for m in numbers.examples:
         said = f"{m} is {numbers.said(m)}"
         yield m, f"a mean (1/m) is missing; {said}"
         yield 1 / m, f"a mean (1/m) is taken twice; {said}"
-    for m in numbers.examples():
+    for m in numbers.examples:
         said = f"{m} is {numbers.said(m)}"
         yield 2 * m, f"a mean (1/m) and a 1/2 are missing; {said}"
         yield m / 2, f"a mean (1/m) is missing, and a 2; {said}"
@@ -148,13 +148,13 @@ def _counts_of_examples(numbers: KnownNumbers) -> Iterator[tuple[float, str]]:
 
 
 def _counts_of_entries(numbers: KnownNumbers) -> Iterator[tuple[float, str]]:
-    for count, said in numbers.entries():
+    for count, said in numbers.entries:
         yield count, f"a mean is missing; {count} is {said}"
         yield 1 / count, f"a mean is taken twice; {count} is {said}"
 
 
 def _dimensions(numbers: KnownNumbers) -> Iterator[tuple[float, str]]:
-    for n in numbers.dimensions():
+    for n in numbers.dimensions:
         said = numbers.said(n)
         yield n, f"a mean over an axis is missing; {n} is {said}"
         yield 1 / n, f"a mean over an axis is too much; {n} is {said}"
@@ -163,6 +163,6 @@ def _dimensions(numbers: KnownNumbers) -> Iterator[tuple[float, str]]:
 
 
 def _plain_numbers(numbers: KnownNumbers) -> Iterator[tuple[float, str]]:
-    for name, value in numbers.factors():
+    for name, value in numbers.factors:
         yield abs(value), f"it is {name}, once too often, or 1/{name} is missing"
         yield 1 / abs(value), f"it is 1/{name}, once too often, or {name} is missing"

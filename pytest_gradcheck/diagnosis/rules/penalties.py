@@ -144,7 +144,7 @@ def _explained(
 
 def _is_round(strength: float, evidence: Evidence) -> bool:
     """Return whether a strength, or that times a number of examples, has three digits at most."""
-    counts = [1, *evidence.numbers.examples()]
+    counts = [1, *evidence.numbers.examples]
     sizes = [abs(strength) * n for count in counts for n in (count, 2 * count)]
     return any(abs(size - float(f"{size:.3g}")) <= ROUND * size for size in sizes)
 
