@@ -238,7 +238,10 @@ def _fresh(value: Any) -> Any:
 
 def _weighed(out: Any, upstream: Any) -> Any:
     """Return the sum of an output's entries times those of an upstream gradient."""
-    products = out * upstream
+    try:
+        products = out * upstream
+    except (TypeError, AttributeError):  # of one's own, and multiplied by numbers alone
+        products = out * upstream.data
     return products.sum() if hasattr(products, "sum") else products
 
 
