@@ -101,6 +101,9 @@ to be one."""
 STAYS = 1 / 256
 """The part of a rise that is left of it at a jump: of some hundred quanta in the interval, one."""
 
+STAYS_OF_ALL = 1e-6
+"""The same of the whole of a cost's rise, which may have as many quanta."""
+
 STANDS_FOR = 32.0
 """A row's noise is believed up to so many times the jump that was found in it; the rest may be
 bends."""
@@ -297,7 +300,8 @@ def measure_far(along: Along, cost0: float, near: Noise, residual: float) -> Noi
         explains = residual < EXPLAINED * jump < EXPLAINED * LARGEST_TOLERANCE * size
         if jump > 4 * near.level and (_is_dense(row) or explains):
             level = max(near.level, min(level, STANDS_FOR * jump))
-            return replace(near, level=level, kind=NoiseKind.JUMPS)
+            kind, digits = _kind_of_jumps({cost0, *row.values})
+            return replace(near, level=level, kind=kind, digits=digits)
     return near
 
 
@@ -391,18 +395,18 @@ def _unmoved(along: Along, cost0: float, seen: set[float]) -> Noise:
             continue
         moved = True
         if isfinite(value):
-            quantum = _jump(along, _Row(distance, [cost0, value]), 0.0)
-            seen = seen | {value, cost0 + quantum}
+            quantum = _jump(along, _Row(distance, [cost0, value]), 0.0, STAYS_OF_ALL)
+            others = along([part * max(abs(distance), 1.0) for part in (-0.8, 0.4, 0.6, 0.8)])
+            seen = {*seen, value, *map(float, others)}
             break
     level = 0.5 * EPSILON * magnitude
     if quantum <= PLAIN * EPSILON * magnitude:
         return Noise(level, magnitude, 0.0, moved)
-    _, kind, digits = _grid(seen)
-    kind = NoiseKind.JUMPS if kind is NoiseKind.ROUNDING else kind
+    kind, digits = _kind_of_jumps(seen)
     return Noise(max(level, quantum / sqrt(12)), magnitude, 0.0, moved, kind, digits)
 
 
-def _jump(along: Along, row: _Row, start: float | None = None) -> float:
+def _jump(along: Along, row: _Row, start: float | None = None, stays: float = STAYS) -> float:
     """Return the size of a jump of the cost within a row of values, or 0 where there is none.
 
     What a polynomial through the row leaves of it is looked at, where that moves most: of an
@@ -434,7 +438,7 @@ def _jump(along: Along, row: _Row, start: float | None = None) -> float:
         k = moves.index(moved)
         left, low, high = left + k * width, between[k], between[k + 1]
     least = PLAIN * EPSILON * max(map(abs, row.values))
-    return moved if moved > max(least, STAYS * first) else 0.0
+    return moved if moved > max(least, stays * first) else 0.0
 
 
 def _polynomial(row: _Row, degree: int) -> Callable[[float], float]:
@@ -476,6 +480,12 @@ def _level(values: Sequence[float], orders: int = ORDERS) -> float:
             return largest * three[0]
     bent = sorted(estimate for estimate in estimates[1:] if estimate)
     return largest * (bent[len(bent) > 2] if bent else 0.0)
+
+
+def _kind_of_jumps(seen: set[float]) -> tuple[NoiseKind, int | None]:
+    """Return what costs that jump are rounded to, or that they jump inside."""
+    _, kind, digits = _grid(seen)
+    return (NoiseKind.JUMPS, None) if kind is NoiseKind.ROUNDING else (kind, digits)
 
 
 def _may_be_decimal(value: float) -> bool:

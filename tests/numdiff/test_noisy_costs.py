@@ -103,6 +103,19 @@ def vector(seed: int, before: Rounding = exact, after: Rounding = exact, size: f
     return Pair(cost, grad, x)
 
 
+def logistic(seed: int, digits: int) -> Pair:
+    """Return a logistic regression at small weights, whose cost is rounded to decimals."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(20, 4)), (rng.random(20) > 0.5).astype(float)
+    w = 0.01 * rng.normal(size=4)
+
+    def cost(w: Array) -> float:
+        z = X @ w
+        return round(float(np.mean(np.logaddexp(0, z) - y * z)), digits)
+
+    return Pair(cost, lambda w: X.T @ (1 / (1 + np.exp(-X @ w)) - y) / 20, w)
+
+
 def iterated(seed: int, tolerance: float) -> Pair:
     """Return a cost of the fixed point of y = tanh(x + a y) / 2, found by iteration."""
     rng = np.random.default_rng([seed, 47])
@@ -222,6 +235,16 @@ def test_no_right_gradient_of_a_noisy_cost_is_called_wrong(name: str, seed: int)
     pair = PAIRS[name](seed)
     report = check_gradients(pair.cost, pair.grad, pair.params, seed=seed)
     assert report.verdict in ("ok", "inconclusive", "kink")
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4])
+def test_a_cost_that_moves_by_whole_quanta_only_proves_nothing_below_them(digits: int) -> None:
+    for seed in range(20):
+        pair = logistic(seed, digits)
+        report = check_gradients(pair.cost, pair.grad, pair.params, seed=seed)
+        assert report.verdict == "inconclusive"
+        reasons = [f.message for f in report.findings if f.code == "precision"]
+        assert all(f"rounded to {digits} decimals" in message for message in reasons)
 
 
 @pytest.mark.parametrize("seed", range(2))
