@@ -22,6 +22,9 @@ class Watcher(Protocol):
     def tell(self, done: int, total: int, seconds: float) -> None:
         """Hear how much is done of all that is known so far, and how long that took."""
 
+    def find(self, wrong: int, checked: int) -> None:
+        """Hear how many components are wrong so far, of those that are checked."""
+
     def end(self) -> None:
         """Hear that the check has ended, in whatever way."""
 
@@ -61,6 +64,11 @@ class Progress:
         self._done += count
         if self._watcher is not None:
             self._watcher.tell(self._done, self._total, monotonic() - self._began)
+
+    def find(self, wrong: int, checked: int) -> None:
+        """Tell how many components are wrong so far, of those that are checked."""
+        if self._watcher is not None:
+            self._watcher.find(wrong, checked)
 
     def in_moments(self, count: int) -> Iterator[slice]:
         """Yield slices of so many items that take a moment each, and tell after every one."""

@@ -40,11 +40,15 @@ class Watcher:
 
     def __init__(self) -> None:
         self.told: list[tuple[int, int]] = []
+        self.found: list[tuple[int, int]] = []
         self.ended = 0
 
     def tell(self, done: int, total: int, seconds: float) -> None:
         assert seconds >= 0
         self.told.append((done, total))
+
+    def find(self, wrong: int, checked: int) -> None:
+        self.found.append((wrong, checked))
 
     def end(self) -> None:
         self.ended += 1
@@ -64,8 +68,23 @@ def test_a_watcher_hears_of_all_that_is_to_be_done_and_of_the_end(
     watcher = watched(**settings)
     done = [count for count, _ in watcher.told]
     assert done == sorted(done)
-    assert watcher.told[-1] == ((5, 5) if "mode" in settings else (300, 300))
+    assert watcher.told[-1] == ((4, 4) if "mode" in settings else (300, 300))
     assert watcher.ended == 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"batched": True}, {"workers": 2}])
+def test_a_watcher_hears_how_many_components_are_wrong_so_far(settings: dict[str, Any]) -> None:
+    watcher = Watcher()
+
+    def wrong(x: Any) -> Any:
+        gradient = 2 * x
+        gradient[:40] *= 3
+        return gradient
+
+    with context.entered(Context(watcher=watcher)):
+        check_gradients(lambda x: np.sum(x**2, axis=-1), wrong, np.ones(300), **settings)
+    assert (40, 300) in watcher.found
+    assert watcher.told[-1][0] == watcher.told[-1][1]
 
 
 def test_a_watcher_hears_of_the_end_of_a_check_that_was_broken_off() -> None:

@@ -38,15 +38,27 @@ def refined(evaluator: Evaluator, first: Undecided, noise: Noise) -> Refined:
     proven = np.isfinite(bars)
     settled = [Settled(first.numbers[proven], first.values[proven], bars[proven])]
     looks = [first]
+    _tell(evaluator, first, settled)
     for look in looked_at_again(evaluator, first.of(~proven), noise):
         settled.append(look.settled)
         looks.append(look.after)
+        _tell(evaluator, first, settled)
     done = np.concatenate([found.numbers for found in settled])
     requests = list(_ladder_requests(first.of(~np.isin(first.numbers, done)), looks, noise))
     slopes = evaluator.slopes(requests, noise.level, first.suspect)
     return Refined(
         settled, {request.number: slope for request, slope in zip(requests, slopes, strict=True)}
     )
+
+
+def _tell(evaluator: Evaluator, first: Undecided, settled: Sequence[Settled]) -> None:
+    """Tell who waits how many components have turned out wrong."""
+    wrong = 0
+    for numbers, values, error_bars in settled:
+        analytic = first.analytic[np.searchsorted(first.numbers, numbers)]
+        slack = first.suspect * (np.abs(values) + np.abs(analytic))
+        wrong += int(np.count_nonzero(np.abs(values - analytic) > error_bars + slack))
+    evaluator.progress.find(wrong, evaluator.theta.checked_size)
 
 
 def _ladder_requests(

@@ -42,7 +42,7 @@ class Line:
 
     def __init__(self, config: pytest.Config, name: str) -> None:
         self._config, self._name = config, name
-        self._shown = ""
+        self._shown = self._found = ""
         self._last = 0.0
 
     def tell(self, done: int, total: int, seconds: float) -> None:
@@ -52,7 +52,11 @@ class Line:
             return
         self._last = now
         left = seconds * (total - done) / done
-        self._show(f"{done:,} of {total:,}, {_duration(left)} left")
+        self._show(f"{done:,} of {total:,}, {_duration(left)} left{self._found}")
+
+    def find(self, wrong: int, checked: int) -> None:
+        """Say from now on how many components are wrong so far."""
+        self._found = f"; {wrong:,} of {checked:,} wrong so far" if wrong else ""
 
     def end(self) -> None:
         """Take the line back."""
