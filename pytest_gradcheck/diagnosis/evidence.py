@@ -291,7 +291,7 @@ def gradient_at(pair: Pair, theta: FloatArray) -> FloatArray | None:
     with pair.theta.at(theta), np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is our doing that theta stands there
         try:
-            gradient = pair.gradient()
+            gradient = pair.gradient_after_cost()
         except ProblemError:
             return None  # outside of the gradient's domain, which says nothing of the fault
     return gradient if np.all(np.isfinite(gradient)) else None

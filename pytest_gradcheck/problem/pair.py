@@ -261,6 +261,15 @@ class Pair:
             answer = left_in(tree, self.theta.root, self.theta)
         return flatten_gradient(answer, self.theta)
 
+    def gradient_after_cost(self) -> FloatArray:
+        """Return the analytic gradient where theta has moved since the last call of the cost.
+
+        A network may keep what its backward pass needs, and only its cost computes that anew.
+        """
+        if self._call_grad is not None and not self._call_grad.wants_cache:
+            self._returned()
+        return self.gradient()
+
     def moved(self) -> FloatArray:
         """Return a copy of theta as it stands now."""
         theta = self.theta

@@ -434,3 +434,40 @@ def test_ties_in_arrays_of_few_digits_are_set_apart(dtype: type) -> None:
     )
     assert wrong.verdict == "bug"
     assert own["x"].tobytes() == before
+
+
+class Net:
+    """A network whose backward pass uses what its forward pass has kept, with units at 0."""
+
+    def __init__(self, factor: float) -> None:
+        rng = np.random.default_rng(0)
+        self.X = rng.normal(size=(8, 4)) * (np.arange(8) % 2)[:, None]
+        self.y, self.factor = rng.normal(size=(8, 2)), factor
+        self.params = {
+            "W": rng.normal(size=(4, 6)),
+            "b": np.zeros(6),
+            "V": rng.normal(size=(6, 2)),
+        }
+
+    def loss(self) -> float:
+        p = self.params
+        self.z = self.X @ p["W"] + p["b"]
+        self.h = np.maximum(self.z, 0)
+        self.off = self.h @ p["V"] - self.y
+        return float(np.mean(self.off**2))
+
+    def gradient(self) -> dict[str, Array]:
+        dout = 2 * self.off / self.off.size
+        dz = self.factor * (dout @ self.params["V"].T) * (self.z > 0)
+        return {"W": self.X.T @ dz, "b": dz.sum(axis=0), "V": self.h.T @ dout}
+
+
+@pytest.mark.parametrize("mode", ["full", "probe"])
+def test_a_backward_pass_is_asked_after_its_forward_pass(mode: Literal["full", "probe"]) -> None:
+    net = Net(1.0)
+    report = check_gradients(net.loss, net.gradient, net.params, inplace=True, mode=mode)
+    assert (report.passed, report.verdict) == (True, "kink")
+    wrong = Net(1.1)
+    report = check_gradients(wrong.loss, wrong.gradient, wrong.params, inplace=True, mode=mode)
+    assert report.verdict == "bug"
+    assert wrong_parameters(report) <= {"W", "b"}

@@ -128,7 +128,7 @@ class Limits:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it is our doing that theta stands there
             try:
-                gradient = self._pair.gradient()
+                gradient = self._pair.gradient_after_cost()
             except ProblemError:
                 return None
         return gradient if np.all(np.isfinite(gradient)) else None
