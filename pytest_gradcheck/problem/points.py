@@ -296,7 +296,8 @@ def descend(pair: Pair, settings: Settings, point: str) -> str | None:
 
 def _stepped(pair: Pair, learning_rate: float) -> bool:
     """Take one step, unless it leads to what is not finite."""
-    theta, gradient = pair.theta, pair.gradient()
+    theta = pair.theta
+    gradient = pair.gradient_after_cost() if theta.inplace else pair.gradient()
     moved = theta.base.copy()
     for parameter in theta.selected:
         moved[parameter.slice] -= learning_rate * gradient[parameter.slice]

@@ -244,3 +244,24 @@ def test_the_users_data_is_left_as_it_was() -> None:
         data=data,
     )
     assert data == before
+
+
+def test_a_descent_calls_the_forward_pass_of_a_network_before_its_backward_pass() -> None:
+    class Net:
+        def __init__(self) -> None:
+            self.params = {"w": np.array([3.0, -2.0])}
+
+        def loss(self) -> float:
+            self.kept = self.params["w"].copy()
+            return float(self.kept @ self.kept)
+
+        def gradient(self) -> dict[str, Any]:
+            return {"w": 2 * self.kept}
+
+    net = Net()
+    report = check_gradients(
+        net.loss, net.gradient, net.params, inplace=True, train=30, learning_rate=0.4
+    )
+    assert [point.name for point in report.points] == ["given", "given, after 30 steps"]
+    assert report.passed
+    assert not any("upward" in note for note in report.notes)
