@@ -103,6 +103,7 @@ class Recorder(Tracer):
         self._objects: dict[int, int] = {}
         self._versions: dict[int, int] = {}
         self._rows: dict[int, int] = {}
+        self._live: dict[int, list[Value]] = {}
         self._work: dict[int, _Work] = {}
         self._kept: list[Any] = []
 
@@ -289,9 +290,9 @@ class Recorder(Tracer):
                 work.checksums.append((array, hash(array.tobytes())))
 
     def _freeze(self, array: Any) -> None:
-        known = self._known(array)
-        if known is not None:
-            self.values[known].freeze()
+        """Keep what an array holds, under all of its names."""
+        for value in self._live.pop(id(array), ()):
+            value.freeze()
         if isinstance(array.base, np.ndarray):
             self._freeze(array.base)
 
@@ -431,7 +432,7 @@ class Recorder(Tracer):
         if before is not None and goes_on and before.holds == id(array):  # a loop fills it
             before.reads |= reads - {before.number}
             before.execution, before.array = activation.execution, None
-            before.live = array if is_float(array) else None
+            self._hold(before, array)
             before.handle = _handle(activation, spot) if is_float(array) else None
             return
         own = set() if before is None else {before.number}
@@ -464,6 +465,12 @@ class Recorder(Tracer):
             value.freeze()
         return {value.number}
 
+    def _hold(self, value: Value, item: Any) -> None:
+        """Let a value be what an object holds, until that is written into."""
+        value.live = item if is_float(item) else None
+        if value.live is not None:
+            self._live.setdefault(id(item), []).append(value)
+
     def _add(self, activation: Activation, spot: _Spot, item: Any) -> Value:
         """Add a value."""
         number = len(self.values)
@@ -485,9 +492,8 @@ class Recorder(Tracer):
         if item is MISSING:
             return value
         self._kept.append(item)
-        if is_float(item):
-            value.live = item
-        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+        self._hold(value, item)
+        if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
             value.whole = int(item)
         if isinstance(item, (np.ndarray, float, np.floating)):
             self._objects[id(item)] = number
