@@ -266,8 +266,9 @@ def marked(
         if below >> number & 1 and (number in pairs.sure or not cleared >> number & 1)
     }
     for value in mine:
-        hands_on = value.kind == "passed" and value.statement and not value.statement.is_return
-        if hands_on and value.reads <= right and value.number not in wrong:
+        hands_on = value.kind == "passed" and value.expression is not None
+        returns = value.statement is not None and value.statement.is_return
+        if hands_on and not returns and value.reads <= right and value.number not in wrong:
             right.add(value.number)
     shown = wrong | {number for number, leaf in leaves.items() if not leaf.is_right}
     return Marks(frozenset(right), frozenset(wrong), frozenset(bad), frozenset(shown))

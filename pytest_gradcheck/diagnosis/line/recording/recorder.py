@@ -139,8 +139,12 @@ class Recorder(Tracer):
             place = ("local", activation.serial, name)
             known = self._known(value)
             if known is not None:
-                self._at[place] = known
                 self.values[known].names.add((name, None))
+                self._at[place] = known
+                if below is not None:  # which value it is handed is the caller's choice
+                    spot = _Spot(place, self.values[known].text, None, NOTHING, {known})
+                    handed = self._add(below, spot, value)
+                    handed.kind, handed.names = "passed", self.values[known].names
             elif value is not MISSING and not is_container(value) and not callable(value):
                 # Computed where the call stands, if the caller is the user's.
                 spot = _Spot(place, name, (name, None), NOTHING, given)
