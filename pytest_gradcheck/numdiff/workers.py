@@ -197,7 +197,7 @@ class JoblibEvaluator(SerialEvaluator):
                 "bad-setting",
                 f"workers={settings.workers} needs joblib: pip install 'pytest-gradcheck[workers]'",
             )
-        if evaluator.theta.layout.foreign_numbers:
+        if evaluator.theta.needs_hook:
             raise ProblemError(
                 "bad-setting",
                 f"workers={settings.workers}: params are taken apart by a hook of this process, "

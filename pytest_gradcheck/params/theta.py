@@ -114,6 +114,11 @@ class Theta:
         return self.layout.is_selected
 
     @property
+    def needs_hook(self) -> bool:
+        """Whether a hook of this process may be needed to take the params apart."""
+        return self._foreign is not None and bool(self.layout.foreign_numbers)
+
+    @property
     def row(self) -> FloatArray:
         """Theta as it stands at each moment, as the one row of an array; not under `inplace`."""
         return self._copy.row

@@ -379,3 +379,8 @@ def test_a_function_of_scalars_of_ones_own_is_differentiated_by_them() -> None:
 
     report = check_gradients.autograd(wrong_square, Value(0.7))
     assert [c.name for c in report.components] == ["x"]
+
+
+def test_tensors_need_no_hook_and_so_go_to_workers() -> None:
+    assert not Theta({"w": FRAME}).needs_hook
+    assert Theta({"w": FRAME}, foreign=lambda value: None).needs_hook
