@@ -133,16 +133,15 @@ def _located(case: Case) -> Located | None:
     likeliest = sorted(found.ranks, key=lambda s: (-found.ranks[s], s.file, s.line))[:SUSPECTED]
     if not likeliest:
         return None
+    known = _right_by_slopes(passes.backward, pairs, backward)
+    known |= _known_values(passes.backward, leaves, backward, faults)
     quick = MOMENT if case.calls <= SMALL else PART * took * case.calls
     bench = Bench(
         case.gradient,
         faults,
         sources,
         backward.executions,
-        {
-            **_right_by_slopes(passes.backward, pairs, backward),
-            **_known_values(passes.backward, leaves, backward, faults),
-        },
+        known,
         min(until, time.perf_counter() + quick),
         CALLS - (SLOPES - slopes.calls) - 2,
     )

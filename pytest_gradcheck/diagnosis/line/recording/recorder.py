@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -15,8 +14,6 @@ from pytest_gradcheck.diagnosis.line.recording.tracing import Activation, Tracer
 from pytest_gradcheck.diagnosis.line.recording.values import (
     COMPONENTS,
     MISSING,
-    Handle,
-    Name,
     Scope,
     Value,
     entries,
@@ -27,6 +24,17 @@ from pytest_gradcheck.diagnosis.line.recording.values import (
     is_path,
     is_row,
 )
+from pytest_gradcheck.diagnosis.line.recording.work import (
+    NOTHING,
+    Spot,
+    Work,
+    call_of,
+    handle_of,
+    last_name,
+    may_change,
+    spelled,
+    written_out,
+)
 
 __all__ = ["Recorder"]
 
@@ -35,50 +43,6 @@ VALUES = 5_000
 
 ROWS = 200
 """Rows of an array that are followed one by one."""
-
-NOTHING = Effect(None, None)
-
-
-@dataclass
-class _Work:
-    """What is known of a statement that runs.
-
-    Attributes
-    ----------
-    reads : dict
-        Effect to the values that it reads.
-    parts : dict
-        Effect to the same by entry, where a container is written out.
-    returned : set of int
-        What the functions that it calls have returned.
-    arrays : dict
-        Effect to the array that it adds to in place.
-    checksums : list of (array, int)
-        Arrays that it may write into, and what they were.
-    """
-
-    reads: dict[Effect, set[int]] = field(default_factory=dict)
-    parts: dict[Effect, dict[Any, set[int]]] = field(default_factory=dict)
-    returned: set[int] = field(default_factory=set)
-    arrays: dict[Effect, Any] = field(default_factory=dict)
-    checksums: list[tuple[Any, int]] = field(default_factory=list)
-
-    @property
-    def everything(self) -> set[int]:
-        """All that the statement reads."""
-        return set[int]().union(*self.reads.values())
-
-
-@dataclass(frozen=True)
-class _Spot:
-    """Where a value is put, and what it is made of."""
-
-    place: tuple[Any, ...]
-    text: str
-    name: Name | None
-    effect: Effect
-    reads: set[int]
-    keys: tuple[Any, ...] = ()
 
 
 class Recorder(Tracer):
@@ -104,7 +68,7 @@ class Recorder(Tracer):
         self._versions: dict[int, int] = {}
         self._rows: dict[int, int] = {}
         self._live: dict[int, list[Value]] = {}
-        self._work: dict[int, _Work] = {}
+        self._work: dict[int, Work] = {}
         self._kept: list[Any] = []
 
     def finish(self) -> None:
@@ -127,7 +91,7 @@ class Recorder(Tracer):
 
     def entered(self, activation: Activation, frame: FrameType) -> None:
         """Bind arguments to the values that the caller gives."""
-        self._work[activation.serial] = _Work()
+        self._work[activation.serial] = Work()
         below = self.caller(frame)
         given = self._work[below.serial].everything if below is not None else set()
         code = frame.f_code
@@ -142,22 +106,22 @@ class Recorder(Tracer):
                 self.values[known].names.add((name, None))
                 self._at[place] = known
                 if below is not None:  # which value it is handed is the caller's choice
-                    spot = _Spot(place, self.values[known].text, None, NOTHING, {known})
+                    spot = Spot(place, self.values[known].text, None, NOTHING, {known})
                     handed = self._add(below, spot, value)
                     handed.kind, handed.names = "passed", self.values[known].names
             elif value is not MISSING and not is_container(value) and not callable(value):
                 # Computed where the call stands, if the caller is the user's.
-                spot = _Spot(place, name, (name, None), NOTHING, given)
+                spot = Spot(place, name, (name, None), NOTHING, given)
                 self._add(below or activation, spot, value)
 
     def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
         """Look up what a statement is about to read."""
         scope = Scope(frame)
-        work = self._work[activation.serial] = _Work()
+        work = self._work[activation.serial] = Work()
         for effect in statement.effects:
             found = work.reads[effect] = set()
             parts = work.parts[effect] = {}
-            for key, part in _written_out(effect.value).items():
+            for key, part in written_out(effect.value).items():
                 self._read(part, activation, scope, parts.setdefault(key, set()))
             self._read(effect.value, activation, scope, found)
             target = effect.target
@@ -202,7 +166,7 @@ class Recorder(Tracer):
     ) -> int | None:
         """Return the number of a value that a function returns."""
         known = self._known(item)
-        spot = _Spot(("returned", activation.serial, hashable(key)), "", None, effect, reads)
+        spot = Spot(("returned", activation.serial, hashable(key)), "", None, effect, reads)
         if known is not None:
             value = self.values[known]
             if not is_path(effect.value) or value.statement is activation.statement:
@@ -278,7 +242,7 @@ class Recorder(Tracer):
             for key, part in inside:
                 self._reach(part, (kind, id(item), hashable(key)), found, depth - 1)
 
-    def _expect(self, effect: Effect, work: _Work, scope: Scope) -> None:
+    def _expect(self, effect: Effect, work: Work, scope: Scope) -> None:
         """Keep what arrays hold that an effect may write into."""
         target = effect.target
         into = scope.resolve(target.value) if isinstance(target, ast.Subscript) else None
@@ -288,7 +252,7 @@ class Recorder(Tracer):
         if isinstance(added_to, np.ndarray):
             self._freeze(added_to)
             work.arrays[effect] = added_to
-        for array in _may_change(effect, scope):
+        for array in may_change(effect, scope):
             if array.size <= COMPONENTS:
                 self._freeze(array)
                 work.checksums.append((array, hash(array.tobytes())))
@@ -308,24 +272,24 @@ class Recorder(Tracer):
         added_to = self._work[activation.serial].arrays.get(effect)
         if isinstance(target, ast.Name):
             place: tuple[Any, ...] = ("local", activation.serial, target.id)
-            spot = _Spot(place, target.id, (target.id, None), effect, reads)
+            spot = Spot(place, target.id, (target.id, None), effect, reads)
         elif isinstance(target, ast.Attribute):
             base = scope.resolve(target.value)
             self._kept.append(base)
             text = ast.unparse(target)
             place = ("attribute", id(base), target.attr)
-            spot = _Spot(place, text, (target.attr, None), effect, reads)
+            spot = Spot(place, text, (target.attr, None), effect, reads)
         elif isinstance(target, ast.Subscript):
             base, key = scope.resolve(target.value), scope.index(target.slice)
             text = ast.unparse(target.value)
             if isinstance(base, np.ndarray):
-                spot = _Spot(("array", id(base)), text, _last_name(target.value), effect, reads)
+                spot = Spot(("array", id(base)), text, last_name(target.value), effect, reads)
                 self._write_into(activation, spot, base, key)
                 return
             self._kept.append(base)
-            name = (key, None) if isinstance(key, str) else (*_last_name(target.value)[:1], key)
+            name = (key, None) if isinstance(key, str) else (*last_name(target.value)[:1], key)
             place = ("entry", id(base), hashable(key))
-            spot = _Spot(place, f"{text}[{key!r}]", (name[0], hashable(name[1])), effect, reads)
+            spot = Spot(place, f"{text}[{key!r}]", (name[0], hashable(name[1])), effect, reads)
         else:
             return
         if item is MISSING:
@@ -335,7 +299,7 @@ class Recorder(Tracer):
         else:
             self._bind(activation, spot, item)
 
-    def _bind(self, activation: Activation, spot: _Spot, item: Any) -> None:
+    def _bind(self, activation: Activation, spot: Spot, item: Any) -> None:
         """Take note of a value in a place."""
         effect = spot.effect
         if is_container(item):
@@ -345,17 +309,17 @@ class Recorder(Tracer):
             return
         known = None if isinstance(effect.value, ast.Constant) else self._known(item)
         if known is None:
-            self._add(activation, spot, item).handle = _handle(activation, spot)
+            self._add(activation, spot, item).handle = handle_of(activation, spot)
             return
         source = self.values[known]
         copied = is_path(effect.value) and not effect.augmented and not effect.unpacked
         if copied and isinstance(effect.target, ast.Name):
             copy = self._add(activation, spot, item)
-            copy.kind, copy.handle = "copied", _handle(activation, spot)
+            copy.kind, copy.handle = "copied", handle_of(activation, spot)
             return
         source.names |= {spot.name} if spot.name else set()
         if source.handle is None:
-            source.handle = _handle(activation, spot)
+            source.handle = handle_of(activation, spot)
             source.text = source.text if source.place[0] == "local" else spot.text
         if isinstance(effect.value, ast.Call) and not effect.unpacked:
             passed = self._add(activation, replace(spot, reads={known}), item)
@@ -363,7 +327,7 @@ class Recorder(Tracer):
         else:
             self._at[spot.place] = known
 
-    def _bind_entries(self, activation: Activation, spot: _Spot, items: Any, depth: int) -> None:
+    def _bind_entries(self, activation: Activation, spot: Spot, items: Any, depth: int) -> None:
         """Take note of the values in a container."""
         work = self._work[activation.serial]
         kind, inside = entries(items)
@@ -385,12 +349,12 @@ class Recorder(Tracer):
                     self._bind_entries(activation, inner, item, depth - 1)
             elif known is None:
                 value = self._add(activation, inner, item)
-                value.handle = _handle(activation, inner)
+                value.handle = handle_of(activation, inner)
                 value.kind = "given" if is_path(spot.effect.value) else "computed"
             else:
                 value = self.values[known]
                 value.names.add(name)
-                value.handle = value.handle or _handle(activation, inner)
+                value.handle = value.handle or handle_of(activation, inner)
 
     def _filled(
         self, activation: Activation, scope: Scope, effect: Effect, reads: set[int]
@@ -407,10 +371,10 @@ class Recorder(Tracer):
                 into = Effect(node, call)
                 work = self._work[activation.serial]
                 work.parts[into] = work.parts.get(effect, {})
-                spot = _Spot((), ast.unparse(node), _last_name(node), into, reads)
+                spot = Spot((), ast.unparse(node), last_name(node), into, reads)
                 self._bind_entries(activation, spot, items, 2)
 
-    def _written_into(self, activation: Activation, work: _Work) -> None:
+    def _written_into(self, activation: Activation, work: Work) -> None:
         """Take note of arrays that a call has changed, unless that has been seen where it did."""
         reads = work.everything
         newest = max(reads, default=-1)
@@ -419,10 +383,10 @@ class Recorder(Tracer):
             if not seen and hash(array.tobytes()) != checksum:
                 known = self._known(array)
                 text = "an array" if known is None else self.values[known].text
-                spot = _Spot(("array", id(array)), text, None, _call_of(activation), reads)
+                spot = Spot(("array", id(array)), text, None, call_of(activation), reads)
                 self._write_into(activation, spot, array, MISSING)
 
-    def _write_into(self, activation: Activation, spot: _Spot, array: Any, key: Any) -> None:
+    def _write_into(self, activation: Activation, spot: Spot, array: Any, key: Any) -> None:
         """Take note of an array that was written into, and of the row, if it is one."""
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
             return
@@ -437,20 +401,20 @@ class Recorder(Tracer):
             before.reads |= reads - {before.number}
             before.execution, before.array = activation.execution, None
             self._hold(before, array)
-            before.handle = _handle(activation, spot) if is_float(array) else None
+            before.handle = handle_of(activation, spot) if is_float(array) else None
             return
         own = set() if before is None else {before.number}
         spot = replace(spot, place=("array", id(array)), reads=reads | own)
         value = self._add(activation, spot, array)
         value.inplace = True
-        value.handle = _handle(activation, spot) if is_float(array) else None
+        value.handle = handle_of(activation, spot) if is_float(array) else None
         value.names |= set() if before is None else before.names
         self._versions[id(array)] = value.number
         if isinstance(array.base, np.ndarray) and self._known(array.base) is not None:
             view = replace(spot, text=spot.text, name=None, reads={value.number}, effect=NOTHING)
             self._write_into(activation, view, array.base, MISSING)
 
-    def _write_row(self, activation: Activation, spot: _Spot, array: Any, key: Any) -> set[int]:
+    def _write_row(self, activation: Activation, spot: Spot, array: Any, key: Any) -> set[int]:
         count = self._rows.get(id(array), 0)
         if count >= ROWS:
             return set()
@@ -460,12 +424,12 @@ class Recorder(Tracer):
         name = None if spot.name is None else (spot.name[0], hashable(key))
         reads = spot.reads | (set() if before is None else {before})
         row = replace(
-            spot, place=place, text=f"{spot.text}[{_spelled(key)}]", name=name, reads=reads
+            spot, place=place, text=f"{spot.text}[{spelled(key)}]", name=name, reads=reads
         )
         value = self._add(activation, row, MISSING)
         value.inplace, value.region = True, key
         if is_float(array):
-            value.live, value.handle = array, _handle(activation, spot)
+            value.live, value.handle = array, handle_of(activation, spot)
             value.freeze()
         return {value.number}
 
@@ -475,7 +439,7 @@ class Recorder(Tracer):
         if value.live is not None:
             self._live.setdefault(id(item), []).append(value)
 
-    def _add(self, activation: Activation, spot: _Spot, item: Any) -> Value:
+    def _add(self, activation: Activation, spot: Spot, item: Any) -> Value:
         """Add a value."""
         number = len(self.values)
         if number >= VALUES:
@@ -503,63 +467,3 @@ class Recorder(Tracer):
             self._objects[id(item)] = number
             value.holds = id(item) if isinstance(item, np.ndarray) else 0
         return value
-
-
-def _handle(activation: Activation, spot: _Spot) -> Handle | None:
-    target, statement = spot.effect.target, activation.statement
-    if target is None or statement is None:
-        return None
-    return Handle(activation.code, statement, activation.execution, target, spot.keys)
-
-
-def _call_of(activation: Activation) -> Effect:
-    """Return the effect of a statement that is a call."""
-    statement = activation.statement
-    return statement.effects[0] if statement is not None and statement.effects else NOTHING
-
-
-def _last_name(node: ast.expr) -> Name:
-    """Return what an object is called where it lives: its own name, its key, its attribute."""
-    if isinstance(node, ast.Attribute):
-        return (node.attr, None)
-    if isinstance(node, ast.Subscript):
-        key = getattr(node.slice, "value", None)
-        return (key, None) if isinstance(key, str) else _last_name(node.value)
-    return (node.id, None) if isinstance(node, ast.Name) else ("", None)
-
-
-def _spelled(key: Any) -> str:
-    if isinstance(key, tuple):
-        return ", ".join(map(_spelled, key))
-    return ":" if isinstance(key, slice) else repr(key)
-
-
-def _written_out(value: ast.expr | None) -> dict[Any, ast.expr]:
-    """Return the entries of a container that is written out, or handed to ``append``."""
-    method = value.func if isinstance(value, ast.Call) else None
-    appends = isinstance(method, ast.Attribute) and method.attr in ("append", "insert")
-    if isinstance(value, ast.Call) and appends and value.args:
-        value = value.args[-1]
-    if isinstance(value, ast.Dict):
-        pairs = zip(value.keys, value.values, strict=True)
-        return {key.value: part for key, part in pairs if isinstance(key, ast.Constant)}
-    if isinstance(value, (ast.Tuple, ast.List)):
-        return dict(enumerate(value.elts))
-    if isinstance(value, ast.Call):
-        return {word.arg: word.value for word in value.keywords if word.arg and not value.args}
-    return {}
-
-
-def _may_change(effect: Effect, scope: Scope) -> Iterator[Any]:
-    """Yield the arrays that a call may write into: its arguments, its object, its ``out=``."""
-    for part in ast.walk(effect.value) if effect.value is not None else ():
-        if not isinstance(part, ast.Call):
-            continue
-        nodes = [word.value for word in part.keywords if word.arg == "out"]
-        if effect.target is None and part is effect.value:
-            nodes += [*part.args]
-            nodes += [part.func.value] if isinstance(part.func, ast.Attribute) else []
-        for node in nodes:
-            array = scope.resolve(node)
-            if isinstance(array, np.ndarray):
-                yield array

@@ -1,0 +1,133 @@
+"""What is known of a statement while it runs: what it reads, and where it puts what."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pytest_gradcheck.diagnosis.line.recording.source import Effect
+from pytest_gradcheck.diagnosis.line.recording.tracing import Activation
+from pytest_gradcheck.diagnosis.line.recording.values import Handle, Name, Scope
+
+__all__ = [
+    "NOTHING",
+    "Spot",
+    "Work",
+    "call_of",
+    "handle_of",
+    "last_name",
+    "may_change",
+    "spelled",
+    "written_out",
+]
+
+NOTHING = Effect(None, None)
+"""The effect of what is not a statement's."""
+
+
+@dataclass
+class Work:
+    """What is known of a statement that runs.
+
+    Attributes
+    ----------
+    reads : dict
+        Effect to the values that it reads.
+    parts : dict
+        Effect to the same by entry, where a container is written out.
+    returned : set of int
+        What the functions that it calls have returned.
+    arrays : dict
+        Effect to the array that it adds to in place.
+    checksums : list of (array, int)
+        Arrays that it may write into, and what they were.
+    """
+
+    reads: dict[Effect, set[int]] = field(default_factory=dict)
+    parts: dict[Effect, dict[Any, set[int]]] = field(default_factory=dict)
+    returned: set[int] = field(default_factory=set)
+    arrays: dict[Effect, Any] = field(default_factory=dict)
+    checksums: list[tuple[Any, int]] = field(default_factory=list)
+
+    @property
+    def everything(self) -> set[int]:
+        """All that the statement reads."""
+        return set[int]().union(*self.reads.values())
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a value is put, and what it is made of."""
+
+    place: tuple[Any, ...]
+    text: str
+    name: Name | None
+    effect: Effect
+    reads: set[int]
+    keys: tuple[Any, ...] = ()
+
+
+def handle_of(activation: Activation, spot: Spot) -> Handle | None:
+    """Return where a value in a spot can be changed."""
+    target, statement = spot.effect.target, activation.statement
+    if target is None or statement is None:
+        return None
+    return Handle(activation.code, statement, activation.execution, target, spot.keys)
+
+
+def call_of(activation: Activation) -> Effect:
+    """Return the effect of a statement that is a call."""
+    statement = activation.statement
+    return statement.effects[0] if statement is not None and statement.effects else NOTHING
+
+
+def last_name(node: ast.expr) -> Name:
+    """Return what an object is called where it lives: its own name, its key, its attribute."""
+    if isinstance(node, ast.Attribute):
+        return (node.attr, None)
+    if isinstance(node, ast.Subscript):
+        key = getattr(node.slice, "value", None)
+        return (key, None) if isinstance(key, str) else last_name(node.value)
+    return (node.id, None) if isinstance(node, ast.Name) else ("", None)
+
+
+def spelled(key: Any) -> str:
+    """Return an index as it is written."""
+    if isinstance(key, tuple):
+        return ", ".join(map(spelled, key))
+    return ":" if isinstance(key, slice) else repr(key)
+
+
+def written_out(value: ast.expr | None) -> dict[Any, ast.expr]:
+    """Return the entries of a container that is written out, or handed to ``append``."""
+    method = value.func if isinstance(value, ast.Call) else None
+    appends = isinstance(method, ast.Attribute) and method.attr in ("append", "insert")
+    if isinstance(value, ast.Call) and appends and value.args:
+        value = value.args[-1]
+    if isinstance(value, ast.Dict):
+        pairs = zip(value.keys, value.values, strict=True)
+        return {key.value: part for key, part in pairs if isinstance(key, ast.Constant)}
+    if isinstance(value, (ast.Tuple, ast.List)):
+        return dict(enumerate(value.elts))
+    if isinstance(value, ast.Call):
+        return {word.arg: word.value for word in value.keywords if word.arg and not value.args}
+    return {}
+
+
+def may_change(effect: Effect, scope: Scope) -> Iterator[Any]:
+    """Yield the arrays that a call may write into: its arguments, its object, its ``out=``."""
+    for part in ast.walk(effect.value) if effect.value is not None else ():
+        if not isinstance(part, ast.Call):
+            continue
+        nodes = [word.value for word in part.keywords if word.arg == "out"]
+        if effect.target is None and part is effect.value:
+            nodes += [*part.args]
+            nodes += [part.func.value] if isinstance(part.func, ast.Attribute) else []
+        for node in nodes:
+            array = scope.resolve(node)
+            if isinstance(array, np.ndarray):
+                yield array
