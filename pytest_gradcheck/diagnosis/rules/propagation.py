@@ -34,6 +34,9 @@ MOVE = 1e-2
 FIT = 1e-6
 """How much of the error may be left at the point that is found."""
 
+SHARP = 1e-4
+"""How wide the error bar of a component may be that a distance is fitted to, as a part of it."""
+
 AWAY = 1e-5
 """How far away another point is at least, in sizes of theta; a jump in the gradient is none."""
 
@@ -290,7 +293,8 @@ class _Target:
         self._bars = np.concatenate([p.bars[p.known] for p in parts])
         self._here = evidence.gradient[self._places]
         self._precision = evidence.precision
-        self.different = _different(self._numerical)
+        sharp = self._bars <= SHARP * np.abs(self._numerical)
+        self.different = _different(self._numerical[sharp])
 
     def reached(self, direction: FloatArray) -> float | None:
         """Return how far to go in a direction, or None where none of it explains the gradient."""

@@ -88,7 +88,7 @@ def _is_inverted(part: ParameterEvidence, off: Mask) -> bool:
     zero = part.known & (part.analytic == 0)
     on, passed = part.known & ~off, part.known & ~zero
     return bool(
-        not np.any(passed & on)
+        np.array_equal(on, part.known & ~passed)  # each unit is either on or let through
         and np.count_nonzero(passed) >= FEWEST
         and np.count_nonzero(on & zero) >= FEWEST
     )
@@ -101,6 +101,8 @@ def _sides(part: ParameterEvidence) -> Iterator[tuple[str, float]]:
         wrong, right = theta[part.wrong], theta[part.right]
         above, below = (right.max(), wrong.min()), (wrong.max(), right.min())
         for sign, (low, high) in ((">", above), ("<", below)):
+            if said != name and sign == ">":
+                continue  # where theta is small, any smooth error is
             if low < 0 < high:
                 yield f"{said} {sign} 0", 2.0
             elif low < high:
