@@ -99,8 +99,11 @@ def joined(points: Sequence[PointReport]) -> tuple[Component, ...]:
 
 
 def rank(component: Component) -> tuple[int, float, float]:
-    """Return a key that sorts components worst first; NaN would sort nowhere."""
-    apart = abs(component.numerical - component.analytic)
+    """Return a key that sorts components worst first; NaN would sort nowhere.
+
+    Six digits of how far they are apart: the others are another processor's to choose.
+    """
+    apart = float(f"{abs(component.numerical - component.analytic):.6g}")
     return (
         -VERDICTS.index(component.verdict),
         -component.relative_error,
@@ -241,13 +244,13 @@ def _looked_at(parameter: Parameter, approximation: Approximation) -> slice | np
 
 
 def _worst(parameter: Parameter, judgement: Judgement) -> npt.NDArray[np.intp]:
-    """Return the numbers of a parameter's checked components that are not ok, worst first."""
+    """Return the numbers of the worst of a parameter's components that are not ok, in order."""
     verdicts = judgement.verdicts[parameter.slice]
     if not verdicts.any():
         return np.empty(0, np.intp)
     errors = judgement.errors[parameter.slice]
     order = np.lexsort((-errors, -verdicts))
-    return parameter.start + order[: np.count_nonzero(verdicts != Verdict.OK)][:LISTED]
+    return parameter.start + np.sort(order[: np.count_nonzero(verdicts != Verdict.OK)][:LISTED])
 
 
 def _told(error: float, error_bar: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -280,3 +281,31 @@ def test_mutants_of_backward_passes_are_seldom_blamed_on_a_right_line() -> None:
     ]
     assert told.count("wrong") <= 1
     assert told.count("line") >= 15
+
+
+def test_a_value_of_zero_that_is_computed_again_is_right(tmp_path: Path) -> None:
+    source = """
+import numpy as np
+
+X = np.random.default_rng(0).normal(size=(3, 20))
+y = (X.sum(axis=0) > 0).astype(float)
+
+def cost(p):
+    z = p["w"] @ X + p["b"]
+    return np.mean(np.logaddexp(0, z) - y * z)
+
+def gradient(p):
+    z = p["w"] @ X + p["b"]
+    dz = 1 / (1 + np.exp(-z)) - y
+    return {"w": X @ dz, "b": dz.sum()}
+"""
+    path = tmp_path / "logistic_at_zero.py"
+    path.write_text(source, encoding="utf-8")
+    module = runpy.run_path(str(path))
+    report = check_gradients(
+        module["cost"], module["gradient"], {"w": np.zeros(3), "b": 0.0}, locate=True
+    )
+    told = [finding for finding in report.findings if finding.code == "line"]
+    again = source.splitlines().index('    z = p["w"] @ X + p["b"]', 9) + 1
+    assert [finding.where for finding in told if finding.where == (str(path), again)] == []
+    assert "z is wrong" not in " ".join(finding.message for finding in told)

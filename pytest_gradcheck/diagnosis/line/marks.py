@@ -326,7 +326,7 @@ def recomputed(mine: Values, forward: Values) -> Again:
             continue
         value, partner = values[0], partners[0]
         if value.number not in same and _is_meant_to_be(value, partner):
-            other.add(value.number)
+            (same if _are_zero(value, partner) else other).add(value.number)
     return Again(frozenset(same), frozenset(other))
 
 
@@ -346,6 +346,12 @@ def _is_same(value: Value, partner: Value) -> bool:
     if one is None or two is None or one.shape != two.shape or not one.any():
         return False
     return bool(np.allclose(one, two, rtol=EQUAL, atol=0))
+
+
+def _are_zero(value: Value, partner: Value) -> bool:
+    """Return whether both are 0 throughout, which is enough for values of one name."""
+    one, two = value.array, partner.array
+    return one is not None and two is not None and not (one.any() or two.any())
 
 
 def _is_meant_to_be(value: Value, partner: Value) -> bool:

@@ -323,7 +323,7 @@ def _components(
     listed: list[Component] = []
     for owner in np.unique(owners).tolist():
         mine = bad[owners == owner]
-        order = np.lexsort((-table.errors[mine], -table.codes[mine]))[:LISTED]
+        order = np.sort(np.lexsort((-table.errors[mine], -table.codes[mine]))[:LISTED])
         parameter = theta.parameters[owner]
         listed += [_component(point, parameter, table, i, names) for i in mine[order].tolist()]
     return tuple(sorted(listed, key=rank))
