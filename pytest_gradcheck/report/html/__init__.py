@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from pytest_gradcheck.report.html.pictures import (
     curve_picture,
+    errors_picture,
     map_picture,
     scatter_picture,
 )
@@ -112,13 +113,20 @@ def _check(number: int, check: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pictures(drawn: Mapping[str, Any] | None, point: Mapping[str, Any], salt: str) -> list[Any]:
-    """Return the pictures of a point as inline SVG: maps, then the scatter and the curve."""
+    """Return the pictures of a point as inline SVG: maps, then the scatter and the curve.
+
+    Parameters that are right share one picture of their errors: drawing takes time.
+    """
     if drawn is None:
         return []
     factor = next((f["factor"] for f in point["findings"] if f["factor"] is not None), None)
-    wide = [map_picture(one, f"{salt}-{k}") for k, one in enumerate(drawn["maps"])]
+    looked_at = [one for one in drawn["maps"] if _is_looked_at(one)]
+    right = [one for one in drawn["maps"] if not _is_looked_at(one)]
+    wide = [map_picture(one, f"{salt}-{k}") for k, one in enumerate(looked_at)]
+    if right:
+        wide.append(errors_picture(right, f"{salt}-r"))
     half = []
-    if len(drawn["scatter"]["analytic"]) > 1:
+    if point["verdict"] != "ok" and len(drawn["scatter"]["analytic"]) > 1:
         half.append(scatter_picture(drawn["scatter"], factor, f"{salt}-s"))
     if drawn["curve"] is not None and len(drawn["curve"]["steps"]) > 1:
         half.append(curve_picture(drawn["curve"], f"{salt}-c"))
@@ -127,6 +135,11 @@ def _pictures(drawn: Mapping[str, Any] | None, point: Mapping[str, Any], salt: s
         for width, found in (("wide", wide), ("half", half))
         for svg, said in found
     ]
+
+
+def _is_looked_at(drawn: Mapping[str, Any]) -> bool:
+    """Return whether a parameter has a component that is not ok."""
+    return any(code > 0 for row in drawn["verdicts"] for code in row)
 
 
 def _figure(value: float | str) -> str:

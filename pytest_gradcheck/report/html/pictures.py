@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["curve_picture", "map_picture", "scatter_picture"]
+__all__ = ["curve_picture", "errors_picture", "map_picture", "scatter_picture"]
 
 INK = "#010203"
 """Stands for the page's colour of text, until the picture is written."""
@@ -85,6 +85,27 @@ def map_picture(drawn: Mapping[str, Any], salt: str) -> tuple[str, str]:
             if name == "errors":
                 _mark_lines(axis, drawn, rows, columns)
         return _svg(figure, f"Maps of {said}"), said
+
+
+def errors_picture(maps: Sequence[Mapping[str, Any]], salt: str) -> tuple[str, str]:
+    """Return the relative errors of parameters side by side, and what they show in words."""
+    said = f"relative errors, no cell is wrong: {', '.join(one['name'] for one in maps)}"
+    with _styled(salt):
+        figure = Figure(figsize=(WIDTH, 0.95))
+        width = 0.86 / len(maps)
+        for k, one in enumerate(maps):
+            axis = figure.add_axes((0.02 + k * width, 0.08, 0.86 * width, 0.66))
+            image = _image(axis, one["errors"], LogNorm(LOW, HIGH), "cividis")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.set_title(_short(one["name"], max(3, round(80 / len(maps)))))
+        side = figure.add_axes((0.9, 0.08, 0.015, 0.66))
+        _key(figure.colorbar(image, cax=side), LogNorm(LOW, HIGH))
+        return _svg(figure, f"Maps of {said}"), said
+
+
+def _short(name: str, room: int) -> str:
+    return name if len(name) <= room else name[: room - 1] + "\u2026"
 
 
 def _image(
