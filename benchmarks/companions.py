@@ -86,7 +86,7 @@ COMPANIONS = (
     Companion("pytest-xdist", "xdist", ("-n2",), "`-n2`"),
     *(
         Companion("pytest-xdist", "xdist", ("-n2", "--dist", dist), f"`-n2 --dist {dist}`")
-        for dist in ("loadscope", "loadfile", "loadgroup", "worksteal")
+        for dist in ("loadscope", "loadfile", "loadgroup", "worksteal", "each")
     ),
     Companion("pytest-randomly", "pytest_randomly"),
     Companion("pytest-rerunfailures", "pytest_rerunfailures", ("--reruns", "1"), "`--reruns 1`"),

@@ -52,7 +52,7 @@ class Run:
         self._config = config
         self._collected = collected
         self._journal = Journal()
-        self._ended: set[str] = set()
+        self._ended: set[tuple[str, str]] = set()
         self._cut_short = False
         self._troubles: list[str] = []
         self._notes: list[str] = []
@@ -119,18 +119,19 @@ class Run:
         the setup: subtests report while they run, and pytest-rerunfailures tells of the setup, the
         call and the teardown when all are over.
         """
-        if report.nodeid in self._ended:
-            self._ended.discard(report.nodeid)
-            self._journal.begin(report.nodeid)
+        key = report.nodeid, str(getattr(report, "worker_id", ""))  # of --dist each, every worker
+        if key in self._ended:
+            self._ended.discard(key)
+            self._journal.begin(key)
         if report.when == "teardown" or str(report.outcome) == "rerun":
-            self._ended.add(report.nodeid)
+            self._ended.add(key)
         told = getattr(report, "gradcheck", None)
         if report.failed and told is not None and told["checks"] and not self._is_worker:
             from pytest_gradcheck.plugin.display.failures import recede
 
             recede(report)
-        if told is not None or report.nodeid in self._journal:
-            self._journal.note(report.nodeid, _phase(report, told or {}))
+        if told is not None or key in self._journal:
+            self._journal.note(key, _phase(report, told or {}))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:

@@ -242,35 +242,45 @@ def _plain(value: float) -> float | str:
 class Journal:
     """Notes of tests while they run, put together to records.
 
-    A test is told of in phases; one that is run again begins anew.
+    A test is told of in phases; one that is run again begins anew. It is noted under its node id
+    and whoever runs it: xdist can give every worker all tests.
     """
 
     def __init__(self) -> None:
-        self._records: dict[str, TestRecord] = {}
+        self._records: dict[tuple[str, str], TestRecord] = {}
 
-    def __contains__(self, nodeid: object) -> bool:
-        return nodeid in self._records
+    def __contains__(self, key: object) -> bool:
+        return key in self._records
 
     def __iter__(self) -> Iterator[TestRecord]:
-        return iter(self._records[nodeid] for nodeid in sorted(self._records))
+        records: dict[str, TestRecord] = {}
+        for key in sorted(self._records):
+            record = self._records[key]
+            known = records.get(record.nodeid)
+            records[record.nodeid] = record if known is None else _joined(known, record)
+        return iter(records.values())
 
-    def begin(self, nodeid: str) -> None:
+    def begin(self, key: tuple[str, str]) -> None:
         """Forget what an earlier run of a test came to, but that it took place."""
-        if (known := self._records.get(nodeid)) is not None:
-            self._records[nodeid] = TestRecord(known.nodeid, reruns=known.reruns + 1)
+        if (known := self._records.get(key)) is not None:
+            self._records[key] = TestRecord(known.nodeid, reruns=known.reruns + 1)
 
-    def note(self, nodeid: str, phase: TestRecord) -> None:
+    def note(self, key: tuple[str, str], phase: TestRecord) -> None:
         """Add what a phase of a test came to; the worse outcome stands."""
-        known = self._records.get(nodeid, TestRecord(phase.nodeid))
-        order = ("passed", "xpassed", "xfailed", "skipped", "failed", "error")
-        worse = max(known.outcome, phase.outcome, key=order.index)
-        self._records[nodeid] = dataclasses.replace(
-            phase,
-            outcome=worse,
-            seconds=known.seconds + phase.seconds,
-            reruns=known.reruns,
-            reason=known.reason or phase.reason,
-            checks=(*known.checks, *phase.checks),
-            refusals=(*known.refusals, *phase.refusals),
-            unchecked=phase.unchecked or (known.unchecked and not phase.checks),
-        )
+        known = self._records.get(key, TestRecord(phase.nodeid))
+        self._records[key] = _joined(known, phase)
+
+
+def _joined(known: TestRecord, more: TestRecord) -> TestRecord:
+    """Return what two parts of a test came to together."""
+    order = ("passed", "xpassed", "xfailed", "skipped", "failed", "error")
+    return dataclasses.replace(
+        more,
+        outcome=max(known.outcome, more.outcome, key=order.index),
+        seconds=known.seconds + more.seconds,
+        reruns=known.reruns + more.reruns,
+        reason=known.reason or more.reason,
+        checks=(*known.checks, *more.checks),
+        refusals=(*known.refusals, *more.refusals),
+        unchecked=more.unchecked or (known.unchecked and not more.checks),
+    )

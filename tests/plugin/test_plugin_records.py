@@ -105,6 +105,22 @@ def test_every_test_that_was_to_have_a_check_is_in_the_record_with_its_outcome(
     assert found["totals"]["checks"] == len(found["checks"]) == 6
 
 
+def test_every_worker_may_run_every_test(suite: Suite) -> None:
+    suite.file(TESTS)
+    suite.run("-n2", "--dist", "each", "--gradcheck-report=run.json")
+    found = read(suite)
+    tests = {test["test"].partition("::")[2]: test for test in found["tests"]}
+    assert {name: (test["outcome"], test["state"]) for name, test in tests.items()} == STATES
+    assert {name: test["checks"] for name, test in tests.items() if test["checks"]} == {
+        "test_right": 2,
+        "test_wrong": 2,
+        "test_expected": 2,
+        "test_failed_afterwards": 2,
+        "test_error_at_its_end": 2,
+        "test_kinked": 2,
+    }
+
+
 def test_components_are_in_a_json_report_once(suite: Suite) -> None:
     suite.file(TESTS)
     suite.run("--gradcheck-report=run.json", "-k", "wrong")
