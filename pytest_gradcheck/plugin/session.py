@@ -216,8 +216,9 @@ class Run:
         for path in paths:
             try:
                 write(Path(path), record)
-            except OSError as error:
-                self._troubles.append(f"--gradcheck-report {path}: {error.strerror or error}")
+            except Exception as error:  # no fault of a renderer takes the verdicts with it
+                told = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+                self._troubles.append(f"--gradcheck-report {path}: {told}")
 
     def _warn_of_unchecked(self) -> None:
         """Warn once, here and not in the tests, for workers do not know what others have said."""

@@ -277,3 +277,29 @@ def test_examples(n):
     assert "(smallest of" in failing
     markdown = (suite.pytester.path / "run.md").read_text(encoding="utf-8")
     assert markdown.count("test_examples") == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["$\\frac$", "a\\nb|<i>", "\\x1b[31m", "\\ud800", "W_{hh}*_x_", "]]>"]
+)
+def test_no_name_harms_a_report(suite: Suite, name: str) -> None:
+    suite.file(
+        f"""
+NAME = "{name}"
+def test_named(gradcheck):
+    gradcheck(lambda p: float(p[NAME] @ p[NAME]) + p["b"] ** 2,
+              lambda p: {{NAME: 3 * p[NAME], "b": 2 * p["b"]}},
+              {{NAME: np.arange(1.0, 4), "b": 1.0}})
+def test_right(gradcheck):
+    gradcheck(lambda p: float(p[NAME] @ p[NAME]), lambda p: {{NAME: 2 * p[NAME]}},
+              {{NAME: np.arange(1.0, 4)}})
+"""
+    )
+    paths = ("run.json", "run.html", "run.md")
+    result = suite.run(*(f"--gradcheck-report={path}" for path in paths))
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.no_fnmatch_line("--gradcheck-report*")
+    assert len(read(suite)["checks"]) == 2
+    page = (suite.pytester.path / "run.html").read_text(encoding="ascii")
+    assert "<i>" not in page
+    assert page.count("<svg") == 5  # maps of three parameters, a scatter, a curve

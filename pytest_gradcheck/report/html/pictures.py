@@ -23,6 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
+from pytest_gradcheck.errors import printable
+
 __all__ = ["curve_picture", "errors_picture", "map_picture", "scatter_picture"]
 
 INK = "#010203"
@@ -43,7 +45,7 @@ STYLE: dict[str, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "image.composite_image": False,
-    "path.simplify": True,
+    "text.parse_math": False,  # names of users are no formulas
 }
 
 LOW, HIGH = 1e-10, 1.0
@@ -105,6 +107,8 @@ def errors_picture(maps: Sequence[Mapping[str, Any]], salt: str) -> tuple[str, s
 
 
 def _short(name: str, room: int) -> str:
+    """Return a name as a title: cut, and without what no font has."""
+    name = printable(name)
     return name if len(name) <= room else name[: room - 1] + "\u2026"
 
 
