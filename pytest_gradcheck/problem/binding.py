@@ -10,13 +10,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.theta import Theta
-from pytest_gradcheck.problem.layers import name_of
+from pytest_gradcheck.problem.layers import accepts, name_of
 
-__all__ = ["Call", "accepts", "bound"]
+__all__ = ["Call", "accepts", "bound", "summary"]
 
 USUAL = ("params", "parameters", "theta", "weights", "w", "W")
 """What people call the argument that takes the params."""
@@ -66,6 +66,24 @@ class Call:
         if theta.rebuilt:
             return lambda: self.with_tree(theta.tree)()
         return self.with_tree(theta.tree)  # one object throughout: its arrays are views
+
+    def refuse(self, code: str, message: str, error: Exception) -> NoReturn:
+        """Raise what a call of the function raised as a ProblemError.
+
+        What was said in better words already passes as it is, and so do the user's wishes: a skip.
+        """
+        __tracebackhide__ = True
+        if isinstance(error, (ProblemError, *wishes())):
+            raise error
+        if isinstance(error, TypeError):
+            self.blame()
+        raise ProblemError(code, message) from error
+
+
+def summary(error: Exception) -> str:
+    """Return an exception's type with the first line of its message."""
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def bound(
@@ -166,17 +184,6 @@ def _goes_without(function: Any, count: int) -> bool:
     by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required = sum(p.default is p.empty for p in by_place)
     return required == count and bool(by_place) and by_place[0].name not in USUAL
-
-
-def accepts(function: Any, count: int) -> bool:
-    """Return whether a function can be called with so many positional arguments."""
-    try:
-        inspect.signature(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that tells no signature
-        return True
-    return True
 
 
 def _check_positional(function: Any, args: tuple[Any, ...], role: str) -> None:

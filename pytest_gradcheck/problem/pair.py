@@ -16,7 +16,7 @@ from pytest_gradcheck.params.gradient import flatten_gradient, left_in
 from pytest_gradcheck.params.objects.slots import Slots
 from pytest_gradcheck.params.streams import around_calls
 from pytest_gradcheck.params.theta import FloatArray, Theta
-from pytest_gradcheck.problem.binding import bound
+from pytest_gradcheck.problem.binding import bound, summary
 from pytest_gradcheck.problem.layers import name_of
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.problem.regularization import Penalty, penalized
@@ -157,8 +157,8 @@ class Pair:
                 self._tell(error)
             raise ProblemError(
                 "bad-setting",
-                f"batched=True: {self._cost_name} raised {_told(error)} when every leaf of params "
-                f"had a leading axis of {len(rows)}: {BATCHED}",
+                f"batched=True: {self._cost_name} raised {summary(error)} when every leaf of "
+                f"params had a leading axis of {len(rows)}: {BATCHED}",
             ) from error
         value = returned[0] if isinstance(returned, tuple) and returned else returned
         costs = np.asarray(numbers_of(value))
@@ -247,16 +247,9 @@ class Pair:
             params.reset()
         try:
             answer = self._within(self._call_grad.with_tree(tree, **cache))()
-        except ProblemError:
-            raise  # said in better words already
-        except wishes():
-            raise
         except Exception as error:
-            if isinstance(error, TypeError):
-                self._call_grad.blame()
-            raise ProblemError(
-                "gradient-raised", f"{self._grad_name} raised {_told(error)}"
-            ) from error
+            message = f"{self._grad_name} raised {summary(error)}"
+            self._call_grad.refuse("gradient-raised", message, error)
         if answer is None:  # reverse mode leaves gradients in the tensors themselves
             answer = left_in(tree, self.theta.root, self.theta)
         return flatten_gradient(answer, self.theta)
@@ -300,16 +293,9 @@ class Pair:
 
     def _tell(self, error: Exception) -> NoReturn:
         __tracebackhide__ = True
-        if isinstance(error, ProblemError):
-            raise error  # said by a layer, in better words
-        if isinstance(error, wishes()):
-            raise error
-        if isinstance(error, TypeError):
-            self._bound.blame()
-        raise ProblemError(
-            "cost-raised",
-            f"{self._cost_name} raised {_told(error)} (its call number {self.evaluations})",
-        ) from error
+        what = f"{self._cost_name} raised {summary(error)}"
+        message = f"{what} (its call number {self.evaluations})"
+        self._bound.refuse("cost-raised", message, error)
 
     def _scalar(self, returned: Any) -> float:
         if isinstance(returned, float):
@@ -321,7 +307,7 @@ class Pair:
         except Exception as error:  # a ragged list; a tensor that refuses to be an array
             raise ProblemError(
                 "nonscalar-cost",
-                f"{self._cost_name} returned a {type(value).__name__}: {_told(error)}",
+                f"{self._cost_name} returned a {type(value).__name__}: {summary(error)}",
             ) from error
         if array.dtype.kind == "c":
             raise ProblemError(
@@ -386,8 +372,3 @@ def _nonscalar(name: str, value: Any, array: np.ndarray[Any, Any]) -> str:
     said = repr(value)
     said = said if len(said) <= 60 else said[:60] + "…"
     return f"{name} returned {said} of type {type(value).__name__}, where a cost is one number"
-
-
-def _told(error: Exception) -> str:
-    first = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -40,10 +40,8 @@ _of_types: WeakKeyDictionary[type, Take | None] = WeakKeyDictionary()
 
 def _adapter(kind: type) -> Take | None:
     """Return what takes values of a type apart, or None."""
-    try:
+    if kind in _of_types:
         return _of_types[kind]
-    except KeyError:
-        pass
     found = None
     for base in kind.__mro__[:-1]:
         found = ADAPTERS.get(base.__module__.partition(".")[0])

@@ -12,7 +12,7 @@ import numpy as np
 from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.theta import FloatArray, Theta
-from pytest_gradcheck.problem.binding import bound
+from pytest_gradcheck.problem.binding import bound, summary
 from pytest_gradcheck.problem.jacobian.matrices import (
     Block,
     Expected,
@@ -180,16 +180,9 @@ class JacobianPair:
             cache = {"cache": self._second_of(self._returned())}
         try:
             answer = self._made(self._call_jac.with_tree(self.theta.tree, **cache))
-        except ProblemError:
-            raise  # said in better words already
-        except wishes():
-            raise
         except Exception as error:
-            if isinstance(error, TypeError):
-                self._call_jac.blame()
-            raise ProblemError(
-                "gradient-raised", f"{name_of(self.problem.grad)} raised {_told(error)}"
-            ) from error
+            message = f"{name_of(self.problem.grad)} raised {summary(error)}"
+            self._call_jac.refuse("gradient-raised", message, error)
         return self._read(answer)
 
     def _read(self, answer: Any) -> Matrix:
@@ -265,13 +258,8 @@ class JacobianPair:
 
     def _tell(self, error: Exception) -> NoReturn:
         __tracebackhide__ = True
-        if isinstance(error, (ProblemError, *wishes())):
-            raise error
-        if isinstance(error, TypeError):
-            self._bound.blame()
-        raise ProblemError(
-            "cost-raised", f"{self._name} raised {_told(error)} (its call {self.evaluations})"
-        ) from error
+        message = f"{self._name} raised {summary(error)} (its call {self.evaluations})"
+        self._bound.refuse("cost-raised", message, error)
 
     def _first_of(self, returned: Any) -> Any:
         """Return the outputs, without what the function returns beside them."""
@@ -370,8 +358,3 @@ def _refuse_settings(settings: Settings, form: str) -> None:
             f"train={settings.train} is not for {what}: gradient descent {why}; hand over trained "
             "params",
         )
-
-
-def _told(error: Exception) -> str:
-    first = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__

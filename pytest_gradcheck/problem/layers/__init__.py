@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_gradcheck.problem.layers.functions import Differentiated, differentiated
 from pytest_gradcheck.problem.layers.layer_objects import is_layer_object, layer_object
-from pytest_gradcheck.problem.layers.names import name_of, named
+from pytest_gradcheck.problem.layers.names import accepts, name_of, named
 from pytest_gradcheck.problem.layers.passes import Turned, layer, pullback
 from pytest_gradcheck.problem.layers.upstream import Upstream
 
@@ -12,6 +12,7 @@ __all__ = [
     "Differentiated",
     "Turned",
     "Upstream",
+    "accepts",
     "differentiated",
     "is_layer_object",
     "layer",

@@ -56,7 +56,7 @@ def named(function: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, An
     return dict(zip([*by_place, *further], inputs, strict=False))
 
 
-def takes(function: Callable[..., Any], count: int) -> bool:
+def accepts(function: Callable[..., Any], count: int) -> bool:
     """Return whether a function can be called with so many positional arguments."""
     try:
         inspect.signature(function).bind(*[None] * count)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.streams import around_calls
-from pytest_gradcheck.problem.layers.names import name_of, takes, takes_cache_first
+from pytest_gradcheck.problem.layers.names import accepts, name_of, takes_cache_first
 from pytest_gradcheck.problem.layers.outputs import Outputs
 from pytest_gradcheck.problem.layers.upstream import Pull, Upstream
 
@@ -64,7 +64,7 @@ class _Layer:
             rest = rest if len(rest) == 1 else (rest,)
         else:
             out, rest = returned, tuple(inputs.values())
-        if not takes(self._backward, 1 + len(rest)) and takes(self._backward, 1):
+        if not accepts(self._backward, 1 + len(rest)) and accepts(self._backward, 1):
             rest = ()  # a method of an object that has kept what it needs
         return out, lambda dout: self._pulled(dout, rest)
 
