@@ -58,6 +58,9 @@ the quanta of bfloat16, and nearer by where it does not."""
 OFF_BEARING = 0.03
 """By what part of the rise it may be off there, without a closer look."""
 
+KINKED = 0.3
+"""What part of a component's size lies between its one-sided slopes at a kink, at least."""
+
 FLAT_ALONE = 8
 """Parameters without any slope up to which each of them is moved alone."""
 
@@ -291,6 +294,8 @@ def approximate(
         if far.level > noise.level:
             return approximate(evaluator, numbers, comparand, far, slopes, seen)
         result = replace(result, noise=far)
+        if agree:  # kinks may hide in differences that do
+            agree, first = False, _first_pass(evaluator, unknown, comparand, noise)
     for number, slope in slopes.items():
         _record(result, number, slope, comparand)
     if not agree:
@@ -414,6 +419,7 @@ def _refine(
     length = lengths(theta, gradient)
     tolerance = tolerances(result, gradient, theta.selected, first=True)
     undecided = _undecided(result, comparand, tolerance)
+    undecided[numbers[_bent(first, evaluator.cost0, comparand.gradient[numbers])]] = True
     for parameter, steepness in _hidden_slopes(evaluator, result, gradient, noise):
         part = parameter.slice
         mine = part.start + np.flatnonzero(result.checked[part])
@@ -439,6 +445,23 @@ def _refine(
         result.error_bars[found.numbers] = found.error_bars + extra
     for number, slope in climbed.items():
         _record(result, number, slope, comparand)
+
+
+def _bent(first: _First, cost0: float, analytic: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return where one-sided slopes lie apart by a good part of their size, over the components.
+
+    The central difference at a kink is the mean of the two, and agrees with a gradient that is. Of
+    several kinks that meet it need not be one: three equal values do not have half of their maximum
+    each.
+    """
+    ahead, behind, widths = first.differences
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs((ahead - cost0) - (cost0 - behind)) / (0.5 * widths)
+        usual = np.abs(first.differences.slopes) + np.abs(analytic)
+        least = np.maximum(
+            KINKED * np.maximum(usual, rms(finite_or_zero(usual))), 4 * first.roundings
+        )
+        return np.asarray(gaps > least)
 
 
 def _hidden_slopes(

@@ -94,15 +94,20 @@ class Limits:
     def drawn(self, count: int) -> Iterator[Limit]:
         """Yield so many further limits; where a nudge leads out of the domain there is none."""
         for _ in range(count):
-            nudge = next(self._nudges)
-            with self.moved(nudge, self.near):
-                gradient = self.gradient()
-            if gradient is None:
-                continue
-            size = np.abs(gradient) + np.abs(self._gradient)
-            drift = self._suspect * size + self._drift
-            self.known.append(Limit(nudge, gradient, np.abs(gradient - self._gradient) <= drift))
-            yield self.known[-1]
+            limit = self.along(next(self._nudges))
+            if limit is not None:
+                yield limit
+
+    def along(self, nudge: FloatArray) -> Limit | None:
+        """Return the limit along a nudge, and let it be known; None outside of the domain."""
+        with self.moved(nudge, self.near):
+            gradient = self.gradient()
+        if gradient is None:
+            return None
+        size = np.abs(gradient) + np.abs(self._gradient)
+        drift = self._suspect * size + self._drift
+        self.known.append(Limit(nudge, gradient, np.abs(gradient - self._gradient) <= drift))
+        return self.known[-1]
 
     def jumps(self, limit: Limit) -> Mask:
         """Return where the gradient jumps: its change does not shrink with the nudge."""

@@ -25,6 +25,7 @@ from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.verdict.judge import Verdict
+from pytest_gradcheck.verdict.kinks.hulls import subgradient_instead
 from pytest_gradcheck.verdict.kinks.limits import CLEAR, Limit, Limits, Ways
 
 __all__ = ["asks_nearby", "corrected_at_kinks"]
@@ -155,7 +156,10 @@ class _Nearby:
         if self._open.any() or self._loud:
             return self._written({})  # wrong, whatever else is
         return self._written(
-            self._wrong_nearby() or self._off_in_sum() or self._off_in_another_way()
+            self._wrong_nearby()
+            or self._off_in_sum()
+            or self._off_in_another_way()
+            or self._off_beyond_limits()
         )
 
     def _changes(self, limit: Limit) -> bool:
@@ -318,6 +322,18 @@ class _Nearby:
             return {}
         return self._nearest(at)
 
+    def _off_beyond_limits(self) -> dict[int, float]:
+        """Return values for kinks where the gradient says more than a convex cost rises by."""
+        sides = {n: both for n, both in self._approximation.sides.items() if self._kinks[n]}
+        parts = [parameter.slice for parameter in self._theta.selected]
+        return subgradient_instead(self._limits, self._gradient, sides, parts, self._rise)
+
+    def _rise(self, at: Numbers, weights: FloatArray) -> tuple[float, float]:
+        """Return the slope of the cost ahead along a vector, and its slack."""
+        reach = float(np.max(np.abs(weights) / self._limits.length[at]))
+        (ahead, _), slack = self._slopes(at, weights, WITHIN * self._limits.away / reach)
+        return ahead, slack
+
     def _nearest(self, at: Numbers) -> dict[int, float]:
         """Return the values of the nearest limit, or of the sides, where the gradient has others.
 
@@ -358,14 +374,20 @@ class _Nearby:
 
     def _slope(self, at: Numbers, weights: FloatArray, step: float) -> tuple[float | None, float]:
         """Return the slope of the cost along a vector, None where the sides have two, and slack."""
+        sides, slack = self._slopes(at, weights, step)
+        return (sides[0] if abs(sides[0] - sides[1]) <= slack else None), slack
+
+    def _slopes(
+        self, at: Numbers, weights: FloatArray, step: float
+    ) -> tuple[tuple[float, float], float]:
+        """Return the slopes of the cost ahead and behind along a vector, and slack."""
         probe = self._pair.prober()
         cost0, sides = probe(), []
         for distance in (step, -step):
             with self._theta.moved(at, weights, distance):
                 sides.append((probe() - cost0) / distance)
         bar = 2 * SAFETY * max(self._noise.level, EPSILON * abs(cost0)) / step
-        slack = bar + CLEAR * max(map(abs, sides))
-        return (sides[0] if abs(sides[0] - sides[1]) <= slack else None), slack
+        return (sides[0], sides[1]), bar + CLEAR * max(map(abs, sides))
 
     def _written(self, beside: dict[int, float]) -> Approximation:
         """Return the approximation with what was proved right, or wrong, at kinks."""
