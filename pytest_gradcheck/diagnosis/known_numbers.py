@@ -1,9 +1,10 @@
 """The numbers in sight of a pair: what a factor may be, and what a penalty's strength.
 
 A factor of 20 says little; "20 is the number of examples in X" says which mean is missing. So the
-arrays and numbers that the pair's functions can see are looked at: their data and arguments, and
-the closures and globals that their code names, a few calls deep. That reads references which the
-functions themselves read at every call, and never calls, copies or changes anything.
+arrays and numbers that the pair's functions can see are looked at: their data and arguments, the
+defaults of these, and the closures and globals that their code names, a few calls deep. That reads
+references which the functions themselves read at every call, and never calls, copies or changes
+anything.
 """
 
 from __future__ import annotations
@@ -236,12 +237,19 @@ def _seen_by(function: Any, seen: set[int], depth: int) -> Iterator[tuple[str, A
         function = function.__func__
     if not isinstance(function, types.FunctionType):
         return
-    for name, value in _outer_names(function):
+    for name, value in itertools.chain(_defaults(function), _outer_names(function)):
         if isinstance(value, (types.FunctionType, types.MethodType, functools.partial)):
             if getattr(value, "__module__", function.__module__) == function.__module__:
                 yield from _seen_by(value, seen, depth - 1)
         else:
             yield name, value
+
+
+def _defaults(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield arguments that a function has values for: `def cost(params, X=X)`."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.default is not inspect.Parameter.empty:
+            yield name, parameter.default
 
 
 def _outer_names(function: types.FunctionType) -> Iterator[tuple[str, Any]]:

@@ -55,6 +55,9 @@ the others, which the style's width already allows for."""
 DIGITS = (7, 5, 4, 3)
 """Digits of values in a table: the most that fit."""
 
+UNBOUNDED = 10_000
+"""A width at which a table shortens nothing."""
+
 HELD = "\N{NO-BREAK SPACE}"
 """Stands for a space at which no line is broken."""
 
@@ -262,14 +265,13 @@ def _component_table(point: PointReport, width: int) -> list[str]:
     """Return the worst components; many of one ratio are one row."""
     groups = _alike(point.components)
     shown = groups[:COMPONENTS]
-    for digits in DIGITS:
-        lines = _table(
-            ("worst", "analytic", "numerical", "ratio", "rel. error", "verdict"),
-            [_row(group, digits) for group in shown],
-            "lrrrrl",
-            width,
-            ("rel. error", "verdict", "ratio"),
-        )
+    head = ("worst", "analytic", "numerical", "ratio", "rel. error", "verdict")
+    spare = ("rel. error", "verdict", "ratio")
+    # Digits go before letters of a name, and these before the last digits.
+    tries = [(UNBOUNDED, digits) for digits in DIGITS[:-1]] + [(width, digits) for digits in DIGITS]
+    for room, digits in tries:
+        rows = [_row(group, digits) for group in shown]
+        lines = _table(head, rows, "lrrrrl", room, spare, LONGEST)
         if all(len(line) <= width for line in lines):
             break
     total = sum(row.checked - row.counts["ok"] for row in point.parameters)
@@ -302,12 +304,17 @@ def _row(group: Sequence[Component], digits: int) -> tuple[str, ...]:
 
 
 def _table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], align: str, width: int, spare: Sequence[str]
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    align: str,
+    width: int,
+    spare: Sequence[str],
+    least: int = SHORTEST,
 ) -> list[str]:
     """Return aligned rows under a head, at most `width` wide.
 
-    Where that is too narrow, the columns named in `spare` go, in their order, and then the names in
-    the first column are shortened.
+    Where that leaves names less than `least`, the columns named in `spare` go, in their order, and
+    then the names in the first column are shortened.
     """
     kept = list(range(len(head)))
     widths = [max(len(row[i]) for row in [head, *rows]) for i in kept]
@@ -316,7 +323,7 @@ def _table(
         return width - sum(widths[i] + len(GAP) for i in kept[1:])
 
     for name in spare:
-        if room() < min(widths[0], SHORTEST):
+        if room() < min(widths[0], least):
             kept.remove(head.index(name))
     widths[0] = min(widths[0], max(room(), SHORTEST))
     names = [head[0], *_shortened([row[0] for row in rows], widths[0])]

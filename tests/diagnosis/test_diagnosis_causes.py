@@ -222,6 +222,19 @@ def test_arrays_that_functions_see_from_outside_are_in_sight() -> None:
     assert "11 is the number of examples in MANY" in message(report)
 
 
+def test_defaults_of_arguments_are_in_sight() -> None:
+    """Notebooks write `def cost(params, X=X, *, Y=Y)`."""
+
+    def fit(p: Params, X: Array = MANY, *, Y: Any = LABELS) -> float:
+        return float(np.mean((p["w"] @ X - Y) ** 2))
+
+    def grad(p: Params, X: Array = MANY, *, Y: Any = LABELS) -> Params:
+        return {"w": 2 * X @ (p["w"] @ X - Y)}
+
+    report = check_gradients(fit, grad, {"w": np.ones(4) / 3})
+    assert "11 is the number of examples in X" in message(report)
+
+
 # Penalties
 
 

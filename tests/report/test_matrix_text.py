@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck import check_gradients
+from pytest_gradcheck.context import Style
+from pytest_gradcheck.report.terminal import failure_text
 
 Array = npt.NDArray[np.float64]
 
@@ -68,3 +72,15 @@ def test_a_law_that_is_broken_is_the_first_line() -> None:
     right = lambda x, dx: np.cos(A @ x) * (A @ dx)  # noqa: E731
     other = check_gradients.jvp(fun, right, X, vjp=lambda x, u: np.ones(6))
     assert "is not the adjoint of" in " ".join(str(other).split())
+
+
+def test_names_of_entries_stay_whole_where_fewer_columns_make_room() -> None:
+    def jvp(x: Array, dx: Array) -> Array:
+        return np.asarray(np.sin(A @ x) * (A @ dx))
+
+    report = check_gradients.jvp(fun, jvp, X)
+    lines = failure_text(report, Style(72)).splitlines()
+    (head,) = (i for i, line in enumerate(lines) if line.startswith("worst"))
+    rows = lines[head + 1 : head + 5]
+    assert all(re.match(r"d out\[\d\] / d x\[\d\], 5 more  ", row) for row in rows)
+    assert max(map(len, lines)) <= 72
