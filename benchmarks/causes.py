@@ -25,7 +25,7 @@ from pytest_gradcheck import Report
 RIGHT = "(right pair)"
 LEAST, MOST = 0.85, 0.01
 
-WHERE = ("output", "nonlinear-upstream")
+WHERE = ("output", "line", "nonlinear-upstream")
 """Findings that tell where a layer's backward pass is wrong, and no cause."""
 
 MATRICES = ("jacobian", "hessian", "pushforward", "adjoint", "jvp", "hvp")

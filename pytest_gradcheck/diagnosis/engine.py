@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pytest_gradcheck.diagnosis.evidence import Evidence, ParameterEvidence
 from pytest_gradcheck.diagnosis.hypotheses import (
     Hypothesis,
@@ -18,16 +20,22 @@ from pytest_gradcheck.diagnosis.hypotheses import (
     comes_true,
     information,
     is_sure,
+    near_misses,
 )
 from pytest_gradcheck.diagnosis.rules import RULES, WHERE_RULES
 from pytest_gradcheck.diagnosis.rules.propagation import Spread, stale, upstream
+from pytest_gradcheck.diagnosis.sharper import sharpened
 from pytest_gradcheck.diagnosis.words import listed
+from pytest_gradcheck.params.theta import Numbers
 from pytest_gradcheck.report.report import Finding
 
 __all__ = ["causes"]
 
 ASKED = 24
 """Wrong parameters that are asked for every cause; the others for those that these have."""
+
+SHARPENED = 4
+"""Parameters without a cause that are differenced again, to more digits."""
 
 DOUBT = 6.0
 """Bits that a cause needs more while other parameters stay unexplained."""
@@ -55,6 +63,10 @@ class Candidate:
         if factor is None:
             return (self.rule.name, self.code, hypothesis.observation, hypothesis.why)
         return (self.code, f"{factor:.4g}")
+
+    def sureness(self) -> float:
+        """Return its bits beyond the alternatives that were tried."""
+        return self.bits - math.log2(self.hypothesis.tried)
 
     def agreement(self, other: Candidate) -> float:
         """Return how many bits the agreement of two fitted factors has."""
@@ -93,6 +105,12 @@ def causes(evidence: Evidence) -> tuple[Finding, ...]:
     candidates = _candidates(legible, evidence)
     found = _sure(_grouped(candidates), len(wrong))
     explained = {name for cause in found for name in cause.names}
+    sharper = _sharper([p for p in legible if p.name not in explained], evidence)
+    if sharper:
+        names = {part.name for part in sharper}
+        kept = [candidate for candidate in candidates if candidate.part.name not in names]
+        found = _sure(_grouped([*kept, *_candidates(sharper, evidence)]), len(wrong))
+        explained = {name for cause in found for name in cause.names}
     if not explained:
         for look in (upstream, stale):
             with evidence.clues.guard.of(f"the rule {look.__name__}"):
@@ -102,6 +120,25 @@ def causes(evidence: Evidence) -> tuple[Finding, ...]:
     rest = [part for part in wrong if part.name not in explained]
     found += _where(rest, evidence)
     return tuple(_worded(cause, evidence.point) for cause in found)
+
+
+def _sharper(parts: Sequence[ParameterEvidence], evidence: Evidence) -> list[ParameterEvidence]:
+    """Return what of some parameters is known better once more calls are spent on them."""
+    with evidence.clues.guard.of("the search for more digits"):
+        some = parts[:SHARPENED]
+        both = [(sharpened(part, evidence, _doubtful(part, evidence)), part) for part in some]
+        return [sharp for sharp, part in both if sharp is not part]
+    return []
+
+
+def _doubtful(part: ParameterEvidence, evidence: Evidence) -> Numbers:
+    """Return the components that alone stand against a cause."""
+    for rule in RULES:
+        for hypothesis in rule.hypotheses(part, evidence):
+            places = near_misses(part, hypothesis)
+            if places.size and is_sure(information(part, hypothesis), hypothesis):
+                return places
+    return np.zeros(0, np.intp)
 
 
 def _candidates(parts: Sequence[ParameterEvidence], evidence: Evidence) -> list[Candidate]:
@@ -132,7 +169,10 @@ def _grouped(candidates: Sequence[Candidate]) -> list[Cause]:
     """Return what parameters have in common."""
     groups: dict[tuple[str, ...], dict[str, Candidate]] = {}
     for candidate in candidates:
-        groups.setdefault(candidate.key, {}).setdefault(candidate.part.name, candidate)
+        group = groups.setdefault(candidate.key, {})
+        group[candidate.part.name] = max(
+            group.get(candidate.part.name, candidate), candidate, key=Candidate.sureness
+        )
     return [Cause(tuple(group.values())) for group in groups.values()]
 
 

@@ -26,6 +26,10 @@ __all__ = ["Clues", "Evidence", "Mask", "ParameterEvidence", "gradient_at"]
 CLEAR = 1e-3
 """How wide the error bar of a component may be that counts as right."""
 
+SOUND = 0.1
+"""How wide the error bar of a component that is sound may be, as a part of the least error beside
+it: in a cost that is rounded no component may be right beyond doubt."""
+
 CLASSICAL = 1e-6
 """Stands for the error bars of the classical check, which has none: a part of the root mean square
 of a parameter."""
@@ -264,6 +268,16 @@ class ParameterEvidence:
     def n_right(self) -> int:
         """The number of components that are right beyond doubt."""
         return int(np.count_nonzero(self.right))
+
+    @cached_property
+    def sound(self) -> Mask:
+        """Where a fault as large as the least of those that are wrong would show, and none does."""
+        size = np.abs(self.analytic) + np.abs(self.numerical)
+        with np.errstate(all="ignore"):
+            off = np.abs(self.analytic - self.numerical)[self.wrong] / size[self.wrong]
+            least = float(np.nanmin(off, initial=np.inf))
+            sound: Mask = self.known & ~self.wrong & (self.bars <= SOUND * least * size)
+        return self.right | (sound & (size > 0))
 
     @cached_property
     def is_complete(self) -> bool:

@@ -18,15 +18,18 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.diagnosis.evidence import Evidence, Mask, ParameterEvidence
-from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.params.theta import FloatArray, Numbers
 
 __all__ = [
+    "BLURRED",
+    "LITTLE",
     "NEEDED",
     "Hypothesis",
     "Rule",
     "comes_true",
     "information",
     "is_sure",
+    "near_misses",
     "rule",
     "where_bits",
 ]
@@ -39,6 +42,12 @@ CAP = 20.0
 
 BLURRED = 7.0
 """Bits below which a component tells nothing: a window of a hundredth takes in what is alike."""
+
+FEW = 20
+"""One component of so many may be missed by little, and is looked at again."""
+
+LITTLE = 30.0
+"""By how many error bars."""
 
 ENOUGH = 4096
 """Components that are counted; more of them make nothing surer."""
@@ -66,6 +75,10 @@ class Hypothesis:
         How many numbers were fitted.
     tried : float
         How many alternatives the rule had, coincidences with numbers in sight included.
+    blurred : float
+        Bits below which a component tells nothing.
+    cap : float
+        Bits that a component tells at most.
     bits : float or None
         What it tells, where that is counted in places and not in digits.
     """
@@ -78,6 +91,8 @@ class Hypothesis:
     factor: float | None = None
     free: int = 0
     tried: float = 1.0
+    blurred: float = BLURRED
+    cap: float = CAP
     bits: float | None = None
 
     def but(self, **changes: Any) -> Hypothesis:
@@ -138,6 +153,20 @@ def comes_true(part: ParameterEvidence, hypothesis: Hypothesis) -> bool:
     return bool(np.all(_misses(part, hypothesis, part.known) <= 0))
 
 
+def near_misses(part: ParameterEvidence, hypothesis: Hypothesis) -> Numbers:
+    """Return the few components that a hypothesis misses by little, where it predicts all others.
+
+    Error bars are safe, and not sure: of hundreds of components one may be off by more.
+    """
+    known = np.flatnonzero(part.known)
+    missed = _misses(part, hypothesis, part.known) > 0
+    places = known[missed]
+    if not 0 < FEW * places.size <= known.size:
+        return places[:0]
+    wider = hypothesis.but(bars=LITTLE * hypothesis.bars)
+    return places if comes_true(part, wider) else places[:0]
+
+
 def _misses(part: ParameterEvidence, hypothesis: Hypothesis, where: Mask) -> FloatArray:
     """Return by how much predictions miss the analytic gradient, beyond what is allowed."""
     analytic, predicted = part.analytic[where], hypothesis.prediction[where]
@@ -166,8 +195,8 @@ def information(part: ParameterEvidence, hypothesis: Hypothesis) -> float:
     window = hypothesis.bars[mine] + _rounding(part, analytic, predicted)
     size = np.maximum(np.maximum(np.abs(analytic), np.abs(predicted)), numerical)
     with np.errstate(all="ignore"):
-        bits = np.clip(np.log2(size / window), 0.0, CAP)
-        bits = np.where(bits >= BLURRED, bits, 0.0)  # NaN is none, too
+        bits = np.clip(np.log2(size / window), 0.0, hypothesis.cap)
+        bits = np.where(bits >= hypothesis.blurred, bits, 0.0)  # NaN is none, too
         digits = [np.rint(DIGITS * np.log(np.abs(v))) for v in (predicted, numerical)]
     most: dict[tuple[float, float], float] = {}
     for first, second, told in zip(*(d.tolist() for d in digits), bits.tolist(), strict=True):

@@ -13,7 +13,15 @@ from pytest_gradcheck.diagnosis.evidence import Evidence, Mask, ParameterEvidenc
 from pytest_gradcheck.diagnosis.known_numbers import KnownNumbers
 from pytest_gradcheck.params.theta import FloatArray
 
-__all__ = ["Factor", "Named", "fitted_factor", "named_factor", "readable", "unnamed_factor"]
+__all__ = [
+    "Factor",
+    "Named",
+    "fitted_factor",
+    "named_factor",
+    "readable",
+    "round_alternatives",
+    "unnamed_factor",
+]
 
 CERTAIN = 1e-2
 """How likely any of the numbers in sight may be hit by chance."""
@@ -23,6 +31,10 @@ ROUND = (1.0, 5.0, 10.0, 0.1, 0.5, 2.0, 0.25, 100.0)
 
 FEWEST_CLIPPED = 5
 """Components of a gradient that was clipped by its norm; that of fewer is round by chance."""
+
+FEW_DIGITS = 64.0
+"""Numbers of one digit that a factor may be, powers of ten and reciprocals included; those of two
+and of three digits are some eight times as many each."""
 
 LARGEST = 1_000_000
 """A reciprocal of a larger count is written as a decimal number."""
@@ -101,6 +113,25 @@ def named_factor(factor: Factor, evidence: Evidence) -> Named | None:
     for tried, (number, said) in enumerate(_candidates(evidence), 1):
         if factor.is_near(number) and tried * relative <= CERTAIN:
             return Named(said + turned, tried)
+    return None
+
+
+def round_alternatives(factor: Factor) -> float | None:
+    """Return how many numbers are as round as a factor is, within its error bar; None if it is not.
+
+    Numbers that people write by mistake have few digits, or are one by a small count.
+
+    Examples
+    --------
+    >>> [round_alternatives(Factor(value, 1e-9)) for value in (10.0, -0.97, 1.01, 1 / 3, 1.2345)]
+    [64.0, 512.0, 4096.0, 64.0, None]
+    """
+    size = abs(factor.value)
+    if factor.is_near(1 / round(1 / size)) if size < 0.6 and 1 / size < FEW_DIGITS else False:
+        return FEW_DIGITS
+    for digits in (1, 2, 3):
+        if factor.is_near(float(f"{size:.{digits}g}")):
+            return FEW_DIGITS * 8.0 ** (digits - 1)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +23,12 @@ LINES = 64
 
 AT_AN_END = 6
 """Components that must be shifted where those at the end are something else."""
+
+DIGITS = 1e4
+"""Entries are alike that differ by less than this part of the largest."""
+
+MANY = 500.0
+"""A logarithm of so many orders, and what is more: a number that is still one."""
 
 SAME_SUM = 1e-7
 """How well two sums have to agree, as a part of what is summed."""
@@ -157,6 +164,7 @@ def shifted(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]
         moves = [*_flipped(part), *_exchanged(part), *_rolled(part), *_reordered(part)]
         for said, places in moves:
             yield _moved(part, said, places, len(moves)).but(why=_why_moved(said))
+        yield from _anyhow(part)
     yield from _shifted_out(part)
 
 
@@ -209,14 +217,34 @@ def _reordered(part: ParameterEvidence) -> Iterator[Move]:
         ours = np.moveaxis(part.grid(part.analytic), axis, 0).reshape(n, -1)
         theirs = np.moveaxis(part.grid(part.numerical), axis, 0).reshape(n, -1)
         apart = np.abs(ours[:, None] - theirs[None]).max(axis=2)
-        order = apart.argmin(axis=1)
-        if sorted(order.tolist()) != list(range(n)):
-            continue
+        order = _assigned(apart)
         moved = np.flatnonzero(order != np.arange(n)).tolist()
         what = {0: "rows", 1: "columns"}.get(axis, f"slices of axis {axis}")
         what = "entries" if grid.ndim == 1 else what
         said = f"with its {what} {_some(moved)} in another order"
         yield said, np.take(grid, order, axis).reshape(-1)
+
+
+def _assigned(apart: FloatArray) -> Indices:
+    """Return for every slice the nearest of those that no slice before it has: some are alike."""
+    order = np.zeros(len(apart), np.intp)
+    left = apart.copy()
+    for number in range(len(apart)):
+        order[number] = left[number].argmin()
+        left[:, order[number]] = np.inf
+    return order
+
+
+def _anyhow(part: ParameterEvidence) -> Iterator[Hypothesis]:
+    """Yield that the wrong entries have each other's values, in an order that has no name."""
+    wrong = np.flatnonzero(part.wrong)
+    places = np.arange(part.size)
+    ours, theirs = part.analytic[wrong].argsort(), part.numerical[wrong].argsort()
+    places[wrong[ours]] = wrong[theirs]
+    n = np.unique(np.rint(DIGITS * part.numerical[wrong] / part.scale)).size
+    said = "with its entries in another order"
+    why = "a reshape, a transposition or an index that is not that of the forward pass"
+    yield _moved(part, said, places, math.exp(min(math.lgamma(n + 1), MANY))).but(why=why)
 
 
 def _shifted_out(part: ParameterEvidence) -> Iterator[Hypothesis]:

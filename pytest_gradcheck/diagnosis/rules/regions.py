@@ -284,7 +284,7 @@ def _is_factor(part: ParameterEvidence, value: float) -> bool:
 def _where(part: ParameterEvidence) -> str | None:
     if part.where is not None:
         return f"in {part.where}, and right elsewhere"
-    if part.size < 2 or not part.n_right:
+    if part.size < 2 or not part.sound.any():
         return None
     return _slices(part) or _border(part) or _run(part) or _entries(part)
 
@@ -294,7 +294,7 @@ def _slices(part: ParameterEvidence) -> str | None:
     if len(part.shape) < 2:
         return None
     for axis, n in enumerate(part.shape):
-        wrong, right = (_along(part, marks, axis) for marks in (part.wrong, part.right))
+        wrong, right = (_along(part, marks, axis) for marks in (part.wrong, part.sound))
         if np.any((wrong > 0) & (right > 0)) or min(wrong.max(), right.max()) < 2:
             continue
         bad = np.flatnonzero(wrong > 0)
@@ -320,7 +320,7 @@ def _border(part: ParameterEvidence) -> str | None:
     inner = np.zeros(part.shape, np.bool_)
     inner[tuple(slice(1, -1) if n > 2 else slice(None) for n in part.shape)] = True
     flat = inner.reshape(-1)
-    if np.any(part.wrong & flat) or np.any(part.right & ~flat):
+    if np.any(part.wrong & flat) or np.any(part.sound & ~flat):
         return None
     return "on its border, and right inside" if part.n_wrong >= FEWEST else None
 
@@ -331,7 +331,7 @@ def _run(part: ParameterEvidence) -> str | None:
         return None
     bad = np.flatnonzero(part.wrong)
     first, last = int(bad[0]), int(bad[-1])
-    good = np.flatnonzero(part.right)
+    good = np.flatnonzero(part.sound)
     if bad.size < 2 or np.any((good > first) & (good < last)):
         return None
     filled = part.analytic[part.wrong].any()
@@ -343,9 +343,10 @@ def _run(part: ParameterEvidence) -> str | None:
 
 
 def _entries(part: ParameterEvidence) -> str | None:
-    """Return the single entries that are wrong, where they are a few among many."""
+    """Return the entries that are wrong, where they are a few among many, or one among others."""
     bad = np.flatnonzero(part.wrong)
-    if bad.size > FEWEST or FEW * bad.size > part.n_right + bad.size:
+    few = FEW * bad.size <= np.count_nonzero(part.sound) + bad.size
+    if bad.size > FEWEST or not (few or bad.size == 1):
         return None
     parameter = part.parameter
     indices = [parameter.index(parameter.start + int(number)) for number in bad]

@@ -13,6 +13,7 @@ from pytest_gradcheck.diagnosis.rules.factors import (
     fitted_factor,
     named_factor,
     readable,
+    round_alternatives,
     unnamed_factor,
 )
 from pytest_gradcheck.params.scales import rms
@@ -31,6 +32,15 @@ __all__ = [
 
 NOTHING = 1e-10
 """A gradient below this part of the numerical one is what rounding leaves of a zero."""
+
+OPPOSITE = 3.0
+"""Bits that a component tells at least of a sign: what is alike points the same way."""
+
+DIGITS = 40.0
+"""Bits that a component tells at most where the digits of a factor are all that there is."""
+
+ALMOST = 1e-6
+"""How near a slope is to a round number that is one."""
 
 ROUND = 256.0
 """How many alternatives more there are where theta is a number of three digits."""
@@ -98,7 +108,8 @@ def _is_small(part: ParameterEvidence, values: FloatArray) -> bool:
 @rule("sign", "it points the other way", TURNED)
 def sign(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     """Make the hypothesis that the gradient is minus the numerical one."""
-    yield Hypothesis(-part.numerical, part.bars, "-1.000 x the numerical gradient", factor=-1.0)
+    said = "-1.000 x the numerical gradient"
+    yield Hypothesis(-part.numerical, part.bars, said, factor=-1.0, blurred=OPPOSITE)
 
 
 @rule(
@@ -139,7 +150,7 @@ def factor(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
         )
         return
     name = named_factor(found, evidence)
-    yield Hypothesis(
+    fitted = Hypothesis(
         found.value * part.numerical,
         found.bars(part),
         f"{readable(found)} x the numerical gradient",
@@ -148,6 +159,11 @@ def factor(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
         free=0 if name else 1,
         tried=name.tried if name else 1.0,
     )
+    yield fitted
+    alternatives = None if name else round_alternatives(found)
+    if alternatives is not None and not _is_round(part.numerical[part.wrong]):
+        alternatives *= _roundness(part.theta[part.wrong])
+        yield fitted.but(free=0, tried=alternatives, cap=DIGITS)
 
 
 @rule("scale", "it is a constant factor too large or too small")
@@ -259,3 +275,9 @@ def _transformed(
 def _roundness(theta: FloatArray) -> float:
     """Return by how much more likely coincidences are: between round numbers there are many."""
     return ROUND if all(value == float(f"{value:.3g}") for value in theta[:8].tolist()) else 1.0
+
+
+def _is_round(slopes: FloatArray) -> bool:
+    """Return whether slopes are numbers of three digits: their multiples are round by chance."""
+    digits = np.array([float(f"{slope:.3g}") for slope in slopes[:8].tolist()])
+    return bool(np.all(np.abs(slopes[:8] - digits) <= ALMOST * np.abs(digits)))

@@ -1,0 +1,107 @@
+"""Slopes to more digits than a verdict needs, where a cause hangs on them.
+
+A wrong component is differenced no better than to be called wrong. Whether it is twice the slope or
+2.003 times takes more digits, which a few more calls of a smooth cost give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from pytest_gradcheck.diagnosis.evidence import Evidence, ParameterEvidence
+from pytest_gradcheck.diagnosis.hypotheses import BLURRED, LITTLE
+from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
+from pytest_gradcheck.numdiff.ladder import SAFETY
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.params.scales import lengths
+from pytest_gradcheck.params.theta import FloatArray, Numbers
+
+__all__ = ["Slopes", "extrapolated", "sharpened"]
+
+FARTHEST = 0.1
+"""The largest step, in lengths of a component."""
+
+RUNGS = 5
+"""Steps, each half of the one before. Five central differences leave an error of order h**10."""
+
+MARGIN = 4.0
+"""Error bars are so many times what the last two extrapolations differ by."""
+
+MOST = 6
+"""Components of a point that are looked at: single numbers are what digits are short of."""
+
+FEW = 8
+"""Sharp wrong components from which on a pattern is found without more digits, or there is none."""
+
+
+class Slopes(NamedTuple):
+    """Slopes in some components, and their error bars."""
+
+    values: FloatArray
+    bars: FloatArray
+
+
+def extrapolated(
+    evaluator: SerialEvaluator, places: Numbers, reach: FloatArray, noise: Noise
+) -> Slopes:
+    """Return the slopes in some components by Richardson's extrapolation of central differences.
+
+    Of the whole tableau the entry with the least error bar counts, as in Ridders' method: how far
+    it is from the two that it is made of, and what noise over its step leaves.
+    """
+    best = Slopes(np.full(places.size, np.nan), np.full(places.size, np.inf))
+    before: list[FloatArray] = []
+    for rung in range(RUNGS):
+        found = evaluator.differences(places, reach * FARTHEST * 0.5**rung)
+        rounding = 2 * SAFETY * noise.at(found.sizes) / found.widths
+        row = [found.slopes]
+        for order, coarse in enumerate(before, 1):
+            fine = row[-1]
+            row.append(fine + (fine - coarse) / (4.0**order - 1))
+            apart = np.maximum(np.abs(row[-1] - fine), np.abs(row[-1] - coarse))
+            bars = MARGIN * apart + rounding
+            better = bars < best.bars  # never where it is NaN
+            best = Slopes(np.where(better, row[-1], best.values), np.where(better, bars, best.bars))
+        before = row
+    return best
+
+
+def sharpened(part: ParameterEvidence, evidence: Evidence, doubtful: Numbers) -> ParameterEvidence:
+    """Return the evidence on a parameter with more digits of some of its wrong components.
+
+    Parameters
+    ----------
+    part : ParameterEvidence
+    evidence : Evidence
+    doubtful : int array
+        Components whose error bars are in doubt.
+    """
+    noise, theta = evidence.noise, evidence.pair.theta
+    mine = doubtful[:MOST] if doubtful.size else _short_of_digits(part)
+    mine = mine[evidence.approximation.of_kind("smooth", part.parameter.slice)[mine]]
+    if noise is None or not mine.size:
+        return part
+    places = part.parameter.start + mine
+    evaluator = SerialEvaluator(evidence.pair.prober(), theta, float("nan"))
+    reach = lengths(theta, evidence.gradient)[places]
+    with theta.kept(part.parameter.slice), np.errstate(all="ignore"):
+        found = extrapolated(evaluator, places, reach, noise)
+    allowed = found.bars + (LITTLE if doubtful.size else 1.0) * part.bars[mine]
+    better = np.abs(found.values - part.numerical[mine]) <= allowed
+    better &= (found.bars < part.bars[mine]) | (doubtful.size > 0)
+    values, bars = part.numerical.copy(), part.bars.copy()
+    values[mine[better]], bars[mine[better]] = found.values[better], found.bars[better]
+    return replace(part, numerical=values, bars=bars)
+
+
+def _short_of_digits(part: ParameterEvidence) -> Numbers:
+    """Return the largest wrong components where few have the digits that tell a pattern."""
+    with np.errstate(all="ignore"):
+        bits = np.log2(np.abs(part.numerical / part.bars)[part.wrong])
+    if np.count_nonzero(bits >= BLURRED) >= FEW or not np.any(bits > 0):
+        return np.zeros(0, np.intp)
+    order = np.argsort(-np.abs(part.numerical[part.wrong]), kind="stable")
+    return np.sort(np.flatnonzero(part.wrong)[order][:MOST])
