@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,30 @@ def test_a_backward_pass_that_is_right_for_one_memory_order_only_fails() -> None
     assert not report.passed
     assert codes(report)[0] == "memory-order"
     assert "contiguous upstream gradient only" in report.findings[0].message
+
+
+@pytest.mark.parametrize(
+    "flattened",
+    [
+        lambda dout: np.frombuffer(dout.tobytes("A"), dout.dtype),
+        lambda dout: dout.ravel("A"),
+        lambda dout: dout.reshape(-1, order="A"),
+    ],
+)
+def test_a_backward_pass_that_reads_memory_as_it_lies_fails(
+    flattened: Callable[[Array], Array],
+) -> None:
+    """Of an array with gaps it reads what it should, and of Fortran's order it does not."""
+
+    def backward(dout: Array, x: Array) -> Any:
+        return 2 * x * flattened(dout).reshape(x.shape)
+
+    report = check_gradients.layer(lambda x: (x**2, x), backward, X)
+    assert not report.passed
+    assert codes(report)[0] == "memory-order"
+    assert "in Fortran's memory order the gradient of x is another" in report.findings[0].message
+    column = X[:, :1]  # which has one order
+    assert check_gradients.layer(lambda x: (x**2, x), backward, column).passed
 
 
 def test_a_backward_pass_that_raises_for_another_memory_order_is_told_so() -> None:

@@ -297,7 +297,10 @@ def test_frozen_dropout_freezes_positional_generators() -> None:
     ).passed
 
 
-def test_frozen_dropout_freezes_a_generator_among_a_layers_inputs() -> None:
+@pytest.mark.parametrize("shape", [(6,), (4, 3), (2, 3, 2)])
+def test_frozen_dropout_freezes_a_generator_among_a_layers_inputs(shape: tuple[int, ...]) -> None:
+    W = np.random.default_rng(4).normal(size=shape)
+
     def forward(x: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         mask = (rng.random(x.shape) < 0.5) / 1.0
         return x * mask, mask

@@ -154,7 +154,7 @@ def turned(made: Pass, gradient_name: str, primal: Callable[..., Any] | None = N
 
     def gradient(cache: Any) -> Any:
         inputs, out, pull = cache
-        same_start = around_calls(())
+        same_start = around_calls(list(inputs.values()))
 
         def once_more() -> Pull:
             with same_start():  # of what is random, as in the first forward pass

@@ -42,6 +42,9 @@ Forward = Callable[[Any], Any]
 Pull = Callable[[Any], Any]
 """Takes the upstream gradient and returns the gradients of the inputs."""
 
+Order = Callable[[Any], Any]
+"""Returns an upstream gradient in some memory order."""
+
 
 @dataclass
 class Upstream:
@@ -59,7 +62,7 @@ class Upstream:
     faults: list[tuple[str, str]] = field(default_factory=list)
     _values: FloatArray | None = None
     _is_examined: bool = False
-    _differs: bool = False
+    _telling: Order | None = None
 
     def weigh(self, out: Any, forward: Forward, inputs: Any) -> float:
         """Return the sum of an output's entries, each times its own of the upstream gradient.
@@ -128,18 +131,18 @@ class Upstream:
         if not self._is_examined:
             self._is_examined = True
             self._examine(answer, out, pulls, inputs)
-        if self._differs:
-            return self._doubled(out, pulls, inputs, other_order) / 2
+        if self._telling is not None:
+            return self._doubled(out, pulls, inputs, self._telling) / 2
         return answer
 
     @contextmanager
     def plainly(self) -> Iterator[None]:
         """Take what a backward pass makes of the upstream gradient itself, linear or not."""
-        before, self._differs = self._differs, False
+        before, self._telling = self._telling, None
         try:
             yield
         finally:
-            self._differs = before
+            self._telling = before
 
     def _layout(self, out: Any) -> Theta:
         try:
@@ -203,20 +206,23 @@ class Upstream:
         """Ask whether the pullback is linear in the upstream gradient, in any memory order."""
         theta = Theta(inputs, foreign=current().extensions.flatten)
         once = flatten_gradient(answer, theta)
-        twice = self._doubled(out, pulls, inputs, other_order)
-        where = _first_apart(twice, 2 * once, theta)
-        if where is None:
+        for order in self._orders(out):
+            twice = self._doubled(out, pulls, inputs, order)
+            where = _first_apart(twice, 2 * once, theta)
+            if where is not None:
+                break
+        else:
             return
-        self._differs = True
+        self._telling = order
         plain = self._doubled(out, pulls, inputs, as_it_is)
         what = f"the backward pass of {self.name}"
         if _first_apart(plain, 2 * once, theta) is None:
             self.faults.append(
                 (
                     "memory-order",
-                    f"{what} is right for a contiguous upstream gradient only: in another memory "
-                    f"order the gradient of {where} is another. Index it by its axes, or copy it "
-                    "first",
+                    f"{what} is right for a contiguous upstream gradient only: in "
+                    f"{ORDERS[order]} the gradient of {where} is another. Index it by its axes, "
+                    "or copy it first",
                 )
             )
         elif _first_apart(plain, once, theta) is None:
@@ -237,12 +243,14 @@ class Upstream:
                 )
             )
 
+    def _orders(self, out: Any) -> Iterator[Order]:
+        """Yield the memory orders that tell: Fortran's where an array has several axes."""
+        yield other_order
+        if any(sum(n > 1 for n in parameter.shape) > 1 for parameter in self._layout(out).selected):
+            yield fortran_order
+
     def _doubled(
-        self,
-        out: Any,
-        pulls: Callable[[], Pull],
-        inputs: Any,
-        order: Callable[[Any], Any],
+        self, out: Any, pulls: Callable[[], Pull], inputs: Any, order: Order
     ) -> FloatArray:
         """Return what a backward pass makes of twice the upstream gradient, as one vector."""
         theta = Theta(inputs, foreign=current().extensions.flatten)
@@ -257,7 +265,7 @@ class Upstream:
             raise ProblemError(
                 "gradient-raised",
                 f"the backward pass of {self.name} takes a contiguous upstream gradient only, and "
-                f"raised {type(error).__name__}: {error} for one in another memory order: copy it "
+                f"raised {type(error).__name__}: {error} for one in {ORDERS[order]}: copy it "
                 "first (np.ascontiguousarray, .contiguous())",
             ) from error
 
@@ -274,15 +282,37 @@ def other_order(dout: Any) -> Any:
         view = wide[..., 0].T
         view[...] = dout
         return view
-    if type(dout) is dict:
-        return {key: other_order(item) for key, item in dout.items()}
-    if type(dout) in (list, tuple):
-        return type(dout)(map(other_order, dout))
     if type(dout).__module__ == "torch" and hasattr(dout, "as_strided"):
         wide = dout.new_zeros((*reversed(dout.shape), 2))
         view = wide[..., 0].permute(tuple(reversed(range(dout.dim()))))
         return view.copy_(dout)
+    return _inside(dout, other_order)
+
+
+def fortran_order(dout: Any) -> Any:
+    """Return an upstream gradient whose arrays have their first axis fastest, and no gaps."""
+    if isinstance(dout, np.ndarray) and dout.dtype != object:
+        return np.array(dout, order="F")
+    if type(dout).__module__ == "torch" and hasattr(dout, "as_strided"):
+        turned = tuple(reversed(range(dout.dim())))
+        return dout.permute(turned).contiguous().permute(turned)
+    return _inside(dout, fortran_order)
+
+
+def _inside(dout: Any, order: Order) -> Any:
+    """Return an upstream gradient with the arrays in its containers in another memory order."""
+    if type(dout) is dict:
+        return {key: order(item) for key, item in dout.items()}
+    if type(dout) in (list, tuple):
+        return type(dout)(map(order, dout))
     return dout
+
+
+ORDERS: dict[Order, str] = {
+    other_order: "another memory order",
+    fortran_order: "Fortran's memory order",
+}
+"""What messages call them."""
 
 
 def _moved(inputs: Any) -> Iterator[Any]:
