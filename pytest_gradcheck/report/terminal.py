@@ -120,7 +120,8 @@ def headline(report: Report, width: int) -> str:
 def _first(sentence: str, end: str, style: Style) -> list[str]:
     """Return the answer, wrapped; its first line stands behind the exception's name.
 
-    The place at the end of the answer stands on that line, behind what was seen if that fits.
+    The place at the end of the answer stands on that line, behind what was seen, if that fits; else
+    where the sentence ends.
     """
     sentence = plain_ascii(sentence) if style.ascii else sentence
     width = max(style.width - PREFIX, 5)
@@ -129,11 +130,11 @@ def _first(sentence: str, end: str, style: Style) -> list[str]:
     seen, colon, why = sentence.removesuffix(end).partition(": ")
     if end and colon and len(seen) + len(end) < width:
         return [f"{seen}{end}:", *_wrapped(why, style.width, "  ")]
-    room = width - len(end)
-    sentence, end = (sentence.removesuffix(end), end) if room >= SHORTEST else (sentence, "")
-    first, *_ = _wrapped(sentence, width - len(end))
+    if end and colon and len(seen) < width:
+        return [f"{seen}:", *_wrapped(f"{why}{end}", style.width, "  ")]
+    first, *_ = _wrapped(sentence, width)
     rest = sentence[len(first) :].strip()
-    return [first + end, *_wrapped(rest, style.width, "  ")] if rest else [first + end]
+    return [first, *_wrapped(rest, style.width, "  ")] if rest else [first]
 
 
 def _squeezed(sentence: str, report: Report, width: int, least: int = SHORTEST) -> str:

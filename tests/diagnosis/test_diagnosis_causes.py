@@ -751,3 +751,41 @@ def test_looking_at_other_points_neither_warns_nor_leaves_a_trace() -> None:
     assert causes(report) == [("missing-regularization", "theta")]
     assert max(seen) > 100
     np.testing.assert_array_equal(w, MIXED)
+
+
+# A normalization whose mean and variance are taken for constants
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance", "said"),
+    [
+        (0.0, 1.0, "+ a constant along axis 0: a normalization's term of the mean is left out"),
+        (1.0, 0.0, "+ a multiple of x - mean(x) along axis 0: a normalization's term of the var"),
+        (0.0, 0.0, "and a multiple of x along axis 0: a normalization's terms of mean and vari"),
+    ],
+)
+def test_the_term_of_a_normalization_that_is_left_out_is_told(
+    mean: float, variance: float, said: str
+) -> None:
+    report = normalized(lambda d, xhat: d - mean * d.mean(0) - variance * xhat * (d * xhat).mean(0))
+    assert causes(report) == [("normalization", "x")]
+    assert said in message(report)
+
+
+def test_a_normalization_that_is_wrong_otherwise_is_not_told_of_its_terms() -> None:
+    report = normalized(lambda d, xhat: d * np.abs(xhat) - d.mean(0))
+    assert not report.passed
+    assert causes(report) == []
+
+
+def normalized(backward: Callable[[Array, Array], Array]) -> Report:
+    def forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
+        std = np.sqrt(x.var(axis=0) + 1e-5)
+        xhat = (x - x.mean(axis=0)) / std
+        return xhat, (xhat, std)
+
+    def reverse(dout: Array, cache: tuple[Array, Array]) -> tuple[Array]:
+        xhat, std = cache
+        return (backward(dout, xhat) / std,)
+
+    return check_gradients.layer(forward, reverse, RNG.normal(size=(7, 3)))

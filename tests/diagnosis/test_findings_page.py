@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "findings.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 ENTRIES = dict(re.findall(r"^## ([a-z-]+)\n(.*?)(?=^##? |\Z)", TEXT, re.DOTALL | re.MULTILINE))
-NETWORK, COMPLEX, LAYER, EMBEDDING = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+NETWORK, COMPLEX, NORM, LAYER, EMBEDDING = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 OTHERS = {
     "unnamed": "more is wrong than could be named",
     "canary": "a planted fault went unnoticed",
@@ -33,9 +33,13 @@ OTHERS = {
 """What random directions, planted faults and upstream gradients show has no example here."""
 
 
-SOURCE = NETWORK + COMPLEX + LAYER + EMBEDDING
+SOURCE = NETWORK + COMPLEX + NORM + LAYER + EMBEDDING
 TABLE = re.compile(r"(?<=\| code \| in a word \|\n\|---\|---\|\n).*?\n(?=\n)", re.DOTALL)
-LAYERS = {"mask": ("forward", "backward", "x"), "accumulated": ("embed", "embed_backward", "E")}
+LAYERS = {
+    "mask": ("forward", "backward", "x"),
+    "accumulated": ("embed", "embed_backward", "E"),
+    "normalization": ("normalize", "normalize_backward", "samples"),
+}
 
 
 def table() -> str:

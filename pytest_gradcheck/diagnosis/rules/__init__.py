@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_gradcheck.diagnosis.hypotheses import Rule
+from pytest_gradcheck.diagnosis.rules.normalization import normalization
 from pytest_gradcheck.diagnosis.rules.penalties import penalty, penalty_alone
 from pytest_gradcheck.diagnosis.rules.places import (
     shifted,
@@ -47,6 +48,7 @@ RULES: tuple[Rule, ...] = (
     shifted,
     symmetrized,
     offset,
+    normalization,
     penalty,
     penalty_alone,
     transformed,
