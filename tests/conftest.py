@@ -10,6 +10,7 @@ import hypothesis  # noqa: F401 - slow to import, and inner runs forget what the
 import joblib.externals.loky  # noqa: F401 - the same, and at its end joblib looks for itself
 import numpy as np  # noqa: F401 - the same, and it bears no second import
 import pytest
+from documents import ADDOPTS
 
 import pytest_gradcheck.api  # noqa: F401 - slow as well
 from pytest_gradcheck.errors import Guard
@@ -42,6 +43,13 @@ PARAMS = {"W1": np.arange(1.0, 7.0).reshape(2, 3), "b1": np.array([1.0, 2.0, 3.0
 RIGHT = dict(cost=cost, grad=good, params=PARAMS)
 WRONG = dict(cost=cost, grad=bad, params=PARAMS)
 """
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A folder to run pytest in, whose runs have the same order and output everywhere."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", ADDOPTS)
+    return pytester
 
 
 def _raise(error: Exception) -> None:
