@@ -2,7 +2,8 @@
 
 A fault at a parameter itself leaves the pattern that its kind has a code for: that has to be named.
 Deeper in the backward pass the same fault leaves another pattern, or none; there no cause is right
-but one that truly describes what is seen.
+but one that truly describes what is seen. At a stationary point nothing is seen but that all should
+be 0; there a cause may describe how the gradients change nearby.
 
 Usage: ``python benchmarks/causes.py --seeds FIRST:LAST [--verbose]``; exits with 1 where fewer than
 85 % of the causes that show are named right, more than 1 % of all wrong, or one of a right pair.
@@ -12,13 +13,15 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from random_problems.faults import KINDS, patterns
-from random_problems.labels import SAME, Label
-from random_problems.problems import problem
+from random_problems.labels import SAME, Label, labelled
+from random_problems.problems import Problem, problem
 from random_problems.running import checked
+from random_problems.shapes import call
 
 from pytest_gradcheck import Report
 
@@ -57,11 +60,12 @@ def planted(seed: int) -> Planted | None:
     found = {name: _described(label, name) for name, e in label.wrong().items() if e > SAME}
     known = set(KINDS.get(one.fault, ()))
     nameable = [codes if "partial" in known else codes - {"partial"} for codes in found.values()]
-    shows = all(nameable) and one.condition != "stationary"  # zero, and yet the cost depends on it
+    shows = all(nameable)
+    nearby = _nearby(one, label) if one.condition == "stationary" else {}
     said = "right" if causes else "none"
     for code, parameter, _ in causes:
         names = found if parameter is None else [parameter]
-        told = known.union(*(found.get(name, set()) for name in names))
+        told = known.union(*(found.get(name, set()) | nearby.get(name, set()) for name in names))
         if code not in told and code not in WHERE and not (code == "upstream" and len(found) > 1):
             said = "wrong"
     detail = f"{seed} [{one.condition}] {one.fault} {found} | {causes}"
@@ -78,7 +82,20 @@ def _described(label: Label, name: str) -> set[str]:
     codes = set(patterns(exact, given))
     if np.abs(given).max() <= 1e-10 * np.abs(exact).max():
         codes.add("zero")
+    if np.abs(exact).max() <= 1e-15 * np.abs(given).max():
+        codes.add("unused")  # no difference of the cost shows it
     return codes
+
+
+def _nearby(one: Problem, label: Label) -> dict[str, set[str]]:
+    """Return the codes that truly describe how a gradient changes away from a stationary point."""
+    moved = replace(one, values=[1.1 * value + 0.05 for value in one.values])
+    with np.errstate(all="ignore"):
+        there = labelled(moved, call(moved))
+    return {
+        name: set(patterns(there.exact[name] - exact, there.given[name] - label.given[name]))
+        for name, exact in label.exact.items()
+    }
 
 
 def of_random(seeds: range, verbose: bool) -> int:
@@ -102,6 +119,9 @@ def of_random(seeds: range, verbose: bool) -> int:
     wrong = sum(one.said == "wrong" for one in faults) / max(len(faults), 1)
     alarms = sum(one.said == "wrong" for one in every if one.kind == RIGHT)
     print(f"of {len(shown)} faults that show their kind {right:.1%} are named right")
+    moving = [one for one in shown if one.condition != "stationary"]
+    named = sum(one.said == "right" for one in moving) / max(len(moving), 1)
+    print(f"of {len(moving)} of them away from stationary points {named:.1%}")
     print(f"of all {len(faults)} faults {wrong:.2%} are named wrong")
     print(f"of {len(every) - len(faults)} right pairs {alarms} have a cause")
     for one in every:

@@ -8,7 +8,7 @@ those have: the work is linear in parameters and in components.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from pytest_gradcheck.diagnosis.hypotheses import (
     near_misses,
 )
 from pytest_gradcheck.diagnosis.rules import RULES, WHERE_RULES
+from pytest_gradcheck.diagnosis.rules.changes import CHANGE_RULES, changes
 from pytest_gradcheck.diagnosis.rules.propagation import Spread, stale, upstream
 from pytest_gradcheck.diagnosis.sharper import sharpened
 from pytest_gradcheck.diagnosis.words import listed
@@ -33,6 +34,13 @@ __all__ = ["causes"]
 
 ASKED = 24
 """Wrong parameters that are asked for every cause; the others for those that these have."""
+
+HERE = {1: "is", 2: "are"}
+NEARBY = {
+    1: "should be 0 here, and changes nearby by",
+    2: "should be 0 here, and change nearby by",
+}
+"""What stands between a name, or several, and what was seen."""
 
 SHARPENED = 4
 """Parameters without a cause that are differenced again, to more digits."""
@@ -112,6 +120,9 @@ def causes(evidence: Evidence) -> tuple[Finding, ...]:
         found = _sure(_grouped([*kept, *_candidates(sharper, evidence)]), len(wrong))
         explained = {name for cause in found for name in cause.names}
     if not explained:
+        near = _of_changes(evidence)
+        if near:
+            return near
         for look in (upstream, stale):
             with evidence.clues.guard.of(f"the rule {look.__name__}"):
                 spread = look(evidence)
@@ -120,6 +131,16 @@ def causes(evidence: Evidence) -> tuple[Finding, ...]:
     rest = [part for part in wrong if part.name not in explained]
     found += _where(rest, evidence)
     return tuple(_worded(cause, evidence.point) for cause in found)
+
+
+def _of_changes(evidence: Evidence) -> tuple[Finding, ...]:
+    """Return the causes that show near a stationary point, and not at it."""
+    with evidence.clues.guard.of("the look near a stationary point"):
+        parts = changes(evidence)
+        candidates = [c for part in parts for c in _tried(part, CHANGE_RULES, evidence)]
+        found = _sure(_grouped(candidates), len(evidence.wrong_parts))
+        return tuple(_worded(cause, evidence.point, NEARBY) for cause in found)
+    return ()
 
 
 def _sharper(parts: Sequence[ParameterEvidence], evidence: Evidence) -> list[ParameterEvidence]:
@@ -200,11 +221,11 @@ def _where(rest: Sequence[ParameterEvidence], evidence: Evidence) -> list[Cause]
     return [Cause((candidate,)) for candidate in some]
 
 
-def _worded(cause: Cause, point: str) -> Finding:
+def _worded(cause: Cause, point: str, seen: Mapping[int, str] = HERE) -> Finding:
     first = max(cause.candidates, key=lambda candidate: candidate.hypothesis.free)
     hypothesis = first.hypothesis
     names = cause.names
-    verb = "is" if len(names) == 1 else "are"
+    verb = seen[min(len(names), 2)]
     why = hypothesis.why or first.rule.why
     message = f"{listed(names)} {verb} {hypothesis.observation}{f': {why}' if why else ''}"
     parameter = names[0] if len(names) == 1 else None

@@ -26,7 +26,7 @@ __all__ = ["Clues", "Evidence", "Mask", "ParameterEvidence", "gradient_at"]
 CLEAR = 1e-3
 """How wide the error bar of a component may be that counts as right."""
 
-SOUND = 0.1
+SOUND = 0.03
 """How wide the error bar of a component that is sound may be, as a part of the least error beside
 it: in a cost that is rounded no component may be right beyond doubt."""
 

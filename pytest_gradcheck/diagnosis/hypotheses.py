@@ -3,9 +3,9 @@
 A rule looks at one parameter and yields hypotheses: what the analytic gradient would be if this
 were the fault. A hypothesis has to come true in *every* component that is known, right or wrong,
 within its own error bars. That it does may still be chance. What each wrong component tells is
-counted in bits: how much narrower the window is that it was predicted to lie in than the size of
-the numbers. A number that was fitted takes back as much as one component tells, and alternatives
-that were tried take back the logarithm of their number.
+counted in bits: how much narrower the window is that it was predicted to lie in than the error
+that is to be explained. A number that was fitted takes back as much as one component tells, and
+alternatives that were tried take back the logarithm of their number.
 """
 
 from __future__ import annotations
@@ -191,9 +191,9 @@ def information(part: ParameterEvidence, hypothesis: Hypothesis) -> float:
         return hypothesis.bits
     mine = np.flatnonzero(part.known & part.wrong)[:ENOUGH]
     analytic, predicted = part.analytic[mine], hypothesis.prediction[mine]
-    numerical = np.abs(part.numerical[mine])
+    numerical = part.numerical[mine]
     window = hypothesis.bars[mine] + _rounding(part, analytic, predicted)
-    size = np.maximum(np.maximum(np.abs(analytic), np.abs(predicted)), numerical)
+    size = np.abs(analytic - numerical)
     with np.errstate(all="ignore"):
         bits = np.clip(np.log2(size / window), 0.0, hypothesis.cap)
         bits = np.where(bits >= hypothesis.blurred, bits, 0.0)  # NaN is none, too

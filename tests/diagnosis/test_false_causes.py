@@ -405,3 +405,19 @@ def test_any_string_may_be_a_name(name: str, said: str) -> None:
     assert said in text
     text.encode("utf-8")
     assert all(line.isprintable() for line in text.splitlines())
+
+
+def test_what_leaves_most_components_right_is_no_gradient_of_another_point() -> None:
+    """One number fitted two wrong components of six, and the four others do not move."""
+    x = np.array([0.3, 0.9, 0.5, 1.3, 0.2, 0.7])
+    moved = np.array([0.0, 0.1291, 0.0, 0.1291, 0.0, 0.0])
+    report = check_gradients(lambda x: float(np.sum(x**3)), lambda x: 3 * (x + moved) ** 2, x)
+    assert not report.passed
+    assert "stale" not in {finding.code for finding in report.findings}
+
+
+def test_a_gradient_of_equal_sizes_that_is_wrong_throughout_is_not_clipped() -> None:
+    x = np.array([0.314159, 2.71828])
+    report = check_gradients(lambda x: float(np.sum(x**3) + x[0] * x[1]), np.ones_like, x)
+    assert not report.passed
+    assert [f.code for f in report.findings if f.code != "line"] == []

@@ -36,6 +36,8 @@ def normalization(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypot
     """
     if not part.is_complete or len(part.shape) < 2:
         return
+    if np.all(np.abs(part.numerical) <= part.bars):
+        return  # zeros are orthogonal to anything
     ours, theirs, theta, bars = (
         part.grid(v) for v in (part.analytic, part.numerical, part.theta, part.bars)
     )

@@ -104,6 +104,8 @@ def symmetrized(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothe
     """Make the hypotheses of a gradient by the free entries of a symmetric matrix, or of all."""
     if len(part.shape) != 2 or part.shape[0] != part.shape[1] or not part.is_complete:
         return
+    if np.all(np.abs(part.numerical) <= part.bars):
+        return  # zeros are the sum of anything and its opposite
     ours, theirs, bars = (part.grid(v) for v in (part.analytic, part.numerical, part.bars))
     both, bar = theirs + theirs.T, bars + bars.T
     once = both - np.diag(np.diag(theirs))
@@ -301,7 +303,7 @@ def summed_over_units(part: ParameterEvidence, evidence: Evidence) -> Iterator[H
     n = part.size
     if not part.is_complete or n < 3 or max(part.shape) != n or not np.all(part.wrong):
         return
-    if not evidence.numbers.may_be_examples(n):
+    if not evidence.numbers.may_be_examples(n) or not _goes_with_right_weights(part, evidence):
         return
     ours, theirs = float(part.analytic.sum()), float(part.numerical.sum())
     size = float(np.abs(part.numerical).sum())
@@ -316,6 +318,12 @@ def summed_over_units(part: ParameterEvidence, evidence: Evidence) -> Iterator[H
         bits=float(np.log2(abs(theirs) / allowed)),
         tried=4,
     )
+
+
+def _goes_with_right_weights(part: ParameterEvidence, evidence: Evidence) -> bool:
+    """Return whether a matrix that a bias fits is right: it is made of the same errors."""
+    others = [other for other in evidence.parts if other.n_right and not other.n_wrong]
+    return any(part.size in other.shape and other.size > part.size for other in others)
 
 
 def _axes(axes: tuple[int, ...]) -> str:

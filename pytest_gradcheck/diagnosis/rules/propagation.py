@@ -24,6 +24,9 @@ ALIKE = 0.7
 """The cosine that the gradients of two points not far apart have at least, in several components;
 numbers at random have no such one."""
 
+STAYING = 4
+"""So many wrong components there are at least for each right one beside them."""
+
 PROMISING = 0.5
 """What a straight line may leave of the error at most, for a direction to be followed."""
 
@@ -189,6 +192,8 @@ def stale(evidence: Evidence) -> Spread | None:
     wrong = evidence.wrong_parts
     if not any(part.numerical[part.known].any() for part in wrong):
         return None
+    if STAYING * sum(part.n_right for part in wrong) > sum(part.n_wrong for part in wrong):
+        return None  # all that depends on theta would have moved
     if _unmoved(evidence):
         names = tuple(part.name for part in wrong)
         message = (

@@ -242,7 +242,11 @@ def clipped(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]
     """Make the hypothesis of a gradient that is cut off at a number, entry by entry."""
     bound = float(np.abs(part.analytic[part.known]).max(initial=0.0))
     cut = np.clip(part.numerical, -bound, bound)
-    if bound and 2 <= np.count_nonzero(np.abs(part.analytic[part.wrong]) == bound) == part.n_wrong:
+    if (
+        bound
+        and part.n_right
+        and 2 <= np.count_nonzero(np.abs(part.analytic[part.wrong]) == bound) == part.n_wrong
+    ):
         yield Hypothesis(
             cut,
             part.bars,

@@ -162,8 +162,8 @@ def factor(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     yield fitted
     alternatives = None if name else round_alternatives(found)
     if alternatives is not None and not _is_round(part.numerical[part.wrong]):
-        alternatives *= _roundness(part.theta[part.wrong])
-        yield fitted.but(free=0, tried=alternatives, cap=DIGITS)
+        alternatives *= min(1.0, abs(found.value - 1)) * _roundness(part.theta[part.wrong])
+        yield fitted.but(free=0, tried=max(alternatives, 1.0), cap=DIGITS)
 
 
 @rule("scale", "it is a constant factor too large or too small")
