@@ -15,6 +15,7 @@ from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.branches import corrected_at_branches
 from pytest_gradcheck.verdict.judge import Judgement, Verdict, judge
 from pytest_gradcheck.verdict.kinks.subgradients import asks_nearby, corrected_at_kinks
+from pytest_gradcheck.verdict.tolerances import widened_by_a_tolerance
 from pytest_gradcheck.verdict.zeros import Scale, is_nothing, is_stationary, usual_scale, zeros
 
 __all__ = ["Comparison", "compare"]
@@ -77,7 +78,14 @@ def compare(
     wrong = np.setdiff1d(_wrong(first.judgement), list(approximation.around))
     corrected = corrected_at_kinks(pair, approximation, gradient, wrong, noise, settings.suspect)
     judgement = judge(corrected, gradient, theta, settings)
-    return _with_zeros(replace(first, approximation=corrected, judgement=judgement))
+    second = _with_zeros(replace(first, approximation=corrected, judgement=judgement))
+    wide = widened_by_a_tolerance(
+        pair, evaluator, corrected, gradient, _wrong(second.judgement), noise
+    )
+    if wide is corrected:
+        return second
+    judgement = judge(wide, gradient, theta, settings)
+    return _with_zeros(replace(second, approximation=wide, judgement=judgement, noise=wide.noise))
 
 
 def _wrong(judgement: Judgement) -> Numbers:

@@ -19,7 +19,19 @@ from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.pair import Pair
 
-__all__ = ["AWAY", "CLEAR", "CLOSER", "NEAR", "Limit", "Limits", "Mask", "Ways", "nudges", "sizes"]
+__all__ = [
+    "AWAY",
+    "CLEAR",
+    "CLOSER",
+    "NEAR",
+    "Limit",
+    "Limits",
+    "Mask",
+    "Ways",
+    "moved_gradient",
+    "nudges",
+    "sizes",
+]
 
 NEAR = 1e-7
 """How far away, in lengths, a limit of gradients is read off: it has no truncation error."""
@@ -130,13 +142,29 @@ class Limits:
 
     def gradient(self) -> FloatArray | None:
         """Return the analytic gradient as theta stands, or None where there is none to be had."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it is our doing that theta stands there
-            try:
-                gradient = self._pair.gradient_after_cost()
-            except ProblemError:
-                return None
-        return gradient if np.all(np.isfinite(gradient)) else None
+        return _gradient(self._pair)
+
+
+def moved_gradient(pair: Pair, move: FloatArray) -> FloatArray | None:
+    """Return the analytic gradient a move away from theta, or None where there is none."""
+    theta = pair.theta
+    base = theta.base
+    try:
+        theta.move_base(base + move)
+        return _gradient(pair)
+    finally:
+        theta.move_base(base)
+
+
+def _gradient(pair: Pair) -> FloatArray | None:
+    """Return the analytic gradient as theta stands, or None where there is none to be had."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is our doing that theta stands there
+        try:
+            gradient = pair.gradient_after_cost()
+        except ProblemError:
+            return None
+    return gradient if np.all(np.isfinite(gradient)) else None
 
 
 def _least_nudge(theta: Theta) -> float:

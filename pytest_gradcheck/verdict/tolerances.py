@@ -1,0 +1,232 @@
+"""Solvers that stop at a tolerance: how far the slopes of their cost are those of the solution.
+
+Between two thetas at which a solver takes one step more, its result is a smooth function of theta
+with a slope of its own, which misses that of the exact solution by a multiple of the tolerance, and
+by far more than any difference shows. A right gradient then looks wrong. What gives the solver away
+lies some way off: the residual, the slope of the cost less the one that the gradient says, is a
+smooth function of theta where the gradient is wrong, and where a solver stops earlier or later it
+jumps, and the cost with it, by little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.evaluators import Evaluator
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
+from pytest_gradcheck.numdiff.noise import Noise, NoiseKind
+from pytest_gradcheck.params.scales import lengths
+from pytest_gradcheck.params.streams import stream
+from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.problem.pair import Pair
+from pytest_gradcheck.verdict.kinks.limits import moved_gradient
+
+__all__ = ["widened_by_a_tolerance"]
+
+GROSS = 0.15
+"""Residuals beyond this part of the gradient are no matter of a tolerance."""
+
+MOST = 0.5
+"""What part of the components a solver's tolerance shows in, at least."""
+
+FEW = 3
+"""Components that do not have one factor by chance."""
+
+EQUAL = 0.02
+"""By what part of it factors differ that are one."""
+
+PLACES = (-0.9, -0.6, -0.35, -0.15, -0.05, 0.05, 0.15, 0.35, 0.6, 0.9)
+"""Where along a line, in lengths, residuals are compared."""
+
+LINES = 4
+"""Lines along which a jump is looked for; the first leads to 0, or to twice theta."""
+
+STEP = 1e-6
+"""Of the differences there, in lengths."""
+
+HALVINGS = 15
+"""Of an interval in which the residual changes: down to some steps."""
+
+SMOOTH = 0.3
+"""What part of a change is left in an eighth of its interval, at most, where that is smooth."""
+
+INTERVALS = 2
+"""Of a line, in which the residual changes most: those that are looked into."""
+
+SLIGHT = 0.1
+"""What part of the gradient the slopes on both sides of a jump lie apart, at most: beyond, it is
+another branch of the cost."""
+
+LARGEST = 1e-2
+"""A jump beyond this part of the cost, or of what it rises by over a length, is no tolerance."""
+
+CLEAR = 8.0
+"""How many times larger than what slopes and noise explain a jump of the cost is."""
+
+UNKNOWN = 10.0
+"""The error bar of a slope, in changes of the residual that were met. A solver whose error falls to
+a tenth with each step jumps by nine tenths of its error; one whose error falls slowly jumps by a
+small part of it, and more often."""
+
+
+def widened_by_a_tolerance(
+    pair: Pair,
+    evaluator: Evaluator,
+    approximation: Approximation,
+    gradient: FloatArray,
+    wrong: Numbers,
+    noise: Noise,
+) -> Approximation:
+    """Return the approximation with error bars that a solver's tolerance leaves its slopes with.
+
+    Parameters
+    ----------
+    pair : Pair
+    evaluator : Evaluator
+    approximation : Approximation
+    gradient : array
+        The analytic gradient, laid out like theta.
+    wrong : int array
+        The components that look wrong.
+    noise : Noise
+    """
+    length = lengths(pair.theta, gradient)
+    shares = np.where(approximation.checked & np.isfinite(gradient), gradient * length, 0.0)
+    size = float(np.linalg.norm(shares))
+    off = np.abs(approximation.values - gradient)[wrong] * length[wrong]
+    slight = bool(wrong.size) and np.all(np.isfinite(off)) and float(off.max()) <= GROSS * size
+    if not slight or _has_a_pattern(approximation, gradient):
+        return approximation
+    search = _Search(pair, evaluator, noise, size)
+    found = max(
+        (jump for line in _lines(pair, length) for jump in search.jumps(line)),
+        key=lambda jump: jump.apart,
+        default=None,
+    )
+    if found is None:
+        return approximation
+    bars = approximation.error_bars + UNKNOWN * found.apart / length
+    level = max(noise.level, found.height / math.sqrt(12))
+    return replace(
+        approximation,
+        error_bars=bars,
+        noise=replace(noise, level=level, kind=NoiseKind.JUMPS, digits=None, measure_far=None),
+    )
+
+
+def _has_a_pattern(approximation: Approximation, gradient: FloatArray) -> bool:
+    """Return whether residuals are those of a fault: most are none, or they are a factor's.
+
+    A solver's result is off in all that it depends on, each time by another part.
+    """
+    at = approximation.checked & (gradient != 0)
+    off = (approximation.values - gradient)[at]
+    seen = np.abs(off) > approximation.error_bars[at]
+    if seen.sum() < MOST * seen.size:
+        return True
+    parts = off[seen] / gradient[at][seen]
+    usual = float(np.median(parts))
+    return bool(parts.size >= FEW and np.all(np.abs(parts - usual) <= EQUAL * abs(usual)))
+
+
+def _lines(pair: Pair, length: FloatArray) -> Iterator[FloatArray]:
+    """Yield directions: theta itself, whose size tells some solvers, and random ones."""
+    theta = pair.theta
+    if theta.base.any():
+        yield np.where(theta.is_selected, theta.base, 0.0)
+    rng = stream("tolerances", 0)
+    for _ in range(LINES - 1):
+        signs = rng.choice([-1.0, 1.0], length.size) * rng.uniform(0.5, 1.0, length.size)
+        yield np.where(theta.is_selected, signs * length, 0.0) / 2
+
+
+class _Place(NamedTuple):
+    """A place along a line, the cost there, its slope, and that less the one of the gradient."""
+
+    at: float
+    cost: float
+    slope: float
+    residual: float
+
+
+class _Jump(NamedTuple):
+    """By how much a cost jumps, and by how much its residual does."""
+
+    height: float
+    apart: float
+
+
+class _Search:
+    """Looks for jumps of the cost where the residual jumps."""
+
+    def __init__(self, pair: Pair, evaluator: Evaluator, noise: Noise, size: float) -> None:
+        self._pair, self._evaluator, self._size = pair, evaluator, size
+        self._noise = noise
+        self._step = max(STEP, math.sqrt(noise.relative))
+
+    def jumps(self, line: FloatArray) -> Iterator[_Jump]:
+        """Yield the jumps along a line, of those intervals in which the residual changes most."""
+        places = [place for at in PLACES if (place := self._place(line, at)) is not None]
+        pairs = sorted(pairwise(places), key=lambda two: -abs(two[1].residual - two[0].residual))
+        for low, high in pairs[:INTERVALS]:
+            ends = self._narrowed(line, low, high)
+            jump = None if ends is None else self._jump(line, *ends)
+            if jump is not None:
+                yield jump
+                return
+
+    def _place(self, line: FloatArray, at: float) -> _Place | None:
+        """Return what a place tells, or None where the cost or the gradient has no value."""
+        try:
+            down, up = self._evaluator.along(line, (at - self._step, at + self._step))
+        except ProblemError:
+            return None
+        gradient = moved_gradient(self._pair, at * line)
+        if gradient is None or not all(map(math.isfinite, (down, up))):
+            return None
+        slope = (up - down) / (2 * self._step)
+        return _Place(at, 0.5 * (up + down), slope, slope - float(gradient @ line))
+
+    def _narrowed(
+        self, line: FloatArray, low: _Place, high: _Place
+    ) -> tuple[_Place, _Place] | None:
+        """Return the ends of a small interval in which a residual changes at once, or None."""
+        changes = [abs(high.residual - low.residual)]
+        least = 2 * SAFETY * max(self._noise.level, EPSILON * abs(low.cost)) / self._step
+        for k in range(HALVINGS):
+            if high.at - low.at <= 4 * self._step:
+                return low, high
+            middle = self._place(line, (low.at + high.at) / 2)
+            if middle is None:
+                return None
+            halves = ((low, middle), (middle, high))
+            low, high = max(halves, key=lambda two: abs(two[1].residual - two[0].residual))
+            changes.append(abs(high.residual - low.residual))
+            if changes[-1] <= least or (k >= 2 and changes[-1] < SMOOTH * changes[-4]):
+                return None
+        return low, high
+
+    def _jump(self, line: FloatArray, low: _Place, high: _Place) -> _Jump | None:
+        """Return the jump between two places, or None where it is none of a tolerance."""
+        wide = 2 * self._step
+        before = self._place(line, low.at - wide)
+        after = self._place(line, high.at + wide)
+        if before is None or after is None:
+            return None
+        width = after.at - before.at
+        rise = after.cost - before.cost - 0.5 * (before.slope + after.slope) * width
+        turn = abs(after.slope - before.slope)
+        usual = max(abs(before.cost), abs(after.cost), self._size)
+        slack = turn * width + SAFETY * max(self._noise.level, EPSILON * usual)
+        apart = abs(after.residual - before.residual)
+        if not CLEAR * slack < abs(rise) < LARGEST * usual or turn > SLIGHT * self._size:
+            return None
+        return _Jump(abs(rise), apart)

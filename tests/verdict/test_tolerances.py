@@ -1,0 +1,182 @@
+"""Solvers that stop at a tolerance, with the gradients of exact solutions, and with wrong ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pytest_gradcheck import Report, check_gradients
+
+Array = npt.NDArray[np.float64]
+
+
+class Pair(NamedTuple):
+    """A cost, the gradient of what it stands for, and a point."""
+
+    cost: Callable[[Array], float]
+    grad: Callable[[Array], Array]
+    start: Array
+
+
+def jacobi(seed: int, tol: float) -> Pair:
+    """Return a misfit of the solution of A u = b, by Jacobi's iteration, as a function of b."""
+    rng = np.random.default_rng(seed)
+    A = np.diag(rng.uniform(3, 5, 5)) + rng.uniform(-0.5, 0.5, (5, 5))
+    target, start = rng.normal(size=5), rng.normal(size=5)
+    diagonal, rest = np.diag(A), A - np.diag(np.diag(A))
+
+    def solved(b: Array) -> Array:
+        before, u = np.full(5, np.inf), np.zeros(5)
+        while np.max(np.abs(u - before)) >= tol:
+            before, u = u, (b - rest @ u) / diagonal
+        return u
+
+    def grad(b: Array) -> Array:
+        return np.asarray(np.linalg.solve(A.T, np.linalg.solve(A, b) - target))
+
+    return Pair(lambda b: float(0.5 * np.sum((solved(b) - target) ** 2)), grad, start)
+
+
+def jacobi_of_a_matrix(seed: int, tol: float) -> Pair:
+    """Return one number of the solution of A u = b as a function of A, at a relative tolerance."""
+    rng = np.random.default_rng(seed)
+    start = np.diag(rng.uniform(3, 5, 4)) + rng.uniform(-0.5, 0.5, (4, 4))
+    b, weights = rng.normal(size=4), rng.normal(size=4)
+
+    def cost(A: Array) -> float:
+        diagonal, u = np.diag(A), np.zeros(4)
+        for _ in range(500):
+            before, u = u, (b - (A - np.diag(diagonal)) @ u) / diagonal
+            if np.linalg.norm(u - before) < tol * np.linalg.norm(u):
+                break
+        return float(weights @ u)
+
+    def grad(A: Array) -> Array:
+        return -np.outer(np.linalg.solve(A.T, weights), np.linalg.solve(A, b))
+
+    return Pair(cost, grad, start)
+
+
+def sinkhorn(seed: int, tol: float) -> Pair:
+    """Return the cost of an entropic transport plan, by Sinkhorn's iteration."""
+    rng = np.random.default_rng(seed)
+    start, a, b = rng.uniform(size=(6, 6)), np.full(6, 1 / 6), rng.dirichlet(np.full(6, 5.0))
+
+    def plan(C: Array, tol: float) -> Array:
+        K, u, before = np.exp(-C / 0.15), np.ones(6), np.zeros(6)
+        v = b
+        while np.max(np.abs(u - before)) >= tol * np.max(u):
+            v = b / (K.T @ u)
+            before, u = u, a / (K @ v)
+        return np.asarray(u[:, None] * K * v)
+
+    def cost(C: Array) -> float:
+        P = plan(C, tol)
+        return float(np.sum(P * C) + 0.15 * np.sum(P * (np.log(P) - 1)))
+
+    return Pair(cost, lambda C: plan(C, 1e-13), start)
+
+
+def descended(seed: int, tol: float) -> Pair:
+    """Return a function of the minimum of a quadratic, by gradient descent that stops early."""
+    rng = np.random.default_rng(seed)
+    turn, _ = np.linalg.qr(rng.normal(size=(5, 5)))
+    A, start, weights = (turn * np.geomspace(1, 8, 5)) @ turn.T, *rng.normal(size=(2, 5))
+
+    def cost(b: Array) -> float:
+        x = np.zeros(5)
+        while np.linalg.norm(A @ x - b) >= tol:
+            x = x - 0.1 * (A @ x - b)
+        return float(weights @ np.tanh(x))
+
+    def grad(b: Array) -> Array:
+        slope = 1 - np.tanh(np.linalg.solve(A, b)) ** 2
+        return np.asarray(np.linalg.solve(A, weights * slope))
+
+    return Pair(cost, grad, start)
+
+
+def newton(seed: int, tol: float) -> Pair:
+    """Return a misfit of the roots of y + y**3 = theta, by Newton's method."""
+    rng = np.random.default_rng(seed)
+    start, target = rng.uniform(0.5, 2, 4), rng.normal(size=4)
+
+    def root(theta: Array, tol: float) -> Array:
+        y, step = np.zeros(4), np.full(4, np.inf)
+        while np.max(np.abs(step)) >= tol:
+            step = (y + y**3 - theta) / (1 + 3 * y * y)
+            y = y - step
+        return y
+
+    def grad(theta: Array) -> Array:
+        y = root(theta, 1e-12)
+        return np.asarray(2 * (y - target) / (1 + 3 * y * y))
+
+    return Pair(lambda theta: float(np.sum((root(theta, tol) - target) ** 2)), grad, start)
+
+
+SOLVERS = {
+    "Jacobi": (jacobi, 1e-4),
+    "Jacobi, of a matrix": (jacobi_of_a_matrix, 1e-4),
+    "Jacobi, of a matrix, tighter": (jacobi_of_a_matrix, 1e-6),
+    "Sinkhorn": (sinkhorn, 1e-4),
+    "Sinkhorn, tighter": (sinkhorn, 1e-6),
+    "gradient descent": (descended, 1e-4),
+    "Newton": (newton, 1e-2),
+}
+
+
+def checked(pair: Pair, factor: float, seed: int) -> Report:
+    """Return the report on a gradient times a factor."""
+    return check_gradients(pair.cost, lambda x: factor * pair.grad(x), pair.start, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", SOLVERS)
+def test_the_gradient_of_the_solution_is_never_called_wrong(name: str, seed: int) -> None:
+    make, tol = SOLVERS[name]
+    report = checked(make(seed, tol), 1.0, seed)
+    assert report.verdict in ("ok", "inconclusive")
+    if report.verdict == "inconclusive":
+        assert any("tolerance" in finding.message for finding in report.findings)
+
+
+@pytest.mark.parametrize("factor", [2.0, -1.0, 0.5])
+@pytest.mark.parametrize("name", SOLVERS)
+def test_what_no_tolerance_explains_is_wrong(name: str, factor: float) -> None:
+    make, tol = SOLVERS[name]
+    for seed in range(2):
+        assert checked(make(seed, tol), factor, seed).verdict == "bug"
+
+
+@pytest.mark.parametrize("name", ["Jacobi", "Sinkhorn, tighter", "gradient descent"])
+def test_a_slight_factor_beyond_the_tolerance_is_wrong(name: str) -> None:
+    make, tol = SOLVERS[name]
+    for seed in range(3):
+        assert checked(make(seed, tol), 1.1, seed).verdict == "bug"
+
+
+@pytest.mark.parametrize("height", [0.0, 1e-6, 1e-3])
+@pytest.mark.parametrize("turn", [0.0, 0.5])
+def test_other_jumps_and_branches_hide_no_slight_fault(height: float, turn: float) -> None:
+    """A fault of no pattern, beside a branch of the cost with another value and another slope."""
+    rng = np.random.default_rng(3)
+    start, weights = rng.normal(size=6), rng.uniform(0.5, 2, 6)
+    edge = float(weights @ start) + 0.3
+
+    def cost(x: Array) -> float:
+        over = float(weights @ x) - edge
+        return float(np.sin(x).sum()) + (over > 0) * (height + turn * over)
+
+    def grad(x: Array) -> Array:
+        there = float(weights @ x) > edge
+        return np.asarray(np.cos(x) + there * turn * weights)
+
+    assert check_gradients(cost, grad, start).passed
+    for seed in range(3):
+        off = 1 + 0.01 * np.random.default_rng(seed).normal(size=6)
+        assert check_gradients(cost, lambda x, off=off: off * grad(x), start).verdict == "bug"
