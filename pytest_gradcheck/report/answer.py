@@ -65,17 +65,21 @@ def _answer(report: Report) -> str:
 
 
 def explanation(report: Report) -> Finding | None:
-    """Return the finding that explains all that is wrong at the worst point, if there is one."""
+    """Return the finding that explains all that is wrong at the worst point, if there is one.
+
+    A law of the whole matrix may be broken where each of its components is right.
+    """
     if report.passed:
         return None
     point = report.worst_point
     wrong = {parameter.name for parameter in point.parameters if parameter.verdict in WRONG}
     told = [f for f in point.findings if f.code not in PLACES]
     causes = [f for f in told if f.severity == "cause"]
-    for cause in causes:
-        if wrong and wrong <= ({cause.parameter} | set(cause.parameters)):
-            return cause
-    return None
+    if not wrong:
+        unfit = any(c.verdict in failing(report.settings) for c in point.components)
+        return causes[0] if causes and not unfit else None
+    covering = (c for c in causes if wrong <= ({c.parameter} | set(c.parameters)))
+    return next(covering, None)
 
 
 def _agreeing(parameters: Sequence[ParameterReport]) -> str:
@@ -142,7 +146,7 @@ def figure_words(point: PointReport) -> str:
     error = point.relative_error
     word = band(error)
     said = f"relative error {figure(error)}"
-    if point.verdict in WRONG and word in ("great", "good"):
+    if any(p.verdict in WRONG for p in point.parameters) and word in ("great", "good"):
         return f"{said} over all, too small to show it"
     if point.verdict not in WRONG and word in ("look closer", "bug"):
         return f"{said} over all, within the error bars"

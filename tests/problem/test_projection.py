@@ -41,6 +41,28 @@ def test_a_cost_of_symmetric_matrices_that_asserts_it_is_checked() -> None:
     assert report.parameters[0].checked == 16
 
 
+def test_an_off_diagonal_counted_twice_is_told_by_its_place() -> None:
+    """Textbooks give 2 M - diag(M) for a symmetric matrix, where M is due along the projection."""
+
+    def doubled(S: Array) -> Array:
+        return np.asarray(2 * log_det_grad(S) - np.diag(np.diag(log_det_grad(S))))
+
+    report = check_gradients(log_det, doubled, SPD, project=symmetric)
+    said = [f.message for f in report.findings if f.severity == "cause"]
+    assert said[0].startswith(
+        "the gradient off the diagonal is 2.000 x the numerical gradient along the projection: the"
+    )
+
+
+def test_a_factor_of_some_components_is_told_by_their_names() -> None:
+    def wrong(w: Array) -> Array:
+        return np.asarray((-np.log(w) - 1) * np.array([1.0, 1.0, 1.0, 1.0, 3.0]))
+
+    report = check_gradients(entropy, wrong, WEIGHTS, project=lambda d: d - d.mean())
+    assert not report.passed
+    assert "column" not in str(report)
+
+
 def test_components_keep_their_names() -> None:
     def wrong(S: Array) -> Array:
         g = np.array(np.linalg.inv(S))

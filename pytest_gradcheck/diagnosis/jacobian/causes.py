@@ -130,7 +130,9 @@ def _of_blocks(
 def _worded(
     hypothesis: Hypothesis, scene: Scene, label: str, parameter: str | None, point: str
 ) -> Finding:
-    said = hypothesis.observation.replace("the numerical gradient", scene.numerical_name)
+    said = hypothesis.observation
+    if scene.numerical_name not in said:  # words of a rule for gradients
+        said = said.replace("the numerical gradient", scene.numerical_name)
     message = f"{label} {said}{f': {hypothesis.why}' if hypothesis.why else ''}"
     code = hypothesis.code or "partial"
     explained = (parameter,) if parameter else scene.wrong_parameters

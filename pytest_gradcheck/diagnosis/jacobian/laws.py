@@ -118,7 +118,8 @@ def asymmetric(
     one, other = int(numbers[upper]), int(numbers[lower])
     first = float(entries.analytic[lower, one])
     second = float(entries.analytic[upper, other])
-    further = f", as are {pairs - 1} more pairs" if pairs > 1 else ""
+    more = {0: "", 1: ", as is 1 more pair"}
+    further = more.get(pairs - 1, f", as are {pairs - 1} more pairs")
     message = (
         f"{names.entry(one, other)} is {first:.7g} and {names.entry(other, one)} is {second:.7g}"
         f"{further}, where a Hessian is symmetric: one of the two was forgotten or changed alone"

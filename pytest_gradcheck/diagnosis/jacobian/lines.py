@@ -12,8 +12,8 @@ from pytest_gradcheck.diagnosis.hypotheses import Hypothesis
 from pytest_gradcheck.diagnosis.jacobian.evidence import MatrixPart, Scene
 from pytest_gradcheck.diagnosis.rules.factors import Factor, named_factor, readable, unnamed_factor
 from pytest_gradcheck.diagnosis.rules.values import CHAIN_RULES, TURNED
-from pytest_gradcheck.diagnosis.words import numbered
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.diagnosis.words import listed, numbered
+from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
 
 __all__ = ["by_column", "by_row", "conjugated"]
 
@@ -138,8 +138,22 @@ def _which(what: str, lines: _Lines, names: list[str], scene: Scene) -> str:
     if owned:
         return f"in the columns of {owned} "
     numbers = lines.numbers[lines.wrong].tolist()
+    if what == "column" and scene.n_outputs == 1:  # a gradient: its columns are components
+        return f"{_on_a_diagonal(scene.theta, numbers) or f'in {listed(names)}'} "
     inside = f" ({names[0]})" if len(names) == 1 else ""
     return f"in {what}{'s' * (len(names) > 1)} {numbered(numbers)}{inside} "
+
+
+def _on_a_diagonal(theta: Theta, numbers: list[int]) -> str | None:
+    """Return whether components are those on, or off, the diagonal of the only parameter."""
+    shapes = [parameter.shape for parameter in theta.parameters]
+    if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][0] != shapes[0][1] or shapes[0][0] < 3:
+        return None
+    diagonal = np.flatnonzero(np.eye(shapes[0][0]))
+    if np.array_equal(numbers, diagonal):
+        return "on the diagonal"
+    others = np.setdiff1d(np.arange(theta.base.size), diagonal)
+    return "off the diagonal" if np.array_equal(numbers, others) else None
 
 
 def _parameter_of(what: str, lines: _Lines, scene: Scene) -> str:
