@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray, Theta
@@ -55,6 +55,8 @@ class Projection:
             return flatten_gradient(theta.filled(parts), theta)
         try:
             answer = project(theta.filled(parts))
+        except wishes():
+            raise
         except Exception as error:
             raise ProblemError(
                 "bad-setting",

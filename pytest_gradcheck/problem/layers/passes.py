@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.streams import around_calls
 from pytest_gradcheck.problem.layers.names import accepts, name_of, takes_cache_first
 from pytest_gradcheck.problem.layers.outputs import Outputs
@@ -79,9 +79,13 @@ class _Layer:
         """Return whether the order of JAX is the one that works, where the other raises."""
         try:
             self._backward(dout, cache)
+        except wishes():
+            raise
         except Exception:
             try:
                 self._backward(cache, dout)
+            except wishes():
+                raise
             except Exception:
                 return False
             return True
