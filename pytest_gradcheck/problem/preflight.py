@@ -89,6 +89,7 @@ def examined(pair: Pair, noise: float | None = None) -> tuple[float, FloatArray,
     return here, gradient, second
 
 
+@np.errstate(all="ignore")
 def spare_memory(
     theta: Theta, call: Callable[[Any], float | FloatArray], here: float | FloatArray
 ) -> None:
@@ -121,12 +122,14 @@ def _alike(one: float | FloatArray, other: float | FloatArray) -> bool:
     return bool(np.all(np.abs(np.subtract(one, other)) <= SAME * np.abs(other)))
 
 
+@np.errstate(all="ignore")
 def _alike_within(values: FloatArray, noise: float | None) -> float:
     """Return by what part two calls may differ that returned such values."""
     single = np.array_equal(values, values.astype(np.float32), equal_nan=True)
     return max(ALIKE_IN_SINGLE if single else ALIKE, noise or 0.0)
 
 
+@np.errstate(all="ignore")
 def _same(one: float, other: float, noise: float | None) -> bool:
     if one == other:
         return True
@@ -139,7 +142,7 @@ def _compare_gradients(
     alike = _alike_within(first, noise)
     finite = np.abs(first[np.isfinite(first)])
     size = float(finite.max()) if finite.size else 0.0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):
         apart = ~((first == second) | (np.abs(first - second) <= alike * size))
     apart &= ~(np.isnan(first) & np.isnan(second))
     if not apart.any():
@@ -157,8 +160,10 @@ def _compare_gradients(
 
 def _accumulates(first: FloatArray, second: FloatArray, pair: Pair, slack: float) -> bool:
     """Return whether every call adds the same to what the one before has left."""
-    added, more = second - first, pair.gradient() - second
-    return bool(np.all(np.abs(added - more) <= 4 * slack))
+    third = pair.gradient()
+    with np.errstate(all="ignore"):
+        added, more = second - first, third - second
+        return bool(np.all(np.abs(added - more) <= 4 * slack))
 
 
 def refuse_changed(theta: Theta, culprit: str) -> None:

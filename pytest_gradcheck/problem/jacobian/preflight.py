@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.theta import FloatArray
@@ -39,8 +40,7 @@ def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[Flo
     if pair.theta.references > before:
         spare_memory(pair.theta, pair.values_of, here)
     again = pair.values()
-    alike = _alike_within(here, noise)
-    apart = np.abs(again - here) > alike * np.maximum(np.abs(here), np.abs(again))
+    apart = _apart(here, again, noise)
     if apart.any():
         number = int(np.flatnonzero(apart)[0])
         raise ProblemError(
@@ -52,6 +52,14 @@ def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[Flo
     return here, matrix
 
 
+@np.errstate(all="ignore")
+def _apart(one: FloatArray, other: FloatArray, noise: float | None) -> npt.NDArray[np.bool_]:
+    """Return where two calls differ: in numbers, or in having none."""
+    alike = _alike_within(one, noise)
+    return ~(np.abs(other - one) <= alike * np.maximum(np.abs(one), np.abs(other)))
+
+
+@np.errstate(all="ignore")
 def _alike_within(values: FloatArray, noise: float | None) -> float:
     """Return the part by which two calls may differ: more where all numbers are of float32."""
     single = np.array_equal(values, values.astype(np.float32).astype(np.float64))
@@ -64,10 +72,11 @@ def _compare_matrices(
     """Compare what two calls of the Jacobian do to one vector."""
     weights = np.cos(np.arange(1.0, pair.theta.base.size + 1))
     weights[~pair.theta.is_selected] = 0.0
-    one, other = first.along(weights), second.along(weights)
-    size = max(float(np.abs(one[np.isfinite(one)]).max(initial=0.0)), 0.0)
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(one - other) > 10 * _alike_within(one, noise) * size
+    with np.errstate(all="ignore"):
+        one, other = first.along(weights), second.along(weights)
+        size = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
+        apart = ~((one == other) | (np.abs(one - other) <= 10 * _alike_within(one, noise) * size))
+        apart &= ~(np.isnan(one) & np.isnan(other))
     if apart.any():
         number = int(np.flatnonzero(apart)[0])
         raise ProblemError(

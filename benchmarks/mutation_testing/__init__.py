@@ -1,0 +1,1 @@
+"""Faults planted in our own code, and whether the tests see them."""

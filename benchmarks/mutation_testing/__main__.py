@@ -1,0 +1,116 @@
+r"""Mutation testing of the package, with cosmic-ray's operators.
+
+A sample of mutants is drawn, and of each the tests are run that execute its line::
+
+    python -m benchmarks.mutation_testing draw --each 70 --seed 0 sample.json
+    python -m benchmarks.mutation_testing run sample.json results.jsonl --tree COPY \
+        --coverage DATA --durations SECONDS
+
+``COPY`` is a copy of the repository, in which modules are changed. ``DATA`` comes of a run of all
+tests under ``coverage run -m pytest -p benchmarks.mutation_testing.contexts``. A second call goes
+on where the first one ended; with ``--again --budget 300`` it tries more tests on what survived.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.mutation_testing.mutants import Mutant, sample
+from benchmarks.mutation_testing.runs import Coverings, Runner
+
+PACKAGE = Path(__file__).parents[2] / "pytest_gradcheck"
+
+
+def draw(args: argparse.Namespace) -> None:
+    """Write a sample."""
+    drawn = sample(args.package, args.each, args.seed)
+    args.sample.write_text(json.dumps([asdict(one) for one in drawn], indent=0))
+    print(len(drawn), "mutants")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the tests of every mutant that has no result."""
+    drawn = [Mutant(**one) for one in json.loads(args.sample.read_text())]
+    # One of each room in turn: a run that is cut short has equal shares.
+    rooms = sorted({one.room for one in drawn})
+    queues = {room: [one for one in drawn if one.room == room] for room in rooms}
+    drawn = [one for turn in zip(*queues.values(), strict=False) for one in turn]
+    known = {}
+    if args.results.exists():
+        known = {one["name"]: one for one in map(json.loads, args.results.read_text().splitlines())}
+    failed = set(args.failed.read_text().split("\n")) if args.failed else set()
+    tree = args.tree.resolve()
+    coverings = Coverings.read(args.coverage, args.measured, args.durations, failed)
+    runner = Runner(tree, args.results.with_suffix(".log"))
+    runner.preload()
+    plain = coverings.tests(drawn[0])[0]
+    if runner.run(plain, 300)[0] != "survived":
+        raise SystemExit(f"tests fail without any change: see {runner.log}")
+    for mutant in drawn:
+        before = known.get(mutant.name)
+        if before and (before["outcome"] != "survived" or not args.again):
+            continue
+        start = time.monotonic()
+        result = _result(runner, coverings, mutant, args.budget)
+        result |= {"name": mutant.name, "took": round(time.monotonic() - start, 1)}
+        with args.results.open("a") as out:
+            out.write(json.dumps(asdict(mutant) | result) + "\n")
+
+
+def _result(
+    runner: Runner, coverings: Coverings, mutant: Mutant, budget: float
+) -> dict[str, object]:
+    first, others = coverings.tests(mutant)
+    tried, spent = 0, 0.0
+    outcome, test = "survived", "no test runs it"
+    for chunk in (first, others):
+        chosen, seconds = [], 0.0
+        for name in chunk:
+            seconds += coverings.seconds[name]
+            if spent + seconds > budget and tried + len(chosen):
+                break
+            chosen.append(name)
+        spent += seconds
+        if chosen:
+            outcome, test = runner.outcome(mutant, chosen, seconds)
+            tried += len(chosen)
+        if outcome != "survived":
+            break
+    left = len(first) + len(others) - tried if outcome == "survived" else 0
+    return {"outcome": outcome, "test": test, "tried": tried, "left": left}
+
+
+def main() -> None:
+    """Draw a sample, or run it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    drawing = commands.add_parser("draw")
+    drawing.add_argument("--each", type=int, default=70, help="mutants of each room")
+    drawing.add_argument("--seed", type=int, default=0)
+    drawing.add_argument("--package", type=Path, default=PACKAGE)
+    drawing.add_argument("sample", type=Path)
+    drawing.set_defaults(call=draw)
+    running = commands.add_parser("run")
+    running.add_argument("sample", type=Path)
+    running.add_argument("results", type=Path)
+    running.add_argument("--tree", type=Path, required=True)
+    running.add_argument("--coverage", type=Path, required=True)
+    running.add_argument("--measured", type=Path, default=PACKAGE, help="where that was measured")
+    running.add_argument("--durations", type=Path, required=True)
+    running.add_argument("--failed", type=Path, help="tests that fail without any change")
+    running.add_argument("--budget", type=float, default=20, help="seconds of tests for a mutant")
+    running.add_argument("--again", action="store_true", help="run survivors once more")
+    running.set_defaults(call=run)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the module is put back
+    args = parser.parse_args()
+    args.call(args)
+
+
+if __name__ == "__main__":
+    main()
