@@ -21,8 +21,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.mutation_testing.mutants import Mutant, sample
-from benchmarks.mutation_testing.runs import Coverings, Runner
+from .mutants import Mutant, sample
+from .runs import Coverings, Runner
 
 PACKAGE = Path(__file__).parents[2] / "pytest_gradcheck"
 
@@ -70,7 +70,8 @@ def _result(
     tried, spent = 0, 0.0
     outcome, test = "survived", "no test runs it"
     for chunk in (first, others):
-        chosen, seconds = [], 0.0
+        chosen: list[str] = []
+        seconds = 0.0
         for name in chunk:
             seconds += coverings.seconds[name]
             if spent + seconds > budget and tried + len(chosen):

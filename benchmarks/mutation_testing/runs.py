@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from coverage import CoverageData
 
-from benchmarks.mutation_testing.mutants import Mutant, changed
+from .mutants import Mutant, changed
 
 __all__ = ["Coverings", "Runner"]
 

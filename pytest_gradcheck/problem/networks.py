@@ -87,7 +87,9 @@ def _first_answer(problem: Problem, owner: Any, data: Mapping[str, Any] | None) 
 def _called(role: str, call: Callable[[], Any], name: str) -> Any:
     try:
         return call()
-    except (ProblemError, *wishes()):
+    except ProblemError:
+        raise
+    except wishes():
         raise
     except Exception as error:
         raise ProblemError(

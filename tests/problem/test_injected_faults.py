@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from benchmarks.injected_faults import FAULTS, FORMS, calls_of, injected, outcomes
+from injected_faults import FAULTS, FORMS, calls_of, injected, outcomes
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 ROWS = dict(

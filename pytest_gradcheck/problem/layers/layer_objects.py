@@ -155,7 +155,9 @@ def _with_gradients(made: _ObjectPass, layer: Any, given: dict[str, Any]) -> lis
     theta = Theta(out, foreign=foreign)
     try:
         pull(theta.tree)
-    except (ProblemError, *wishes()):
+    except ProblemError:
+        raise
+    except wishes():
         raise
     except Exception as error:
         raise ProblemError(

@@ -260,7 +260,9 @@ class Upstream:
         dout = order(self._like(out, 2.0))
         try:
             return flatten_gradient(pulls()(dout), theta)
-        except (ProblemError, *wishes()):
+        except ProblemError:
+            raise
+        except wishes():
             raise
         except Exception as error:
             if order is as_it_is:
