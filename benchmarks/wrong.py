@@ -32,7 +32,7 @@ Array = npt.NDArray[np.float64]
 LARGE = 2000
 """Components from which on a group's proof is a small part of the calls."""
 
-ALLOWED = {"float64": {False: 2.1, True: 1.4}, "noisy": {False: 5.5, True: 5.5}}
+ALLOWED = {"float64": {False: 2.1, True: 1.4}, "noisy": {False: 3.0, True: 3.0}}
 """Medians of calls over 2 n: by what limits the cost, and whether it has many components."""
 
 ALLOWED_TIME = 1.6

@@ -17,7 +17,7 @@ from .labels import SAME, Label, can_be_decided, labelled
 from .problems import Problem
 from .shapes import call
 
-__all__ = ["FAILURES", "Outcome", "checked", "outcome"]
+__all__ = ["FAILING", "FAILURES", "Outcome", "checked", "outcome", "place_in"]
 
 FAILURES = ("false alarm", "missed", "wrong name", "crashed", "refused")
 """Results that no check should have."""
@@ -133,11 +133,11 @@ def _misnamed(label: Label, report: Report) -> list[str]:
         component.name
         for component in report.components
         if component.verdict in FAILING
-        and label.errors[component.parameter][_place(component, label)] <= SAME
+        and label.errors[component.parameter][place_in(component, label)] <= SAME
     ]
 
 
-def _place(component: Component, label: Label) -> tuple[int, ...]:
+def place_in(component: Component, label: Label) -> tuple[int, ...]:
     """Return where a component stands in the arrays of a label."""
     if component.entry is None:
         return component.index

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.evaluators import Evaluator, LadderRequest
-from pytest_gradcheck.numdiff.ladder import RATIO, Slope
+from pytest_gradcheck.numdiff.ladder import RATIO, SAME_STEP, Slope
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.refinement.groups import proven_bars
 from pytest_gradcheck.numdiff.refinement.looks import looked_at_again
+from pytest_gradcheck.numdiff.refinement.outward import looked_outward
 from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided, storage_unit
 
 __all__ = ["Refined", "Settled", "Undecided", "refined", "storage_unit"]
@@ -39,12 +41,19 @@ def refined(evaluator: Evaluator, first: Undecided, noise: Noise) -> Refined:
     settled = [Settled(first.numbers[proven], first.values[proven], bars[proven])]
     looks = [first]
     _tell(evaluator, first, settled)
-    for look in looked_at_again(evaluator, first.of(~proven), noise):
+    outward = looked_outward(evaluator, first.of(~proven), noise)
+    settled.append(outward.settled)
+    looks.append(outward.after)
+    _tell(evaluator, first, settled)
+    unseen = ~proven & ~np.isin(first.numbers, outward.after.numbers)
+    for look in looked_at_again(evaluator, first.of(unseen), noise):
         settled.append(look.settled)
         looks.append(look.after)
         _tell(evaluator, first, settled)
     done = np.concatenate([found.numbers for found in settled])
-    requests = list(_ladder_requests(first.of(~np.isin(first.numbers, done)), looks, noise))
+    rest = ~np.isin(first.numbers, done)
+    ends = outward.noise_ends[rest[~proven]]
+    requests = list(_ladder_requests(first.of(rest), looks, ends))
     slopes = evaluator.slopes(requests, noise.level, first.suspect)
     return Refined(
         settled, {request.number: slope for request, slope in zip(requests, slopes, strict=True)}
@@ -62,25 +71,25 @@ def _tell(evaluator: Evaluator, first: Undecided, settled: Sequence[Settled]) ->
 
 
 def _ladder_requests(
-    open_: Undecided, looks: Sequence[Undecided], noise: Noise
+    open_: Undecided, looks: Sequence[Undecided], noise_ends: npt.NDArray[np.bool_]
 ) -> Iterator[LadderRequest]:
     """Yield the ladders of components, with the costs that are known already.
 
     A ladder starts at the step of the first difference, or at the next coarser one where noise
-    leaves that an error bar too wide: no finer one has a narrower bar. Where noise is more than the
-    rounding of float64, finer ones are not even asked, unless the sides of this one lie apart.
+    leaves that an error bar too wide: no finer one has a narrower bar. After a look outward it
+    starts one rung below that. Where noise ends at the first step, finer ones are not even asked.
     """
     noisy = RATIO * open_.roundings > open_.tolerances
-    ends = noisy & (np.abs(open_.gaps) <= 4 * open_.roundings) & (not noise.is_plain)
     arrays = (
         open_.numbers,
         open_.steps * np.where(noisy, RATIO, 1.0),
         open_.lengths,
         open_.analytic,
         open_.tolerances,
-        np.where(ends, 0.99 * open_.steps, 0.0),
+        np.where(noise_ends, (1 - SAME_STEP / 2) * open_.steps, 0.0),
     )
     rows = zip(*map(np.ndarray.tolist, arrays), strict=True)
     for number, step, length, analytic, tolerance, least in rows:
         known = tuple(sides for look in looks if (sides := look.sides(number)) is not None)
-        yield LadderRequest(number, step, length, analytic, tolerance, least, known)
+        start = max(step, *(sides.distance / RATIO for sides in known))
+        yield LadderRequest(number, start, length, analytic, tolerance, least, known)

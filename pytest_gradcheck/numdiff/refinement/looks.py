@@ -20,7 +20,7 @@ from pytest_gradcheck.numdiff.refinement.groups import CLEAR
 from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided, storage_unit
 from pytest_gradcheck.params.theta import FloatArray, Theta
 
-__all__ = ["Look", "looked_at_again"]
+__all__ = ["LOOSE", "Look", "bars_of", "looked_at_again"]
 
 LOOKS = 3
 """Looks at a component before it climbs a ladder of steps."""
@@ -82,7 +82,7 @@ def looked_at_again(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Ite
         differences = evaluator.differences(open_.numbers, steps)
         rounding = 2 * SAFETY * noise.at(differences.sizes) / differences.widths
         finer = open_.after(differences, rounding)
-        error_bars, consistent = _bars(open_, finer)
+        error_bars, consistent = bars_of(open_, finer)
         # The tolerance may rest on a first difference that was far too large.
         narrow = np.minimum(open_.tolerances, np.maximum(least, finer.slack))
         right = (finer.residuals <= error_bars + finer.slack) & (error_bars <= narrow)
@@ -105,7 +105,7 @@ def _is_promising(open_: Undecided, steps: FloatArray, theta: Theta) -> npt.NDAr
     return np.asarray(known & (steps >= least) & (clear | (roundings <= open_.tolerances)))
 
 
-def _bars(coarse: Undecided, fine: Undecided) -> _Bars:
+def bars_of(coarse: Undecided, fine: Undecided) -> _Bars:
     """Return the error bars of differences, from those at larger steps, and whether these agree.
 
     Of a smooth cost the gap is proportional to the step, and what is left over is a kink's. It is

@@ -1,0 +1,120 @@
+"""Looks outward: one more difference at a larger step, where noise limits the first one.
+
+A smaller step would only widen the error bar there. At a larger one the bar is as much narrower as
+the step is longer, and a gradient that agrees with it is decided, as it is by a first difference
+that is narrow enough. Where the longest step leaves the bar too wide, it stays undecided: a ladder
+would take as many calls again to say so. One that clearly disagreed before is wrong, provided that
+the two differences are those of one slope: the larger step bounds the truncation error at the
+smaller.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_gradcheck.numdiff.evaluators import Evaluator
+from pytest_gradcheck.numdiff.ladder import RATIO, SAFETY
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.numdiff.refinement.groups import CLEAR
+from pytest_gradcheck.numdiff.refinement.looks import LOOSE, bars_of
+from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided
+from pytest_gradcheck.params.theta import FloatArray
+
+__all__ = ["Outward", "looked_outward"]
+
+REACH = 0.3
+"""The longest step in lengths: beyond, truncation is larger than what is to be decided."""
+
+SURE = 1.5
+"""Disagreements of so many times what is clear stay clear with the noise of two differences."""
+
+LOUDEST = 6
+"""Of those that agree, one of so many climbs a ladder all the same, which may have an error bar of
+a tenth of a tolerance: the loudest, in which a small error everywhere shows most."""
+
+FEW = 4
+"""And no fewer than these: the calls of their ladders are no matter."""
+
+
+class Outward(NamedTuple):
+    """What a look outward shows.
+
+    Attributes
+    ----------
+    after : Undecided
+        All that were looked at, with their new differences.
+    settled : Settled
+        Those among them that are right, or clearly wrong.
+    noise_ends : bool array
+        Where finer steps than the first have nothing to tell, of all that were asked about.
+    """
+
+    after: Undecided
+    settled: Settled
+    noise_ends: npt.NDArray[np.bool_]
+
+    @classmethod
+    def none(cls, open_: Undecided) -> Outward:
+        """Return that of no look at all."""
+        nowhere = np.zeros(open_.numbers.size, np.bool_)
+        none = open_.of(nowhere)
+        return cls(none, Settled(none.numbers, none.values, none.values), nowhere)
+
+
+def looked_outward(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Outward:
+    """Look once, at larger steps, at components whose first differences noise limits."""
+    noisy = RATIO * open_.roundings > open_.tolerances
+    ends = noisy & (np.abs(open_.gaps) <= 4 * open_.roundings)
+    rungs = np.where(noisy, _rungs(open_), 0)
+    asked = rungs > 0
+    if not asked.any():
+        return Outward.none(open_)._replace(noise_ends=ends)
+    mine = open_.of(asked)
+    differences = evaluator.differences(mine.numbers, mine.steps * RATIO ** rungs[asked])
+    rounding = 2 * SAFETY * noise.at(differences.sizes) / differences.widths
+    after = mine.after(differences, rounding)
+    error_bars, consistent = bars_of(after, mine)
+    hopeless = (rounding > RATIO * mine.tolerances) & (RATIO * after.steps > REACH * mine.lengths)
+    right = (after.residuals <= rounding + after.slack) & ((rounding <= mine.tolerances) | hopeless)
+    wrong = mine.residuals > CLEAR * error_bars + mine.slack
+    wrong &= error_bars <= np.maximum(mine.tolerances, LOOSE * mine.roundings)
+    right, wrong = right & consistent & ~wrong, wrong & consistent
+    right[_loudest(after, right & ~hopeless)] = False
+    values = np.where(right, after.values, mine.values)
+    bars = np.where(right, rounding, error_bars)
+    ratio = mine.steps / after.steps
+    bends = np.abs(mine.gaps - ratio * after.gaps) <= 4 * (mine.roundings + ratio * rounding)
+    ends[asked] |= bends
+    done = right | wrong
+    return Outward(after, Settled(mine.numbers[done], values[done], bars[done]), ends)
+
+
+def _rungs(open_: Undecided) -> npt.NDArray[np.int_]:
+    """Return by how many rungs of a ladder the steps are to grow, 0 where it does not help.
+
+    A difference that agrees needs an error bar within its tolerance, one that disagrees by a few
+    error bars a neighbour whose bar is narrow beside that, and one that clearly disagrees no more
+    than any neighbour. Where no step is long enough for that, the longest tells that none is.
+    """
+    beyond = open_.residuals - open_.slack
+    clear = beyond > SURE * CLEAR * open_.roundings
+    few = open_.residuals / (RATIO * SURE * CLEAR)
+    wanted = np.where(beyond <= open_.roundings, open_.tolerances, few)
+    with np.errstate(all="ignore"):
+        needed: FloatArray = np.ceil(np.log(open_.roundings / wanted) / np.log(RATIO))
+        most = np.floor(np.log(REACH * open_.lengths / open_.steps) / np.log(RATIO))
+    needed = np.where(clear, 1, np.maximum(1, needed))
+    known = np.isfinite(needed) & np.isfinite(most) & np.isfinite(open_.gaps)
+    helps = known & (most >= 1)
+    return np.where(helps, np.minimum(needed, most), 0).astype(np.int_)
+
+
+def _loudest(open_: Undecided, right: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Return those of the components that seem right in which small errors would show most."""
+    at = np.flatnonzero(right)
+    loud = np.abs(open_.analytic[at]) * open_.lengths[at]
+    count = max(FEW, -(-at.size // LOUDEST))
+    return at[np.argsort(-loud, kind="stable")[:count]]
