@@ -5,7 +5,7 @@ component that a first difference leaves open. Random problems are checked twice
 without, and every component whose verdict differs is held against the exact gradient: it has to be
 closer to it, as where a right component is shown to be right that the ladder leaves undecided.
 
-Usage: ``python -m benchmarks.ladders [--seeds 0:2000]``; exits with 1 where one is further off.
+Usage: ``python benchmarks/ladders.py [--seeds 0:2000]``; exits with 1 where one is further off.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from random_problems.labels import SAME, Label
+from random_problems.problems import Problem, problem
+from random_problems.running import FAILING, checked, place_in
 
-from benchmarks.random_problems.labels import SAME, Label
-from benchmarks.random_problems.problems import Problem, problem
-from benchmarks.random_problems.running import FAILING, checked, place_in
 from pytest_gradcheck import Report
 from pytest_gradcheck.numdiff import refinement
 from pytest_gradcheck.numdiff.refinement.outward import Outward

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import Report, check_gradients
+from pytest_gradcheck.verdict.kinks.refuting import Refuted
 
 Array = npt.NDArray[np.float64]
 Grad = Callable[[Array], Array]
@@ -341,6 +342,21 @@ def test_a_fault_beside_units_at_zero_names_the_right_parameters() -> None:
     for seed in range(5):
         report = check_gradients(*relu_net(0.0, 1.1, seed, 1.0))
         assert wrong_parameters(report) == {"W", "b"}
+
+
+@pytest.mark.parametrize("factor", [1.1, -1.0, 2.0])
+def test_nudges_ask_again_in_groups_and_find_the_same(
+    factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [relu_net(0.0, factor, seed, 1.0) for seed in range(4)]
+    grouped = [check_gradients(*pair) for pair in pairs]
+    monkeypatch.setattr(Refuted, "_groups", lambda *_: iter(()))
+    single = [check_gradients(*pair) for pair in pairs]
+    for ours, each in zip(grouped, single, strict=True):
+        assert {c.name: c.verdict for c in ours.components} == {
+            c.name: c.verdict for c in each.components
+        }
+    assert sum(r.evaluations for r in grouped) < 0.8 * sum(r.evaluations for r in single)
 
 
 @pytest.mark.parametrize("mode", ["full", "sample", "probe"])

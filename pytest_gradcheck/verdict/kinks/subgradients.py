@@ -27,6 +27,7 @@ from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.kinks.hulls import subgradient_instead
 from pytest_gradcheck.verdict.kinks.limits import CLEAR, Limit, Limits, Ways
+from pytest_gradcheck.verdict.kinks.refuting import WITHIN, Refuted
 
 __all__ = ["asks_nearby", "corrected_at_kinks"]
 
@@ -47,9 +48,6 @@ CLOSER = 1e-2
 
 KEPT = 0.1
 """By what part of its size it may change."""
-
-WITHIN = 0.01
-"""What part of the distance a slope is taken over."""
 
 
 def asks_nearby(
@@ -122,7 +120,7 @@ class _Nearby:
         self._open[wrong] = True
         self._proved: dict[int, float] = {}
         self._unasked = self._kinks & ~self._open
-        self._refuted: dict[int, float] = {}
+        self._refuted = Refuted(self._limits.length, noise)
         self._loud = {name: self._place(name) for name in _loud(approximation, suspect)}
         self._quiet: dict[str | None, ProbeResult] = {}
 
@@ -229,7 +227,7 @@ class _Nearby:
             evaluator = SerialEvaluator(probe, self._theta, cost0)
             off = np.abs(gradient - limit.gradient)[numbers]
             numbers = numbers[off <= KEPT * np.abs(limit.gradient[numbers])]
-            numbers = self._promising(evaluator, gradient, numbers, away)
+            numbers = self._refuted.others(evaluator, gradient, numbers, away)
             comparand = Comparand.of(gradient, self._suspect, self._theta)
             found = approximate(evaluator, numbers, comparand, self._noise)
         values, bars, analytic = (
@@ -246,19 +244,6 @@ class _Nearby:
         """Return the part of how far components look off here that counts as a proof nearby."""
         off = np.abs(self._approximation.values[numbers] - self._gradient[numbers])
         return np.asarray(CLEAR * off)
-
-    def _promising(
-        self, evaluator: SerialEvaluator, gradient: FloatArray, numbers: Numbers, away: float
-    ) -> Numbers:
-        """Return the components that one small difference does not show to be wrong."""
-        steps = WITHIN * away * self._limits.length[numbers] / max(numbers.size, 8)
-        both = evaluator.differences(numbers, steps)
-        off = np.abs(both.slopes - gradient[numbers])
-        bars = 2 * SAFETY * self._noise.at(both.sizes) / both.widths
-        promising = off <= bars + CLEAR * np.abs(gradient[numbers])
-        wrong = both.slopes[~promising] - gradient[numbers[~promising]]
-        self._refuted |= dict(zip(numbers[~promising].tolist(), wrong.tolist(), strict=True))
-        return numbers[promising]
 
     def _right_between(self) -> dict[int, float]:
         """Return what lies between limits that are right, as where a maximum is shared out."""
@@ -284,7 +269,7 @@ class _Nearby:
         """
         if all(np.array_equal(one.gradient, self._gradient) for one in self._limits.known):
             return {}
-        off = {n: error for n, error in self._refuted.items() if self._unasked[n]}
+        off = {n: error for n, error in self._refuted.errors.items() if self._unasked[n]}
         return {n: float(self._gradient[n]) + error for n, error in off.items()}
 
     def _off_in_sum(self) -> dict[int, float]:
