@@ -164,8 +164,11 @@ class Comparand:
         cls, gradient: FloatArray, suspect: float, theta: Theta, again: FloatArray | None = None
     ) -> Comparand:
         """Return what a gradient is, and another call of it at the same theta."""
+        single = is_single(gradient)
+        if again is None and not single:
+            return cls(gradient, suspect)
         usual = np.zeros(len(theta.parameters))
-        if is_single(gradient):
+        if single:
             usual += SINGLE * np.array(rms_of_each(gradient, theta))
         if again is not None:
             usual += rms_of_each(finite_or_zero(gradient) - finite_or_zero(again), theta)
@@ -278,7 +281,8 @@ def approximate(
     """
     known = list(slopes)
     unknown = np.setdiff1d(numbers, known) if known else numbers
-    first = _first_pass(evaluator, unknown, comparand, noise)
+    length = lengths(evaluator.theta, comparand.gradient)
+    first = _first_pass(evaluator, unknown, comparand, length, noise)
     result = replace(_spread(first, unknown, known), seen=seen, noise=noise)
     at, gradient = result.evaluated, comparand.gradient
     errors = relative_errors(result.values[at], result.error_bars[at], gradient[at])
@@ -289,7 +293,7 @@ def approximate(
     if agree:
         del first  # as large as theta, several times
     residual = 0.0 if agree else _usual_residual(result, comparand, evaluator.theta)
-    if asks and (residual or _is_off_course(evaluator, gradient, noise)):
+    if asks and (residual or _is_off_course(evaluator, gradient, length, noise)):
         far = noise.with_far(residual)
         if far.level > noise.level:
             return approximate(evaluator, numbers, comparand, far, slopes, seen)
@@ -313,10 +317,14 @@ class _First(NamedTuple):
 
 
 def _first_pass(
-    evaluator: Evaluator, numbers: Numbers, comparand: Comparand, noise: Noise
+    evaluator: Evaluator,
+    numbers: Numbers,
+    comparand: Comparand,
+    length: FloatArray,
+    noise: Noise,
 ) -> _First:
     """Take one central difference a component."""
-    steps = _first_steps(comparand.gradient, noise, evaluator.theta, numbers)
+    steps = _first_steps(comparand.gradient, length, noise, evaluator.theta, numbers)
     both = _without_guards(evaluator.differences(numbers, steps), evaluator.cost0)
     roundings = 2 * SAFETY * noise.at(both.sizes) / both.widths
     bars = roundings if comparand.bars is None else roundings + comparand.bars[numbers]
@@ -370,7 +378,9 @@ def _usual_residual(result: Approximation, comparand: Comparand, theta: Theta) -
     return float(np.median((off * lengths(theta, gradient)[at])[wrong]))
 
 
-def _is_off_course(evaluator: Evaluator, gradient: FloatArray, noise: Noise) -> bool:
+def _is_off_course(
+    evaluator: Evaluator, gradient: FloatArray, length: FloatArray, noise: Noise
+) -> bool:
     """Return whether the cost rises otherwise some way off than a gradient says that agrees.
 
     A cost that rounds to bfloat16 inside, or looks values up in a table, is flat between its jumps
@@ -379,7 +389,6 @@ def _is_off_course(evaluator: Evaluator, gradient: FloatArray, noise: Noise) -> 
     drowns in those of others. What is off because of curvature or kinks is less at a smaller step.
     """
     theta = evaluator.theta
-    length = lengths(theta, gradient)
     signs = np.frombuffer(random_bytes("bearing", 0, length.size), np.uint8)
     weights = WEIGHTS[signs] * length
     rises = rms_of_each(gradient * weights, theta)
@@ -392,7 +401,7 @@ def _is_off_course(evaluator: Evaluator, gradient: FloatArray, noise: Noise) -> 
         for parameter in parameters:
             mine[parameter.slice] = weights[parameter.slice]
         terms = mine * gradient
-        size, predicted = float(np.linalg.norm(terms)), float(terms.sum())
+        size, predicted = math.sqrt(float(terms @ terms)), float(terms.sum())
         before = math.inf
         for distance in BEARINGS:
             up, down = evaluator.along(mine, (distance, -distance))
@@ -493,7 +502,9 @@ def _is_flat(result: Approximation, part: slice) -> bool:
     return bool(checked.any() and not result.values[part][checked].any())
 
 
-def _first_steps(gradient: FloatArray, noise: Noise, theta: Theta, numbers: Numbers) -> FloatArray:
+def _first_steps(
+    gradient: FloatArray, length: FloatArray, noise: Noise, theta: Theta, numbers: Numbers
+) -> FloatArray:
     """Return steps at which truncation and rounding balance, for components.
 
     That is where h**3 is three times the noise over the third derivative (W. Press et al.,
@@ -502,7 +513,6 @@ def _first_steps(gradient: FloatArray, noise: Noise, theta: Theta, numbers: Numb
     the narrower error bar; beyond a thousandth of the length kinks come in reach. The gradient may
     be wrong: it sets a step here, and what it is compared with tells.
     """
-    length = lengths(theta, gradient)
     least = noise.relative ** (1 / 3)  # balances them for a cost that changes by its own size
     most = max(least, 1e-3)
     mean = np.add.reduceat(length, theta.starts) / theta.sizes

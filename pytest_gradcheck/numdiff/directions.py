@@ -257,8 +257,9 @@ def is_single(gradient: FloatArray) -> bool:
     What even float16 holds (zeros, small integers) is no sign of it.
     """
     with np.errstate(all="ignore"):
-        single = np.array_equal(gradient, gradient.astype(np.float32))
-        return single and bool(np.mean(gradient == gradient.astype(np.float16)) < 0.5)
+        if not (gradient == gradient.astype(np.float32)).all():
+            return False
+        return bool(np.mean(gradient == gradient.astype(np.float16)) < 0.5)
 
 
 def grain(gradient: FloatArray) -> float:

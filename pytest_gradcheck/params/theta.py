@@ -6,7 +6,7 @@ A `Theta` is a `Layout` (what is where) and a `Storage` (the numbers).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -211,22 +211,18 @@ class Theta:
             self.move(place, weights, distance)
             yield
 
-    @contextmanager
-    def kept(self, place: Place) -> Iterator[None]:
+    def kept(self, place: Place) -> AbstractContextManager[None]:
         """Put theta back in a place, however it was moved, at the end of a ``with`` block."""
-        with first_error_wins(lambda: self.storage.move_back(place)):
-            yield
+        return first_error_wins(lambda: self.storage.move_back(place))
 
     def move_base(self, values: FloatArray) -> None:
         """Make `values` the point of the check."""
         self.storage.base = self.storage.rounded(values, slice(0, values.size))
         self.write(self.base)
 
-    @contextmanager
-    def guarded(self) -> Iterator[None]:
+    def guarded(self) -> AbstractContextManager[None]:
         """Give the user's arrays back bit by bit at the end of a block, whatever ended it."""
-        with first_error_wins(self.storage.restore):
-            yield
+        return first_error_wins(self.storage.restore)
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""

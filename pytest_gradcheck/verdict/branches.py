@@ -68,9 +68,12 @@ def corrected_at_branches(
     Approximation
         Its `around` has the slopes around the branches.
     """
+    is_round = _is_round(evaluator.theta.base)
+    if not is_round.any() or approximation.of_kind("kink").any():
+        return approximation
     smooth = approximation.checked & approximation.of_kind("smooth")
-    places = np.flatnonzero(_is_round(evaluator.theta.base) & smooth & np.isfinite(gradient))
-    if not places.size or approximation.of_kind("kink").any():
+    places = np.flatnonzero(is_round & smooth & np.isfinite(gradient))
+    if not places.size:
         return approximation
     near = _Near(evaluator, gradient, noise)
     found = np.intersect1d(places, wrong)
@@ -85,7 +88,7 @@ def _is_round(values: FloatArray) -> Mask:
     """Return which numbers are such as people write: of few bits, or of few decimals."""
     with np.errstate(over="ignore"):
         short = values == values.astype(np.float16)
-    return np.asarray(short | (values == np.round(values, PLACES)))
+    return np.asarray(short | (values == values.round(PLACES)))
 
 
 class _Branch(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.evaluators import Evaluator
 from pytest_gradcheck.numdiff.noise import Noise
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.branches import corrected_at_branches
@@ -62,7 +62,7 @@ def compare(
     judgement = judge(approximation, gradient, theta, settings)
     if noise is None:
         return Comparison(approximation, gradient, judgement, theta, settings)
-    wrong = _wrong(judgement)
+    wrong = judgement.wrong
     branched = corrected_at_branches(evaluator, approximation, gradient, wrong, noise)
     if branched is not approximation:
         approximation = branched
@@ -73,9 +73,9 @@ def compare(
         or is_stationary(approximation, gradient, noise, evaluator)
     ):
         return _stationary(first)
-    if not asks_nearby(approximation, first.judgement.verdicts, settings.suspect):
+    if not asks_nearby(approximation, first.judgement.wrong, settings.suspect):
         return first
-    wrong = np.setdiff1d(_wrong(first.judgement), list(approximation.around))
+    wrong = np.setdiff1d(first.judgement.wrong, list(approximation.around))
     corrected = corrected_at_kinks(pair, approximation, gradient, wrong, noise, settings.suspect)
     judgement = judge(corrected, gradient, theta, settings)
     second = _with_zeros(replace(first, approximation=corrected, judgement=judgement))
@@ -86,11 +86,6 @@ def compare(
         return second
     judgement = judge(wide, gradient, theta, settings)
     return _with_zeros(replace(second, approximation=wide, judgement=judgement, noise=wide.noise))
-
-
-def _wrong(judgement: Judgement) -> Numbers:
-    """Return the components that look wrong."""
-    return np.flatnonzero(np.isin(judgement.verdicts, (Verdict.SUSPECT, Verdict.BUG)))
 
 
 def _with_zeros(comparison: Comparison) -> Comparison:
@@ -133,14 +128,10 @@ def _beside_others(comparison: Comparison, scale: Scale) -> FloatArray:
 def _may_be_stationary(comparison: Comparison) -> bool:
     """Return whether nothing is wrong, and nothing is seen to differ from 0."""
     approximation, judgement = comparison.approximation, comparison.judgement
-    verdicts = judgement.verdicts[approximation.evaluated]
-    if not np.all((verdicts == Verdict.OK) | (verdicts == Verdict.INCONCLUSIVE)):
-        return False
-    decided = verdicts == Verdict.OK
-    values, bars = (
-        whole[approximation.evaluated] for whole in (approximation.values, approximation.error_bars)
-    )
-    if np.any(decided & (np.abs(values) > bars)):
+    at = approximation.evaluated
+    verdicts = judgement.verdicts[at]
+    differs = np.abs(approximation.values[at]) > approximation.error_bars[at]
+    if (differs & (verdicts == Verdict.OK)).any() or (verdicts > Verdict.INCONCLUSIVE).any():
         return False
     return bool(verdicts.size) or any(seen.wide for seen in approximation.seen.values())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,14 @@ from pytest_gradcheck.numdiff.differences import (
 )
 from pytest_gradcheck.numdiff.directions import ProbeResult
 from pytest_gradcheck.params.scales import SAFE_SQUARE
-from pytest_gradcheck.params.theta import FloatArray, Theta, spread
+from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta, spread
 from pytest_gradcheck.report.report import VERDICTS
 from pytest_gradcheck.settings import Settings
 
 __all__ = ["Judgement", "Verdict", "judge", "judged", "relative_error"]
+
+NONE: Numbers = np.empty(0, np.intp)
+"""No components."""
 
 
 class Verdict(IntEnum):
@@ -67,6 +71,13 @@ class Judgement:
     resolutions: FloatArray
     zeros: npt.NDArray[np.bool_] | None = None
     stationary: bool = False
+
+    @cached_property
+    def wrong(self) -> Numbers:
+        """The components that look wrong."""
+        if not self.verdicts.any():
+            return NONE
+        return np.flatnonzero(np.isin(self.verdicts, (Verdict.SUSPECT, Verdict.BUG)))
 
 
 def judge(

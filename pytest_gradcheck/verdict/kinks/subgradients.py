@@ -15,7 +15,6 @@ from dataclasses import replace
 from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.differences import KINDS, Approximation, Comparand, approximate
 from pytest_gradcheck.numdiff.directions import DirectionalProbe, ProbeResult
@@ -24,7 +23,6 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.theta import FloatArray, Numbers
 from pytest_gradcheck.problem.pair import Pair
-from pytest_gradcheck.verdict.judge import Verdict
 from pytest_gradcheck.verdict.kinks.hulls import subgradient_instead
 from pytest_gradcheck.verdict.kinks.limits import CLEAR, Limit, Limits, Ways
 from pytest_gradcheck.verdict.kinks.refuting import WITHIN, Refuted
@@ -50,12 +48,11 @@ KEPT = 0.1
 """By what part of its size it may change."""
 
 
-def asks_nearby(
-    approximation: Approximation, verdicts: npt.NDArray[np.int8], suspect: float
-) -> bool:
+def asks_nearby(approximation: Approximation, wrong: Numbers, suspect: float) -> bool:
     """Return whether points nearby may have something to say: at kinks, and where it is wrong."""
-    wrong = np.isin(verdicts, (Verdict.SUSPECT, Verdict.BUG)).any() or _loud(approximation, suspect)
-    return bool(wrong or approximation.of_kind("kink").any())
+    if wrong.size or _loud(approximation, suspect):
+        return True
+    return bool(approximation.of_kind("kink").any())
 
 
 def _loud(approximation: Approximation, suspect: float) -> list[str | None]:
