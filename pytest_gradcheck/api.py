@@ -261,12 +261,10 @@ def check_problem(problem: Problem, raising: bool) -> Report:
     context = current()
     if raising and context.before is not None:
         context.before()
-    began = perf_counter()
     try:
         report = _report(problem, context)
     except ProblemError as error:
         raise error.with_traceback(None)  # noqa: B904 - its cause is kept; our frames tell nothing
-    report = replace(report, seconds=perf_counter() - began)
     if not report.passed:
         added = tuple(context.extensions.diagnose(report))
         report = replace(report, findings=(*added, *report.findings)) if added else report
@@ -301,6 +299,7 @@ class _Result:
 
 
 def _report(problem: Problem, context: Context) -> Report:
+    began = perf_counter()
     settings, _ = resolve([*context.layers, ("call", problem.settings)])
     seed = context.seed if settings.seed is None else settings.seed
     with (
@@ -327,6 +326,7 @@ def _report(problem: Problem, context: Context) -> Report:
         seed=seed,
         settings=settings,
         notes=(*points.notes, *notes),
+        seconds=perf_counter() - began,
         style=context.style,
     )
 
@@ -383,9 +383,9 @@ def _checked(point: Point, terms: _Terms) -> _Result:
         if terms.canary and comparison.judgement.verdicts.max() < Verdict.SUSPECT:
             found += unnoticed(comparison, point.name)
         curve = error_curve(evaluator, comparison) if terms.draws else None
-        report = point_report(point.name, comparison, found)
+        picture = partial(gradient_picture, comparison, curve)
+        report = point_report(point.name, comparison, found, picture)
         report = with_outputs(report, pair.problem.details.get("outputs"), pair.theta.tree)
-        report = replace(report, picture=partial(gradient_picture, comparison, curve))
     return _Result(point, report, comparison, (*point.notes, *clues.guard.notes))
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from types import TracebackType
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -64,9 +65,15 @@ class Wish(NamedTuple):
         return error
 
 
-@contextmanager
-def first_error_wins(undo: Callable[[], object]) -> Iterator[None]:
+class first_error_wins:
     """Undo something at the end of a block; an error of the block is seen before one of that.
+
+    Every row of calls of the cost is one such block, so it is a class: generators take three times
+    as long to enter and to leave.
+
+    Parameters
+    ----------
+    undo : callable
 
     Examples
     --------
@@ -75,16 +82,27 @@ def first_error_wins(undo: Callable[[], object]) -> Iterator[None]:
     Traceback (most recent call last):
     KeyError: 'first'
     """
-    try:
-        yield
-    except BaseException as first:
+
+    def __init__(self, undo: Callable[[], object]) -> None:
+        self._undo = undo
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        first: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if first is None:
+            self._undo()
+            return
         try:
-            undo()
+            self._undo()
         except Exception as second:
             if hasattr(first, "add_note"):  # from Python 3.11 on
                 first.add_note(f"putting things back failed as well: {second!r}")
-        raise
-    undo()
 
 
 class ProblemError(ValueError):

@@ -190,7 +190,8 @@ def cost_noise(evaluator: Evaluator, seed: int, relative: float | None = None) -
         evaluator.cost0,
         far=lambda distances: _random_line(evaluator, seed, least=1.0)(distances),
     )
-    near = replace(near, level=max(near.level, SMALLEST))
+    if near.level < SMALLEST:
+        near = replace(near, level=SMALLEST)
     if relative is not None:
         return given(relative, near)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,8 +203,10 @@ def prepared(
     said = [*switched_off, *by_manager(settings.dropout)]
     with ExitStack() as stack:
         stack.enter_context(room_for_recursion(problem.params))
-        stack.enter_context(outside(around_check(settings.dropout)))
-        stack.enter_context(problem.details.get("around", nullcontext)())
+        if settings.dropout is not None:
+            stack.enter_context(outside(around_check(settings.dropout)))
+        if "around" in problem.details:
+            stack.enter_context(problem.details["around"]())
         if settings.inplace and holds_objects(problem.params, extensions.flatten):
             stack.enter_context(put_back(problem.params))
         if not frozen:

@@ -113,7 +113,7 @@ def around_check(dropout: Any) -> AbstractContextManager[Any]:
     ProblemError
         ``bad-setting`` where `dropout` is none of the forms it can have.
     """
-    if dropout is None or dropout in ("off", "freeze"):
+    if dropout in ("off", "freeze"):
         return nullcontext()
     ready = isinstance(dropout, AbstractContextManager)  # an instance: its class makes one
     manager = dropout() if callable(dropout) and not ready else dropout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import add
 
 import numpy as np
@@ -16,6 +16,7 @@ from pytest_gradcheck.params.theta import FloatArray, Parameter, Place
 from pytest_gradcheck.report.report import (
     VERDICTS,
     Component,
+    Drawable,
     Finding,
     ParameterReport,
     PointReport,
@@ -37,7 +38,12 @@ LISTED = 1000
 """Components of a parameter that a report lists at most; `counts` has them all."""
 
 
-def point_report(name: str, comparison: Comparison, found: tuple[Finding, ...]) -> PointReport:
+def point_report(
+    name: str,
+    comparison: Comparison,
+    found: tuple[Finding, ...],
+    picture: Callable[[], Drawable] | None = None,
+) -> PointReport:
     """Return the report of one point.
 
     Parameters
@@ -47,6 +53,8 @@ def point_report(name: str, comparison: Comparison, found: tuple[Finding, ...]) 
     comparison : Comparison
     found : tuple of Finding
         What was found out about it.
+    picture : callable, optional
+        Returns what can be drawn of it.
     """
     figures, figure = _figures(comparison)
     tallies = _tallies(comparison)
@@ -73,6 +81,7 @@ def point_report(name: str, comparison: Comparison, found: tuple[Finding, ...]) 
         parameters=parameters,
         components=tuple(sorted(listed, key=rank)),
         findings=found,
+        picture=picture,
     )
 
 
