@@ -154,6 +154,8 @@ class Settings:
             object.__setattr__(self, name, _names(name, getattr(self, name)))
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
+            if value is item.default:
+                continue
             _check_type(item, value)
             object.__setattr__(self, item.name, _plain(item.metadata["kind"], value))
         _check_ranges(self)

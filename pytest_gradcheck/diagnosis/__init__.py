@@ -48,7 +48,7 @@ def findings(comparison: Comparison, pair: Pair, point: str, clues: Clues) -> tu
     if judgement.stationary and noise is not None:
         return tuple(caveats.stationary(pair.theta, approximation, noise, point))
     found: list[Finding] = []
-    worst = int(judgement.verdicts.max())
+    worst = Verdict.OK if judgement.all_ok else int(judgement.verdicts.max())
     if worst >= Verdict.SUSPECT:
         evidence = Evidence(comparison, pair, point, clues)
         with clues.guard.of("the diagnosis"):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -161,8 +161,7 @@ class Parameter:
         return float(np.ldexp(1.0, int(np.frexp(value)[1]) - self.digits)) if value else 1e-38
 
 
-@dataclass(frozen=True)
-class Owned:
+class Owned(NamedTuple):
     """Where the user keeps a parameter.
 
     Attributes
@@ -369,7 +368,7 @@ class _Walk:
         self.parameters[number] = replace(self.parameters[number], digits=taken.digits)
         if taken.is_fixed and key is not None and not is_immutable(holder):
             write = partial(_replace, holder, key, taken)
-        self.owned[number] = replace(self.owned[number], write=write)
+        self.owned[number] = self.owned[number]._replace(write=write)
 
     def _closed_circle(self, value: Any, name: str) -> Static:
         """Stop at a container that holds itself: harmless in place, no copy of it is a tree."""

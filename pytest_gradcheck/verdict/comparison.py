@@ -95,7 +95,7 @@ def _with_zeros(comparison: Comparison) -> Comparison:
         comparison.gradient,
         comparison.judgement,
     )
-    if comparison.noise is None or not (judgement.verdicts.any() or not gradient.all()):
+    if comparison.noise is None or not (not judgement.all_ok or not gradient.all()):
         return comparison
     scale = usual_scale(approximation, gradient, comparison.noise, comparison.theta)
     zero = zeros(approximation, gradient, scale)
@@ -130,8 +130,9 @@ def _may_be_stationary(comparison: Comparison) -> bool:
     approximation, judgement = comparison.approximation, comparison.judgement
     at = approximation.evaluated
     verdicts = judgement.verdicts[at]
+    decided = np.True_ if judgement.all_ok else verdicts == Verdict.OK
     differs = np.abs(approximation.values[at]) > approximation.error_bars[at]
-    if (differs & (verdicts == Verdict.OK)).any() or (verdicts > Verdict.INCONCLUSIVE).any():
+    if (decided & differs).any() or (verdicts > Verdict.INCONCLUSIVE).any():
         return False
     return bool(verdicts.size) or any(seen.wide for seen in approximation.seen.values())
 

@@ -73,9 +73,14 @@ class Judgement:
     stationary: bool = False
 
     @cached_property
+    def all_ok(self) -> bool:
+        """Whether no component has another verdict than ``ok``."""
+        return not self.verdicts.any()
+
+    @cached_property
     def wrong(self) -> Numbers:
         """The components that look wrong."""
-        if not self.verdicts.any():
+        if self.all_ok:
             return NONE
         return np.flatnonzero(np.isin(self.verdicts, (Verdict.SUSPECT, Verdict.BUG)))
 

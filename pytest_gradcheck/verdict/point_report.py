@@ -64,10 +64,9 @@ def point_report(
             comparison.theta.selected, tallies, figures, _resolutions(comparison), strict=True
         )
     )
-    verdicts = comparison.judgement.verdicts
     listed = [
         _component(parameter, int(number), name, comparison)
-        for parameter in (comparison.theta.selected if verdicts.any() else ())
+        for parameter in (() if comparison.judgement.all_ok else comparison.theta.selected)
         for number in _worst(parameter, comparison.judgement)
     ]
     whole = [sum(counts) for counts in zip(*tallies, strict=True)]
@@ -204,7 +203,7 @@ def _tallies(comparison: Comparison) -> list[Tally]:
     """Return how often each verdict fell on the components of every parameter."""
     theta, judgement = comparison.theta, comparison.judgement
     at = comparison.approximation.evaluated
-    if isinstance(at, slice) and not judgement.verdicts.any():
+    if isinstance(at, slice) and judgement.all_ok:
         others = [0] * (len(VERDICTS) - 1)
         return [[parameter.size, *others] for parameter in theta.selected]
     kinds = len(VERDICTS)

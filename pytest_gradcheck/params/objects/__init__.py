@@ -47,6 +47,8 @@ def attributes_of(value: Any) -> list[tuple[PathEntry, Any]] | None:
     (None, None)
     """
     kind = type(value)
+    if kind is np.ndarray:
+        return None  # at once: most of what is asked about
     if isinstance(value, (*CODE, *PLAIN, float, complex, np.ndarray, np.generic)):
         return None
     if kind.__module__.partition(".")[0] in LIBRARIES or _is_array(value):
