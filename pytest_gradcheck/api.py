@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -277,8 +277,7 @@ def check_problem(problem: Problem, raising: bool) -> Report:
     return report
 
 
-@dataclass(frozen=True)
-class _Terms:
+class _Terms(NamedTuple):
     """What is the same for every point of a check."""
 
     settings: Settings
@@ -288,8 +287,7 @@ class _Terms:
     progress: Progress
 
 
-@dataclass(frozen=True)
-class _Result:
+class _Result(NamedTuple):
     """What a point's check came to."""
 
     point: Point
@@ -395,7 +393,7 @@ def _with_line(result: _Result) -> _Result:
     with guard.of("the search for the line"):
         found = line_of(case_of(result.point.pair, result.comparison), report.name)
         report = replace(report, findings=(*report.findings, *found))
-    return replace(result, report=report, notes=(*result.notes, *guard.notes))
+    return result._replace(report=report, notes=(*result.notes, *guard.notes))
 
 
 def _clues(point: Point) -> Clues:
@@ -424,7 +422,8 @@ def _approximated(
         found = probed(evaluator, gradient, noise, settings, lambda: pair.evaluations, rng)
     numbers = chosen(theta, gradient, settings, seed, found.asked)
     approximation = approximate(evaluator, numbers, comparand, noise, found.slopes, found.seen)
-    refuse_undefined(pair, np.flatnonzero(approximation.of_kind("nonfinite")))
+    if not approximation.is_smooth:
+        refuse_undefined(pair, np.flatnonzero(approximation.of_kind("nonfinite")))
     return approximation
 
 

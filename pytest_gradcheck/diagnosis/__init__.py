@@ -56,7 +56,7 @@ def findings(comparison: Comparison, pair: Pair, point: str, clues: Clues) -> tu
     warnings: list[Finding] = []
     if noise is not None:
         warnings += caveats.coarse(approximation, judgement, noise, point)
-    plain = worst == Verdict.OK and not (approximation.seen or approximation.kinds.any())
+    plain = worst == Verdict.OK and not approximation.seen and approximation.is_smooth
     plain &= not approximation.around
     if not plain:
         explained = {cause.parameter for cause in found}

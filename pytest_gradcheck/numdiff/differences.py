@@ -128,6 +128,11 @@ class Approximation:
         result[self.evaluated] = True
         return result
 
+    @cached_property
+    def is_smooth(self) -> bool:
+        """Whether the cost is smooth in all components."""
+        return not self.kinds.any()
+
     def of_kind(self, kind: str, part: slice = EVERYWHERE) -> npt.NDArray[np.bool_]:
         """Return where the cost is of a kind, in a part of theta."""
         return np.asarray(self.kinds[part] == KINDS.index(kind))

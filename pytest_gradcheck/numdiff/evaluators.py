@@ -147,19 +147,18 @@ class SerialEvaluator:
         plus = theta.stored(values + steps, numbers)
         minus = theta.stored(values - steps, numbers)
         both = np.empty((numbers.size, 2))
-        for cells, places, run in theta.runs(numbers):
-            sides = places, plus[run], minus[run], values[run]
-            for part in self.progress.in_moments(places.size):
-                lists = [side[part].tolist() for side in sides]
-                costs: list[float] = []
-                note = costs.append
-                for place, ahead, behind, middle in zip(*lists, strict=True):
-                    cells[place] = ahead
-                    note(cost())
-                    cells[place] = behind
-                    note(cost())
-                    cells[place] = middle
-                both[run][part].reshape(-1)[:] = costs
+        for part in self.progress.in_moments(numbers.size):
+            homes, places = theta.homes(numbers[part])
+            lists = [side.tolist() for side in (places, plus[part], minus[part], values[part])]
+            costs: list[float] = []
+            note = costs.append
+            for cells, place, ahead, behind, middle in zip(homes, *lists, strict=True):
+                cells[place] = ahead
+                note(cost())
+                cells[place] = behind
+                note(cost())
+                cells[place] = middle
+            both[part].reshape(-1)[:] = costs
         return Differences(both[:, 0], both[:, 1], plus - minus)
 
     def slopes(

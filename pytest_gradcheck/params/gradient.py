@@ -259,18 +259,17 @@ def _spellings(node: Branch, named: Mapping[Any, Any]) -> list[Any]:
     def spelled(pattern: str) -> list[Any]:
         return [_spelled(pattern, label) for label in labels]
 
-    def hits(names: list[Any]) -> int:
-        return sum(name in named for name in names)
+    def hits(pattern: str) -> int:
+        return sum(name in named for name in spelled(pattern))
 
+    found: dict[str, int] = {}
     for pattern in CONVENTIONS:
-        names = spelled(pattern)
-        if all(name in named for name in names):
-            return names
-    prefixed = max(map(spelled, CONVENTIONS), key=hits)
-    plain = spelled(PLAIN)
-    if hits(plain) > hits(prefixed) and not (hits(prefixed) and _holds_parameters(named, node)):
-        return plain
-    return prefixed
+        found[pattern] = hits(pattern)
+        if found[pattern] == len(labels):
+            return spelled(pattern)
+    best = max(found, key=found.__getitem__)
+    is_plain = hits(PLAIN) > found[best] and not (found[best] and _holds_parameters(named, node))
+    return spelled(PLAIN if is_plain else best)
 
 
 def _holds_parameters(named: Mapping[Any, Any], node: Branch) -> bool:
@@ -287,7 +286,7 @@ def _equal(entry: Any, item: Any) -> bool:
 
 
 def _spelled(pattern: str, label: Any) -> Any:
-    return pattern.format(label) if isinstance(label, str) else label
+    return pattern.replace("{}", label) if isinstance(label, str) else label
 
 
 def _missing(parameter: str, name: Any, named: Mapping[Any, Any], label: str) -> str:

@@ -11,9 +11,8 @@ import copy
 import operator
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -69,8 +68,8 @@ class Storage(ABC):
         """Return the storage of a parameter, flat, to write perturbed values into."""
 
     @abstractmethod
-    def runs(self, numbers: Numbers) -> Iterator[tuple[FlatStorage, Numbers, slice]]:
-        """Yield components by where they are stored: the cells, where in them, which of `numbers`.
+    def homes(self, numbers: Numbers) -> tuple[Sequence[FlatStorage], Numbers]:
+        """Return where components are stored: the cells of each, and its place in them.
 
         A memoryview where there is one: it takes single numbers in less time than an array.
         """
@@ -177,9 +176,9 @@ class CopiedStorage(Storage):
         part: FlatStorage = self._vector[self._layout.parameters[number].slice]
         return part
 
-    def runs(self, numbers: Numbers) -> Iterator[tuple[FlatStorage, Numbers, slice]]:
-        """Yield all components at once."""
-        yield self._vector.data, numbers, slice(0, numbers.size)
+    def homes(self, numbers: Numbers) -> tuple[Sequence[FlatStorage], Numbers]:
+        """Return the vector for each of the components."""
+        return [self._vector.data] * numbers.size, numbers
 
     def write(self, values: FloatArray) -> None:
         """Move theta to `values`."""
@@ -259,7 +258,8 @@ class InplaceStorage(Storage):
         super().__init__(layout, foreign)
         _refuse_unwritable(layout)
         self._params = params
-        self._saved = [copy.copy(owned.leaf) for owned in layout.owned]
+        self._leaves = [owned.leaf for owned in layout.owned]
+        self._saved = [copy.copy(leaf) for leaf in self._leaves]
         self._cells = [self._cells_of(number) for number in range(len(layout.owned))]
 
     @property
@@ -276,14 +276,11 @@ class InplaceStorage(Storage):
         """Return the user's own array, flat, or the place of a number."""
         return self._cells[number]
 
-    def runs(self, numbers: Numbers) -> Iterator[tuple[FlatStorage, Numbers, slice]]:
-        """Yield components by the array that holds them."""
-        for number, there, mine in self._layout.pieces(numbers):
-            cells = self._cells[number]
-            if isinstance(cells, np.ndarray) and cells.dtype == np.float64 and _is_plain(cells):
-                cells = cells.data
-            assert isinstance(there, np.ndarray)
-            yield cells, there, mine
+    def homes(self, numbers: Numbers) -> tuple[Sequence[FlatStorage], Numbers]:
+        """Return the array that holds each of the components."""
+        owners = self._layout.owners(numbers)
+        cells = {number: _quickest(self._cells[number]) for number in set(owners.tolist())}
+        return [cells[owner] for owner in owners.tolist()], numbers - self._layout.starts[owners]
 
     def write(self, values: FloatArray) -> None:
         """Move theta to `values`."""
@@ -292,34 +289,59 @@ class InplaceStorage(Storage):
 
     def move(self, place: Place, weights: FloatArray, distance: float) -> None:
         """Move theta along a vector."""
-        values = distance * weights + self.base[place]
-        for number, there, mine in self._layout.pieces(place):
-            parameter = self._layout.parameters[number]
-            self._cells[number][there] = parameter.rounded(values[mine])
+        self._put(self.rounded(distance * weights + self.base[place], place), place)
 
     def move_back(self, place: Place) -> None:
         """Put theta back in a place."""
-        for number, there, _ in self._layout.pieces(place):
-            part = self._layout.parameters[number].slice
-            self._cells[number][there] = self.base[part][there]
+        self._put(self.base[place], place)
+
+    def _put(self, values: FloatArray, place: Place) -> None:
+        for number, there, mine in self._layout.pieces(place):
+            self._cells[number][there] = values[mine]
 
     def changed(self) -> str | None:
         """Return the name of the first parameter that is not what it was, or None."""
-        return self._first_changed()
+        return None if self._all_intact() else self._first_changed()
+
+    def _all_intact(self) -> bool:
+        """Return whether all are plain arrays that are what they were, at a glance."""
+        if not self._all_plain:
+            return False
+        found = current_leaves(self._params, self._layout.root, self._foreign)
+        if not all(map(operator.is_, found, self._leaves)):
+            return False
+        if not all(leaf.flags.writeable for leaf in self._leaves):
+            return False
+        return _bits(np.concatenate(self._leaves, axis=None)) == _bits(self.base)
+
+    @cached_property
+    def _all_plain(self) -> bool:
+        """Whether nothing but the arrays themselves says whether they are what they were."""
+        plain = (type(leaf) is np.ndarray and leaf.dtype == np.float64 for leaf in self._leaves)
+        return not self._layout.foreign_numbers and all(plain)
 
     def restore(self) -> None:
         """Put the user's own arrays, bit by bit, and their containers back as they came.
 
         One that cannot be put back keeps none of the others from it.
         """
-        with ExitStack() as stack:
-            for holder in self._layout.holders:
-                stack.callback(restore_container, holder)
-            for owned, saved in zip(self._layout.owned, self._saved, strict=True):
-                if owned.write is not None:
-                    stack.callback(owned.write, saved)
-                elif isinstance(owned.leaf, np.ndarray):
-                    stack.callback(_put_back, owned.leaf, saved)
+        pairs = zip(self._layout.owned, self._saved, strict=True)
+        undos = [
+            partial(_put_back, owned.leaf, saved)
+            if owned.write is None
+            else partial(owned.write, saved)
+            for owned, saved in pairs
+            if owned.write is not None or isinstance(owned.leaf, np.ndarray)
+        ]
+        undos += [partial(restore_container, holder) for holder in reversed(self._layout.holders)]
+        failed: BaseException | None = None
+        for undo in undos:
+            try:
+                undo()
+            except BaseException as error:  # an interrupt as well
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def _cells_of(self, number: int) -> FlatStorage:
         owned, parameter = self._layout.owned[number], self._layout.parameters[number]
@@ -383,9 +405,13 @@ class _Elsewhere:
         self._write(self._parameter.shaped(self._reals.copy()))
 
 
-def _is_plain(cells: FloatArray) -> bool:
-    """Return whether a memoryview can write single numbers into an array."""
-    return bool(cells.flags.aligned and cells.dtype.isnative and cells.flags.c_contiguous)
+def _quickest(cells: FlatStorage) -> FlatStorage:
+    """Return cells as a memoryview, where one can write single numbers into them."""
+    if not isinstance(cells, np.ndarray) or cells.dtype != np.float64:
+        return cells
+    flags = cells.flags
+    is_plain = flags.aligned and cells.dtype.isnative and flags.c_contiguous
+    return cells.data if is_plain else cells
 
 
 def _as_reals(values: Any) -> FloatArray:
@@ -478,6 +504,8 @@ def _refuse_shared(arrays: Sequence[tuple[str, Any]]) -> None:
 def _extent(array: Any) -> tuple[int, int]:
     """Return the addresses in memory between which an array lies."""
     address = array.__array_interface__["data"][0]
+    if array.flags.c_contiguous:
+        return address, address + array.nbytes
     reaches = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)]
     low, high = (sum(r for r in reaches if sign * r > 0) for sign in (-1, 1))
     return address + low, address + high + array.itemsize

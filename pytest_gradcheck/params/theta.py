@@ -167,9 +167,9 @@ class Theta:
         """Return the storage of a parameter, flat, to write perturbed values into."""
         return self.storage.cells(int(self.owners(np.array(parameter.start))))
 
-    def runs(self, numbers: Numbers) -> Iterator[tuple[FlatStorage, Numbers, slice]]:
-        """Yield components by where they are stored; see `Storage.runs`."""
-        return self.storage.runs(numbers)
+    def homes(self, numbers: Numbers) -> tuple[Sequence[FlatStorage], Numbers]:
+        """Return where components are stored; see `Storage.homes`."""
+        return self.storage.homes(numbers)
 
     def stored(self, values: FloatArray, place: Place) -> FloatArray:
         """Return `values` as they read back after being written into components."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.theta import Theta
@@ -26,8 +25,7 @@ def _nothing() -> None:
     """Find no fault with a call whose arguments are matched by name."""
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """How to call a function of the user's.
 
     Attributes

@@ -109,7 +109,7 @@ def judge(
     with np.errstate(all="ignore"):
         beyond, bars = relative_errors(values, error_bars, analytic)
         errors = np.maximum(beyond, 0.0)
-        if all_agree(beyond, bars, settings.suspect) and not approximation.kinds.any():
+        if all_agree(beyond, bars, settings.suspect) and approximation.is_smooth:
             verdicts = np.zeros(values.shape, np.int8)  # which is `OK`
         else:
             size = np.abs(values) + np.abs(analytic)

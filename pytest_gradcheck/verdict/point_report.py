@@ -193,10 +193,8 @@ def _parameter(
 
 def _worst_of(tally: Tally) -> Verdict:
     """Return the worst verdict that was counted at all."""
-    worst = Verdict.OK
-    for verdict, count in zip(Verdict, tally, strict=True):
-        worst = verdict if count else worst
-    return worst
+    counted = [number for number, count in enumerate(tally) if count]
+    return Verdict(counted[-1]) if counted else Verdict.OK
 
 
 def _tallies(comparison: Comparison) -> list[Tally]:

@@ -572,3 +572,24 @@ def test_moving_one_component_moves_one_entry(params: Any, data: st.DataObject) 
     with theta.at(moved):
         assert flattened(theta.tree) == moved.tolist()
     assert flattened(theta.tree) == theta.base.tolist() == flattened(params)
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "nothing": lambda params: None,
+    "a number": lambda params: params["b"].__setitem__(1, 5.0),
+    "the sign of a zero": lambda params: params["b"].__setitem__(0, -0.0),
+    "another array": lambda params: params.__setitem__("W", params["W"].copy()),
+    "another shape": lambda params: params.__setitem__("W", params["W"].reshape(-1)),
+    "no entry": lambda params: params.pop("b"),
+    "read-only": lambda params: params["W"].setflags(write=False),
+}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+@pytest.mark.parametrize("more", [None, 0.5, np.ones(2, np.float32), np.ones(2, complex)])
+def test_a_glance_at_arrays_in_place_says_what_a_look_at_each_does(how: str, more: Any) -> None:
+    params: dict[str, Any] = {"W": np.ones((2, 3), order="F"), "b": np.zeros(2), "more": more}
+    theta = Theta(params, inplace=True)
+    CHANGES[how](params)
+    assert theta.changed() == theta.storage._first_changed()
+    assert (theta.changed() is None) == (how == "nothing")

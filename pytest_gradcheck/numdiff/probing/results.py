@@ -36,6 +36,7 @@ class _Told:
     def __init__(self, screen: Screen, locator: Locator) -> None:
         self._screen, self._locator = screen, locator
         self._usual = rms(screen.right[screen.whole])
+        self._size = float(np.linalg.norm(screen.scale * screen.right))
         self._zeros = {p.start for p in screen.arrays if not screen.gradient[p.slice].any()}
         self._unmoved = self._zeros_are_unmoved()
 
@@ -98,11 +99,10 @@ class _Told:
         scale, right = screen.scale[place], screen.right[place]
         named = float(np.linalg.norm(scale * (right - screen.gradient[place])))
         size = float(np.linalg.norm(scale * right))
-        whole = float(np.linalg.norm(screen.scale * screen.right))
         if not answer.is_finite or not np.all(np.isfinite(screen.gradient[place])):
             return math.inf
         if crowded or place == screen.whole:
             named = math.hypot(named, answer.residual)
         elif not named:
-            named, size = abs(answer.residual), whole
+            named, size = abs(answer.residual), self._size
         return named / (2 * size) if size else float(named != 0)

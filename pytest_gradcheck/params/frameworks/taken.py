@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,7 @@ EIGHT_BITS = 4
 """Of the float8 types: at most."""
 
 
+@cache
 def digits_of(dtype: Any) -> int:
     """Return the binary digits of a float dtype, at most those of float64.
 

@@ -52,7 +52,7 @@ def asks_nearby(approximation: Approximation, wrong: Numbers, suspect: float) ->
     """Return whether points nearby may have something to say: at kinks, and where it is wrong."""
     if wrong.size or _loud(approximation, suspect):
         return True
-    return bool(approximation.of_kind("kink").any())
+    return not approximation.is_smooth and bool(approximation.of_kind("kink").any())
 
 
 def _loud(approximation: Approximation, suspect: float) -> list[str | None]:
