@@ -305,7 +305,7 @@ def approximate(
             return approximate(evaluator, numbers, comparand, far, slopes, seen)
         result = replace(result, noise=far)
         if agree:  # kinks may hide in differences that do
-            agree, first = False, _first_pass(evaluator, unknown, comparand, noise)
+            agree, first = False, _first_pass(evaluator, unknown, comparand, length, noise)
     for number, slope in slopes.items():
         _record(result, number, slope, comparand)
     if not agree:

@@ -79,9 +79,8 @@ def compare(
     corrected = corrected_at_kinks(pair, approximation, gradient, wrong, noise, settings.suspect)
     judgement = judge(corrected, gradient, theta, settings)
     second = _with_zeros(replace(first, approximation=corrected, judgement=judgement))
-    wide = widened_by_a_tolerance(
-        pair, evaluator, corrected, gradient, _wrong(second.judgement), noise
-    )
+    wrong = second.judgement.wrong
+    wide = widened_by_a_tolerance(pair, evaluator, corrected, gradient, wrong, noise)
     if wide is corrected:
         return second
     judgement = judge(wide, gradient, theta, settings)
@@ -95,7 +94,7 @@ def _with_zeros(comparison: Comparison) -> Comparison:
         comparison.gradient,
         comparison.judgement,
     )
-    if comparison.noise is None or not (not judgement.all_ok or not gradient.all()):
+    if comparison.noise is None or (judgement.all_ok and gradient.all()):
         return comparison
     scale = usual_scale(approximation, gradient, comparison.noise, comparison.theta)
     zero = zeros(approximation, gradient, scale)
