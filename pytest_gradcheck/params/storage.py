@@ -86,6 +86,13 @@ class Storage(ABC):
     def move_back(self, place: Place) -> None:
         """Put theta back in a place, to where it stands at the check."""
 
+    def shift(self, place: Place, weight: FloatArray, distance: float) -> float:
+        """Move one component; return the distance that it went, after rounding."""
+        start = self.base[place]
+        there = self.rounded(start + distance * weight, place)
+        self.move(place, weight, distance)
+        return float(there[0] - start[0]) / float(weight[0])
+
     def rounded(self, values: FloatArray, place: Place) -> FloatArray:
         """Return `values` as they read back after being written into components."""
         if not self._layout.is_coarse:
@@ -194,6 +201,15 @@ class CopiedStorage(Storage):
             self._vector[place] = distance * weights + self.base[place]
         if self._layout.is_coarse:
             self._vector[place] = self.rounded(self._vector[place], place)
+
+    def shift(self, place: Place, weight: FloatArray, distance: float) -> float:
+        """Move one component; return the distance that it went, after rounding."""
+        if self._layout.is_coarse or not isinstance(place, slice):
+            return super().shift(place, weight, distance)
+        start, size = self.base.item(place.start), weight.item()  # plain numbers are quicker
+        there = start + distance * size
+        self._vector[place.start] = there
+        return float((there - start) / size)
 
     def move_back(self, place: Place) -> None:
         """Put theta back in a place."""

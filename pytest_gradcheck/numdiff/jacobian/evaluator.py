@@ -94,15 +94,18 @@ class VectorEvaluator:
         """Return the distance that was really moved, after rounding, and the outputs there."""
         place, weights, _ = direction
         theta, moved = self.theta, distance
-        if weights.size == 1:
-            start = theta.base[place]
-            there = theta.stored(start + distance * weights, place)
-            moved = float(there[0] - start[0]) / float(weights[0])
         if theta.inplace:
+            if weights.size == 1:
+                start = theta.base[place]
+                there = theta.stored(start + distance * weights, place)
+                moved = float(there[0] - start[0]) / float(weights[0])
             with theta.moved(place, weights, distance):
                 return moved, self._outputs()
         try:  # the same for a vector of our own, without the price of context managers
-            theta.move(place, weights, distance)
+            if weights.size == 1:
+                moved = theta.storage.shift(place, weights, distance)
+            else:
+                theta.move(place, weights, distance)
             return moved, self._outputs()
         finally:
             theta.storage.move_back(place)

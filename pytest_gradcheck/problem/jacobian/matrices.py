@@ -104,6 +104,8 @@ class DenseMatrix:
 
     def columns(self, numbers: Numbers) -> FloatArray:
         """Return columns as the rows of an array of shape (k, m)."""
+        if np.array_equal(numbers, np.arange(self.shape[1])):
+            return np.array(self.values.T, order="C")  # one copy, where an index makes two
         return np.ascontiguousarray(self.values.T[numbers])
 
     def along(self, weights: FloatArray) -> FloatArray:
@@ -251,7 +253,8 @@ class Expected:
             elif part.imag.any():
                 raise ProblemError(
                     "nonnumeric-gradient",
-                    f"{self.label} has imaginary parts for {p.name}, which is real",
+                    f"{self.label} has imaginary parts for {p.name}, though it and the outputs are "
+                    "real: return the real part",
                 )
             else:
                 values[:, p.slice] = part.real
@@ -477,7 +480,11 @@ def _read_row_block(
     ]
     names = [parameter.name for parameter in theta.selected]
     entries = Theta(theta.filled(zeros), only=names)
-    vector = flatten_gradient(answer, entries)
+    try:
+        vector = flatten_gradient(answer, entries)
+    except ProblemError as error:
+        _refuse_transposed(answer, label, rows, theta, error)
+        raise
     single = is_one_array(theta)
     for parameter, place in zip(theta.parameters, entries.parameters, strict=True):
         values[rows.slice, parameter.slice] = vector[place.slice].reshape(rows.size, -1)
@@ -491,6 +498,32 @@ def _read_row_block(
                 is_complex=parameter.is_complex,
             )
         )
+
+
+def _refuse_transposed(
+    answer: Any, label: str, rows: Parameter, theta: Theta, error: ProblemError
+) -> None:
+    """Raise ``shape-mismatch`` where an array has the axes of its parameter before the outputs'."""
+    for p in theta.selected:
+        due, turned = rows.shape + p.leaf_shape, p.leaf_shape + rows.shape
+        if _fits(answer, theta, p, due) or not _fits(answer, theta, p, turned):
+            continue
+        name = label if is_one_array(theta) else _joined(label, p.name)
+        raise ProblemError(
+            "shape-mismatch",
+            f"{name} has shape {turned}, where out.shape + {p.name}.shape = {due} fits: it is "
+            "transposed, the axes of the outputs come first",
+        ) from error
+
+
+def _fits(answer: Any, theta: Theta, parameter: Parameter, shape: tuple[int, ...]) -> bool:
+    """Return whether the answer has an array of a shape for one parameter."""
+    zeros = [np.zeros(shape if p is parameter else p.leaf_shape) for p in theta.parameters]
+    try:
+        flatten_gradient(answer, Theta(theta.filled(zeros), only=[parameter.name]))
+    except ProblemError:
+        return False
+    return True
 
 
 def _joined(label: str, name: str) -> str:

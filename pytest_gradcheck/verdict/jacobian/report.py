@@ -162,19 +162,21 @@ class _Terms:
             column if everywhere else column[known]
             for column in (table.values, table.analytic, table.bars)
         )
+        off = np.abs(analytic)  # buffers are used again: fresh memory costs more than the sums
         sizes = np.abs(values)
-        sizes += np.abs(analytic)
+        sizes += off
         scale = float(sizes.max(initial=0.0)) or 1.0
         if SAFE_SQUARE < scale * scale < 1 / SAFE_SQUARE:
             scale = 1.0
+        sizes[sizes == 0] = np.inf
         with np.errstate(all="ignore"):
-            told = 2 * bars
-            told /= sizes
-        told[~(sizes > 0)] = 0.0
+            told = np.divide(bars, sizes, out=sizes)
+        told *= 2
+        told[np.isnan(told)] = 0.0
         if scale != 1.0:
             values, analytic = values / scale, analytic / scale
-        vectors = (values - analytic, values, analytic)
-        return cls(None if everywhere else known, vectors, told)
+        np.subtract(values, analytic, out=off)
+        return cls(None if everywhere else known, (off, values, analytic), told)
 
 
 @dataclass(frozen=True)
