@@ -17,6 +17,10 @@ from pytest_gradcheck.errors import Guard
 
 pytest_plugins = ["pytester"]
 
+SINCE_PYTEST_9 = pytest.mark.skipif(
+    pytest.version_tuple < (9,), reason="pytest 9 has subtests, and ini files in TOML's own types"
+)
+
 INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
 
 PAIR = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Suite, surprises
+from conftest import SINCE_PYTEST_9, Suite, surprises
 
 FORMS = """
 import asyncio
@@ -334,6 +334,7 @@ def test_fails_always(gradcheck):
     result.stdout.fnmatch_lines(["*1 failed, 2 passed, 4 rerun*"])
 
 
+@SINCE_PYTEST_9
 def test_checks_of_subtests_count_where_tests_are_rerun(suite: Suite) -> None:
     suite.file(
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from conftest import INI, Suite, surprises
+from conftest import INI, SINCE_PYTEST_9, Suite, surprises
 
 OUTCOMES = """
 @pytest.mark.xfail
@@ -348,6 +348,7 @@ def double(x):
     result.stdout.fnmatch_lines(["3 checks in 2 tests: 2 right, 1 wrong; *"])
 
 
+@SINCE_PYTEST_9
 def test_checks_of_subtests_belong_to_their_test(suite: Suite) -> None:
     suite.file(
         """

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Suite
+from conftest import SINCE_PYTEST_9, Suite
 
 from pytest_gradcheck.settings import Settings
 
@@ -93,7 +93,9 @@ def test_the_table_has_every_option() -> None:
     assert list(VALUES) == OPTIONS
 
 
-@pytest.mark.parametrize("style", ["pytest.ini", "ini_options", "native"])
+@pytest.mark.parametrize(
+    "style", ["pytest.ini", "ini_options", pytest.param("native", marks=SINCE_PYTEST_9)]
+)
 @pytest.mark.parametrize("line", [False, True], ids=["without_options", "with_options"])
 def test_the_nearest_value_of_every_setting_wins(
     pytester: pytest.Pytester, style: str, line: bool
@@ -151,7 +153,9 @@ def test_an_option_of_the_command_line_can_be_written_in_addopts(suite: Suite) -
         ("gradcheck_suspect = nan", ["gradcheck_suspect", "nan"]),
     ],
 )
-@pytest.mark.parametrize("native", [False, True], ids=["pytest.ini", "native"])
+@pytest.mark.parametrize(
+    "native", [False, pytest.param(True, marks=SINCE_PYTEST_9)], ids=["pytest.ini", "native"]
+)
 def test_a_wrong_value_in_the_ini_file_is_a_usage_error_that_names_it(
     pytester: pytest.Pytester, lines: str, said: list[str], native: bool
 ) -> None:

@@ -177,7 +177,9 @@ def factor_of_data(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypo
         return
     columns = np.stack([part.numerical[known], part.theta[known]], axis=1)
     size = np.max(np.abs(columns), axis=0)
-    (value, strength), *_ = np.linalg.lstsq(columns / size, part.analytic[known] / size[0])
+    (value, strength), *_ = np.linalg.lstsq(
+        columns / size, part.analytic[known] / size[0], rcond=None
+    )
     value, strength = float(value), float(strength * size[0] / size[1])
     found = Factor(value, max(part.precision, 1e-6) * abs(value))
     turned = found.is_near(-1.0)
