@@ -27,6 +27,7 @@ pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
+BRANCH = "https://github.com/pytest-gradcheck/pytest-gradcheck/blob/main/"
 
 FAILING = re.compile(r"<!-- failing test -->\n```python\n(.*?)```\n", re.DOTALL)
 REPORT = re.compile(r"(?<=<!-- report -->\n```\n)(.*?)(?=```\n)", re.DOTALL)
@@ -115,10 +116,12 @@ def test_options_of_the_command_line_exist(pytester: pytest.Pytester) -> None:
     assert named <= known
 
 
-def test_links_lead_to_files() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", TEXT)
-    assert "CONTRIBUTING.md" in links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_links_lead_to_files_and_hold_on_a_package_index() -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", TEXT)
+    assert [link for link in links if not link.startswith("https://")] == []
+    here = [link.removeprefix(BRANCH) for link in links if link.startswith(BRANCH)]
+    assert "CONTRIBUTING.md" in here
+    assert [link for link in here if not (ROOT / link).exists()] == []
 
 
 def test_every_room_has_its_place_in_the_house() -> None:
