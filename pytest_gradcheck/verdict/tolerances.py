@@ -130,7 +130,9 @@ def _has_a_pattern(approximation: Approximation, gradient: FloatArray) -> bool:
     at = approximation.checked & (gradient != 0)
     off = (approximation.values - gradient)[at]
     seen = np.abs(off) > approximation.error_bars[at]
-    if seen.sum() < MOST * seen.size:
+    # A search looks at wrong components alone; directions saw the others, and that they are right.
+    among = np.count_nonzero(gradient) if approximation.seen else seen.size
+    if seen.sum() < MOST * among:
         return True
     parts = off[seen] / gradient[at][seen]
     usual = float(np.median(parts))
