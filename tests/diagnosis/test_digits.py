@@ -78,6 +78,12 @@ def test_entries_in_an_order_without_a_name_are_told() -> None:
     assert "with its entries in another order" in found.message
 
 
+def test_a_sign_among_values_of_both_signs_is_no_other_order() -> None:
+    x = np.concatenate([VECTOR[:6], [1.0, -1.0, 0.7, -0.7, 0.4, -0.4]])
+    report = spoiled(x, lambda g: g * np.where(np.arange(12) < 6, 1.0, -1.0))
+    assert "in another order" not in " ".join(f.message for f in report.findings)
+
+
 def test_slices_that_are_alike_do_not_hide_their_order() -> None:
     x = np.repeat(RNG.normal(size=(2, 2)), 2, axis=1)
     report = spoiled(x, lambda g: g[:, [2, 3, 0, 1]])

@@ -100,6 +100,18 @@ def test_a_fault_of_some_rows_columns_or_entries_is_named(
     assert words in report.findings[0].message
 
 
+def test_a_sign_of_a_skew_block_is_no_other_order_of_its_entries() -> None:
+    skew = np.cross(np.eye(3), RNG.normal(size=3))
+    block = np.hstack([skew, RNG.normal(size=(3, 3))])
+
+    def wrong(x: Array) -> Array:
+        return np.asarray(block * np.repeat([-1.0, 1.0], 3))
+
+    report = check_gradients.jacobian(lambda x: block @ x, wrong, RNG.normal(size=6))
+    assert "shifted" not in told(report)
+    assert "-1.000 x" in report.findings[0].message
+
+
 def test_a_square_matrix_that_is_transposed_is_told_though_its_shape_fits() -> None:
     report = check_gradients.jacobian(
         lambda x: np.sin(S @ x), lambda x: (np.cos(S @ x)[:, None] * S).T, X

@@ -238,8 +238,15 @@ def _assigned(apart: FloatArray) -> Indices:
 
 
 def _anyhow(part: ParameterEvidence) -> Iterator[Hypothesis]:
-    """Yield that the wrong entries have each other's values, in an order that has no name."""
+    """Yield that the wrong entries have each other's values, in an order that has no name.
+
+    Values that come in pairs of both signs, as those of a skew matrix do, are each other's where
+    the sign is turned round, and that says more.
+    """
     wrong = np.flatnonzero(part.wrong)
+    turned = np.abs(part.analytic + part.numerical)[wrong] <= 2 * part.bars[wrong]
+    if turned.all():
+        return
     places = np.arange(part.size)
     ours, theirs = part.analytic[wrong].argsort(), part.numerical[wrong].argsort()
     places[wrong[ours]] = wrong[theirs]
