@@ -27,6 +27,7 @@ from pytest_gradcheck.numdiff.differences import (
     moves,
 )
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.numdiff.probing import Probed, probed
 from pytest_gradcheck.numdiff.sampling import chosen, is_probed
 from pytest_gradcheck.numdiff.workers import evaluator_for
@@ -423,7 +424,7 @@ def _approximated(
     numbers = chosen(theta, gradient, settings, seed, found.asked)
     approximation = approximate(evaluator, numbers, comparand, noise, found.slopes, found.seen)
     if not approximation.is_smooth:
-        refuse_undefined(pair, np.flatnonzero(approximation.of_kind("nonfinite")))
+        refuse_undefined(pair, np.flatnonzero(approximation.of_kind(Kind.NONFINITE)))
     return approximation
 
 

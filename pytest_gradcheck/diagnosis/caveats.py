@@ -9,6 +9,7 @@ import numpy as np
 
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.directions import ProbeResult
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.numdiff.noise import EPSILON, Noise, NoiseKind
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.report.report import Finding
@@ -36,7 +37,7 @@ def kink(
 ) -> Iterator[Finding]:
     """Tell of kinks: both slopes, and where the gradient lies."""
     part = parameter.slice
-    at_kink = parameter.start + np.flatnonzero(approximation.of_kind("kink", part))
+    at_kink = parameter.start + np.flatnonzero(approximation.of_kind(Kind.KINK, part))
     if not at_kink.size:
         yield from _kink_of_a_direction(parameter.name, approximation, point)
         return
@@ -68,7 +69,7 @@ def _where(valid: bool, nearby: bool) -> str:
 
 
 def _kink_of_a_direction(name: str, approximation: Approximation, point: str) -> Iterator[Finding]:
-    if name in approximation.seen and approximation.seen[name].kind == "kink":
+    if name in approximation.seen and approximation.seen[name].kind == Kind.KINK:
         message = (
             f"{name}: the cost has a kink along a random direction, and the gradient lies between "
             "its two slopes: a valid subgradient"
@@ -79,7 +80,7 @@ def _kink_of_a_direction(name: str, approximation: Approximation, point: str) ->
 def vacuous(parameter: Parameter, approximation: Approximation, point: str) -> Iterator[Finding]:
     """Tell of a gradient of zeros that nothing was tested, if the numerical one is 0 as well."""
     part = parameter.slice
-    if approximation.of_kind("kink", part).any():
+    if approximation.of_kind(Kind.KINK, part).any():
         return
     if approximation.values[part][approximation.checked[part]].any():
         return
@@ -150,12 +151,12 @@ def precision(
     undecided = judgement.verdicts[part] == Verdict.INCONCLUSIVE
     seen = approximation.seen.get(parameter.name)
     if not undecided.any():
-        if seen is not None and (seen.wide or seen.kind == "jump"):
-            reason = JUMPS if seen.kind == "jump" else _noise_reason(noise)
+        if seen is not None and (seen.wide or seen.kind == Kind.JUMP):
+            reason = JUMPS if seen.kind == Kind.JUMP else _noise_reason(noise)
             message = f"{parameter.name}: a random direction cannot be decided: {reason}"
             yield Finding("precision", "warning", parameter.name, message, None, point)
         return
-    if np.any(approximation.of_kind("jump", part) & undecided):
+    if np.any(approximation.of_kind(Kind.JUMP, part) & undecided):
         reason = JUMPS
     else:
         reason = _noise_reason(noise)

@@ -27,7 +27,7 @@ from pytest_gradcheck.diagnosis.rules.changes import CHANGE_RULES, changes
 from pytest_gradcheck.diagnosis.rules.propagation import Spread, stale, upstream
 from pytest_gradcheck.diagnosis.sharper import sharpened
 from pytest_gradcheck.diagnosis.words import listed
-from pytest_gradcheck.params.theta import Numbers
+from pytest_gradcheck.params.theta import Indices
 from pytest_gradcheck.report.report import Finding
 
 __all__ = ["causes"]
@@ -152,7 +152,7 @@ def _sharper(parts: Sequence[ParameterEvidence], evidence: Evidence) -> list[Par
     return []
 
 
-def _doubtful(part: ParameterEvidence, evidence: Evidence) -> Numbers:
+def _doubtful(part: ParameterEvidence, evidence: Evidence) -> Indices:
     """Return the components that alone stand against a cause."""
     for rule in RULES:
         for hypothesis in rule.hypotheses(part, evidence):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pytest_gradcheck.diagnosis.known_numbers import KnownNumbers
 from pytest_gradcheck.errors import Guard, ProblemError
 from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.numdiff.noise import EPSILON, Noise
 from pytest_gradcheck.params.scales import finite_or_zero, rms
 from pytest_gradcheck.params.theta import FloatArray, Parameter
@@ -159,7 +160,7 @@ class Evidence:
     def _known(self) -> Mask:
         """Where both gradients are numbers, the approximation with an error bar."""
         it = self.approximation
-        known = it.checked & ~it.of_kind("kink") & ~it.of_kind("nonfinite")
+        known = it.checked & ~it.of_kind(Kind.KINK) & ~it.of_kind(Kind.NONFINITE)
         known &= np.isfinite(it.values) & np.isfinite(self.gradient) & np.isfinite(it.error_bars)
         return known
 

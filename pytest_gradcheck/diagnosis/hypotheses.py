@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.diagnosis.evidence import Evidence, Mask, ParameterEvidence
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = [
     "BLURRED",
@@ -153,7 +153,7 @@ def comes_true(part: ParameterEvidence, hypothesis: Hypothesis) -> bool:
     return bool(np.all(_misses(part, hypothesis, part.known) <= 0))
 
 
-def near_misses(part: ParameterEvidence, hypothesis: Hypothesis) -> Numbers:
+def near_misses(part: ParameterEvidence, hypothesis: Hypothesis) -> Indices:
     """Return the few components that a hypothesis misses by little, where it predicts all others.
 
     Error bars are safe, and not sure: of hundreds of components one may be off by more.

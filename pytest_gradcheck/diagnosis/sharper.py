@@ -14,10 +14,10 @@ import numpy as np
 from pytest_gradcheck.diagnosis.evidence import Evidence, ParameterEvidence
 from pytest_gradcheck.diagnosis.hypotheses import BLURRED, LITTLE
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
-from pytest_gradcheck.numdiff.ladder import SAFETY
+from pytest_gradcheck.numdiff.ladder import SAFETY, Kind
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import lengths
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = ["Slopes", "extrapolated", "sharpened"]
 
@@ -45,7 +45,7 @@ class Slopes(NamedTuple):
 
 
 def extrapolated(
-    evaluator: SerialEvaluator, places: Numbers, reach: FloatArray, noise: Noise
+    evaluator: SerialEvaluator, places: Indices, reach: FloatArray, noise: Noise
 ) -> Slopes:
     """Return the slopes in some components by Richardson's extrapolation of central differences.
 
@@ -69,7 +69,7 @@ def extrapolated(
     return best
 
 
-def sharpened(part: ParameterEvidence, evidence: Evidence, doubtful: Numbers) -> ParameterEvidence:
+def sharpened(part: ParameterEvidence, evidence: Evidence, doubtful: Indices) -> ParameterEvidence:
     """Return the evidence on a parameter with more digits of some of its wrong components.
 
     Parameters
@@ -81,7 +81,7 @@ def sharpened(part: ParameterEvidence, evidence: Evidence, doubtful: Numbers) ->
     """
     noise, theta = evidence.noise, evidence.pair.theta
     mine = doubtful[:MOST] if doubtful.size else _short_of_digits(part)
-    mine = mine[evidence.approximation.of_kind("smooth", part.parameter.slice)[mine]]
+    mine = mine[evidence.approximation.of_kind(Kind.SMOOTH, part.parameter.slice)[mine]]
     if noise is None or not mine.size:
         return part
     places = part.parameter.start + mine
@@ -97,7 +97,7 @@ def sharpened(part: ParameterEvidence, evidence: Evidence, doubtful: Numbers) ->
     return replace(part, numerical=values, bars=bars)
 
 
-def _short_of_digits(part: ParameterEvidence) -> Numbers:
+def _short_of_digits(part: ParameterEvidence) -> Indices:
     """Return the largest wrong components where few have the digits that tell a pattern."""
     with np.errstate(all="ignore"):
         bits = np.log2(np.abs(part.numerical / part.bars)[part.wrong])

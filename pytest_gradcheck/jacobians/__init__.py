@@ -20,7 +20,8 @@ from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.jacobian.evaluator import VectorEvaluator
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
-from pytest_gradcheck.problem.jacobian.preflight import examined_matrix, refuse_changed_params
+from pytest_gradcheck.problem.jacobian.preflight import examined_matrix
+from pytest_gradcheck.problem.preflight import refuse_changed
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.report.report import Finding, PointReport
 from pytest_gradcheck.settings import Settings
@@ -65,7 +66,7 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
         table, scope, found = _compared(work, names, point)
         if isinstance(matrix, OperatorMatrix):
             found += broken_laws(matrix, pair, point)
-        refuse_changed_params(pair, "function")
+        refuse_changed(pair.theta, "function")
         guard = Guard()
         if table.codes.max(initial=0) >= Verdict.SUSPECT:
             found = _with_causes(found, work, table, point, guard)

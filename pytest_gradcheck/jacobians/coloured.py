@@ -12,7 +12,7 @@ from pytest_gradcheck.numdiff.jacobian.columns import all_columns, grouped, rand
 from pytest_gradcheck.numdiff.jacobian.search import Residuals, locate
 from pytest_gradcheck.numdiff.jacobian.slopes import Target
 from pytest_gradcheck.numdiff.ladder import EPSILON
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.problem.jacobian.matrices import SparseMatrix
 from pytest_gradcheck.verdict.jacobian.entries import Entries, Judged, Table, judge_entries, tabled
 from pytest_gradcheck.verdict.judge import Verdict
@@ -26,7 +26,7 @@ ALONE = 200
 """Columns at most that are differenced again, each alone, where their group is wrong."""
 
 
-def coloured_groups(work: Work) -> list[Numbers] | None:
+def coloured_groups(work: Work) -> list[Indices] | None:
     """Return groups of columns that can be moved together, or None where that gains nothing."""
     matrix, pair = work.matrix, work.pair
     plain = work.settings.mode in ("auto", "full") and not (pair.is_symmetric and pair.is_lower)
@@ -40,7 +40,7 @@ def coloured_groups(work: Work) -> list[Numbers] | None:
     return groups if GAIN * len(groups) <= work.theta.checked_size else None
 
 
-def coloured_table(work: Work, groups: list[Numbers]) -> Table:
+def coloured_table(work: Work, groups: list[Indices]) -> Table:
     """Compare all entries: those that are stored, and those that are not, which are zeros."""
     matrix = work.matrix
     assert isinstance(matrix, SparseMatrix)
@@ -66,7 +66,7 @@ def coloured_table(work: Work, groups: list[Numbers]) -> Table:
     return _asked_alone(work, matrix, stored, hidden)
 
 
-def _asked_alone(work: Work, matrix: SparseMatrix, table: Table, numbers: Numbers) -> Table:
+def _asked_alone(work: Work, matrix: SparseMatrix, table: Table, numbers: Indices) -> Table:
     """Return a table with columns that were differenced alone in the place of what it has of them.
 
     Of the entries that are not stored those that are not ok.
@@ -84,8 +84,8 @@ def _asked_alone(work: Work, matrix: SparseMatrix, table: Table, numbers: Number
 
 
 def _hidden(
-    work: Work, groups: list[Numbers], weights: FloatArray, loud: npt.NDArray[np.bool_]
-) -> Numbers:
+    work: Work, groups: list[Indices], weights: FloatArray, loud: npt.NDArray[np.bool_]
+) -> Indices:
     """Return the columns with entries that are not stored and not zero, as their groups show."""
     residuals = Residuals(work.calls, work.noise, work.matrix.along, weights, 0.5 * EPSILON)
     columns: set[int] = set()
@@ -101,7 +101,7 @@ def _weights(work: Work) -> FloatArray:
     return np.ones_like(weights) if work.settings.eps is not None else weights
 
 
-def _along(matrix: SparseMatrix, group: Numbers, weights: FloatArray) -> FloatArray:
+def _along(matrix: SparseMatrix, group: Indices, weights: FloatArray) -> FloatArray:
     part = np.zeros(matrix.shape[1])
     part[group] = weights[group]
     return matrix.along(part)
@@ -109,7 +109,7 @@ def _along(matrix: SparseMatrix, group: Numbers, weights: FloatArray) -> FloatAr
 
 def _stored(
     matrix: SparseMatrix,
-    colours: Numbers,
+    colours: Indices,
     weights: FloatArray,
     together: Entries,
     judged: Judged,

@@ -21,7 +21,7 @@ from pytest_gradcheck.numdiff.jacobian.slopes import (
     classical_slopes,
 )
 from pytest_gradcheck.params.scales import lengths
-from pytest_gradcheck.params.theta import Numbers
+from pytest_gradcheck.params.theta import Indices
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.problem.jacobian.projection import Projection
 from pytest_gradcheck.verdict.jacobian.entries import Entries, Judged, Table, judge_entries, tabled
@@ -50,7 +50,7 @@ def sampled_table(work: Work) -> Table:
     return tabled(*judged_columns(work, numbers))
 
 
-def judged_columns(work: Work, numbers: Numbers) -> tuple[Entries, Judged]:
+def judged_columns(work: Work, numbers: Indices) -> tuple[Entries, Judged]:
     """Compare columns, one direction for each."""
     if work.projection is not None:
         return _projected_columns(work, work.projection, numbers)
@@ -68,7 +68,7 @@ def judged_columns(work: Work, numbers: Numbers) -> tuple[Entries, Judged]:
 
 
 def _projected_columns(
-    work: Work, projection: Projection, numbers: Numbers
+    work: Work, projection: Projection, numbers: Indices
 ) -> tuple[Entries, Judged]:
     """Compare the slopes along projected changes of single components.
 
@@ -97,7 +97,7 @@ def _projected_columns(
     return entries, judge_entries(entries, work.settings)
 
 
-def _asked(pair: JacobianPair, numbers: Numbers) -> npt.NDArray[np.bool_] | None:
+def _asked(pair: JacobianPair, numbers: Indices) -> npt.NDArray[np.bool_] | None:
     """Return which entries are compared, of shape (k, m); None where all are.
 
     Of a Hessian the rows of the checked parameters, and perhaps the lower triangle alone.

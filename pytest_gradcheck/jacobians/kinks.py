@@ -18,7 +18,7 @@ from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.verdict.jacobian.entries import Entries, Judged
 from pytest_gradcheck.verdict.judge import Verdict
 
@@ -71,7 +71,7 @@ def allowed_at_kinks(work: Work, entries: Entries, judged: Judged) -> Judged:
     return Judged(codes, errors)
 
 
-def _nudges(work: Work, entries: Entries, rows: Numbers) -> Iterator[FloatArray]:
+def _nudges(work: Work, entries: Entries, rows: Indices) -> Iterator[FloatArray]:
     """Yield vectors over theta: random ones, and along the rows that are asked about."""
     rng, length = stream("nudges", work.seed), lengths(work.theta)
     numbers, size = entries.numbers, work.theta.base.size
@@ -89,7 +89,7 @@ def _nudges(work: Work, entries: Entries, rows: Numbers) -> Iterator[FloatArray]
         yield AWAY * nudge
 
 
-def _proved(work: Work, entries: Entries, rows: Numbers, nudge: FloatArray) -> Bools:
+def _proved(work: Work, entries: Entries, rows: Indices, nudge: FloatArray) -> Bools:
     """Return which rows are the same at a nudged theta as here, and right there."""
     theta, base = work.theta, work.theta.base.copy()
     with theta.at(base + nudge):
@@ -106,7 +106,7 @@ def _proved(work: Work, entries: Entries, rows: Numbers, nudge: FloatArray) -> B
 
 
 def _right_there(
-    work: Work, numbers: Numbers, there: FloatArray, rows: Numbers, at: tuple[FloatArray, int]
+    work: Work, numbers: Indices, there: FloatArray, rows: Indices, at: tuple[FloatArray, int]
 ) -> Bools:
     """Return which rows have the slopes of their outputs at a point, along a random vector."""
     theta, (point, k) = work.theta, at

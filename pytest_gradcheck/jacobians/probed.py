@@ -17,7 +17,7 @@ from pytest_gradcheck.numdiff.jacobian.search import Found, Residual, Residuals,
 from pytest_gradcheck.numdiff.jacobian.slopes import Target
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.numdiff.sampling import FULL
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.verdict.jacobian.entries import Table, tabled
@@ -79,7 +79,7 @@ def probed_table(work: Work, point: str) -> tuple[Table, FloatArray, tuple[Findi
     return table, resolutions, _unnamed(work, left, found, point)
 
 
-def _drawn(work: Work, samples: int) -> Numbers:
+def _drawn(work: Work, samples: int) -> Indices:
     """Return so many components in all, from every parameter where there are few of them."""
     drawn = drawn_columns(work.theta, samples, work.seed)
     if drawn.size <= samples:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.directions import SINGLE, ProbeResult, is_single
 from pytest_gradcheck.numdiff.evaluators import Differences, Evaluator
-from pytest_gradcheck.numdiff.ladder import SAFETY, Slope
+from pytest_gradcheck.numdiff.ladder import SAFETY, Kind, Slope
 from pytest_gradcheck.numdiff.noise import (
     Along,
     Noise,
@@ -30,11 +30,10 @@ from pytest_gradcheck.numdiff.noise import (
 from pytest_gradcheck.numdiff.refinement import Undecided, refined
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
 from pytest_gradcheck.params.streams import random_bytes
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Place, Theta, spread
+from pytest_gradcheck.params.theta import FloatArray, Indices, Parameter, Selection, Theta, scatter
 from pytest_gradcheck.problem.preflight import refuse_changed
 
 __all__ = [
-    "KINDS",
     "WIDE",
     "Approximation",
     "Comparand",
@@ -82,8 +81,6 @@ NOTHING: Mapping[Any, Any] = {}
 
 EVERYWHERE = slice(None)
 
-KINDS = ("smooth", "kink", "edge", "jump", "nonfinite")
-
 
 @dataclass(frozen=True)
 class Approximation:
@@ -96,7 +93,7 @@ class Approximation:
     error_bars : float64 array
         Bounds of their errors, safety factor included.
     kinds : int8 array
-        Index into `KINDS`.
+        Of each component, as numbers of `Kind`.
     evaluated : slice or int array
         The components that were looked at.
     sides : dict
@@ -114,7 +111,7 @@ class Approximation:
     values: FloatArray
     error_bars: FloatArray
     kinds: npt.NDArray[np.int8]
-    evaluated: Place
+    evaluated: Selection
     sides: dict[int, tuple[float, float]]
     seen: Mapping[str | None, ProbeResult] = field(default_factory=dict)
     nearby: frozenset[int] = frozenset()
@@ -133,9 +130,9 @@ class Approximation:
         """Whether the cost is smooth in all components."""
         return not self.kinds.any()
 
-    def of_kind(self, kind: str, part: slice = EVERYWHERE) -> npt.NDArray[np.bool_]:
+    def of_kind(self, kind: Kind, part: slice = EVERYWHERE) -> npt.NDArray[np.bool_]:
         """Return where the cost is of a kind, in a part of theta."""
-        return np.asarray(self.kinds[part] == KINDS.index(kind))
+        return np.asarray(self.kinds[part] == kind)
 
     def without_kinks(self, where: npt.NDArray[np.bool_]) -> Approximation:
         """Return an approximation in which components are smooth that rounding made kinks of."""
@@ -244,18 +241,18 @@ def _random_line(evaluator: Evaluator, seed: int, least: float = 0.0) -> Along:
     return along
 
 
-def classical(evaluator: Evaluator, numbers: Numbers, eps: float) -> Approximation:
+def classical(evaluator: Evaluator, numbers: Indices, eps: float) -> Approximation:
     """Take the course's differences: one fixed step, divided by ``2 * eps``, and no error bar."""
     both = evaluator.differences(numbers, np.full(numbers.size, eps))
     values, size = (both.ahead - both.behind) / (2 * eps), evaluator.theta.base.size
     result = _scattered(values, np.zeros(numbers.size), numbers, numbers, size)
-    result.kinds[result.checked & ~np.isfinite(result.values)] = KINDS.index("nonfinite")
+    result.kinds[result.checked & ~np.isfinite(result.values)] = Kind.NONFINITE
     return result
 
 
 def approximate(
     evaluator: Evaluator,
-    numbers: Numbers,
+    numbers: Indices,
     comparand: Comparand,
     noise: Noise,
     slopes: Mapping[int, Slope] = NOTHING,
@@ -324,7 +321,7 @@ class _First(NamedTuple):
 
 def _first_pass(
     evaluator: Evaluator,
-    numbers: Numbers,
+    numbers: Indices,
     comparand: Comparand,
     length: FloatArray,
     noise: Noise,
@@ -349,19 +346,19 @@ def _without_guards(both: Differences, cost0: float) -> Differences:
     return Differences(ahead, behind, both.widths)
 
 
-def _spread(first: _First, numbers: Numbers, known: Sequence[int] = ()) -> Approximation:
+def _spread(first: _First, numbers: Indices, known: Sequence[int] = ()) -> Approximation:
     """Return the approximation that first differences make, with room for those `known`."""
     at = np.union1d(numbers, np.array(known, np.intp)) if known else numbers
     return _scattered(first.differences.slopes, first.error_bars, numbers, at, first.size)
 
 
 def _scattered(
-    values: FloatArray, error_bars: FloatArray, numbers: Numbers, at: Numbers, size: int
+    values: FloatArray, error_bars: FloatArray, numbers: Indices, at: Indices, size: int
 ) -> Approximation:
     """Return the approximation that values of components make, among those that are evaluated."""
     return Approximation(
-        spread(values, numbers, size, math.nan),
-        spread(error_bars, numbers, size, math.inf),
+        scatter(values, numbers, size, math.nan),
+        scatter(error_bars, numbers, size, math.inf),
         np.zeros(size, np.int8),
         slice(0, size) if at.size == size else at,
         {},
@@ -424,7 +421,7 @@ def _is_off_course(
 def _refine(
     evaluator: Evaluator,
     result: Approximation,
-    numbers: Numbers,
+    numbers: Indices,
     first: _First,
     comparand: Comparand,
 ) -> None:
@@ -509,7 +506,7 @@ def _is_flat(result: Approximation, part: slice) -> bool:
 
 
 def _first_steps(
-    gradient: FloatArray, length: FloatArray, noise: Noise, theta: Theta, numbers: Numbers
+    gradient: FloatArray, length: FloatArray, noise: Noise, theta: Theta, numbers: Indices
 ) -> FloatArray:
     """Return steps at which truncation and rounding balance, for components.
 
@@ -598,7 +595,7 @@ def tolerances(
         size[place] = max(size[place], abs(left) + abs(right))
     error_bars = approximation.error_bars[at]
     if np.all(error_bars <= WIDE * size):
-        return spread(WIDE * size, at, gradient.size, math.inf)
+        return scatter(WIDE * size, at, gradient.size, math.inf)
     typical = np.where(error_bars <= values, values, 0.0)
     if first:
         typical = np.minimum(typical, analytic)
@@ -608,10 +605,10 @@ def tolerances(
         part = _within(parameter, at)
         usual = rms(typical[part])
         bars[part] = WIDE * np.where(size[part] == 0, whole, np.maximum(size[part], usual))
-    return spread(bars, at, gradient.size, math.inf)
+    return scatter(bars, at, gradient.size, math.inf)
 
 
-def _within(parameter: Parameter, at: Place) -> slice:
+def _within(parameter: Parameter, at: Selection) -> slice:
     """Return where a parameter's components stand among those of a place."""
     if isinstance(at, slice):
         return parameter.slice
@@ -641,6 +638,6 @@ def _record(result: Approximation, number: int, slope: Slope, comparand: Compara
     result.error_bars[number] = slope.error_bar
     if comparand.bars is not None:
         result.error_bars[number] += comparand.bars[number]
-    result.kinds[number] = KINDS.index(slope.kind)
+    result.kinds[number] = slope.kind
     if slope.sides is not None:
         result.sides[number] = slope.sides

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Line, Slope, climb
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind, Line, Slope, climb
 from pytest_gradcheck.numdiff.noise import Noise
-from pytest_gradcheck.params.theta import FloatArray, Place, Theta
+from pytest_gradcheck.params.theta import FloatArray, Selection, Theta
 
 __all__ = [
     "SINGLE",
@@ -46,7 +46,7 @@ def random_weights(sizes: FloatArray, rng: np.random.Generator) -> FloatArray:
 def line_along(
     cost: Callable[[], float],
     theta: Theta,
-    direction: tuple[Place, FloatArray],
+    direction: tuple[Selection, FloatArray],
     cost0: float,
     step: float,
     reach: float,
@@ -123,7 +123,7 @@ class ProbeResult:
     residual, error_bar : float
         How far the last direction's slope lies from the gradient's, with all that was found put
         right.
-    kind : str
+    kind : Kind
         Of the cost along it, as of a `Slope`.
     figure : float
         The course's relative error of the parameter, estimated from the first direction.
@@ -142,7 +142,7 @@ class ProbeResult:
 
     residual: float
     error_bar: float
-    kind: str
+    kind: Kind
     figure: float
     relative_error: float
     resolution: float
@@ -195,7 +195,7 @@ class DirectionalProbe:
         """
         return float(min(np.cbrt(self.noise.relative) / count**0.125, NEAR))
 
-    def ask(self, place: Place, weights: FloatArray, step: float) -> Residual:
+    def ask(self, place: Selection, weights: FloatArray, step: float) -> Residual:
         """Return what one two-sided difference along a vector says, from two calls.
 
         The error bar is that of rounding, as it is for components (see `ladder`): in the cost, and
@@ -212,7 +212,7 @@ class DirectionalProbe:
         bar = SAFETY * self.noise.at(sides_size) / step + self.rounding(place, weights)
         return Residual(off, float(bar)) if math.isfinite(off) else Residual(math.nan, math.inf)
 
-    def _bent(self, place: Place, weights: FloatArray, distance: float) -> float:
+    def _bent(self, place: Selection, weights: FloatArray, distance: float) -> float:
         """Return what the cost rises by because arrays of float32 bend the line.
 
         To first order, by the gradient: theta moves by as much as its storage can hold.
@@ -223,7 +223,7 @@ class DirectionalProbe:
         moved = self.theta.stored(base + straight, place) - base
         return float(np.dot(moved - straight, self.right[place]))
 
-    def climb(self, place: Place, weights: FloatArray, wide: float, step: float) -> Slope:
+    def climb(self, place: Selection, weights: FloatArray, wide: float, step: float) -> Slope:
         """Return the slope along a vector as well as it can be had, from that step on."""
         bent = line_along(self._cost, self.theta, (place, weights), self.cost0, step, 1.0)
 
@@ -236,16 +236,16 @@ class DirectionalProbe:
         bar = float(slope.error_bar) + self.rounding(place, weights)
         return Slope(float(slope.value), bar, slope.kind, slope.sides)
 
-    def predicted(self, place: Place, weights: FloatArray) -> float:
+    def predicted(self, place: Selection, weights: FloatArray) -> float:
         """Return the slope that the gradient says."""
         return float(np.dot(weights, self.right[place]))
 
-    def size(self, place: Place, weights: FloatArray) -> float:
+    def size(self, place: Selection, weights: FloatArray) -> float:
         """Return the root of the sum of squares of the terms of `predicted`, its size by chance."""
         terms = weights * self.right[place]
         return float(np.linalg.norm(terms))
 
-    def rounding(self, place: Place, weights: FloatArray) -> float:
+    def rounding(self, place: Selection, weights: FloatArray) -> float:
         """Bound the rounding error of the dot product of `weights` and the gradient."""
         size = self.size(place, weights)
         return SAFETY * self._grain * size * math.log2(2 + weights.size)

@@ -17,7 +17,7 @@ from pytest_gradcheck.numdiff.directions import line_along
 from pytest_gradcheck.numdiff.ladder import Line, Sides, Slope, climb
 from pytest_gradcheck.numdiff.replay import Ladder, climbed_together
 from pytest_gradcheck.params.scales import lengths
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.params.theta import FloatArray, Indices, Theta
 from pytest_gradcheck.problem.pair import BATCHED, Pair
 from pytest_gradcheck.progress import Progress
 from pytest_gradcheck.settings import Settings
@@ -94,7 +94,7 @@ class Evaluator(Protocol):
     def along(self, weights: FloatArray, distances: Sequence[float]) -> list[float]:
         """Return the costs at distances along a vector."""
 
-    def differences(self, numbers: Numbers, steps: FloatArray) -> Differences:
+    def differences(self, numbers: Indices, steps: FloatArray) -> Differences:
         """Return the costs on both sides of components, at a step for each."""
 
     def slopes(
@@ -136,7 +136,7 @@ class SerialEvaluator:
                 costs.append(self.cost())
         return costs
 
-    def differences(self, numbers: Numbers, steps: FloatArray) -> Differences:
+    def differences(self, numbers: Indices, steps: FloatArray) -> Differences:
         """Return the costs on both sides of components, at a step for each.
 
         The distance between the sides is that of the numbers as stored: x + h is rounded, and
@@ -253,7 +253,7 @@ class BatchedEvaluator(SerialEvaluator):
             self._rows[:] = self.theta.base
         return self._rows
 
-    def differences(self, numbers: Numbers, steps: FloatArray) -> Differences:
+    def differences(self, numbers: Indices, steps: FloatArray) -> Differences:
         """Return the costs on both sides of components, at a step for each."""
         self.progress.expect(numbers.size)
         values = self.theta.base[numbers]
@@ -272,7 +272,7 @@ class BatchedEvaluator(SerialEvaluator):
     def _block_rows(self) -> int:
         return min(BLOCK_ROWS, BLOCK_BYTES // (8 * self.theta.base.size))
 
-    def _costs_at(self, numbers: Numbers, values: FloatArray) -> FloatArray:
+    def _costs_at(self, numbers: Indices, values: FloatArray) -> FloatArray:
         """Return the costs with components moved to values, each alone."""
         costs = np.empty(numbers.size)
         count = max(2, self._block_rows)

@@ -20,10 +20,11 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["EPSILON", "SAFETY", "Line", "Sides", "Slope", "climb", "is_guard"]
+__all__ = ["EPSILON", "SAFETY", "Kind", "Line", "Sides", "Slope", "climb", "is_guard"]
 
 SAFETY = 8.0
 """Error bars are this many times the noise over the step.
@@ -94,6 +95,17 @@ class Line:
     known: Sequence[Sides] = ()
 
 
+class Kind(IntEnum):
+    """What the cost is like along a line, next to theta."""
+
+    SMOOTH = 0
+    KINK = 1
+    EDGE = 2
+    """One side lies outside of the domain."""
+    JUMP = 3
+    NONFINITE = 4
+
+
 @dataclass(frozen=True)
 class Slope:
     """An approximate derivative along a line.
@@ -105,16 +117,14 @@ class Slope:
         that value itself where it lies between the two.
     error_bar : float
         Bound of its error, safety factor included; infinite where nothing can be said.
-    kind : str
-        ``smooth``, ``kink``, ``edge`` (one-sided, at the edge of the domain), ``jump`` or
-        ``nonfinite``.
+    kind : Kind
     sides : (float, float) or None
         At a kink, the slopes on the left and on the right.
     """
 
     value: float
     error_bar: float
-    kind: str = "smooth"
+    kind: Kind = Kind.SMOOTH
     sides: tuple[float, float] | None = None
 
 
@@ -277,10 +287,10 @@ class _Ladder:
             finite = [r for r in self._rungs if math.isfinite(getattr(r, side))]
             if len(finite) >= 4 and finite[0] is self._rungs[0]:
                 value, bar = self._one_sided(finite, side)
-                return Slope(value, bar, "edge")
+                return Slope(value, bar, Kind.EDGE)
         if any(math.isfinite(r.right) or math.isfinite(r.left) for r in self._rungs):
             return Slope(math.nan, math.inf)
-        return Slope(math.nan, math.inf, "nonfinite")
+        return Slope(math.nan, math.inf, Kind.NONFINITE)
 
     def _apart(self, rungs: Sequence[_Rung]) -> float:
         """Return the error bar due to one-sided slopes that have not been seen to meet, or 0.
@@ -332,7 +342,7 @@ class _Ladder:
         if self._deepest is None:
             step = 8 * SAFETY * self._noise / off
             self._deepest = self._rung(max(self._line.least, min(step, self._rungs[0].width)))
-        return slope.kind == "smooth" and self._bears_out(self._deepest, slope.value, off)
+        return slope.kind == Kind.SMOOTH and self._bears_out(self._deepest, slope.value, off)
 
     def _bears_out(self, rung: _Rung, value: float, off: float) -> bool:
         """Return whether a rung shows a smooth cost with a slope as far off on the same side."""
@@ -349,14 +359,14 @@ class _Ladder:
     def conclusion(self, slope: Slope) -> Slope:
         """Return what the whole ladder says."""
         finite = [r for r in self._rungs if math.isfinite(r.left) and math.isfinite(r.right)]
-        if slope.kind in ("edge", "nonfinite") or len(finite) < 3:
+        if slope.kind in (Kind.EDGE, Kind.NONFINITE) or len(finite) < 3:
             return slope
         jumping = [side for side in ("right", "left") if self._jumps(finite, side)]
         if len(jumping) == 2:
-            return Slope(slope.value, math.inf, "jump")
+            return Slope(slope.value, math.inf, Kind.JUMP)
         if jumping:
             continuous = "left" if jumping == ["right"] else "right"
-            return Slope(*self._one_sided(finite, continuous), "edge")
+            return Slope(*self._one_sided(finite, continuous), Kind.EDGE)
         sides = self._kink(finite)
         return slope if sides is None else self._at_kink(*sides)
 
@@ -393,7 +403,7 @@ class _Ladder:
         value = min(max(self._analytic, low), high)
         if abs(value - self._analytic) <= bar:
             value = self._analytic
-        return Slope(value, bar, "kink", (left, right))
+        return Slope(value, bar, Kind.KINK, (left, right))
 
 
 def _hidden_kinks(rungs: Sequence[_Rung]) -> list[float]:

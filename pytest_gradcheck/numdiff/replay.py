@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pytest_gradcheck.numdiff.ladder import RATIO, SPAN, Line, Slope, climb
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = ["Ladder", "climbed_together"]
 
-CostsAt = Callable[[Numbers, FloatArray], FloatArray]
+CostsAt = Callable[[Indices, FloatArray], FloatArray]
 """Takes components and a value for each, and returns the costs with each of them moved alone."""
 
 

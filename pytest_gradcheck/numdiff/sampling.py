@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.params.theta import FloatArray, Indices, Parameter, Theta
 from pytest_gradcheck.settings import Settings
 
 __all__ = ["chosen", "is_probed", "sampled"]
@@ -15,7 +15,7 @@ __all__ = ["chosen", "is_probed", "sampled"]
 FULL = 10_000
 """Components up to which ``mode="auto"`` takes them all."""
 
-NOTHING: Mapping[int, Numbers] = {}
+NOTHING: Mapping[int, Indices] = {}
 
 NONFINITE = 20
 """How many components that are no number are looked at."""
@@ -34,8 +34,8 @@ def chosen(
     gradient: FloatArray,
     settings: Settings,
     seed: int,
-    asked: Mapping[int, Numbers] = NOTHING,
-) -> Numbers:
+    asked: Mapping[int, Indices] = NOTHING,
+) -> Indices:
     """Return the numbers of the components to difference, in ascending order.
 
     Parameters
@@ -96,7 +96,7 @@ def sampled(
     gradient: FloatArray,
     count: int,
     rng: np.random.Generator,
-) -> Numbers:
+) -> Indices:
     """Return the ends, in place and in value, the largest gradients, and random others, in order.
 
     A penalty's fault may show on one side of 0 only, hence the ends in value. What is no number is

@@ -31,7 +31,7 @@ from pytest_gradcheck.numdiff.evaluators import (
 )
 from pytest_gradcheck.numdiff.ladder import Slope
 from pytest_gradcheck.params.scales import lengths
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.params.theta import FloatArray, Indices, Theta
 from pytest_gradcheck.problem.pair import Pair, frozen_calls
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.progress import Progress
@@ -141,7 +141,7 @@ def _cost_at_distance(evaluator: SerialEvaluator) -> float:
 
 
 def _differences_of(
-    numbers: Numbers, steps: FloatArray, evaluator: SerialEvaluator
+    numbers: Indices, steps: FloatArray, evaluator: SerialEvaluator
 ) -> list[Differences]:
     return [evaluator.differences(numbers, steps)]
 
@@ -211,7 +211,7 @@ class JoblibEvaluator(SerialEvaluator):
         """Return the costs at distances along a vector."""
         return self._evaluator.along(weights, distances)
 
-    def differences(self, numbers: Numbers, steps: FloatArray) -> Differences:
+    def differences(self, numbers: Indices, steps: FloatArray) -> Differences:
         """Return the two-sided rises of components, at a step for each."""
         if numbers.size < MIN_COMPONENTS * self._settings.workers:
             return self._evaluator.differences(numbers, steps)

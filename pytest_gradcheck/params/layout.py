@@ -37,9 +37,9 @@ from pytest_gradcheck.params.tree import (
 from pytest_gradcheck.settings import nearest
 
 FloatArray = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.intp]
 
-Place = slice | Numbers
+Selection = slice | Indices
 """Components of theta: a run of them, or any by their numbers in ascending order."""
 
 PARTS = ("real", "imag")
@@ -49,7 +49,7 @@ WHOLE = "theta"
 """The name of a parameter that is all there is."""
 
 
-def spread(part: npt.NDArray[Any], place: Place, size: int, fill: Any = 0) -> npt.NDArray[Any]:
+def scatter(part: npt.NDArray[Any], place: Selection, size: int, fill: Any = 0) -> npt.NDArray[Any]:
     """Return values over the whole of theta from those in a place, and `fill` elsewhere."""
     if part.size == size:
         return part
@@ -207,12 +207,12 @@ class Layout:
     holders: tuple[Branch, ...]
 
     @cached_property
-    def starts(self) -> Numbers:
+    def starts(self) -> Indices:
         """Where the parameters begin in theta."""
         return np.array([parameter.start for parameter in self.parameters])
 
     @cached_property
-    def sizes(self) -> Numbers:
+    def sizes(self) -> Indices:
         """How many components the parameters have."""
         return np.array([parameter.size for parameter in self.parameters])
 
@@ -249,7 +249,7 @@ class Layout:
         """Whether no view can stand for some leaf, so that each call gets another structure."""
         return bool(self.foreign_numbers) or any(p.scalar for p in self.parameters)
 
-    def owners(self, numbers: Numbers) -> Numbers:
+    def owners(self, numbers: Indices) -> Indices:
         """Return the number of the parameter of every component."""
         return np.searchsorted(self.starts, numbers, "right") - 1
 
@@ -258,11 +258,11 @@ class Layout:
         return self.parameters[int(self.owners(np.array(number)))]
 
     @cached_property
-    def _all_pieces(self) -> list[tuple[int, Place, slice]]:
+    def _all_pieces(self) -> list[tuple[int, Selection, slice]]:
         """All of theta by parameter: vectors over all of it are moved along again and again."""
         return [(n, slice(0, p.size), p.slice) for n, p in enumerate(self.parameters)]
 
-    def pieces(self, place: Place) -> Iterator[tuple[int, Place, slice]]:
+    def pieces(self, place: Selection) -> Iterator[tuple[int, Selection, slice]]:
         """Yield a place by parameter: its number, which of its components, which of the place."""
         if isinstance(place, slice):
             if (place.start, place.stop) == (0, self.parameters[-1].stop):

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.params.layout import FloatArray, Layout, Numbers, Parameter, Place
+from pytest_gradcheck.params.layout import FloatArray, Indices, Layout, Parameter, Selection
 from pytest_gradcheck.params.objects.slots import Slots
 from pytest_gradcheck.params.tree import (
     MISSING,
@@ -68,7 +68,7 @@ class Storage(ABC):
         """Return the storage of a parameter, flat, to write perturbed values into."""
 
     @abstractmethod
-    def homes(self, numbers: Numbers) -> tuple[Sequence[FlatStorage], Numbers]:
+    def homes(self, numbers: Indices) -> tuple[Sequence[FlatStorage], Indices]:
         """Return where components are stored: the cells of each, and its place in them.
 
         A memoryview where there is one: it takes single numbers in less time than an array.
@@ -79,21 +79,21 @@ class Storage(ABC):
         """Move theta to `values`, another vector of the same length."""
 
     @abstractmethod
-    def move(self, place: Place, weights: FloatArray, distance: float) -> None:
+    def move(self, place: Selection, weights: FloatArray, distance: float) -> None:
         """Move theta along a vector, from where it stands at the check."""
 
     @abstractmethod
-    def move_back(self, place: Place) -> None:
+    def move_back(self, place: Selection) -> None:
         """Put theta back in a place, to where it stands at the check."""
 
-    def shift(self, place: Place, weight: FloatArray, distance: float) -> float:
+    def shift(self, place: Selection, weight: FloatArray, distance: float) -> float:
         """Move one component; return the distance that it went, after rounding."""
         start = self.base[place]
         there = self.rounded(start + distance * weight, place)
         self.move(place, weight, distance)
         return float(there[0] - start[0]) / float(weight[0])
 
-    def rounded(self, values: FloatArray, place: Place) -> FloatArray:
+    def rounded(self, values: FloatArray, place: Selection) -> FloatArray:
         """Return `values` as they read back after being written into components."""
         if not self._layout.is_coarse:
             return values
@@ -183,7 +183,7 @@ class CopiedStorage(Storage):
         part: FlatStorage = self._vector[self._layout.parameters[number].slice]
         return part
 
-    def homes(self, numbers: Numbers) -> tuple[Sequence[FlatStorage], Numbers]:
+    def homes(self, numbers: Indices) -> tuple[Sequence[FlatStorage], Indices]:
         """Return the vector for each of the components."""
         return [self._vector.data] * numbers.size, numbers
 
@@ -191,7 +191,7 @@ class CopiedStorage(Storage):
         """Move theta to `values`."""
         np.copyto(self._vector, values)
 
-    def move(self, place: Place, weights: FloatArray, distance: float) -> None:
+    def move(self, place: Selection, weights: FloatArray, distance: float) -> None:
         """Move theta along a vector."""
         if isinstance(place, slice):
             part = self._vector[place]  # no array is made, however large theta is
@@ -202,7 +202,7 @@ class CopiedStorage(Storage):
         if self._layout.is_coarse:
             self._vector[place] = self.rounded(self._vector[place], place)
 
-    def shift(self, place: Place, weight: FloatArray, distance: float) -> float:
+    def shift(self, place: Selection, weight: FloatArray, distance: float) -> float:
         """Move one component; return the distance that it went, after rounding."""
         if self._layout.is_coarse or not isinstance(place, slice):
             return super().shift(place, weight, distance)
@@ -211,7 +211,7 @@ class CopiedStorage(Storage):
         self._vector[place.start] = there
         return float((there - start) / size)
 
-    def move_back(self, place: Place) -> None:
+    def move_back(self, place: Selection) -> None:
         """Put theta back in a place."""
         self._vector[place] = self.base[place]
 
@@ -292,7 +292,7 @@ class InplaceStorage(Storage):
         """Return the user's own array, flat, or the place of a number."""
         return self._cells[number]
 
-    def homes(self, numbers: Numbers) -> tuple[Sequence[FlatStorage], Numbers]:
+    def homes(self, numbers: Indices) -> tuple[Sequence[FlatStorage], Indices]:
         """Return the array that holds each of the components."""
         owners = self._layout.owners(numbers)
         cells = {number: _quickest(self._cells[number]) for number in set(owners.tolist())}
@@ -303,15 +303,15 @@ class InplaceStorage(Storage):
         for parameter, cells in zip(self._layout.parameters, self._cells, strict=True):
             cells[:] = values[parameter.slice]
 
-    def move(self, place: Place, weights: FloatArray, distance: float) -> None:
+    def move(self, place: Selection, weights: FloatArray, distance: float) -> None:
         """Move theta along a vector."""
         self._put(self.rounded(distance * weights + self.base[place], place), place)
 
-    def move_back(self, place: Place) -> None:
+    def move_back(self, place: Selection) -> None:
         """Put theta back in a place."""
         self._put(self.base[place], place)
 
-    def _put(self, values: FloatArray, place: Place) -> None:
+    def _put(self, values: FloatArray, place: Selection) -> None:
         for number, there, mine in self._layout.pieces(place):
             self._cells[number][there] = values[mine]
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from pytest_gradcheck.errors import first_error_wins
 from pytest_gradcheck.params.layout import (
     FloatArray,
-    Numbers,
+    Indices,
     Parameter,
-    Place,
+    Selection,
     lay_out,
-    spread,
+    scatter,
 )
 from pytest_gradcheck.params.storage import (
     CopiedStorage,
@@ -30,7 +30,7 @@ from pytest_gradcheck.params.storage import (
 )
 from pytest_gradcheck.params.tree import Flattener, flatten_foreign
 
-__all__ = ["FlatStorage", "FloatArray", "Numbers", "Parameter", "Place", "Theta", "spread"]
+__all__ = ["FlatStorage", "FloatArray", "Indices", "Parameter", "Selection", "Theta", "scatter"]
 
 
 class Theta:
@@ -155,7 +155,7 @@ class Theta:
             return value.filled(0) if isinstance(value, np.ma.MaskedArray) else value
         return taken.parts if taken.array is None else taken.array()
 
-    def owners(self, numbers: Numbers) -> Numbers:
+    def owners(self, numbers: Indices) -> Indices:
         """Return the number of the parameter of every component."""
         return self.layout.owners(numbers)
 
@@ -167,11 +167,11 @@ class Theta:
         """Return the storage of a parameter, flat, to write perturbed values into."""
         return self.storage.cells(int(self.owners(np.array(parameter.start))))
 
-    def homes(self, numbers: Numbers) -> tuple[Sequence[FlatStorage], Numbers]:
+    def homes(self, numbers: Indices) -> tuple[Sequence[FlatStorage], Indices]:
         """Return where components are stored; see `Storage.homes`."""
         return self.storage.homes(numbers)
 
-    def stored(self, values: FloatArray, place: Place) -> FloatArray:
+    def stored(self, values: FloatArray, place: Selection) -> FloatArray:
         """Return `values` as they read back after being written into components."""
         return self.storage.rounded(values, place)
 
@@ -183,7 +183,7 @@ class Theta:
         """Move theta to `values`, another vector of the same length."""
         self.storage.write(values)
 
-    def move(self, place: Place, weights: FloatArray, distance: float) -> None:
+    def move(self, place: Selection, weights: FloatArray, distance: float) -> None:
         """Move theta along a vector, from where it stands at the check; see `moved`."""
         self.storage.move(place, weights, distance)
 
@@ -195,7 +195,7 @@ class Theta:
             yield
 
     @contextmanager
-    def moved(self, place: Place, weights: FloatArray, distance: float) -> Iterator[None]:
+    def moved(self, place: Selection, weights: FloatArray, distance: float) -> Iterator[None]:
         """Hold theta moved along a vector, by a distance, for the length of a ``with`` block.
 
         Parameters
@@ -211,7 +211,7 @@ class Theta:
             self.move(place, weights, distance)
             yield
 
-    def kept(self, place: Place) -> AbstractContextManager[None]:
+    def kept(self, place: Selection) -> AbstractContextManager[None]:
         """Put theta back in a place, however it was moved, at the end of a ``with`` block."""
         return first_error_wins(lambda: self.storage.move_back(place))
 

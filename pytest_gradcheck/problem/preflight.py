@@ -10,10 +10,18 @@ import numpy as np
 
 from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.scales import lengths
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.params.theta import FloatArray, Indices, Theta
 from pytest_gradcheck.problem.pair import Pair
 
-__all__ = ["examined", "refuse_changed", "refuse_undefined", "refuse_unreached", "spare_memory"]
+__all__ = [
+    "DROPOUT",
+    "alike_within",
+    "examined",
+    "refuse_changed",
+    "refuse_undefined",
+    "refuse_unreached",
+    "spare_memory",
+]
 
 SAME = 1e-13
 """Two calls are the same when they differ by no more than this part: threaded sums may be added up
@@ -123,7 +131,7 @@ def _alike(one: float | FloatArray, other: float | FloatArray) -> bool:
 
 
 @np.errstate(all="ignore")
-def _alike_within(values: FloatArray, noise: float | None) -> float:
+def alike_within(values: FloatArray, noise: float | None) -> float:
     """Return by what part two calls may differ that returned such values."""
     single = np.array_equal(values, values.astype(np.float32), equal_nan=True)
     return max(ALIKE_IN_SINGLE if single else ALIKE, noise or 0.0)
@@ -133,13 +141,13 @@ def _alike_within(values: FloatArray, noise: float | None) -> float:
 def _same(one: float, other: float, noise: float | None) -> bool:
     if one == other:
         return True
-    return abs(one - other) <= _alike_within(np.array([one, other]), noise) * abs(one)
+    return abs(one - other) <= alike_within(np.array([one, other]), noise) * abs(one)
 
 
 def _compare_gradients(
     first: FloatArray, second: FloatArray, pair: Pair, noise: float | None
 ) -> None:
-    alike = _alike_within(first, noise)
+    alike = alike_within(first, noise)
     finite = np.abs(first[np.isfinite(first)])
     size = float(finite.max()) if finite.size else 0.0
     with np.errstate(all="ignore"):
@@ -178,7 +186,7 @@ def refuse_changed(theta: Theta, culprit: str) -> None:
     )
 
 
-def refuse_undefined(pair: Pair, numbers: Numbers) -> None:
+def refuse_undefined(pair: Pair, numbers: Indices) -> None:
     """Raise ``cost-raised`` where the cost raises on either side of a component.
 
     Parameters

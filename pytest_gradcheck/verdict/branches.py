@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.evaluators import Evaluator
-from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import lengths
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = ["corrected_at_branches"]
 
@@ -46,7 +46,7 @@ def corrected_at_branches(
     evaluator: Evaluator,
     approximation: Approximation,
     gradient: FloatArray,
-    wrong: Numbers,
+    wrong: Indices,
     noise: Noise,
 ) -> Approximation:
     """Return the approximation, with the slopes of special branches where the cost has them.
@@ -69,9 +69,9 @@ def corrected_at_branches(
         Its `around` has the slopes around the branches.
     """
     is_round = _is_round(evaluator.theta.base)
-    if not is_round.any() or approximation.of_kind("kink").any():
+    if not is_round.any() or approximation.of_kind(Kind.KINK).any():
         return approximation
-    smooth = approximation.checked & approximation.of_kind("smooth")
+    smooth = approximation.checked & approximation.of_kind(Kind.SMOOTH)
     places = np.flatnonzero(is_round & smooth & np.isfinite(gradient))
     if not places.size:
         return approximation
@@ -108,7 +108,7 @@ class _Near:
         size = np.maximum(np.abs(evaluator.theta.base), 1.0)
         self._scale = np.minimum(lengths(evaluator.theta, gradient), size)
 
-    def _risen(self, place: Numbers, weights: FloatArray, distance: float) -> float:
+    def _risen(self, place: Indices, weights: FloatArray, distance: float) -> float:
         """Return the slope of the cost along a vector, in scales of its components, on one side."""
         with self._evaluator.theta.moved(place, weights * self._scale[place], distance):
             return (self._evaluator.cost() - self._evaluator.cost0) / distance
@@ -116,7 +116,7 @@ class _Near:
     def _bar(self, distance: float) -> float:
         return 2 * SAFETY * self._level / distance
 
-    def differs(self, place: Numbers, distance: float) -> bool:
+    def differs(self, place: Indices, distance: float) -> bool:
         """Return whether the slope along components is not the gradient's, from one call."""
         weights = np.cos(np.arange(1.0, place.size + 1))
         weights += np.copysign(0.5, weights)
@@ -124,7 +124,7 @@ class _Near:
         off = abs(self._risen(place, weights, distance) - float(terms.sum()))
         return bool(off > OTHER * float(np.abs(terms).max()) + self._bar(distance))
 
-    def located(self, place: Numbers, distance: float) -> Numbers:
+    def located(self, place: Indices, distance: float) -> Indices:
         """Return components, by halves, along which the slope is not the gradient's."""
         groups = [place]
         singles: list[int] = []

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pytest_gradcheck.numdiff.directions import ProbeResult
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Parameter
 from pytest_gradcheck.report.report import Finding
@@ -78,7 +79,7 @@ def _faults(parameter: Parameter, comparison: Comparison) -> Iterator[tuple[str,
     part, approximation = parameter.slice, comparison.approximation
     own = comparison.gradient[part]
     clear = approximation.checked[part] | (parameter.name in approximation.seen)
-    clear &= approximation.of_kind("smooth")[part]
+    clear &= approximation.of_kind(Kind.SMOOTH)[part]
     if comparison.judgement.zeros is not None:
         clear &= ~comparison.judgement.zeros[part]
     if not np.any(own[clear]):

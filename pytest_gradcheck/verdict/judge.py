@@ -11,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.differences import (
-    KINDS,
     Approximation,
     all_agree,
     relative_errors,
     tolerances,
 )
 from pytest_gradcheck.numdiff.directions import ProbeResult
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.params.scales import SAFE_SQUARE
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta, spread
+from pytest_gradcheck.params.theta import FloatArray, Indices, Theta, scatter
 from pytest_gradcheck.report.report import VERDICTS
 from pytest_gradcheck.settings import Settings
 
 __all__ = ["Judgement", "Verdict", "judge", "judged", "relative_error"]
 
-NONE: Numbers = np.empty(0, np.intp)
+NONE: Indices = np.empty(0, np.intp)
 """No components."""
 
 
@@ -78,7 +78,7 @@ class Judgement:
         return not self.verdicts.any()
 
     @cached_property
-    def wrong(self) -> Numbers:
+    def wrong(self) -> Indices:
         """The components that look wrong."""
         if self.all_ok:
             return NONE
@@ -121,9 +121,9 @@ def judge(
     # Two bars: one by which the approximation may be off, and one that the verdict forgives.
     resolutions = np.minimum(np.maximum(2 * bars, settings.suspect), 1.0)
     return Judgement(
-        verdicts=spread(verdicts, at, gradient.size),
-        errors=spread(errors, at, gradient.size),
-        resolutions=spread(resolutions, at, gradient.size),
+        verdicts=scatter(verdicts, at, gradient.size),
+        errors=scatter(errors, at, gradient.size),
+        resolutions=scatter(resolutions, at, gradient.size),
     )
 
 
@@ -140,13 +140,13 @@ def _verdicts(
         whole[at] for whole in (approximation.values, approximation.error_bars, approximation.kinds)
     )
     wide = tolerances(approximation, gradient, theta.selected)[at]
-    undecided = ~(bars <= wide) | ~np.isfinite(values) | (kinds == KINDS.index("jump"))
+    undecided = ~(bars <= wide) | ~np.isfinite(values) | (kinds == Kind.JUMP)
     verdicts = np.full(values.shape, Verdict.OK, np.int8)
-    verdicts[kinds == KINDS.index("kink")] = Verdict.KINK
+    verdicts[kinds == Kind.KINK] = Verdict.KINK
     verdicts[undecided] = Verdict.INCONCLUSIVE
     verdicts[errors > settings.suspect] = Verdict.SUSPECT
     verdicts[errors > settings.bug] = Verdict.BUG
-    verdicts[(kinds == KINDS.index("nonfinite")) | ~np.isfinite(gradient[at])] = Verdict.NONFINITE
+    verdicts[(kinds == Kind.NONFINITE) | ~np.isfinite(gradient[at])] = Verdict.NONFINITE
     return verdicts
 
 
@@ -155,15 +155,15 @@ def judged(seen: ProbeResult, settings: Settings) -> Verdict:
 
     What was found wrong has verdicts of its own; this is of what is left.
     """
-    if seen.kind == "nonfinite":
+    if seen.kind == Kind.NONFINITE:
         return Verdict.NONFINITE
     if seen.relative_error > settings.bug:
         return Verdict.BUG
     if seen.relative_error > settings.suspect:
         return Verdict.SUSPECT
-    if seen.kind == "kink":
+    if seen.kind == Kind.KINK:
         return Verdict.KINK
-    return Verdict.INCONCLUSIVE if seen.wide or seen.kind == "jump" else Verdict.OK
+    return Verdict.INCONCLUSIVE if seen.wide or seen.kind == Kind.JUMP else Verdict.OK
 
 
 def relative_error(numerical: FloatArray, analytic: FloatArray) -> float:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.params.scales import SAFE_SQUARE, finite_or_zero, rms
-from pytest_gradcheck.params.theta import FloatArray, Parameter, Place
+from pytest_gradcheck.params.theta import FloatArray, Parameter, Selection
 from pytest_gradcheck.report.report import (
     VERDICTS,
     Component,
@@ -120,7 +120,7 @@ def rank(component: Component) -> tuple[int, float, float]:
 
 
 def _figure(
-    part: Place | npt.NDArray[np.bool_], numerical: FloatArray, gradient: FloatArray
+    part: Selection | npt.NDArray[np.bool_], numerical: FloatArray, gradient: FloatArray
 ) -> float:
     values, analytic = numerical[part], gradient[part]
     figure = relative_error(values, analytic)

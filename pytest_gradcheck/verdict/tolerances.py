@@ -25,7 +25,7 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.numdiff.noise import Noise, NoiseKind
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.verdict.kinks.limits import moved_gradient
 
@@ -82,7 +82,7 @@ def widened_by_a_tolerance(
     evaluator: Evaluator,
     approximation: Approximation,
     gradient: FloatArray,
-    wrong: Numbers,
+    wrong: Indices,
     noise: Noise,
 ) -> Approximation:
     """Return the approximation with error bars that a solver's tolerance leaves its slopes with.

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.differences import KINDS, WIDE, Approximation
+from pytest_gradcheck.numdiff.differences import WIDE, Approximation
 from pytest_gradcheck.numdiff.directions import grain
 from pytest_gradcheck.numdiff.evaluators import Evaluator
-from pytest_gradcheck.numdiff.ladder import SAFETY
+from pytest_gradcheck.numdiff.ladder import SAFETY, Kind
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, rms
 from pytest_gradcheck.params.theta import FloatArray, Theta
@@ -80,7 +80,7 @@ class Scale:
         """
         size, bars = np.abs(approximation.values), approximation.error_bars
         near = (size <= COARSER * bars) & (self.share(size) <= self.dust)
-        smooth = np.isin(approximation.kinds, (KINDS.index("smooth"), KINDS.index("edge")))
+        smooth = np.isin(approximation.kinds, (Kind.SMOOTH, Kind.EDGE))
         return np.asarray(near | (smooth & (size <= bars)))
 
     def resolutions(self, bars: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_gradcheck.numdiff.ladder import Line, Slope, climb
+from pytest_gradcheck.numdiff.ladder import Kind, Line, Slope, climb
 from pytest_gradcheck.numdiff.noise import EPSILON
 
 SUSPECT = 1e-5
@@ -66,7 +66,7 @@ def test_slope_of_a_smooth_function_lies_within_its_error_bar(
     function, derivative = SMOOTH[name]
     true = derivative(x)
     slope = Walk(function, x, x).slope(true * (1 + fault))
-    assert slope.kind == "smooth"
+    assert slope.kind == Kind.SMOOTH
     assert abs(slope.value - true) <= slope.error_bar + EPSILON * abs(true)
     assert slope.error_bar <= 1e-3 * abs(true)
 
@@ -159,13 +159,13 @@ def test_a_kink_has_two_slopes(left: float, right: float) -> None:
 
     between = left + 0.3 * (right - left)
     slope = Walk(function, 0.0).slope(between)
-    assert (slope.kind, slope.value) == ("kink", between)
+    assert (slope.kind, slope.value) == (Kind.KINK, between)
     assert slope.sides == pytest.approx((left, right))
 
 
 def test_a_gradient_between_the_slopes_of_a_kink_is_taken_as_it_is() -> None:
     slope = Walk(abs, 0.0).slope(0.3)
-    assert (slope.kind, slope.value) == ("kink", 0.3)
+    assert (slope.kind, slope.value) == (Kind.KINK, 0.3)
 
 
 @pytest.mark.parametrize(("analytic", "nearest"), [(7.0, 1.0), (-7.0, -1.0), (1.5, 1.0)])
@@ -173,7 +173,7 @@ def test_a_gradient_outside_the_slopes_of_a_kink_is_compared_with_the_nearest(
     analytic: float, nearest: float
 ) -> None:
     slope = Walk(abs, 0.0).slope(analytic)
-    assert slope.kind == "kink"
+    assert slope.kind == Kind.KINK
     assert slope.value == pytest.approx(nearest)
 
 
@@ -181,13 +181,13 @@ def test_a_gradient_outside_the_slopes_of_a_kink_is_compared_with_the_nearest(
 @pytest.mark.parametrize("analytic", [1.0, 3.0, 7.0])
 def test_a_kink_nearby_is_no_kink(distance: float, analytic: float) -> None:
     slope = Walk(lambda x: x + 2 * max(x - 1 - distance, 0.0)).slope(analytic)
-    assert slope.kind == "smooth"
+    assert slope.kind == Kind.SMOOTH
     assert slope.value == pytest.approx(1.0, abs=max(slope.error_bar, 1e-12))
     assert slope.error_bar <= 2e-3 * analytic
 
 
 def test_a_curve_is_no_kink() -> None:
-    assert Walk(lambda x: 1e6 * x * x + x, 0.0).slope(3.0).kind == "smooth"
+    assert Walk(lambda x: 1e6 * x * x + x, 0.0).slope(3.0).kind == Kind.SMOOTH
 
 
 # Edges, jumps, and what is lost
@@ -197,14 +197,14 @@ def test_a_curve_is_no_kink() -> None:
 @pytest.mark.parametrize("side", [1, -1])
 def test_at_an_edge_of_the_domain_the_other_side_tells_the_slope(side: int, lost: float) -> None:
     slope = Walk(lambda x: math.exp(x) if side * x >= 0 else lost, 0.0).slope(1.01)
-    assert slope.kind == "edge"
+    assert slope.kind == Kind.EDGE
     assert abs(slope.value - 1) <= slope.error_bar < 1e-3
 
 
 @pytest.mark.parametrize("height", [1.0, -1.0, 1e-3])
 def test_where_both_sides_jump_there_is_no_slope(height: float) -> None:
     slope = Walk(lambda x: height * (x == 1) + math.sin(x)).slope(math.cos(1))
-    assert slope.kind == "jump"
+    assert slope.kind == Kind.JUMP
     assert slope.error_bar == math.inf
 
 
@@ -215,7 +215,7 @@ def test_where_one_side_jumps_the_other_tells_the_slope(
     side: Callable[[float, float], bool], height: float, fault: float
 ) -> None:
     slope = Walk(lambda x: height * side(x, 1) + math.sin(x)).slope(fault * math.cos(1))
-    assert slope.kind == "edge"
+    assert slope.kind == Kind.EDGE
     assert abs(slope.value - math.cos(1)) <= slope.error_bar < 1e-5
 
 
@@ -228,7 +228,7 @@ def test_a_constant_outside_of_the_domain_is_no_value(guard: float, room: float)
 
 def test_a_function_that_is_lost_on_both_sides_has_no_slope() -> None:
     slope = Walk(lambda x: 1.0 if x == 1 else math.nan).slope(1.0)
-    assert slope.kind == "nonfinite"
+    assert slope.kind == Kind.NONFINITE
     assert slope.error_bar == math.inf
 
 

@@ -14,7 +14,7 @@ from pytest_gradcheck.numdiff.directions import DirectionalProbe, Residual, rand
 from pytest_gradcheck.numdiff.ladder import Slope
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.probing.search import Look, Search, one_slice
-from pytest_gradcheck.params.theta import FloatArray, Place, Theta
+from pytest_gradcheck.params.theta import FloatArray, Selection, Theta
 
 Array = npt.NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Hunt:
         right: FloatArray = self.questions.right
         return right
 
-    def ask(self, place: Place, weights: FloatArray, shrink: float) -> Residual:
+    def ask(self, place: Selection, weights: FloatArray, shrink: float) -> Residual:
         return self.questions.ask(place, weights, 1e-3 * shrink)
 
     def look(self) -> Look:

@@ -10,7 +10,8 @@ import pytest
 
 from pytest_gradcheck import Finding, Report, Settings, check_gradients
 from pytest_gradcheck.context import Context, entered
-from pytest_gradcheck.numdiff.differences import KINDS, Approximation
+from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.verdict.canary import unnoticed
 from pytest_gradcheck.verdict.comparison import Comparison
@@ -26,7 +27,7 @@ def planted(gradient: Array, relative_bar: float, kind: str = "smooth") -> tuple
     n = gradient.size
     flat = gradient.reshape(-1)
     bars = np.full(n, relative_bar * np.abs(flat).max())
-    kinds = np.full(n, KINDS.index(kind), np.int8)
+    kinds = np.full(n, Kind[kind.upper()], np.int8)
     approximation = Approximation(flat.copy(), bars, kinds, slice(0, n), {})
     theta = Theta({"W": np.ones(gradient.shape)})
     judgement = judge(approximation, flat, theta, Settings())

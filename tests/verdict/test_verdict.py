@@ -19,7 +19,8 @@ from pytest_gradcheck import (
     check_gradients,
     gradcheck,
 )
-from pytest_gradcheck.numdiff.differences import KINDS, Approximation
+from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.report.report import VERDICTS, band, failing
 from pytest_gradcheck.verdict.judge import Judgement, Verdict, judge, relative_error
@@ -39,7 +40,7 @@ def judged(
     approximation = Approximation(
         np.array(numerical, np.float64),
         np.zeros(n) if bars is None else np.array(bars, np.float64),
-        np.array([KINDS.index(kind) for kind in kinds or ["smooth"] * n], np.int8),
+        np.array([Kind[kind.upper()] for kind in kinds or ["smooth"] * n], np.int8),
         slice(0, n),
         {},
     )

@@ -69,7 +69,7 @@ class Step:
     name : str
         Of the operation.
     inputs : tuple of int
-        Numbers of slots: first come the program's leaves, then the outputs of its steps.
+        Indices of slots: first come the program's leaves, then the outputs of its steps.
     options : mapping
     single : bool
         Whether it computes in float32.

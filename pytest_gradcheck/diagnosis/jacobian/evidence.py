@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pytest_gradcheck.diagnosis.evidence import Clues, Evidence, ParameterEvidence
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
-from pytest_gradcheck.params.theta import Numbers, Parameter, Theta
+from pytest_gradcheck.params.theta import Indices, Parameter, Theta
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.comparison import Comparison
@@ -37,7 +37,7 @@ CLASSICAL = 1e-6
 COARSE = 1e-9
 """Relative noise of the outputs from which on the matrix is taken for as coarse."""
 
-NONE: Numbers = np.zeros(0, np.intp)
+NONE: Indices = np.zeros(0, np.intp)
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class MatrixPart(ParameterEvidence):
         The output and the component of theta of each entry.
     """
 
-    rows: Numbers = field(default_factory=lambda: NONE)
-    columns: Numbers = field(default_factory=lambda: NONE)
+    rows: Indices = field(default_factory=lambda: NONE)
+    columns: Indices = field(default_factory=lambda: NONE)
 
     def of(self, kept: npt.NDArray[np.bool_], name: str, shape: tuple[int, ...]) -> MatrixPart:
         """Return some of the entries as a part of their own."""

@@ -13,7 +13,7 @@ from pytest_gradcheck.diagnosis.jacobian.evidence import MatrixPart, Scene
 from pytest_gradcheck.diagnosis.rules.factors import Factor, named_factor, readable, unnamed_factor
 from pytest_gradcheck.diagnosis.rules.values import CHAIN_RULES, TURNED
 from pytest_gradcheck.diagnosis.words import listed, numbered
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.params.theta import FloatArray, Indices, Theta
 
 __all__ = ["by_column", "by_row", "conjugated"]
 
@@ -50,8 +50,8 @@ class _Lines:
         The factor of each line with its error; 1 where no entry is wrong, NaN where none is clear.
     """
 
-    of: Numbers
-    numbers: Numbers
+    of: Indices
+    numbers: Indices
     wrong: Bools
     factors: FloatArray
     errors: FloatArray
@@ -63,7 +63,7 @@ class _Lines:
         return Hypothesis(each * part.numerical, bars, "")
 
 
-def _lines(part: MatrixPart, keys: Numbers) -> _Lines | None:
+def _lines(part: MatrixPart, keys: Indices) -> _Lines | None:
     """Return the factors of lines, or None where some wrong line has none."""
     numbers, of = np.unique(keys, return_inverse=True)
     of, count = of.reshape(-1), numbers.size

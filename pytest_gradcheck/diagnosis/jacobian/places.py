@@ -11,7 +11,7 @@ from pytest_gradcheck.diagnosis.hypotheses import Hypothesis
 from pytest_gradcheck.diagnosis.jacobian.evidence import MatrixPart, Scene
 from pytest_gradcheck.diagnosis.rules.factors import Factor, fitted_factor, named_factor, readable
 from pytest_gradcheck.diagnosis.words import numbered
-from pytest_gradcheck.params.theta import Numbers
+from pytest_gradcheck.params.theta import Indices
 
 __all__ = ["exchanged", "gauss_newton", "off_diagonal", "triangle", "where"]
 
@@ -72,12 +72,12 @@ def exchanged(scene: Scene) -> Iterator[Hypothesis]:
         )
 
 
-def _told(part: MatrixPart, axis: int) -> Numbers:
+def _told(part: MatrixPart, axis: int) -> Indices:
     """Return the numbers of the rows, or of the columns, that were looked at."""
     return np.unique(part.columns if axis else part.rows)
 
 
-def _listed(numbers: Numbers) -> str:
+def _listed(numbers: Indices) -> str:
     return numbered(numbers.tolist()) if numbers.size > 2 else " and ".join(map(str, numbers))
 
 

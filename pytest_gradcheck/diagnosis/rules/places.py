@@ -7,11 +7,10 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_gradcheck.diagnosis.evidence import Evidence, ParameterEvidence
 from pytest_gradcheck.diagnosis.hypotheses import Hypothesis, rule
-from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = ["shifted", "summed_over_units", "swapped", "symmetrized", "transposed", "wrong_axis"]
 
@@ -33,7 +32,6 @@ MANY = 500.0
 SAME_SUM = 1e-7
 """How well two sums have to agree, as a part of what is summed."""
 
-Indices = npt.NDArray[np.intp]
 Move = tuple[str, Indices]
 """What was done, in words, and for every component whose value it has."""
 

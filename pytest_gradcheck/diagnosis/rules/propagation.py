@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_gradcheck.diagnosis.evidence import Evidence, ParameterEvidence, gradient_at
 from pytest_gradcheck.diagnosis.words import listed
@@ -45,7 +44,6 @@ AWAY = 1e-5
 
 Part = ParameterEvidence
 Grouped = list[list[Part]]
-Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_gradcheck.params.theta import Numbers
+from pytest_gradcheck.params.theta import Indices
 
 __all__ = ["coloured"]
 
 
-def coloured(starts: Numbers, rows: Numbers, numbers: Numbers) -> list[Numbers]:
+def coloured(starts: Indices, rows: Indices, numbers: Indices) -> list[Indices]:
     """Return groups of columns no two of which have a row in common.
 
     Each column takes the first colour that no column before it has in any of its rows.

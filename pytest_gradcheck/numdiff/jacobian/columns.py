@@ -9,7 +9,7 @@ import numpy as np
 from pytest_gradcheck.numdiff.jacobian.evaluator import Direction
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.params.theta import FloatArray, Indices, Theta
 
 __all__ = ["all_columns", "blocks_of", "drawn_columns", "random_weights", "single_columns"]
 
@@ -17,12 +17,12 @@ RANDOM_REACH = 1.0
 """The reach of a vector whose weights are lengths."""
 
 
-def all_columns(theta: Theta) -> Numbers:
+def all_columns(theta: Theta) -> Indices:
     """Return the components of all parameters that are checked."""
     return np.concatenate([np.arange(p.start, p.stop) for p in theta.selected])
 
 
-def drawn_columns(theta: Theta, count: int, seed: int) -> Numbers:
+def drawn_columns(theta: Theta, count: int, seed: int) -> Indices:
     """Return so many components of every parameter, its ends among them."""
     rng = stream("columns", seed)
     drawn = []
@@ -34,13 +34,13 @@ def drawn_columns(theta: Theta, count: int, seed: int) -> Numbers:
     return np.sort(np.concatenate(drawn))
 
 
-def blocks_of(theta: Theta, numbers: Numbers) -> tuple[int, ...]:
+def blocks_of(theta: Theta, numbers: Indices) -> tuple[int, ...]:
     """Return where the components of each parameter begin among some, in ascending order."""
     owners = theta.owners(numbers)
     return tuple(np.flatnonzero(np.diff(owners, prepend=-1)).tolist())
 
 
-def single_columns(theta: Theta, numbers: Numbers) -> list[Direction]:
+def single_columns(theta: Theta, numbers: Indices) -> list[Direction]:
     """Return one direction for each component."""
     unit, length = np.ones(1), lengths(theta)
     return [
@@ -63,6 +63,6 @@ def random_weights(theta: Theta, seed: int, purpose: str) -> FloatArray:
     return weights
 
 
-def grouped(groups: Sequence[Numbers], weights: FloatArray) -> list[Direction]:
+def grouped(groups: Sequence[Indices], weights: FloatArray) -> list[Direction]:
     """Return one direction for each group of components."""
     return [Direction(group, weights[group], RANDOM_REACH) for group in groups]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pytest_gradcheck.params.theta import FloatArray, Place, Theta
+from pytest_gradcheck.params.theta import FloatArray, Selection, Theta
 from pytest_gradcheck.progress import Progress
 
 __all__ = ["Direction", "Sides", "VectorEvaluator"]
@@ -30,7 +30,7 @@ class Direction(NamedTuple):
         The largest distance along it that makes sense, in lengths of the vector as it is given.
     """
 
-    place: Place
+    place: Selection
     weights: FloatArray
     reach: float
 

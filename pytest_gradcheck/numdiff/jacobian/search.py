@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, VectorEvaluator
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = ["Found", "Residual", "Residuals", "locate"]
 
@@ -76,7 +76,7 @@ class Residuals:
         self._weights, self._grain = weights, grain
         self.asked = 0
 
-    def ask(self, numbers: Numbers) -> Residual:
+    def ask(self, numbers: Indices) -> Residual:
         """Return the residual along the part of the vector in some components, from two calls."""
         self.asked += 2
         share = float(np.cbrt(np.median(self._noise.relative)))
@@ -94,7 +94,7 @@ class Residuals:
 
 
 def locate(
-    residuals: Residuals, numbers: Numbers, outputs: npt.NDArray[np.bool_], most: int
+    residuals: Residuals, numbers: Indices, outputs: npt.NDArray[np.bool_], most: int
 ) -> Found:
     """Return the columns among some in which outputs are off, in at most so many calls."""
     columns: list[int] = []

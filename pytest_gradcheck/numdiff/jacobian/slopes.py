@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.differences import KINDS, WIDE
+from pytest_gradcheck.numdiff.differences import WIDE
 from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, Sides, VectorEvaluator
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
-from pytest_gradcheck.numdiff.ladder import DECAY, EPSILON, RATIO, SAFETY, Line, Slope, climb
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.numdiff.ladder import DECAY, EPSILON, RATIO, SAFETY, Kind, Line, Slope, climb
+from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = ["Slopes", "Target", "agrees", "approximate_slopes", "classical_slopes", "tolerances"]
 
@@ -57,7 +57,7 @@ class Slopes:
     values, error_bars : arrays of shape (k, m)
         The approximations, and bounds of their errors, safety factor included.
     kinds : int8 array of shape (k, m)
-        Index into `KINDS`.
+        Numbers of `Kind`.
     gaps : float32 array of shape (k, m)
         By how much the one-sided slope ahead exceeded that behind, in the first pass.
     sides : dict
@@ -80,7 +80,7 @@ def classical_slopes(calls: VectorEvaluator, directions: Sequence[Direction], ep
     for row, direction in zip(values, directions, strict=True):
         sides = calls.sides(direction, eps)
         row[:] = (sides.up - sides.down) / (2 * eps)
-    kinds = np.where(np.isfinite(values), 0, KINDS.index("nonfinite")).astype(np.int8)
+    kinds = np.where(np.isfinite(values), 0, Kind.NONFINITE).astype(np.int8)
     none = np.zeros(values.shape)
     return Slopes(values, none, kinds, none.astype(np.float32), {})
 
@@ -158,7 +158,7 @@ def approximate_slopes(
 
 
 def _decided(
-    slopes: Slopes, target: Target, rows: Numbers, wide: FloatArray
+    slopes: Slopes, target: Target, rows: Indices, wide: FloatArray
 ) -> npt.NDArray[np.bool_]:
     """Return where the first pass shows entries of some directions to be right.
 
@@ -201,7 +201,7 @@ def _take(
     sides: Sides,
     noise: OutputNoise,
     here: FloatArray,
-    outputs: Numbers | None,
+    outputs: Indices | None,
 ) -> None:
     """Note the slopes of outputs, all of them where None, with the bars that noise leaves."""
     width = sides.ahead + sides.behind
@@ -216,7 +216,7 @@ def _take(
         result.gaps[number, outputs] = sides.gaps(here)[outputs]
 
 
-Pass = tuple[float, Numbers | None]
+Pass = tuple[float, Indices | None]
 """A step, in reaches, and the outputs that it serves; None where it serves all of them."""
 
 
@@ -272,7 +272,7 @@ def _chunks(shape: tuple[int, ...]) -> Iterator[slice]:
 
 
 def tolerances(
-    slopes: Slopes, target: Target, kept: Sequence[int] | Numbers, first: bool = False
+    slopes: Slopes, target: Target, kept: Sequence[int] | Indices, first: bool = False
 ) -> FloatArray:
     """Return the error bars beyond which entries of some directions are undecided.
 
@@ -339,7 +339,7 @@ class _Column:
     def record(self, output: int, slope: Slope) -> None:
         """Note the slope of one output."""
         self.values[output], self.bars[output] = slope.value, slope.error_bar
-        self.slopes.kinds[self.number, output] = KINDS.index(slope.kind)
+        self.slopes.kinds[self.number, output] = slope.kind
         if slope.sides is not None:
             self.slopes.sides[self.number, output] = slope.sides
 
@@ -347,10 +347,10 @@ class _Column:
 def _looked(
     calls: VectorEvaluator,
     column: _Column,
-    entries: Numbers,
+    entries: Indices,
     noise: OutputNoise,
     suspect: float,
-) -> Numbers:
+) -> Indices:
     """Look at open entries at smaller steps; return those that stay open.
 
     A difference between two steps bounds the truncation error of the finer one by its share
@@ -423,7 +423,7 @@ class _Climber:
         self._calls, self._noise, self._suspect = calls, noise, suspect
         self._left = most
 
-    def climb(self, column: _Column, entries: Numbers) -> None:
+    def climb(self, column: _Column, entries: Indices) -> None:
         """Record the slopes of entries along one direction."""
         made: dict[float, tuple[float, FloatArray]] = {}
         direction = column.direction

@@ -20,7 +20,7 @@ from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.probing.locating import Locator
 from pytest_gradcheck.numdiff.probing.results import results
 from pytest_gradcheck.numdiff.probing.screen import Screen
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.settings import Settings
 
 __all__ = ["Probed", "probed"]
@@ -46,7 +46,7 @@ class Probed:
 
     seen: dict[str | None, ProbeResult] = field(default_factory=dict)
     slopes: dict[int, Slope] = field(default_factory=dict)
-    asked: dict[int, Numbers] = field(default_factory=dict)
+    asked: dict[int, Indices] = field(default_factory=dict)
 
 
 def probed(

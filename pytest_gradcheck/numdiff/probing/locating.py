@@ -12,10 +12,11 @@ import numpy as np
 
 from pytest_gradcheck.numdiff.differences import WIDE
 from pytest_gradcheck.numdiff.directions import Residual
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.numdiff.probing.screen import Screen
 from pytest_gradcheck.numdiff.probing.search import Interval, Look, Search, one_slice
 from pytest_gradcheck.numdiff.sampling import sampled
-from pytest_gradcheck.params.theta import Numbers, Parameter
+from pytest_gradcheck.params.theta import Indices, Parameter
 
 __all__ = ["Located", "Locator"]
 
@@ -71,14 +72,14 @@ class Whole:
     Attributes
     ----------
     answer : Residual
-    kind : str
+    kind : Kind
         Of the cost along it, as of a `Slope`.
     crowded : bool
         Whether nearly all parameters have something wrong with them.
     """
 
     answer: Residual
-    kind: str = "smooth"
+    kind: Kind = Kind.SMOOTH
     crowded: bool = False
 
 
@@ -111,7 +112,7 @@ class Locator:
         self.last = Whole(Residual(0.0, math.inf))
         self.dense: dict[int, Located] = {}
         self.alone: dict[int, Whole] = {}
-        self.asked: dict[int, Numbers] = {}
+        self.asked: dict[int, Indices] = {}
 
     @property
     def is_open(self) -> bool:
@@ -147,7 +148,7 @@ class Locator:
                 for array in arrays:
                     self._ask_for(array, array.size)
             return
-        kinked = self.last.kind != "smooth"
+        kinked = self.last.kind != Kind.SMOOTH
         hidden = [array for array in arrays if kinked or self._is_hidden(array)]
         for array in hidden[:ALONE]:
             look = self._screen.fresh(array.slice)
@@ -285,7 +286,7 @@ class Locator:
         return True
 
     def _note_dense(
-        self, array: Parameter, located: Located, numbers: Numbers | None = None
+        self, array: Parameter, located: Located, numbers: Indices | None = None
     ) -> None:
         self.dense[array.start] = located
         if numbers is None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_gradcheck.numdiff.differences import WIDE
 from pytest_gradcheck.numdiff.directions import ProbeResult, Residual, random_weights
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.numdiff.probing.locating import Located, Locator
 from pytest_gradcheck.numdiff.probing.screen import Screen
 from pytest_gradcheck.params.scales import rms
@@ -24,7 +25,7 @@ def results(screen: Screen, locator: Locator) -> dict[str | None, ProbeResult]:
     told = _Told(screen, locator)
     left = [p for p in screen.arrays if len(locator.asked.get(p.start, ())) < p.size]
     found: dict[str | None, ProbeResult] = {p.name: told.parameter(p) for p in left}
-    kinked = locator.last.kind != "smooth" and not locator.alone
+    kinked = locator.last.kind != Kind.SMOOTH and not locator.alone
     if left and (locator.is_open or kinked):
         found[None] = told.whole()
     return found
@@ -62,16 +63,16 @@ class _Told:
         """Return what is known of one parameter."""
         dense = self._locator.dense.get(parameter.start)
         if dense is not None:
-            return self._result(parameter.slice, dense, "smooth", True)
+            return self._result(parameter.slice, dense, Kind.SMOOTH, True)
         seen = self._locator.alone.get(parameter.start)
         if seen is not None:
             return self._result(parameter.slice, Located(seen.answer), seen.kind, False)
         answer = self._locator.last.answer
         if self._unmoved and parameter.start in self._zeros:
             answer = Residual(0.0, answer.error_bar)
-        return self._result(parameter.slice, Located(answer), "smooth", False)
+        return self._result(parameter.slice, Located(answer), Kind.SMOOTH, False)
 
-    def _result(self, place: slice, located: Located, kind: str, crowded: bool) -> ProbeResult:
+    def _result(self, place: slice, located: Located, kind: Kind, crowded: bool) -> ProbeResult:
         screen, answer = self._screen, located.answer
         scale, right = screen.scale[place], screen.right[place]
         spread = screen.size(place)

@@ -16,12 +16,12 @@ from pytest_gradcheck.numdiff.directions import (
     random_weights,
 )
 from pytest_gradcheck.numdiff.evaluators import Evaluator
-from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Slope
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind, Slope
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.probing.search import Look
 from pytest_gradcheck.numdiff.refinement import Undecided, refined, storage_unit
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Place
+from pytest_gradcheck.params.theta import FloatArray, Indices, Parameter, Selection
 
 __all__ = ["TYPICAL", "Glance", "Screen"]
 
@@ -161,7 +161,7 @@ class Screen:
         step = shrink * min(self._longest * usual, max(NEAR, usual))
         return max(step, self._shortest)
 
-    def ask(self, place: Place, weights: FloatArray, shrink: float) -> Residual:
+    def ask(self, place: Selection, weights: FloatArray, shrink: float) -> Residual:
         """Return what one two-sided difference along a vector says, from two calls."""
         return self.probe.ask(place, weights, self.step(weights.size, shrink))
 
@@ -209,14 +209,14 @@ class Screen:
                 return coarse
         return looks[-1]
 
-    def climbed(self, look: Look) -> tuple[Residual, str]:
+    def climbed(self, look: Look) -> tuple[Residual, Kind]:
         """Return what a whole ladder of steps says along a vector, and the cost's kind there.
 
         Arrays of float32 bend the line, at every step in another way: what a fault adds along it
         converges to nothing, and a single difference is all there is.
         """
         if self._shortest and not look.answer.is_consistent:
-            return look.answer, "smooth"
+            return look.answer, Kind.SMOOTH
         wide = WIDE * self.probe.size(look.place, look.weights)
         first = self.step(look.weights.size, look.shrink)
         slope = self.probe.climb(look.place, look.weights, wide, first)
@@ -229,7 +229,7 @@ class Screen:
             self._difference(np.array([number]))
         return self.slopes[number]
 
-    def _difference(self, numbers: Numbers) -> None:
+    def _difference(self, numbers: Indices) -> None:
         """Note the slopes of components."""
         step = self.probe.step(1) * self.lengths[numbers]
         differences = self.evaluator.differences(numbers, step)

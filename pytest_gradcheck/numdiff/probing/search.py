@@ -25,7 +25,7 @@ import numpy as np
 
 from pytest_gradcheck.numdiff.directions import Residual
 from pytest_gradcheck.numdiff.ladder import Slope
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Place
+from pytest_gradcheck.params.theta import FloatArray, Indices, Parameter, Selection
 
 __all__ = ["Interval", "Look", "Oracle", "Search", "one_slice"]
 
@@ -75,7 +75,7 @@ class Oracle(Protocol):
     def right(self) -> FloatArray:
         """The gradient, put right where it turned out wrong."""
 
-    def ask(self, place: Place, weights: FloatArray, shrink: float) -> Residual:
+    def ask(self, place: Selection, weights: FloatArray, shrink: float) -> Residual:
         """Return what one two-sided difference along a vector says."""
 
     def slope_of(self, number: int) -> Slope:
@@ -249,7 +249,7 @@ class Search:
         return self._oracle.ask(slice(start, stop), weights, self._look.shrink)
 
 
-def one_slice(oracle: Oracle, parameter: Parameter, look: Look) -> tuple[int, int, Numbers] | None:
+def one_slice(oracle: Oracle, parameter: Parameter, look: Look) -> tuple[int, int, Indices] | None:
     """Return the one slice of an array in which all that is wrong lies, or None.
 
     Weighed by its position along an axis, a slice is read off the ratio just as a component is,

@@ -20,7 +20,7 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, RATIO, SAFETY
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.refinement.undecided import Undecided, storage_unit
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = ["CLEAR", "proven_bars"]
 
@@ -106,7 +106,7 @@ class _Proof:
         self._evaluator, self._open, self._noise = evaluator, open_, noise
         self._rng = stream("groups", 0)
 
-    def prove(self, members: Numbers, bars: FloatArray, halvings: int) -> None:
+    def prove(self, members: Indices, bars: FloatArray, halvings: int) -> None:
         """Note the error bars of those members of a group, the loudest first, that are proven."""
         mine = self._open.of(members)
         near, _ = self._steps(mine)

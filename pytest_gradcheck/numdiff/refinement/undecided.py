@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.evaluators import Differences
 from pytest_gradcheck.numdiff.ladder import Sides
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.params.theta import FloatArray, Indices, Theta
 
 __all__ = ["Settled", "Undecided", "storage_unit"]
 
@@ -19,7 +19,7 @@ __all__ = ["Settled", "Undecided", "storage_unit"]
 class Settled(NamedTuple):
     """Components with their final approximations and error bars."""
 
-    numbers: Numbers
+    numbers: Indices
     values: FloatArray
     error_bars: FloatArray
 
@@ -48,7 +48,7 @@ class Undecided:
         The relative error at which a disagreement begins.
     """
 
-    numbers: Numbers
+    numbers: Indices
     lengths: FloatArray
     analytic: FloatArray
     tolerances: FloatArray

@@ -19,7 +19,7 @@ from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.layout import PARTS
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.params.theta import FloatArray, Indices, Parameter, Theta
 from pytest_gradcheck.params.tree import Branch, Leaf, Node, PathEntry
 
 __all__ = [
@@ -83,7 +83,7 @@ class Matrix(Protocol):
     def shape(self) -> tuple[int, int]:
         """Outputs, components."""
 
-    def columns(self, numbers: Numbers) -> FloatArray:
+    def columns(self, numbers: Indices) -> FloatArray:
         """Return columns as the rows of an array of shape (k, m)."""
 
     def along(self, weights: FloatArray) -> FloatArray:
@@ -102,7 +102,7 @@ class DenseMatrix:
         """Outputs, components."""
         return self.values.shape[0], self.values.shape[1]
 
-    def columns(self, numbers: Numbers) -> FloatArray:
+    def columns(self, numbers: Indices) -> FloatArray:
         """Return columns as the rows of an array of shape (k, m)."""
         if np.array_equal(numbers, np.arange(self.shape[1])):
             return np.array(self.values.T, order="C")  # one copy, where an index makes two
@@ -125,13 +125,13 @@ class SparseMatrix:
         ``starts[j]`` to ``starts[j + 1]``.
     """
 
-    starts: Numbers
-    rows: Numbers
+    starts: Indices
+    rows: Indices
     values: FloatArray
     shape: tuple[int, int]
     blocks: tuple[Block, ...]
 
-    def columns(self, numbers: Numbers) -> FloatArray:
+    def columns(self, numbers: Indices) -> FloatArray:
         """Return columns as the rows of an array of shape (k, m)."""
         result = np.zeros((len(numbers), self.shape[0]))
         for row, number in zip(result, np.asarray(numbers).tolist(), strict=True):
@@ -154,7 +154,7 @@ class OperatorMatrix:
     shape: tuple[int, int]
     blocks: tuple[Block, ...]
 
-    def columns(self, numbers: Numbers) -> FloatArray:
+    def columns(self, numbers: Indices) -> FloatArray:
         """Return columns as the rows of an array of shape (k, m)."""
         result = np.empty((len(numbers), self.shape[0]))
         unit = np.zeros(self.shape[1])
@@ -210,11 +210,11 @@ class Expected:
         return sum(parameter.leaf_size for parameter in self.theta.parameters)
 
     @property
-    def selected(self) -> Numbers:
+    def selected(self) -> Indices:
         """The numbers of the components that are checked."""
         return np.concatenate([np.arange(p.start, p.stop) for p in self.theta.selected])
 
-    def chosen_rows(self, shape: tuple[int, ...]) -> Numbers | None:
+    def chosen_rows(self, shape: tuple[int, ...]) -> Indices | None:
         """Return the rows of a matrix that leaves unchecked parameters out; None where none does.
 
         A Hessian leaves them out of its rows as well.
@@ -350,7 +350,7 @@ def _dense(array: npt.NDArray[Any], expected: Expected) -> Matrix:
     raise ProblemError("shape-mismatch", _misshapen(array.shape, expected))
 
 
-def _selected_blocks(expected: Expected, rows: Numbers, chosen: Numbers) -> tuple[Block, ...]:
+def _selected_blocks(expected: Expected, rows: Indices, chosen: Indices) -> tuple[Block, ...]:
     """Return blocks that count the columns of the selected parameters alone."""
     blocks, shape = [], (rows.size, chosen.size)
     whole = rows.size == expected.shape[0]

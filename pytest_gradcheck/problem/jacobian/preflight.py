@@ -9,9 +9,9 @@ from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.jacobian.matrices import Matrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
-from pytest_gradcheck.problem.preflight import ALIKE, ALIKE_IN_SINGLE, DROPOUT, spare_memory
+from pytest_gradcheck.problem.preflight import DROPOUT, alike_within, refuse_changed, spare_memory
 
-__all__ = ["examined_matrix", "refuse_changed_params"]
+__all__ = ["examined_matrix"]
 
 
 def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[FloatArray, Matrix]:
@@ -27,7 +27,7 @@ def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[Flo
     """
     before = pair.theta.references
     here = pair.values()
-    refuse_changed_params(pair, "function")
+    refuse_changed(pair.theta, "function")
     if not np.isfinite(here).all():
         number = int(np.flatnonzero(~np.isfinite(here))[0])
         raise ProblemError(
@@ -36,7 +36,7 @@ def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[Flo
             "finite number: start elsewhere, or use a stable form of it",
         )
     matrix = pair.matrix()
-    refuse_changed_params(pair, "Jacobian")
+    refuse_changed(pair.theta, "Jacobian")
     if pair.theta.references > before:
         spare_memory(pair.theta, pair.values_of, here)
     again = pair.values()
@@ -55,15 +55,8 @@ def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[Flo
 @np.errstate(all="ignore")
 def _apart(one: FloatArray, other: FloatArray, noise: float | None) -> npt.NDArray[np.bool_]:
     """Return where two calls differ: in numbers, or in having none."""
-    alike = _alike_within(one, noise)
+    alike = alike_within(one, noise)
     return ~(np.abs(other - one) <= alike * np.maximum(np.abs(one), np.abs(other)))
-
-
-@np.errstate(all="ignore")
-def _alike_within(values: FloatArray, noise: float | None) -> float:
-    """Return the part by which two calls may differ: more where all numbers are of float32."""
-    single = np.array_equal(values, values.astype(np.float32).astype(np.float64))
-    return max(ALIKE_IN_SINGLE if single else ALIKE, noise or 0.0)
 
 
 def _compare_matrices(
@@ -75,7 +68,7 @@ def _compare_matrices(
     with np.errstate(all="ignore"):
         one, other = first.along(weights), second.along(weights)
         size = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
-        apart = ~((one == other) | (np.abs(one - other) <= 10 * _alike_within(one, noise) * size))
+        apart = ~((one == other) | (np.abs(one - other) <= 10 * alike_within(one, noise) * size))
         apart &= ~(np.isnan(one) & np.isnan(other))
     if apart.any():
         number = int(np.flatnonzero(apart)[0])
@@ -84,15 +77,3 @@ def _compare_matrices(
             f"two calls at the same theta returned different rows of {pair.label} for "
             f"{pair.output_name(number)}: {DROPOUT}",
         )
-
-
-def refuse_changed_params(pair: JacobianPair, culprit: str) -> None:
-    """Raise ``mutated-params`` where theta is not what it was before a call of the culprit."""
-    name = pair.theta.changed()
-    if name is None:
-        return
-    raise ProblemError(
-        "mutated-params",
-        f"the {culprit} changes the parameters it is given: {name} was not what it had been after "
-        f"a call. Write {name} = {name} - … instead of {name} -= …, or work on a copy",
-    )

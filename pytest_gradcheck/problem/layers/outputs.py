@@ -18,7 +18,7 @@ from pytest_gradcheck.errors import wishes
 from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Theta
+from pytest_gradcheck.params.theta import FloatArray, Indices, Theta
 from pytest_gradcheck.problem.layers.upstream import SEED, Forward, Pull, Upstream
 from pytest_gradcheck.report.report import Finding, PointReport
 
@@ -109,8 +109,8 @@ class Outputs:
         return np.asarray((sides[0] - sides[1]) / (2 * step))
 
     def _halved(
-        self, group: Numbers, inputs: Any, out: Any, direction: FloatArray, terms: FloatArray
-    ) -> Numbers:
+        self, group: Indices, inputs: Any, out: Any, direction: FloatArray, terms: FloatArray
+    ) -> Indices:
         """Return the outputs of a group whose terms are off."""
         self._left -= 1
         if self._left < 0:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.differences import KINDS
 from pytest_gradcheck.numdiff.jacobian.slopes import Slopes, Target, agrees, tolerances
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.numdiff.ladder import Kind
+from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.judge import Verdict
 
@@ -40,7 +40,7 @@ class Entries:
         Its approximation.
     """
 
-    numbers: Numbers
+    numbers: Indices
     target: Target
     slopes: Slopes
 
@@ -80,8 +80,8 @@ class Table:
         How many columns and rows they fill, where these are whole and in order.
     """
 
-    outputs: Numbers
-    numbers: Numbers
+    outputs: Indices
+    numbers: Indices
     analytic: FloatArray
     values: FloatArray
     bars: FloatArray
@@ -171,19 +171,19 @@ def _errors(entries: Entries) -> FloatArray:
     return errors
 
 
-def _codes(entries: Entries, rows: Numbers, errors: FloatArray, settings: Settings) -> Codes:
+def _codes(entries: Entries, rows: Indices, errors: FloatArray, settings: Settings) -> Codes:
     """Return the verdicts on some columns."""
     slopes = entries.slopes
     values, bars, kinds = slopes.values[rows], slopes.error_bars[rows], slopes.kinds[rows]
     analytic = entries.analytic[rows]
     decided = (bars <= tolerances(slopes, entries.target, rows)) | _is_zero(entries, rows)
     codes = np.zeros(errors.shape, np.int8)
-    codes[kinds == KINDS.index("kink")] = Verdict.KINK
+    codes[kinds == Kind.KINK] = Verdict.KINK
     codes[~decided | ~np.isfinite(values)] = Verdict.INCONCLUSIVE
-    codes[kinds == KINDS.index("jump")] = Verdict.INCONCLUSIVE
+    codes[kinds == Kind.JUMP] = Verdict.INCONCLUSIVE
     codes[errors > settings.suspect] = Verdict.SUSPECT
     codes[errors > settings.bug] = Verdict.BUG
-    codes[(kinds == KINDS.index("nonfinite")) | ~np.isfinite(analytic)] = Verdict.NONFINITE
+    codes[(kinds == Kind.NONFINITE) | ~np.isfinite(analytic)] = Verdict.NONFINITE
     return codes
 
 
@@ -219,7 +219,7 @@ def judge_symmetry(entries: Entries, judged: Judged, settings: Settings) -> Judg
     return Judged(codes, all_errors)
 
 
-def _is_zero(entries: Entries, rows: Numbers) -> npt.NDArray[np.bool_]:
+def _is_zero(entries: Entries, rows: Indices) -> npt.NDArray[np.bool_]:
     """Return where an output does not move beyond its rounding, and the analytic slope is zero.
 
     Zero beside the other slopes of the output, and beside that rounding; or all of them are zero

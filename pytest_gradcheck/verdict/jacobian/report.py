@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.params.scales import SAFE_SQUARE
-from pytest_gradcheck.params.theta import FloatArray, Numbers, Parameter, Theta
+from pytest_gradcheck.params.theta import FloatArray, Indices, Parameter, Theta
 from pytest_gradcheck.report.report import (
     VERDICTS,
     Component,
@@ -194,7 +194,7 @@ class _Keyed:
         column of it.
     """
 
-    keys: Numbers
+    keys: Indices
     size: int
     grid: tuple[int, int] | None
     by_row: bool
@@ -238,14 +238,14 @@ class _Keyed:
         np.maximum.at(result, self._every(known), values)
         return result
 
-    def _every(self, known: npt.NDArray[np.bool_] | None) -> Numbers:
+    def _every(self, known: npt.NDArray[np.bool_] | None) -> Indices:
         """Return the key of each entry that is a number."""
         keys = self.keys
         if self.grid is not None and self.by_row:
             keys = np.repeat(keys, self.grid[1])
         return keys if known is None else keys[known]
 
-    def marked(self, marks: npt.NDArray[np.bool_]) -> Numbers:
+    def marked(self, marks: npt.NDArray[np.bool_]) -> Indices:
         """Return the keys of the entries that are marked."""
         return np.unique(self._every(None)[marks])
 

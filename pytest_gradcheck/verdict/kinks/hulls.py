@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.verdict.kinks.limits import CLEAR, Limits
 
 __all__ = ["nearest_in_hull", "subgradient_instead"]
@@ -37,7 +37,7 @@ WHOLE = 100.0
 DONE = 1e-9
 """A pull below this is rounding."""
 
-Rise = Callable[[Numbers, FloatArray], tuple[float, float]]
+Rise = Callable[[Indices, FloatArray], tuple[float, float]]
 """Takes components and weights; returns the slope of the cost ahead along them, and its slack."""
 
 
@@ -72,7 +72,7 @@ def subgradient_instead(
 
 def _of_one_curvature(
     sides: Mapping[int, tuple[float, float]], parts: list[slice]
-) -> Iterator[tuple[Numbers, float]]:
+) -> Iterator[tuple[Indices, float]]:
     """Yield components that may have a convex cost (1.0) or a concave one: all, and by parameter.
 
     Each rises or falls less on the left than on the right, or each more.
@@ -87,7 +87,7 @@ def _of_one_curvature(
                 yield at, sign
 
 
-def _is_monotone(limits: Limits, at: Numbers, sign: float) -> bool:
+def _is_monotone(limits: Limits, at: Indices, sign: float) -> bool:
     """Return whether gradients rise with theta between all nudges, as those of a convex cost do."""
     gradients = np.array([limit.gradient[at] for limit in limits.known])
     nudges = np.array([limit.nudge[at] for limit in limits.known])
@@ -101,7 +101,7 @@ class _Part:
     """Components in which a cost is convex, after a change of sign, in units of their lengths."""
 
     def __init__(
-        self, limits: Limits, gradient: FloatArray, at: Numbers, sign: float, rise: Rise
+        self, limits: Limits, gradient: FloatArray, at: Indices, sign: float, rise: Rise
     ) -> None:
         self._limits, self._at, self._sign, self._rise = limits, at, sign, rise
         self._length = limits.length[at]

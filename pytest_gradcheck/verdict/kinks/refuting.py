@@ -18,7 +18,7 @@ from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.verdict.kinks.limits import CLEAR
 
 __all__ = ["WITHIN", "Refuted"]
@@ -64,8 +64,8 @@ class Refuted:
         self.errors: dict[int, float] = {}
 
     def others(
-        self, evaluator: SerialEvaluator, gradient: FloatArray, numbers: Numbers, away: float
-    ) -> Numbers:
+        self, evaluator: SerialEvaluator, gradient: FloatArray, numbers: Indices, away: float
+    ) -> Indices:
         """Return the components that small differences do not show to be wrong here.
 
         Parameters
@@ -92,7 +92,7 @@ class Refuted:
         self.errors |= dict(zip(rest[~promising].tolist(), wrong.tolist(), strict=True))
         return rest[promising]
 
-    def _groups(self, numbers: Numbers) -> Iterator[Numbers]:
+    def _groups(self, numbers: Indices) -> Iterator[Indices]:
         """Yield the components that were wrong before, those of similar errors together."""
         known = np.array([n for n in numbers.tolist() if self.errors.get(n)], np.intp)
         loud = self._loudness(known)
@@ -105,7 +105,7 @@ class Refuted:
                 yield known[:count]
             known, loud = known[count:], loud[count:]
 
-    def _loudness(self, numbers: Numbers) -> FloatArray:
+    def _loudness(self, numbers: Indices) -> FloatArray:
         """Return how much of the cost the errors of components are over a length."""
         return np.array([abs(self.errors[n]) for n in numbers.tolist()]) * self._length[numbers]
 
@@ -113,7 +113,7 @@ class Refuted:
         self,
         evaluator: SerialEvaluator,
         gradient: FloatArray,
-        group: Numbers,
+        group: Indices,
         step: float,
         halvings: int = HALVINGS,
     ) -> Sequence[int] | npt.NDArray[np.intp]:
@@ -135,7 +135,7 @@ class Refuted:
         return np.concatenate(list(halves))
 
     def _off(
-        self, evaluator: SerialEvaluator, gradient: FloatArray, group: Numbers, step: float
+        self, evaluator: SerialEvaluator, gradient: FloatArray, group: Indices, step: float
     ) -> float:
         """Return how far slopes along a vector over a group lie from what it was before."""
         weights = np.zeros(self._length.size)

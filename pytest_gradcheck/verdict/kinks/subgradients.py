@@ -16,12 +16,12 @@ from itertools import chain
 
 import numpy as np
 
-from pytest_gradcheck.numdiff.differences import KINDS, Approximation, Comparand, approximate
+from pytest_gradcheck.numdiff.differences import Approximation, Comparand, approximate
 from pytest_gradcheck.numdiff.directions import DirectionalProbe, ProbeResult
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
-from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind
 from pytest_gradcheck.numdiff.noise import Noise
-from pytest_gradcheck.params.theta import FloatArray, Numbers
+from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.verdict.kinks.hulls import subgradient_instead
 from pytest_gradcheck.verdict.kinks.limits import CLEAR, Limit, Limits, Ways
@@ -48,11 +48,11 @@ KEPT = 0.1
 """By what part of its size it may change."""
 
 
-def asks_nearby(approximation: Approximation, wrong: Numbers, suspect: float) -> bool:
+def asks_nearby(approximation: Approximation, wrong: Indices, suspect: float) -> bool:
     """Return whether points nearby may have something to say: at kinks, and where it is wrong."""
     if wrong.size or _loud(approximation, suspect):
         return True
-    return not approximation.is_smooth and bool(approximation.of_kind("kink").any())
+    return not approximation.is_smooth and bool(approximation.of_kind(Kind.KINK).any())
 
 
 def _loud(approximation: Approximation, suspect: float) -> list[str | None]:
@@ -60,7 +60,7 @@ def _loud(approximation: Approximation, suspect: float) -> list[str | None]:
     return [
         name
         for name, seen in approximation.seen.items()
-        if seen.relative_error > suspect and seen.kind != "nonfinite"
+        if seen.relative_error > suspect and seen.kind != Kind.NONFINITE
     ]
 
 
@@ -68,7 +68,7 @@ def corrected_at_kinks(
     pair: Pair,
     approximation: Approximation,
     gradient: FloatArray,
-    wrong: Numbers,
+    wrong: Indices,
     noise: Noise,
     suspect: float,
 ) -> Approximation:
@@ -104,7 +104,7 @@ class _Nearby:
         pair: Pair,
         approximation: Approximation,
         gradient: FloatArray,
-        wrong: Numbers,
+        wrong: Indices,
         noise: Noise,
         suspect: float,
     ) -> None:
@@ -112,7 +112,7 @@ class _Nearby:
         self._approximation, self._gradient, self._noise = approximation, gradient, noise
         self._suspect = suspect
         self._limits = Limits(pair, gradient, noise, suspect)
-        self._kinks = approximation.of_kind("kink")
+        self._kinks = approximation.of_kind(Kind.KINK)
         self._open = np.zeros(gradient.size, np.bool_)
         self._open[wrong] = True
         self._proved: dict[int, float] = {}
@@ -176,7 +176,12 @@ class _Nearby:
             if limit.same[place].all() and self._agrees_along(limit, place, least):
                 del self._loud[name]
                 self._quiet[name] = replace(
-                    seen, residual=0.0, kind="kink", figure=0.0, relative_error=0.0, crowded=False
+                    seen,
+                    residual=0.0,
+                    kind=Kind.KINK,
+                    figure=0.0,
+                    relative_error=0.0,
+                    crowded=False,
                 )
 
     def _agrees_along(self, limit: Limit, place: slice, least: float) -> bool:
@@ -203,7 +208,7 @@ class _Nearby:
         self._proved |= {n: bar for n, bar in right.items() if self._open[n]}
         self._open[list(right)] = self._unasked[list(right)] = False
 
-    def _right_at(self, limit: Limit, numbers: Numbers) -> dict[int, float]:
+    def _right_at(self, limit: Limit, numbers: Indices) -> dict[int, float]:
         """Return the components that are right a little away along a nudge, with error bars.
 
         No further away than the gradient keeps to its limit: beyond there are other kinks.
@@ -215,7 +220,7 @@ class _Nearby:
                 right |= self._right_away(limit, rest, away)
         return right
 
-    def _right_away(self, limit: Limit, numbers: Numbers, away: float) -> dict[int, float]:
+    def _right_away(self, limit: Limit, numbers: Indices, away: float) -> dict[int, float]:
         with self._limits.moved(limit.nudge, away):
             gradient, probe = self._limits.gradient(), self._pair.prober()
             cost0 = probe()
@@ -233,11 +238,13 @@ class _Nearby:
         size = np.abs(values) + np.abs(analytic)
         right = np.abs(values - analytic) <= bars + self._suspect * size
         narrow = bars <= np.maximum(CLEAR * size, self._bars_here(numbers))
-        right &= narrow | self._approximation.of_kind("kink")[numbers]  # else undecided, at a kink
-        right &= found.kinds[numbers] != KINDS.index("jump")
+        right &= (
+            narrow | self._approximation.of_kind(Kind.KINK)[numbers]
+        )  # else undecided, at a kink
+        right &= found.kinds[numbers] != Kind.JUMP
         return dict(zip(numbers[right].tolist(), bars[right].tolist(), strict=True))
 
-    def _bars_here(self, numbers: Numbers) -> FloatArray:
+    def _bars_here(self, numbers: Indices) -> FloatArray:
         """Return the part of how far components look off here that counts as a proof nearby."""
         off = np.abs(self._approximation.values[numbers] - self._gradient[numbers])
         return np.asarray(CLEAR * off)
@@ -310,13 +317,13 @@ class _Nearby:
         parts = [parameter.slice for parameter in self._theta.selected]
         return subgradient_instead(self._limits, self._gradient, sides, parts, self._rise)
 
-    def _rise(self, at: Numbers, weights: FloatArray) -> tuple[float, float]:
+    def _rise(self, at: Indices, weights: FloatArray) -> tuple[float, float]:
         """Return the slope of the cost ahead along a vector, and its slack."""
         reach = float(np.max(np.abs(weights) / self._limits.length[at]))
         (ahead, _), slack = self._slopes(at, weights, WITHIN * self._limits.away / reach)
         return ahead, slack
 
-    def _nearest(self, at: Numbers) -> dict[int, float]:
+    def _nearest(self, at: Indices) -> dict[int, float]:
         """Return the values of the nearest limit, or of the sides, where the gradient has others.
 
         A gradient that is the same nearby is wrong there as well.
@@ -331,7 +338,7 @@ class _Nearby:
             if n in sides
         }
 
-    def _contradicts(self, at: Numbers, weights: FloatArray) -> bool:
+    def _contradicts(self, at: Indices, weights: FloatArray) -> bool:
         """Return whether the cost has one slope along a vector, and the gradient another.
 
         That makes it wrong where the gradients nearby all have the slope of the cost, and where
@@ -354,13 +361,13 @@ class _Nearby:
             return False
         return abs(slope - float(weights @ gradient[at])) > 4 * slack
 
-    def _slope(self, at: Numbers, weights: FloatArray, step: float) -> tuple[float | None, float]:
+    def _slope(self, at: Indices, weights: FloatArray, step: float) -> tuple[float | None, float]:
         """Return the slope of the cost along a vector, None where the sides have two, and slack."""
         sides, slack = self._slopes(at, weights, step)
         return (sides[0] if abs(sides[0] - sides[1]) <= slack else None), slack
 
     def _slopes(
-        self, at: Numbers, weights: FloatArray, step: float
+        self, at: Indices, weights: FloatArray, step: float
     ) -> tuple[tuple[float, float], float]:
         """Return the slopes of the cost ahead and behind along a vector, and slack."""
         probe = self._pair.prober()
@@ -384,7 +391,7 @@ class _Nearby:
             values[number] = value
         sides = dict(old.sides)
         for number in (*proved, *beside):
-            kinds[number] = KINDS.index("kink")
+            kinds[number] = Kind.KINK
             sides.setdefault(number, (float(old.values[number]), float(old.values[number])))
         return replace(
             old,
