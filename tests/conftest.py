@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import hypothesis  # noqa: F401 - slow to import, and inner runs forget what they import
 import joblib.externals.loky  # noqa: F401 - the same, and at its end joblib looks for itself
 import numpy as np  # noqa: F401 - the same, and it bears no second import
+import properties  # noqa: F401 - how often properties are tried
 import pytest
 from documents import ADDOPTS
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import tried
 
 from pytest_gradcheck import L2, Report, check_gradients
 from pytest_gradcheck.diagnosis.known_numbers import Dimension, KnownNumbers, named_strength
@@ -678,7 +679,7 @@ def test_a_wrong_constant_gradient_of_a_straight_cost_is_not_stale() -> None:
 # Nothing at random, nothing where all is right
 
 
-@settings(max_examples=60, deadline=None)
+@tried(60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     shape=st.sampled_from([(2,), (5,), (12,), (3, 4), (5, 5), (2, 3, 4)]),
@@ -705,7 +706,7 @@ def test_errors_at_random_have_no_cause(seed: int, shape: tuple[int, ...], kind:
     assert causes(report) == []
 
 
-@settings(max_examples=30, deadline=None)
+@tried(30)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-6, 1e-2, 1.0, 30.0]))
 def test_right_pairs_have_no_cause(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)

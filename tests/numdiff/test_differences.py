@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from properties import tried
 
 from pytest_gradcheck import check_gradients
 from pytest_gradcheck.numdiff.differences import (
@@ -31,7 +32,7 @@ from pytest_gradcheck.params.theta import Theta
 
 Array = npt.NDArray[np.float64]
 
-FIXED = settings(deadline=None, derandomize=True, max_examples=120)
+FIXED = tried(120)
 
 
 @dataclass

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import tried
 
 from pytest_gradcheck.numdiff.ladder import Kind, Line, Slope, climb
 from pytest_gradcheck.numdiff.noise import EPSILON
 
 SUSPECT = 1e-5
-FIXED = settings(deadline=None, derandomize=True, max_examples=200)
+FIXED = tried(200)
 
 
 @dataclass

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import tried
 
 from pytest_gradcheck.numdiff.noise import EPSILON, Along, Noise, measure, moves_far
 
-FIXED = settings(deadline=None, derandomize=True, max_examples=200)
+FIXED = tried(200)
 
 
 def each(cost: Callable[[float], float]) -> Along:

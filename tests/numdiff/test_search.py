@@ -7,8 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import tried
 
 from pytest_gradcheck.numdiff.directions import DirectionalProbe, Residual, random_weights
 from pytest_gradcheck.numdiff.ladder import Slope
@@ -74,7 +75,7 @@ faults_of = st.dictionaries(
 
 
 @given(faults=faults_of)
-@settings(deadline=None, derandomize=True, max_examples=60)
+@tried(60)
 def test_every_fault_is_found_and_put_right(faults: dict[int, float]) -> None:
     hunt = Hunt((5000,), faults)
     assert hunt.ends()
@@ -84,7 +85,7 @@ def test_every_fault_is_found_and_put_right(faults: dict[int, float]) -> None:
 
 
 @given(place=st.integers(0, 99_999), fault=st.sampled_from([1e-4, -0.1, 3.0]))
-@settings(deadline=None, derandomize=True, max_examples=40)
+@tried(40)
 def test_one_fault_among_a_hundred_thousand_takes_a_few_questions(place: int, fault: float) -> None:
     hunt = Hunt((100_000,), {place: fault}, calls=1000)
     search = hunt.search()

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import tried
 
 from pytest_gradcheck import ProblemError
 from pytest_gradcheck.params.gradient import flatten_gradient
@@ -328,7 +329,7 @@ shapes = st.lists(st.lists(st.integers(1, 3), max_size=2).map(tuple), min_size=2
 FORMS = ["dict", "d", "grad_", "flat", "column", "list", "tuple", "objects", "first", "namespace"]
 
 
-@settings(max_examples=150, deadline=None)
+@tried(150)
 @given(shapes, st.sampled_from(FORMS), st.integers(0, 99))
 def test_all_forms_of_an_answer_are_laid_out_alike(
     shapes: list[tuple[int, ...]], form: str, seed: int

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import tried
 
 from pytest_gradcheck import ProblemError, check_gradients
 from pytest_gradcheck.params.theta import Theta
@@ -551,7 +552,7 @@ def flattened(value: Any) -> list[float]:
 structures = st.recursive(leaves, containers, max_leaves=8).filter(lambda v: bool(flattened(v)))
 
 
-@settings(max_examples=150, deadline=None)
+@tried(150)
 @given(structures)
 def test_any_structure_makes_the_round_trip(params: Any) -> None:
     theta = Theta(params)
@@ -562,7 +563,7 @@ def test_any_structure_makes_the_round_trip(params: Any) -> None:
     assert theta.changed() is None
 
 
-@settings(max_examples=100, deadline=None)
+@tried(100)
 @given(structures, st.data())
 def test_moving_one_component_moves_one_entry(params: Any, data: st.DataObject) -> None:
     theta = Theta(params)
