@@ -32,6 +32,7 @@ from pytest_gradcheck.numdiff.probing import Probed, probed
 from pytest_gradcheck.numdiff.sampling import chosen, is_probed
 from pytest_gradcheck.numdiff.workers import evaluator_for
 from pytest_gradcheck.params.streams import stream
+from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.layers.outputs import with_outputs
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.problem.points import Point, prepared
@@ -43,7 +44,7 @@ from pytest_gradcheck.problem.preflight import (
 )
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.progress import Progress
-from pytest_gradcheck.report.report import VERDICTS, GradientError, PointReport, Report
+from pytest_gradcheck.report.report import VERDICTS, GradientError, PointReport, Report, badness
 from pytest_gradcheck.settings import Settings, SettingsKeywords, resolve
 from pytest_gradcheck.verdict.canary import unnoticed
 from pytest_gradcheck.verdict.comparison import Comparison, compare
@@ -295,6 +296,9 @@ class _Result(NamedTuple):
     report: PointReport
     comparison: Comparison
     notes: tuple[str, ...]
+    at: FloatArray
+    cost: float
+    seconds: float
 
 
 def _report(problem: Problem, context: Context) -> Report:
@@ -333,19 +337,16 @@ def _report(problem: Problem, context: Context) -> Report:
 def _results(points: Iterable[Point], terms: _Terms) -> tuple[list[_Result], tuple[str, ...]]:
     """Check at every point; return the results, and a note where that ended early."""
     results: list[_Result] = []
+    cut_short: tuple[str, ...] = ()
     try:
         for point in points:
-            result = _checked(point, terms)
-            is_first = all(other.report.passed for other in results)
-            if terms.settings.locate and is_first and not result.report.passed:
-                result = _with_line(result)
-            results.append(result)
+            results.append(_checked(point, terms))
     except ProblemError as error:
         # A wrong gradient may well lead training astray; that it is wrong is what to tell.
         if all(result.report.passed for result in results):
             raise
-        return results, (f"not checked any further: {error}",)
-    return results, ()
+        cut_short = (f"not checked any further: {error}",)
+    return _with_line(results) if terms.settings.locate else results, cut_short
 
 
 def _reports(results: Sequence[_Result]) -> tuple[PointReport, ...]:
@@ -368,7 +369,7 @@ def _beside_twin(whole: _Result, twin: _Result | None) -> PointReport:
 
 def _checked(point: Point, terms: _Terms) -> _Result:
     """Check at the present theta."""
-    pair, settings = point.pair, terms.settings
+    began, pair, settings = perf_counter(), point.pair, terms.settings
     cost0, gradient, again = examined(pair, settings.noise)
     with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
         evaluator = evaluator_for(pair, cost0, settings, terms.progress)
@@ -385,15 +386,32 @@ def _checked(point: Point, terms: _Terms) -> _Result:
         picture = partial(gradient_picture, comparison, curve)
         report = point_report(point.name, comparison, found, picture)
         report = with_outputs(report, pair.problem.details.get("outputs"), pair.theta.tree)
-    return _Result(point, report, comparison, (*point.notes, *clues.guard.notes))
+    notes, seconds = (*point.notes, *clues.guard.notes), perf_counter() - began
+    return _Result(point, report, comparison, notes, pair.theta.base, cost0, seconds)
 
 
-def _with_line(result: _Result) -> _Result:
-    """Add the line of the backward pass at which the error enters, where it can be found."""
-    guard, report = Guard(), result.report
-    with guard.of("the search for the line"):
-        found = line_of(case_of(result.point.pair, result.comparison), report.name)
-        report = replace(report, findings=(*report.findings, *found))
+def _with_line(results: list[_Result]) -> list[_Result]:
+    """Add the line at which the error enters to the worst point, where it can be found.
+
+    A network that owns its arrays may have got others by now: then the next point is asked.
+    """
+    failed = [number for number, result in enumerate(results) if not result.report.passed]
+    for number in sorted(failed, key=lambda n: badness(results[n].report), reverse=True):
+        told = _told(results[number])
+        if told is not None:
+            return [*results[:number], told, *results[number + 1 :]]
+    return results
+
+
+def _told(result: _Result) -> _Result | None:
+    """Return a result with its line added, or None where the cost is no longer what it was."""
+    guard, report, pair = Guard(), result.report, result.point.pair
+    with guard.of("the search for the line"), pair.theta.guarded():
+        pair.theta.move_base(result.at)
+        case = case_of(pair, result.comparison, result.seconds)
+        if not case.cost.is_at(result.cost):
+            return None
+        report = replace(report, findings=(*report.findings, *line_of(case, report.name)))
     return result._replace(report=report, notes=(*result.notes, *guard.notes))
 
 

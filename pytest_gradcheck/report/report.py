@@ -20,6 +20,7 @@ __all__ = [
     "ParameterReport",
     "PointReport",
     "Report",
+    "badness",
     "band",
     "failing",
 ]
@@ -182,6 +183,12 @@ class PointReport:
         return {**self.__dict__, "picture": None}
 
 
+def badness(point: PointReport) -> tuple[bool, int, float, float]:
+    """Return what points are compared by, the worst being the largest."""
+    worst = point.components[0].relative_error if point.components else 0.0
+    return not point.passed, VERDICTS.index(point.verdict), worst, point.relative_error
+
+
 @dataclass(frozen=True, repr=False)
 class Report:
     """A finished check; ``str(report)`` is its text as the terminal shows it.
@@ -232,11 +239,6 @@ class Report:
     @property
     def worst_point(self) -> PointReport:
         """The point of the worst component; without any, that of the largest relative error."""
-
-        def badness(point: PointReport) -> tuple[bool, int, float, float]:
-            worst = point.components[0].relative_error if point.components else 0.0
-            return not point.passed, VERDICTS.index(point.verdict), worst, point.relative_error
-
         return max(self.points, key=badness)
 
     @property

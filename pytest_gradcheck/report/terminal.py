@@ -61,6 +61,8 @@ UNBOUNDED = 10_000
 HELD = "\N{NO-BREAK SPACE}"
 """Stands for a space at which no line is broken."""
 
+BRACKETS = re.compile(r" \([^()]*\)")
+
 ASCII = str.maketrans({"×": "x", "…": "~", "─": "-"})
 
 
@@ -120,16 +122,17 @@ def headline(report: Report, width: int) -> str:
 def _first(sentence: str, end: str, style: Style) -> list[str]:
     """Return the answer, wrapped; its first line stands behind the exception's name.
 
-    The place at the end of the answer stands on that line, behind what was seen, if that fits; else
-    where the sentence ends.
+    The place at the end of the answer stands on that line, behind what was seen, if that fits; what
+    stands there in brackets gives way to it. Else it stands where the sentence ends.
     """
     sentence = plain_ascii(sentence) if style.ascii else sentence
     width = max(style.width - PREFIX, 5)
     if len(sentence) <= width:
         return [sentence]
     seen, colon, why = sentence.removesuffix(end).partition(": ")
-    if end and colon and len(seen) + len(end) < width:
-        return [f"{seen}{end}:", *_wrapped(why, style.width, "  ")]
+    for said in (seen, BRACKETS.sub("", seen)):
+        if end and colon and len(said) + len(end) < width:
+            return [f"{said}{end}:", *_wrapped(why, style.width, "  ")]
     if end and colon and len(seen) < width:
         return [f"{seen}:", *_wrapped(f"{why}{end}", style.width, "  ")]
     first, *_ = _wrapped(sentence, width)

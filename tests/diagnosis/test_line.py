@@ -210,6 +210,66 @@ def test_it_takes_at_most_200_calls(load: Load) -> None:
     assert 0 < calls[1] - calls[0] <= 200 + 1
 
 
+def test_the_line_is_looked_for_at_the_worst_point(load: Load) -> None:
+    user = load(
+        """
+import numpy as np
+
+ORIGIN = np.array([1.0, -2.0])
+
+
+def cost(x):
+    r = x - ORIGIN
+    s = r @ r
+    return 0.5 * s + 0.25 * s**2
+
+
+def grad(x):
+    r = x - ORIGIN
+    s = r @ r
+    dr = r + 1.02 * s * r
+    return dr
+"""
+    )
+    draws = iter([0.1, 20.0, 0.3])
+
+    def draw(rng: Any) -> Any:
+        return user.ORIGIN + next(draws)
+
+    report = check_gradients(user.cost, user.grad, draw, seeds=3, locate=True)
+    told = [point for point in report.points if any(f.code == "line" for f in point.findings)]
+    assert not report.points[0].passed
+    assert told == [report.worst_point] == [report.points[1]]
+    assert named(report) == "dr = r + 1.02 * s * r"
+
+
+def test_a_network_that_has_got_other_arrays_is_looked_at_where_it_stands(load: Load) -> None:
+    user = load(
+        """
+class Network:
+    def draw(self, rng):
+        self.w = rng.standard_normal(3)
+        return {"w": self.w}
+
+    def cost(self):
+        s = (self.w**2).sum()
+        return s**2
+
+    def grad(self):
+        s = (self.w**2).sum()
+        dw = 4.1 * s * self.w
+        return {"w": dw}
+"""
+    )
+    network = user.Network()
+    report = check_gradients(
+        network.cost, network.grad, network.draw, seeds=3, inplace=True, locate=True
+    )
+    assert [point.passed for point in report.points] == [False] * 3
+    assert line_of(report) is report.points[-1].findings[-1]
+    assert named(report) == "dw = 4.1 * s * self.w"
+
+
 def test_a_debugger_is_left_alone(load: Load) -> None:
     user = load(broken(NETWORK, "dZ1 = dA1 * (Z1 > 0)", "dZ1 = dA1"))
     before = sys.gettrace()

@@ -51,15 +51,13 @@ SLOPES = 120
 """Of these, calls of the cost with a value changed."""
 
 SECONDS = 2.0
-"""What it may take, or as long as the check."""
-
-PART = 0.3
-"""Part of the time of a large check that edits may take."""
+"""What it may take, or as long as the check where that is longer."""
 
 SMALL = 500
-"""Calls of the cost up to which a check is small: nobody waits for another half of a second."""
+"""Calls of the cost up to which a check is small: what the search takes is not its measure."""
 
-MOMENT = 0.5
+PART = 0.3
+"""Part of the time of a larger check within which edits are begun."""
 
 SUSPECTED = 24
 """Statements of which edits are tried."""
@@ -103,10 +101,9 @@ def _as_it_was() -> Iterator[None]:
 def _located(case: Case) -> Located | None:
     start = time.perf_counter()
     sources = Sources(case.functions)
-    until = start + SECONDS
+    until = start + max(SECONDS, case.seconds)
     forward, backward = Recorder(sources, until), Recorder(sources, until)
     forward.run(case.cost.call)
-    took = time.perf_counter() - start
     gradient = backward.run(case.gradient)
     forward.finish()
     backward.finish()
@@ -135,17 +132,17 @@ def _located(case: Case) -> Located | None:
         return None
     known = _right_by_slopes(passes.backward, pairs, backward)
     known |= _known_values(passes.backward, leaves, backward, faults)
-    quick = MOMENT if case.calls <= SMALL else PART * took * case.calls
+    quick = start + PART * case.seconds if case.calls > SMALL else until
     bench = Bench(
         case.gradient,
         faults,
         sources,
         backward.executions,
         known,
-        min(until, time.perf_counter() + quick),
+        min(until, quick),
         CALLS - (SLOPES - slopes.calls) - 2,
     )
-    edits = repaired(bench, likeliest)
+    edits = repaired(bench, {statement: found.ranks[statement] // 2 for statement in likeliest})
     statements = _chosen(found, tuple(edits))
     if not statements:
         return None

@@ -35,6 +35,8 @@ class Case:
         Those whose gradient is wrong.
     calls : int
         Calls of the cost that the check has made.
+    seconds : float
+        What it took.
     """
 
     functions: tuple[Any, ...]
@@ -43,9 +45,10 @@ class Case:
     faults: Faults
     parameters: tuple[str, ...]
     calls: int
+    seconds: float
 
 
-def case_of(pair: Pair, comparison: Comparison) -> Case:
+def case_of(pair: Pair, comparison: Comparison, seconds: float) -> Case:
     """Return what a check has found as the search for the line needs it."""
     approximation, theta = comparison.approximation, comparison.theta
     is_wrong = comparison.judgement.verdicts >= Verdict.SUSPECT
@@ -65,7 +68,7 @@ def case_of(pair: Pair, comparison: Comparison) -> Case:
 
     def gradient() -> FloatArray:
         with nullcontext() if outputs is None else outputs.upstream.plainly():
-            return pair.gradient()
+            return pair.gradient_after_cost() if pair.theta.inplace else pair.gradient()
 
     functions = (pair.problem.cost, pair.problem.grad, *details.get("functions", ()))
-    return Case(functions, cost, gradient, faults, names, pair.evaluations)
+    return Case(functions, cost, gradient, faults, names, pair.evaluations, seconds)

@@ -61,6 +61,10 @@ class Cost:
     here: float
     level: float
 
+    def is_at(self, value: float) -> bool:
+        """Return whether the cost is what it was, but for noise."""
+        return abs(self.here - value) <= 10 * self.level + 1e-9 * abs(value)
+
     @property
     def step(self) -> float:
         """The step of a two-sided difference, relative to what is moved."""

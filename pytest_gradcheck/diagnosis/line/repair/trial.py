@@ -70,13 +70,21 @@ class Bench:
         return self.calls <= 0 or time.perf_counter() > self.until
 
 
-def repaired(bench: Bench, statements: Sequence[Statement]) -> dict[Statement, Edit]:
+def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Edit]:
     """Return the statements of which one small edit makes the whole gradient right.
 
-    The smallest edits count: where one is found, those that are further off are not tried.
+    The likeliest statements are tried first, and the others where none of these heals. The
+    smallest edits count: where one is found, those that are further off are not tried.
     """
+    best = max(ranks.values(), default=0)
+    likeliest = [statement for statement, rank in ranks.items() if rank == best]
+    others = [statement for statement, rank in ranks.items() if rank < best]
+    return _repaired(bench, likeliest) or _repaired(bench, others)
+
+
+def _repaired(bench: Bench, statements: Sequence[Statement]) -> dict[Statement, Edit]:
     found: dict[Statement, Edit] = {}
-    for level in range(LEVELS):
+    for level in range(LEVELS if statements else 0):
         if found or bench.is_spent:
             break
         look = _Look(bench, statements, level)
