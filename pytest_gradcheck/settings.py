@@ -54,7 +54,7 @@ class Declaration(NamedTuple):
         ``int``, ``float``, ``bool``, ``choice``, ``names``; or ``code``, which is neither an option
         of the command line nor an ini key.
     help : str
-        What ``pytest --help`` says of it.
+        What ``pytest --help`` and the page of settings say of it.
     choices : tuple of str
     """
 
@@ -94,7 +94,9 @@ class Settings:
         get_args(Mode),
     )
     eps: float | None = _setting(
-        None, "float", "fixed step of the classical check (default: a step per component)"
+        None,
+        "float",
+        "fixed step of the classical check, without error bars (default: a step per component)",
     )
     noise: float | None = _setting(
         None, "float", "relative noise of the cost, as a solver's tolerance (default: measured)"
@@ -114,23 +116,37 @@ class Settings:
         "also fail kinks, inconclusive components, vacuous checks and markers that checked nothing",
     )
     seeds: int = _setting(
-        1, "int", "random initializations to check at; params must be a callable (default: 1)"
+        1, "int", "random initializations to check at; params must be a function (default: 1)"
     )
     train: int = _setting(
-        0, "int", "steps of gradient descent after which to check again (default: 0)"
+        0,
+        "int",
+        "steps of gradient descent with the user's gradient, to check again after (default: 0)",
     )
     learning_rate: float = _setting(0.1, "float", "step size of that descent (default: 0.1)")
     samples: int = _setting(
-        20, "int", "components differenced in each parameter when sampling (default: 20)"
+        20,
+        "int",
+        "components differenced: of each parameter in mode sample, of all together in auto beyond "
+        "10,000 (default: 20)",
     )
-    probes: int = _setting(4, "int", "random directions over all parameters (default: 4)")
+    probes: int = _setting(
+        4,
+        "int",
+        "random directions over all parameters; two at most in auto, where samples tell as well "
+        "(default: 4)",
+    )
     search_calls: int = _setting(
         4000, "int", "cost calls that a search for wrong components may take (default: 4000)"
     )
     seed: int | None = _setting(
         None, "int", "seed of every random choice (default: from the test's name)"
     )
-    workers: int = _setting(1, "int", "joblib workers that share the components (default: 1)")
+    workers: int = _setting(
+        1,
+        "int",
+        "joblib workers that share the components; needs the extra workers (default: 1)",
+    )
     batched: bool = _setting(
         False, "bool", "the cost takes a leading axis of many thetas and returns a vector"
     )
@@ -143,11 +159,26 @@ class Settings:
     locate: bool = _setting(
         True, "bool", "after a failed check, find the line at which the error enters (default: on)"
     )
-    inplace: bool = _setting(False, "code")
-    dropout: Any = _setting(None, "code")
-    disable: Mapping[str, object] | None = _setting(None, "code")
-    regularization: Any = _setting(None, "code")
-    project: Any = _setting(None, "code")
+    inplace: bool = _setting(
+        False, "code", "perturb the user's own arrays, and put them back to the last bit"
+    )
+    dropout: Any = _setting(
+        None,
+        "code",
+        "'freeze': check dropout under one mask for all calls; or a context manager that switches "
+        "randomness off (default: switched off where data has one of its usual names)",
+    )
+    disable: Mapping[str, object] | None = _setting(
+        None, "code", "entries of data to override: disable={'training': False}"
+    )
+    regularization: Any = _setting(
+        None,
+        "code",
+        "a penalty that the cost leaves out and the gradient has: L2(lambd, m), L1(lambd, m)",
+    )
+    project: Any = _setting(
+        None, "code", "a projection of changes of constrained params: lambda d: (d + d.T) / 2"
+    )
 
     def __post_init__(self) -> None:
         for name in ("only", "exclude"):
