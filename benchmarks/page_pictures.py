@@ -1,11 +1,12 @@
 """Pictures of the page for the documentation, from a run of one right and two wrong networks.
 
 Usage: ``python benchmarks/page_pictures.py``; it needs the extra ``browser`` and Chromium with its
-driver. It writes docs/page-light.png, docs/page-dark.png and docs/page-phone.png.
+driver. It writes docs/page-*.png, and docs/card-*.png of the test that the README shows.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import tempfile
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.webdriver.common.by import By
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 SUITE = """
 import numpy as np
@@ -63,11 +66,16 @@ PICTURES = {
 }
 """Columns, rows and scheme of each."""
 
+CARDS = {"card-light.png": (840, 1600, "light"), "card-dark.png": (840, 1600, "dark")}
+CARD = "details.test"
+"""The part of the page that is about one test."""
+
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
 
 
-def taken(page: Path, picture: Path, width: int, height: int, scheme: str) -> None:
-    """Take a picture of the page."""
+def taken(page: Path, picture: Path, form: tuple[int, int, str], part: str = "body") -> None:
+    """Take a picture of the page, or of a part of it."""
+    width, height, scheme = form
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     for flag in (*FLAGS, f"--window-size={width},{height}"):
@@ -80,20 +88,34 @@ def taken(page: Path, picture: Path, width: int, height: int, scheme: str) -> No
         feature = {"name": "prefers-color-scheme", "value": scheme}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
         browser.get(page.as_uri())
-        browser.save_screenshot(str(picture))
+        if part == "body":
+            browser.save_screenshot(str(picture))
+        else:
+            browser.find_element(By.CSS_SELECTOR, part).screenshot(str(picture))
     finally:
         browser.quit()
 
 
+def page_of(name: str, source: str, folder: Path) -> Path:
+    """Run a file of tests, and return the page of its report."""
+    (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    asked = [f"{name}.py", f"--gradcheck-report={name}.html"]
+    command = [sys.executable, "-m", "pytest", "-q", *asked]
+    subprocess.run(command, cwd=folder, check=False, stdout=subprocess.DEVNULL)
+    return folder / f"{name}.html"
+
+
 def main() -> int:
-    """Run the suite and take the pictures."""
+    """Run the suite and the README's test, and take the pictures."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- file: test_softmax.py -->\n```python\n(.*?)```", readme, re.DOTALL)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "test_network.py").write_text(SUITE, encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "--gradcheck-report=page.html"]
-        subprocess.run(command, cwd=folder, check=False, stdout=subprocess.DEVNULL)
-        for name, (width, height, scheme) in PICTURES.items():
-            taken(Path(folder) / "page.html", DOCS / name, width, height, scheme)
-            print(DOCS / name)
+        page = page_of("test_network", SUITE, Path(folder))
+        for name, form in PICTURES.items():
+            taken(page, DOCS / name, form)
+        page = page_of("test_softmax", shown, Path(folder))
+        for name, form in CARDS.items():
+            taken(page, DOCS / name, form, CARD)
     return 0
 
 

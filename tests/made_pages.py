@@ -67,14 +67,15 @@ def _entry(one: Declaration) -> str:
     if rest and default in ("`None`", "`()`"):
         default += f" ({rest[1]})"
     values = ", ".join(f'`"{choice}"`' for choice in one.choices) or VALUES.get(one.kind, "")
-    rows = {"default": default, "values": values}
+    parts = [f"Default: {default}."]
     if one.kind == "code":
-        rows = {"default": default, "set": "in code only"}
+        parts.append("Set in code only.")
     else:
-        rows["command line"] = f"`{_option(one)}`"
-        rows["ini file"] = f"`{ini_key(one.name)}`"
-    told_rows = "".join(f"- {head}: {cell}\n" for head, cell in rows.items())
-    return f"### `{one.name}`\n\n{_sentence(told)}\n\n{told_rows}"
+        parts += [
+            f"Takes {values}.",
+            f"`{_option(one)}`, or in the ini file `{ini_key(one.name)}`.",
+        ]
+    return f"### `{one.name}`\n\n{_sentence(told)}\n\n{' '.join(parts)}\n"
 
 
 def _sentence(text: str) -> str:

@@ -1,7 +1,7 @@
 """The pages of the documentation: their code runs, and what they show is what happens.
 
-``python tests/test_docs_pages.py [PAGE ...]`` writes their outputs, and what is made from the
-sources, anew.
+``PYTHONPATH=benchmarks python tests/test_docs_pages.py [PAGE ...]`` writes their outputs, and
+what is made from the sources, anew.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from documents import INI, blocks, comparable, of_a_framework, outputs_anew
 from made_pages import MADE, PART, ROOT, made_anew
+from plots import PICTURES
 
 from pytest_gradcheck import network
 
@@ -41,7 +42,13 @@ PLAIN = {"", "text"}
 
 PLAIN_KINDS = ("failure", "summary", "printed")
 
-WITH_FILES = [name for name, text in PAGES.items() if any(b.kind == "file" for b in blocks(text))]
+WITH_FILES = [
+    name
+    for name, text in PAGES.items()
+    if any(block.kind == "file" for block in blocks(PART.sub("", text)))
+]
+"""Pages with files and outputs of their own."""
+
 SNIPPETS = [
     pytest.param(block.text, id=f"{name}-{number}")
     for name, text in {"README.md": README, **PAGES}.items()
@@ -105,6 +112,13 @@ def test_what_is_made_from_the_sources_is_as_they_are_now() -> None:
     )
 
 
+@pytest.mark.parametrize("name", list(PICTURES))
+def test_a_picture_is_the_one_that_its_script_draws(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == PICTURES[name](), (
+        "run `python benchmarks/plots.py`, and look at the difference"
+    )
+
+
 def test_every_page_is_in_the_site() -> None:
     plan = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert [page for page in PAGES if page not in plan] == []
@@ -130,7 +144,7 @@ def test_error_codes_are_those_of_the_package() -> None:
 def test_scripts_and_examples_that_pages_name_are_there() -> None:
     text = README + "".join(PAGES.values())
     named = set(re.findall(r"\b(?:benchmarks|examples|tests)/[\w/]+\.\w+", text))
-    assert "benchmarks/wrong.py" in named
+    assert "benchmarks/lines.py" in named
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
@@ -143,11 +157,11 @@ def test_the_first_check_is_broken_as_the_page_says() -> None:
 def main() -> None:
     """Write the pages that are named, or all, anew."""
     for name in sys.argv[1:] or PAGES:
-        text = made_anew(PAGES[name])
-        if name in WITH_FILES or any(block.kind == "file" for block in blocks(text)):
+        text = PAGES[name]
+        if name in WITH_FILES:
             with tempfile.TemporaryDirectory() as folder:
                 text = outputs_anew(text, Path(folder))
-        (DOCS / name).write_text(text, encoding="utf-8")
+        (DOCS / name).write_text(made_anew(text), encoding="utf-8")
 
 
 if __name__ == "__main__":
