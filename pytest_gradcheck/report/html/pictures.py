@@ -21,7 +21,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from pytest_gradcheck.errors import printable
 
@@ -229,11 +229,19 @@ def curve_picture(drawn: Mapping[str, Any], salt: str) -> tuple[str, str]:
         ):
             if drawn[name]:
                 axis.axhline(drawn[name], color=colour, linestyle="--", label=label)
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            side.set_minor_formatter(NullFormatter())
         axis.set_xlabel("step h")
         axis.set_ylabel("difference")
         axis.legend(frameon=False, fontsize=7)
         said = f"{drawn['name']}: difference between the gradients against the step"
         return _svg(figure, f"Curve of {said}"), said
+
+
+def _shortened(tag: re.Match[str]) -> str:
+    """Return a tag whose coordinates have two decimals; what stands between tags is for readers."""
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0])
 
 
 def _svg(figure: Figure, label: str) -> str:
@@ -245,7 +253,7 @@ def _svg(figure: Figure, label: str) -> str:
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<(g|svg|text) id="[^"]*"', r"<\1", text)  # ids of groups: of no use, not unique
     text = re.sub(r" font-family: [^;\"]*;", "", text)  # the page's own
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"<[^>]*>", _shortened, text)
     text = re.sub(r"\s+", " ", text).replace("> <", "><")
     text = text.replace(INK, "currentColor")
     opening, rest = text.split(">", 1)
