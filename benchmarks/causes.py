@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ import numpy as np
 from random_problems.faults import KINDS, patterns
 from random_problems.labels import SAME, Label, labelled
 from random_problems.problems import Problem, problem
+from random_problems.programs import Array
 from random_problems.running import checked
 from random_problems.shapes import call
 
@@ -50,25 +52,24 @@ def planted(seed: int) -> Planted | None:
     one = problem(seed)
     if any(word in one.shape for word in MATRICES):
         return None
-    label, report, _ = checked(one, "full")
+    label, report, _ = checked(one, "full", locate=False)
     causes = _causes(report) if isinstance(report, Report) else []
     if not isinstance(report, Report) or label.kind not in ("visible", "right"):
         return None
     if label.kind == "right" or report.passed:
         said = ("wrong" if causes else "right") if label.kind == "right" else ""
         return Planted(RIGHT, one.condition, True, said, f"{seed} {causes}") if said else None
-    found = {name: _described(label, name) for name, e in label.wrong().items() if e > SAME}
+    found = _found(one, label)
+    nearby = _nearby(one, label, list(found)) if one.condition == "stationary" else found
     known = set(KINDS.get(one.fault, ()))
-    nameable = [codes if "partial" in known else codes - {"partial"} for codes in found.values()]
-    shows = all(nameable)
-    nearby = _nearby(one, label) if one.condition == "stationary" else {}
+    shows = all(nearby[name] - ({"partial"} - known) for name in found)
     said = "right" if causes else "none"
     for code, parameter, _ in causes:
         names = found if parameter is None else [parameter]
-        told = known.union(*(found.get(name, set()) | nearby.get(name, set()) for name in names))
+        told = known.union(*(nearby.get(name, set()) for name in names))
         if code not in told and code not in WHERE and not (code == "upstream" and len(found) > 1):
             said = "wrong"
-    detail = f"{seed} [{one.condition}] {one.fault} {found} | {causes}"
+    detail = f"{seed} [{one.condition}] {one.fault} {nearby if shows else found} | {causes}"
     return Planted(one.fault, one.condition, shows, said, detail)
 
 
@@ -76,26 +77,71 @@ def _causes(report: Report) -> list[tuple[str, str | None, str]]:
     return [(f.code, f.parameter, f.message) for f in report.findings if f.severity == "cause"]
 
 
-def _described(label: Label, name: str) -> set[str]:
-    """Return the codes that truly describe a wrong gradient, zeros down to rounding included."""
-    exact, given = label.exact[name], label.given[name]
-    codes = set(patterns(exact, given))
-    if np.abs(given).max() <= 1e-10 * np.abs(exact).max():
-        codes.add("zero")
-    if np.abs(exact).max() <= 1e-15 * np.abs(given).max():
-        codes.add("unused")  # no difference of the cost shows it
-    return codes
+def _found(one: Problem, label: Label) -> dict[str, set[str]]:
+    """Return the codes that truly describe each wrong gradient.
+
+    A factor of all but the penalty is called a factor.
+    """
+    names = [name for name, error in label.wrong().items() if error > SAME]
+    found = {name: _codes(one, name, label.exact[name], label.given[name]) for name in names}
+    if one.penalty is not None:
+        named, penalty, values = call(one).named, one.penalty, one.values
+        right = named(penalty.slopes(values, penalty.lambd))
+        wrong = named(penalty.slopes(values, penalty.lambd, penalty.fault))
+        for name, codes in found.items():
+            exact, given = label.exact[name] - right[name], label.given[name] - wrong[name]
+            codes |= _codes(one, name, exact, given) & {"scale", "sign"}
+    return found
 
 
-def _nearby(one: Problem, label: Label) -> dict[str, set[str]]:
-    """Return the codes that truly describe how a gradient changes away from a stationary point."""
+def _nearby(one: Problem, label: Label, wrong: Sequence[str]) -> dict[str, set[str]]:
+    """Return the codes that truly describe how a gradient changes away from a stationary point.
+
+    What changes as it should, and is not what it should be, has a constant added.
+    """
     moved = replace(one, values=[1.1 * value + 0.05 for value in one.values])
     with np.errstate(all="ignore"):
         there = labelled(moved, call(moved))
-    return {
-        name: set(patterns(there.exact[name] - exact, there.given[name] - label.given[name]))
-        for name, exact in label.exact.items()
-    }
+    found = {}
+    for name in wrong:
+        exact = there.exact[name] - label.exact[name]
+        given = there.given[name] - label.given[name]
+        same = np.allclose(exact, given, rtol=1e-9, atol=1e-9 * np.abs(exact).max())
+        found[name] = {"offset"} if same else _codes(one, name, exact, given)
+    return found
+
+
+def _codes(one: Problem, name: str, exact: Array, given: Array) -> set[str]:
+    """Return the codes that truly describe an array, as a whole or one of the leaves that it has.
+
+    A flat vector has several.
+    """
+    found = _described(exact, given, one.fault)
+    leaves = [np.full(value.shape, float(n)) for n, value in enumerate(one.values)]
+    owners = call(one).named(leaves)[name]
+    for number in np.unique(owners) if np.ptp(owners) else ():
+        mine = owners == number
+        shape = one.values[int(number)].shape
+        whole = np.prod(shape) == np.count_nonzero(mine)
+        leaf = [array[mine].reshape(shape if whole else -1) for array in (exact, given)]
+        found |= _described(leaf[0], leaf[1], one.fault)
+    return found
+
+
+def _described(exact: Array, given: Array, fault: str) -> set[str]:
+    """Return the codes that truly describe a wrong gradient, zeros down to rounding included.
+
+    One number is a factor times any other, which says nothing where no factor was put in.
+    """
+    codes = set(patterns(exact, given)) if np.any(exact != given) else set()
+    size = float(np.abs(exact).max(initial=0.0))
+    if np.count_nonzero(np.abs(exact) > 1e-9 * size) == 1 and "scale" not in KINDS.get(fault, ()):
+        codes -= {"scale"}
+    if codes and np.abs(given).max() <= 1e-10 * size:
+        codes.add("zero")
+    if codes and size <= 1e-15 * np.abs(given).max():
+        codes.add("unused")  # no difference of the cost shows it
+    return codes
 
 
 def of_random(seeds: range, verbose: bool) -> int:

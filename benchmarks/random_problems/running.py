@@ -66,16 +66,17 @@ class Outcome:
     detail: str
 
 
-def checked(one: Problem, mode: str) -> tuple[Label, Report | Exception, float]:
+def checked(one: Problem, mode: str, **settings: Any) -> tuple[Label, Report | Exception, float]:
     """Return the truth, the report or what was raised instead, and the time that it took."""
     made = call(one)
     label = labelled(one, made)
     method: Any = getattr(check_gradients, made.method)
+    chosen = made.keywords | settings
     begin = time.perf_counter()
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            report: Report | Exception = method(*made.arguments, mode=mode, **made.keywords)
+            report: Report | Exception = method(*made.arguments, mode=mode, **chosen)
     except Exception as error:
         report = error
     return label, report, time.perf_counter() - begin

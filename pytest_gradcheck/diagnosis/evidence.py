@@ -31,6 +31,9 @@ SOUND = 0.03
 """How wide the error bar of a component that is sound may be, as a part of the least error beside
 it: in a cost that is rounded no component may be right beyond doubt."""
 
+APART = 0.3
+"""How wide the error bar of a component may be that counts as right, as such a part."""
+
 CLASSICAL = 1e-6
 """Stands for the error bars of the classical check, which has none: a part of the root mean square
 of a parameter."""
@@ -185,8 +188,12 @@ class Evidence:
         numerical, bars = self.approximation.values[place], self.approximation.error_bars[place]
         if self.noise is None:
             bars = np.maximum(bars, CLASSICAL * rms(finite_or_zero(numerical)))
-        evaluated = self.approximation.checked[place]
-        right = self._right[place]
+        evaluated, wrong = self.approximation.checked[place], self._wrong[place]
+        gradient, right = self.gradient[place], self._right[place]
+        if wrong.any():
+            size = np.abs(gradient) + np.abs(numerical)
+            least = _least(np.abs(gradient - numerical), size, wrong)
+            right = right & (bars <= APART * least * size)
         seen = self.approximation.seen.get(parameter.name)
         sparse = seen is not None and abs(seen.residual) <= seen.error_bar and not seen.wide
         if sparse:
@@ -194,11 +201,11 @@ class Evidence:
         return ParameterEvidence(
             parameter=parameter,
             theta=self.pair.theta.base[place],
-            analytic=self.gradient[place],
+            analytic=gradient,
             numerical=numerical,
             bars=bars,
             known=self._known[place],
-            wrong=self._wrong[place],
+            wrong=wrong,
             right=right,
             precision=self.precision,
             sparse=sparse,
@@ -275,8 +282,7 @@ class ParameterEvidence:
         """Where a fault as large as the least of those that are wrong would show, and none does."""
         size = np.abs(self.analytic) + np.abs(self.numerical)
         with np.errstate(all="ignore"):
-            off = np.abs(self.analytic - self.numerical)[self.wrong] / size[self.wrong]
-            least = float(np.nanmin(off, initial=np.inf))
+            least = _least(np.abs(self.analytic - self.numerical), size, self.wrong)
             sound: Mask = self.known & ~self.wrong & (self.bars <= SOUND * least * size)
         return self.right | (sound & (size > 0))
 
@@ -299,6 +305,12 @@ class ParameterEvidence:
     def grid(self, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """Return flat values in the shape of the parameter."""
         return values.reshape(self.shape)
+
+
+def _least(off: FloatArray, size: FloatArray, wrong: Mask) -> float:
+    """Return the least relative error of what is wrong; infinity where nothing is."""
+    with np.errstate(all="ignore"):
+        return float(np.nanmin(off[wrong] / size[wrong], initial=np.inf))
 
 
 def gradient_at(pair: Pair, theta: FloatArray) -> FloatArray | None:

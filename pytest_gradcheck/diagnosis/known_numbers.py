@@ -92,7 +92,7 @@ class KnownNumbers:
 
     def said(self, size: int) -> str:
         """Return what a number of things is the number of."""
-        mine = [d for d in self.axes if d.size == size]
+        mine = self._of_size.get(size)
         if not mine:
             names = [name for name, number in self.numbers.items() if number == size]
             return names[0] if names else "in sight"
@@ -100,6 +100,13 @@ class KnownNumbers:
         if len(arrays) > 1 and size in self.examples:
             return f"the number of examples in {mine[0].array}"
         return f"{mine[0].array}.shape[{mine[0].axis}]"
+
+    @cached_property
+    def _of_size(self) -> dict[int, list[Dimension]]:
+        found: dict[int, list[Dimension]] = {}
+        for dimension in self.axes:
+            found.setdefault(dimension.size, []).append(dimension)
+        return found
 
     @cached_property
     def examples(self) -> list[int]:
@@ -277,11 +284,16 @@ def named_strength(strength: float, numbers: KnownNumbers) -> str | None:
 
 
 def _shares(name: str, number: float, numbers: KnownNumbers) -> Iterator[tuple[str, float]]:
+    """Yield what a strength is made up of, the likeliest first: examples are what is averaged."""
     yield name, number
     yield f"2 {name}", 2 * number
-    yield f"{name} / 2", number / 2
-    for count in numbers.counts:
-        yield f"{name} / {count}", number / count
-        yield f"{name} / (2 x {count})", number / (2 * count)
-        yield f"2 {name} / {count}", 2 * number / count
-        yield f"{name} - {name} / {count}", number - number / count
+    examples = [count for count in numbers.counts if count in numbers.examples]
+    others = [count for count in numbers.counts if count not in numbers.examples]
+    for counts in (examples, others):
+        for count in counts:
+            yield f"{name} / {count}", number / count
+        for count in counts:
+            yield f"2 {name} / {count}", 2 * number / count
+            yield f"{name} / (2 x {count})", number / (2 * count)
+            yield f"{name} - {name} / {count}", number - number / count
+        yield f"{name} / 2", number / 2

@@ -19,10 +19,13 @@ from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Indices
 
-__all__ = ["Slopes", "extrapolated", "sharpened"]
+__all__ = ["Slopes", "at_some_reach", "extrapolated", "sharpened"]
 
 FARTHEST = 0.1
 """The largest step, in lengths of a component."""
+
+SHORTER = (0.03, 1e-3)
+"""Parts of those steps that are tried next, where a cost bends sooner than that."""
 
 RUNGS = 5
 """Steps, each half of the one before. Five central differences leave an error of order h**10."""
@@ -88,13 +91,32 @@ def sharpened(part: ParameterEvidence, evidence: Evidence, doubtful: Indices) ->
     evaluator = SerialEvaluator(evidence.pair.prober(), theta, float("nan"))
     reach = lengths(theta, evidence.gradient)[places]
     with theta.kept(part.parameter.slice), np.errstate(all="ignore"):
-        found = extrapolated(evaluator, places, reach, noise)
+        known = Slopes(part.numerical[mine], part.bars[mine])
+        found = at_some_reach(evaluator, places, reach, noise, known)
     allowed = found.bars + (LITTLE if doubtful.size else 1.0) * part.bars[mine]
     better = np.abs(found.values - part.numerical[mine]) <= allowed
     better &= (found.bars < part.bars[mine]) | (doubtful.size > 0)
     values, bars = part.numerical.copy(), part.bars.copy()
     values[mine[better]], bars[mine[better]] = found.values[better], found.bars[better]
     return replace(part, numerical=values, bars=bars)
+
+
+def at_some_reach(
+    evaluator: SerialEvaluator, places: Indices, reach: FloatArray, noise: Noise, known: Slopes
+) -> Slopes:
+    """Return the slopes from the largest steps that tell more than is known, or the least tried.
+
+    Where a component is large, and what it is taken off is as large, the cost bends sooner than at
+    its length: the slopes of long steps are others, and may agree by chance.
+    """
+    found = Slopes(np.full(places.size, np.nan), np.full(places.size, np.inf))
+    for part in (1.0, *SHORTER):
+        agree = np.abs(found.values - known.values) <= found.bars + LITTLE * known.bars
+        left = np.flatnonzero(~(agree & (found.bars < known.bars)))
+        if left.size:
+            again = extrapolated(evaluator, places[left], part * reach[left], noise)
+            found.values[left], found.bars[left] = again.values, again.bars
+    return found
 
 
 def _short_of_digits(part: ParameterEvidence) -> Indices:

@@ -8,6 +8,7 @@ order, or as a dict whose keys carry a prefix (``dW1``, ``grad_W1``). Entries no
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -248,28 +249,25 @@ def _strange(named: Mapping[Any, Any], node: Branch) -> bool:
     )
 
 
-def _spellings(node: Branch, named: Mapping[Any, Any]) -> list[Any]:
+def _spellings(node: Branch, named: Mapping[Any, Any]) -> tuple[Any, ...]:
     """Return the names of a node's entries by the one rule, for the whole dict, that finds most.
 
     Plain names that hold the parameters themselves do not count beside prefixed ones: where one of
     those is missing, it is a missing gradient.
     """
-    labels = [key.label for key, _ in node.holding]
-
-    def spelled(pattern: str) -> list[Any]:
-        return [_spelled(pattern, label) for label in labels]
+    labels = tuple(key.label for key, _ in node.holding)
 
     def hits(pattern: str) -> int:
-        return sum(name in named for name in spelled(pattern))
+        return sum(name in named for name in _all_spelled(pattern, labels))
 
     found: dict[str, int] = {}
     for pattern in CONVENTIONS:
         found[pattern] = hits(pattern)
         if found[pattern] == len(labels):
-            return spelled(pattern)
+            return _all_spelled(pattern, labels)
     best = max(found, key=found.__getitem__)
     is_plain = hits(PLAIN) > found[best] and not (found[best] and _holds_parameters(named, node))
-    return spelled(PLAIN if is_plain else best)
+    return _all_spelled(PLAIN if is_plain else best, labels)
 
 
 def _holds_parameters(named: Mapping[Any, Any], node: Branch) -> bool:
@@ -283,6 +281,12 @@ def _equal(entry: Any, item: Any) -> bool:
         return bool(np.array_equal(entry, item))
     except (TypeError, ValueError):  # containers of unlike arrays
         return False
+
+
+@functools.lru_cache(maxsize=64)
+def _all_spelled(pattern: str, labels: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the names of entries by one rule; a gradient is asked for many times."""
+    return tuple(_spelled(pattern, label) for label in labels)
 
 
 def _spelled(pattern: str, label: Any) -> Any:

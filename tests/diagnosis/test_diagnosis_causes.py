@@ -564,6 +564,39 @@ def test_a_part_that_is_wrong_is_told(
     assert ("it is 0 there" in message(report)) == (factor == 0)
 
 
+@pytest.mark.parametrize(
+    ("where", "fault", "code", "said"),
+    [
+        (np.s_[2:11], lambda g: -g, "sign", "-1.000 x the numerical gradient in [2:11] alone"),
+        (np.s_[2:11], lambda g: 1.23 * g, "scale", "1.230 x the numerical gradient in [2:11]"),
+        (np.s_[4:9], lambda g: g + 0.37, "offset", "+ 0.37 throughout in [4:9]"),
+        (
+            np.s_[2:11],
+            lambda g: (g.reshape(3, 3) + g.reshape(3, 3).T).reshape(-1),
+            "symmetrized",
+            "its transpose added in [2:11] alone, as 3 x 3",
+        ),
+        (
+            np.s_[1:9],
+            lambda g: np.tile(g.reshape(2, 4).mean(axis=0), 2),
+            "wrong-axis",
+            "over axis 0 in [1:9] alone, as 2 x 4",
+        ),
+    ],
+)
+def test_a_fault_of_one_parameter_in_a_flat_vector_of_several_is_told(
+    where: slice, fault: Callable[[Array], Array], code: str, said: str
+) -> None:
+    def partly(g: Array) -> Array:
+        g = g.copy()
+        g[where] = fault(g[where])
+        return g
+
+    report = spoiled({"w": np.random.default_rng(8).normal(size=13)}, w=partly)
+    assert causes(report) == [(code, "w")]
+    assert said in report.findings[0].message
+
+
 def test_a_border_is_told() -> None:
     def fault(g: Array) -> Array:
         wrong = 0.5 * g
@@ -677,6 +710,19 @@ def test_a_wrong_constant_gradient_of_a_straight_cost_is_not_stale() -> None:
 
 
 # Nothing at random, nothing where all is right
+
+
+def test_constants_at_random_are_no_gradient_of_another_point() -> None:
+    """Numbers at random point the same way by chance, the more easily the fewer they are."""
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        params = {"w": rng.normal(size=9)}
+        constant = np.abs(slopes(params)["w"]) * rng.uniform(0.1, 3, 9)
+        if seed % 2:
+            constant = rng.choice([-1, 1], 9) * rng.uniform(0.1, 3, 9)
+        assert ("stale", "w") not in causes(
+            check_gradients(total, lambda p, constant=constant: {"w": constant}, params)
+        )
 
 
 @tried(60)

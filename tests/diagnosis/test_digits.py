@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import Report, check_gradients
-from pytest_gradcheck.diagnosis.sharper import extrapolated
+from pytest_gradcheck.diagnosis.sharper import Slopes, at_some_reach, extrapolated
 from pytest_gradcheck.numdiff.differences import cost_noise
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.params.theta import Theta
@@ -118,3 +118,22 @@ def test_extrapolated_slopes_are_within_their_narrow_bars() -> None:
     found = extrapolated(evaluator, places, np.ones(6), cost_noise(evaluator, 0))
     assert np.all(np.abs(found.values - slope(VECTOR)) <= found.bars)
     assert found.bars.max() <= 1e-8
+
+
+def test_where_a_cost_bends_soon_slopes_come_from_shorter_steps() -> None:
+    """A component may be large beside the length at which the cost bends."""
+    theta = Theta(VECTOR.copy())
+    bends = np.array([1.0, 0.3, 0.03, 0.01, 3e-3, 1e-3])
+
+    def cost() -> float:
+        (parameter,) = theta.parameters
+        x = np.asarray(theta.cells(parameter)[:], np.float64)
+        return float(np.sum(np.sin(x[:6] / bends)))
+
+    evaluator = SerialEvaluator(cost, theta, cost())
+    noise = cost_noise(evaluator, 0)
+    exact = np.cos(VECTOR[:6] / bends) / bends
+    known = Slopes(exact * (1 + 1e-5), 1e-4 / bends)
+    found = at_some_reach(evaluator, np.arange(6), np.ones(6), noise, known)
+    assert np.all(np.abs(found.values - exact) <= found.bars)
+    assert np.all(found.bars < known.bars)

@@ -421,3 +421,33 @@ def test_a_gradient_of_equal_sizes_that_is_wrong_throughout_is_not_clipped() -> 
     report = check_gradients(lambda x: float(np.sum(x**3) + x[0] * x[1]), np.ones_like, x)
     assert not report.passed
     assert [f.code for f in report.findings if f.code != "line"] == []
+
+
+@pytest.mark.parametrize("factor", [1.1, -0.97, 1.0417])
+def test_a_factor_of_a_power_is_no_gradient_of_another_point(factor: float) -> None:
+    """A cubic cost has such a multiple of its slopes at a multiple of theta."""
+    x = np.concatenate([A, -A])
+    report = check_gradients(
+        lambda x: float(np.sum(np.abs(x) ** 3)),
+        lambda x: factor * 3 * x * np.abs(x),
+        x,
+    )
+    assert "stale" not in causes(report)
+
+
+def test_a_constant_is_no_gradient_without_a_chain_rule() -> None:
+    """The slopes of a logarithm of a sum of exponentials are exponentials, whatever is wrong."""
+    report = check_gradients(
+        lambda x: float(np.log(np.sum(np.exp(x)))), lambda x: np.full(x.shape, 0.17), A - 0.7
+    )
+    assert "transformed" not in causes(report)
+
+
+def test_one_component_beyond_the_error_bars_is_no_single_error() -> None:
+    """Where others may be as wrong as that one, nobody knows that they are right."""
+    for seed in range(20):
+        x = np.random.default_rng(seed).normal(size=5)
+        report = check_gradients(
+            lambda x: float(np.float32(20 + np.sum(np.sin(x)))), lambda x: 1.001 * np.cos(x), x
+        )
+        assert "partial" not in causes(report)

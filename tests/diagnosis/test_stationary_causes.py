@@ -75,3 +75,11 @@ def test_theta_stands_where_it_stood_after_the_look_nearby() -> None:
     report = check_gradients(cost, lambda: 3.0 * slope(x) - FLAT, x, inplace=True)
     assert report.findings[0].code == "scale"
     np.testing.assert_array_equal(x, HERE)
+
+
+def test_a_cost_that_is_even_here_depends_on_its_parameters() -> None:
+    """Its two sides are alike at an extremum: that is no sign of a parameter without a use."""
+    report = check_gradients(
+        lambda x: float(np.sum(np.cosh(x - HERE) - 1)), lambda x: np.sinh(x - HERE) + HERE, HERE
+    )
+    assert "unused" not in [found.code for found in causes(report)]

@@ -21,6 +21,7 @@ from pytest_gradcheck.diagnosis.rules.regions import (
     one_step,
     overlapping,
     repeated,
+    run,
     some_entries,
 )
 from pytest_gradcheck.diagnosis.rules.values import (
@@ -59,6 +60,7 @@ RULES: tuple[Rule, ...] = (
     overlapping,
     one_step,
     clipped,
+    run,
 )
 """Each tells what the wrong gradient is. The first that is sure explains a parameter."""
 

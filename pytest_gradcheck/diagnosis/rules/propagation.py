@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_gradcheck.diagnosis.evidence import Evidence, ParameterEvidence, gradient_at
+from pytest_gradcheck.diagnosis.hypotheses import NEEDED
+from pytest_gradcheck.diagnosis.rules.factors import fitted_factor
 from pytest_gradcheck.diagnosis.words import listed
 from pytest_gradcheck.params.scales import rms
 from pytest_gradcheck.params.theta import FloatArray
@@ -18,10 +20,8 @@ __all__ = ["Spread", "layers", "stale", "upstream"]
 FEWEST = 5
 """Components, of different sizes, that one unknown distance has to explain."""
 
-SEVERAL = 8
-ALIKE = 0.7
-"""The cosine that the gradients of two points not far apart have at least, in several components;
-numbers at random have no such one."""
+NEARLY = 0.7
+"""The cosine that the gradients of two points not far apart have at least; and it is no chance."""
 
 STAYING = 4
 """So many wrong components there are at least for each right one beside them."""
@@ -190,6 +190,8 @@ def stale(evidence: Evidence) -> Spread | None:
     wrong = evidence.wrong_parts
     if not any(part.numerical[part.known].any() for part in wrong):
         return None
+    if all(_is_a_multiple(part) for part in wrong):
+        return None  # as it is at another theta where the cost is a power, or an exponential
     if STAYING * sum(part.n_right for part in wrong) > sum(part.n_wrong for part in wrong):
         return None  # all that depends on theta would have moved
     if _unmoved(evidence):
@@ -210,6 +212,16 @@ def stale(evidence: Evidence) -> Spread | None:
             )
             return Spread("stale", names, message, names[0] if len(names) == 1 else None)
     return None
+
+
+def _is_a_multiple(part: Part) -> bool:
+    """Return whether a gradient is a constant times the numerical one where it is wrong."""
+    found = fitted_factor(part, part.wrong)
+    if found is None:
+        return False
+    off = np.abs(part.analytic - found.value * part.numerical)
+    allowed = found.bars(part) + part.precision * part.scale
+    return bool(np.all((off <= allowed)[part.wrong]))
 
 
 def _unmoved(evidence: Evidence) -> bool:
@@ -233,13 +245,15 @@ def _unmoved(evidence: Evidence) -> bool:
 
 
 def _alike(parts: Sequence[Part]) -> bool:
-    """Return whether two gradients point the same way, more or less, in enough components."""
+    """Return whether two gradients point the same way, which numbers at random seldom do."""
     ours = np.concatenate([part.analytic[part.known] for part in parts])
     theirs = np.concatenate([part.numerical[part.known] for part in parts])
-    if _different(ours) < SEVERAL or not ours.any() or not theirs.any():
+    free = min(_different(ours), _different(theirs)) - 1
+    if free < 1:
         return False
     cosine = np.dot(ours, theirs) / (np.linalg.norm(ours) * np.linalg.norm(theirs))
-    return bool(cosine >= ALIKE)
+    chance = (1 - min(float(cosine), 1.0) ** 2) ** (free / 2)
+    return bool(cosine >= NEARLY and chance <= 0.5**NEEDED)
 
 
 def _different(values: FloatArray) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,12 @@ import numpy.typing as npt
 from pytest_gradcheck.diagnosis.evidence import Evidence, Mask, ParameterEvidence
 from pytest_gradcheck.diagnosis.hypotheses import Hypothesis, rule, where_bits
 from pytest_gradcheck.diagnosis.rules.factors import fitted_factor, readable
+from pytest_gradcheck.diagnosis.rules.places import symmetrized, wrong_axis
+from pytest_gradcheck.diagnosis.rules.values import factor, offset, sign
 from pytest_gradcheck.diagnosis.words import numbered
 from pytest_gradcheck.params.theta import FloatArray
 
-__all__ = ["clipped", "mask", "one_step", "overlapping", "repeated", "some_entries"]
+__all__ = ["clipped", "mask", "one_step", "overlapping", "repeated", "run", "some_entries"]
 
 FEWEST = 3
 """Components on either side of a mask; one row of two could be wrong by chance."""
@@ -31,6 +34,11 @@ USUAL = 8.0
 
 LARGEST_RANKED = 300
 """Rows and columns up to which the span of a gradient is looked at."""
+
+FACTORS = (sign, factor)
+IN_A_RUN = (offset, wrong_axis)
+IN_A_MATRIX = (wrong_axis, symmetrized)
+"""Rules that are asked of a run of a vector, as of a vector or a matrix of its own."""
 
 MOST_STEPS = 100
 """Slices of an array up to which each is looked at."""
@@ -100,13 +108,13 @@ def _sides(part: ParameterEvidence) -> Iterator[tuple[str, float]]:
     for said, theta in ((name, part.theta), (f"|{name}|", np.abs(part.theta))):
         wrong, right = theta[part.wrong], theta[part.right]
         above, below = (right.max(), wrong.min()), (wrong.max(), right.min())
-        for sign, (low, high) in ((">", above), ("<", below)):
-            if said != name and sign == ">":
+        for side, (low, high) in ((">", above), ("<", below)):
+            if said != name and side == ">":
                 continue  # where theta is small, any smooth error is
             if low < 0 < high:
-                yield f"{said} {sign} 0", 2.0
+                yield f"{said} {side} 0", 2.0
             elif low < high:
-                yield f"{said} {sign} {_between(float(low), float(high))}", 8.0 * part.size
+                yield f"{said} {side} {_between(float(low), float(high))}", 8.0 * part.size
 
 
 def _between(low: float, high: float) -> str:
@@ -235,6 +243,45 @@ def _outside(matrix: FloatArray, span: FloatArray) -> float:
     """Return the norm of what of a matrix lies outside of a span, along the axis that fits best."""
     sides = [side for side in (matrix, matrix.T) if side.shape[1] == span.shape[0]]
     return min(float(np.linalg.norm(side - (side @ span) @ span.T)) for side in sides)
+
+
+@rule("partial", "some rows, columns or entries are wrong")
+def run(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
+    """Make the hypotheses of one parameter in a flat vector of several, the others right."""
+    wrong = np.flatnonzero(part.wrong)
+    if len(part.shape) != 1 or wrong.size < 2 or not part.sound.any():
+        return
+    place = slice(int(wrong[0]), int(wrong[-1]) + 1)
+    if part.sound[place].any():
+        return
+    n = place.stop - place.start
+    mostly = wrong.size > np.count_nonzero(part.sound)
+    plain = (*FACTORS, *IN_A_RUN) if mostly else IN_A_RUN  # else its place says as much
+    shapes = [(n,), *((rows, n // rows) for rows in range(2, n // 2 + 1) if n % rows == 0)]
+    for shape in shapes if n <= LARGEST_RANKED else shapes[:1]:
+        inside = _within(part, place, shape)
+        matrix = f", as {shape[0]} x {shape[1]}" if len(shape) > 1 else ""
+        where = f" in [{place.start}:{place.stop}] alone{matrix}"
+        for one in IN_A_MATRIX if len(shape) > 1 else plain:
+            for found in one.hypotheses(inside, evidence):
+                prediction, bars = part.numerical.copy(), part.bars.copy()
+                prediction[place], bars[place] = found.prediction, found.bars
+                yield found.but(
+                    prediction=prediction,
+                    bars=bars,
+                    observation=found.observation + where,
+                    why=found.why or one.why,
+                    code=found.code or one.code,
+                    tried=found.tried * part.size * len(shapes),
+                )
+
+
+def _within(part: ParameterEvidence, place: slice, shape: tuple[int, ...]) -> ParameterEvidence:
+    """Return the evidence on a run of the components of a vector."""
+    first = part.parameter.start
+    alone = replace(part.parameter, shape=shape, start=first + place.start, stop=first + place.stop)
+    arrays = ("theta", "analytic", "numerical", "bars", "known", "wrong", "right")
+    return replace(part, parameter=alone, **{name: getattr(part, name)[place] for name in arrays})
 
 
 @rule("partial", "some rows, columns or entries are wrong")

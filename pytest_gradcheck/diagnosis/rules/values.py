@@ -88,15 +88,15 @@ def _moves(part: ParameterEvidence, evidence: Evidence) -> bool:
     theta, probe = evidence.pair.theta, evidence.pair.prober()
     level = evidence.noise.level if evidence.noise is not None else 0.0
     length = np.maximum(np.abs(part.theta), rms(part.theta) or 1.0)
+    here = float(probe())
     for step in (1e-3,) if evidence.precision < SINGLE else (1e-3, 1e-2, 1e-1):
-        costs = []
         for side in (1.0, -1.0):
             moved = theta.base.copy()
             moved[part.parameter.slice] += side * step * length * np.sign(part.analytic)
             with theta.at(moved), np.errstate(all="ignore"):
-                costs.append(float(probe()))
-        if abs(costs[0] - costs[1]) > 8 * level:
-            return True
+                there = float(probe())
+            if abs(there - here) > 8 * level:
+                return True
     return False
 
 
@@ -246,6 +246,8 @@ def transformed(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothe
 
     A flat vector often holds one parameter that is a logarithm.
     """
+    if part.n_wrong > 1 and np.ptp(part.analytic[part.wrong]) <= ALMOST * part.scale:
+        return  # a constant is a function of theta times another one
     everywhere = np.ones(part.size, np.bool_)
     some = part.wrong if len(part.shape) == 1 and part.n_right else None
     for words, of_what, function in CHAIN_RULES:
