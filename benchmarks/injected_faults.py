@@ -364,4 +364,5 @@ def table() -> str:
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("error")  # as under pytest: a warning of a user's function raises
     print(table(), end="")

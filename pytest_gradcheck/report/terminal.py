@@ -48,6 +48,9 @@ SHORTEST = 12
 LONGEST = 28
 """Columns that a name has in a sentence that may go over several lines."""
 
+CLAUSE = ",;:"
+"""What stands at the end of a clause."""
+
 PREFIX = 23 - 8
 """pytest puts ``E       GradientError: `` before the first line, and only its margin of 8 before
 the others, which the style's width already allows for."""
@@ -123,7 +126,8 @@ def _first(sentence: str, end: str, style: Style) -> list[str]:
     """Return the answer, wrapped; its first line stands behind the exception's name.
 
     The place at the end of the answer stands on that line, behind what was seen, if that fits; what
-    stands there in brackets gives way to it. Else it stands where the sentence ends.
+    stands there in brackets gives way to it. Else it stands behind as much of that as fits, at the
+    end of a clause where one ends there.
     """
     sentence = plain_ascii(sentence) if style.ascii else sentence
     width = max(style.width - PREFIX, 5)
@@ -133,11 +137,23 @@ def _first(sentence: str, end: str, style: Style) -> list[str]:
     for said in (seen, BRACKETS.sub("", seen)):
         if end and colon and len(said) + len(end) < width:
             return [f"{said}{end}:", *_wrapped(why, style.width, "  ")]
-    if end and colon and len(seen) < width:
-        return [f"{seen}:", *_wrapped(f"{why}{end}", style.width, "  ")]
+    room = width - len(end)
+    if end and room >= SHORTEST:
+        sentence = sentence.removesuffix(end)
+        first = _clause(_wrapped(sentence, room)[0])
+        rest = sentence[len(first) :].strip()
+        stop = first[-1] if first[-1] in CLAUSE else ""
+        return [f"{first.removesuffix(stop)}{end}{stop}", *_wrapped(rest, style.width, "  ")]
     first, *_ = _wrapped(sentence, width)
     rest = sentence[len(first) :].strip()
     return [first, *_wrapped(rest, style.width, "  ")] if rest else [first]
+
+
+def _clause(text: str) -> str:
+    """Return as much of a text as ends a clause, where that is most of it."""
+    ends = [at + 1 for at, mark in enumerate(text) if mark in CLAUSE and text[at + 1 :][:1] == " "]
+    long_enough = [at for at in ends if 2 * at >= len(text) or at >= SHORTEST]
+    return text[: long_enough[-1]] if long_enough else text
 
 
 def _squeezed(sentence: str, report: Report, width: int, least: int = SHORTEST) -> str:

@@ -179,7 +179,7 @@ def test_the_first_line_of_the_text_ends_with_the_place(load: Load) -> None:
     assert finding is not None
     assert finding.where is not None
     place = f" ({Path(finding.where[0]).name}:{finding.where[1]})"
-    assert str(report).splitlines()[0].rstrip(":").endswith(place)
+    assert str(report).splitlines()[0].rstrip(":,").endswith(place)
     assert report.to_dict()["findings"][-1]["where"] == list(finding.where)
 
 

@@ -16,10 +16,12 @@ from pytest_gradcheck.diagnosis.evidence import Evidence, ParameterEvidence, gra
 from pytest_gradcheck.diagnosis.hypotheses import BLURRED, Hypothesis, Rule, rule
 from pytest_gradcheck.diagnosis.rules.places import shifted, transposed
 from pytest_gradcheck.diagnosis.rules.values import factor, sign, zero
-from pytest_gradcheck.diagnosis.sharper import extrapolated
+from pytest_gradcheck.diagnosis.sharper import Slopes, extrapolated
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
+from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
+from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = ["CHANGE_RULES", "changes"]
 
@@ -64,6 +66,8 @@ def changes(evidence: Evidence) -> list[ParameterEvidence]:
     noise, theta = evidence.noise, evidence.pair.theta
     if not parts or not still or noise is None or sum(part.size for part in parts) > MOST:
         return []
+    if not _is_still(evidence, parts, noise):
+        return []
     reach = lengths(theta)
     signs = stream("changes", 0).choice([-1.0, 1.0], reach.size)
     here, there = theta.base.copy(), theta.base + FARTHER * reach * signs
@@ -76,8 +80,7 @@ def changes(evidence: Evidence) -> list[ParameterEvidence]:
         evaluator = SerialEvaluator(evidence.pair.prober(), theta, float("nan"))
         for part in parts:
             place = part.parameter.slice
-            with np.errstate(all="ignore"):
-                slopes = extrapolated(evaluator, np.r_[place], reach[place], noise)
+            slopes = _slopes(evaluator, part, reach, noise)
             rounding = ROUNDING * (np.abs(moved[place]) + np.abs(part.analytic))
             changed = replace(
                 part,
@@ -92,3 +95,20 @@ def changes(evidence: Evidence) -> list[ParameterEvidence]:
     finally:
         theta.move_base(here)
     return found
+
+
+def _is_still(evidence: Evidence, parts: list[ParameterEvidence], noise: Noise) -> bool:
+    """Return whether slopes of all digits are none: beside a huge gradient few digits are known."""
+    theta = evidence.pair.theta
+    evaluator = SerialEvaluator(evidence.pair.prober(), theta, float("nan"))
+    found = [_slopes(evaluator, part, lengths(theta), noise) for part in parts]
+    return all(bool(np.all(np.abs(slopes.values) <= slopes.bars)) for slopes in found)
+
+
+def _slopes(
+    evaluator: SerialEvaluator, part: ParameterEvidence, reach: FloatArray, noise: Noise
+) -> Slopes:
+    """Return the slopes in the components of a parameter, where theta stands."""
+    place = part.parameter.slice
+    with np.errstate(all="ignore"):
+        return extrapolated(evaluator, np.r_[place], reach[place], noise)

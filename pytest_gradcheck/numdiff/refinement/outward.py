@@ -66,7 +66,8 @@ class Outward(NamedTuple):
 
 def looked_outward(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Outward:
     """Look once, at larger steps, at components whose first differences noise limits."""
-    noisy = RATIO * open_.roundings > open_.tolerances
+    known = np.isfinite(open_.gaps) & np.isfinite(open_.roundings)  # one value alone may be none
+    noisy = known & (RATIO * open_.roundings > open_.tolerances)
     ends = noisy & (np.abs(open_.gaps) <= 4 * open_.roundings)
     rungs = np.where(noisy, _rungs(open_), 0)
     asked = rungs > 0

@@ -39,14 +39,27 @@ CACHE = frozenset(
 
 
 def name_of(function: Any) -> str:
-    """Return what messages call a user's function."""
+    """Return what messages call a user's function: where it is local, by what stands in its body.
+
+    Examples
+    --------
+    >>> def test_of_a_layer():
+    ...     def forward(x): ...
+    ...     return forward
+    >>> name_of(test_of_a_layer())
+    'forward'
+    """
     while isinstance(function, functools.partial):
         function = function.func
     owner = getattr(function, "__self__", None)
     if isinstance(owner, type):  # a class method, which may be inherited
-        return f"{owner.__qualname__}.{function.__name__}".replace("<locals>.", "")
+        return f"{_after_locals(owner.__qualname__)}.{function.__name__}"
     name = getattr(function, "__qualname__", None) or type(function).__name__
-    return str(name).replace("<locals>.", "")
+    return _after_locals(str(name))
+
+
+def _after_locals(name: str) -> str:
+    return name.rpartition("<locals>.")[2]
 
 
 def named(function: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
