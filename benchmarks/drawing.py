@@ -38,13 +38,14 @@ def text(x: float, y: float, said: str, *classes: str) -> str:
 
 def picture(width: float, height: float, title: str, body: str) -> str:
     """Return a picture with its title for whoever cannot see it."""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img">'
+    size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
     return f"{head}\n<title>{escape(title)}</title>\n{STYLE}{body}</svg>\n"
 
 
 def stack(title: str, rows: Sequence[tuple[str, str]], beside: tuple[str, str]) -> str:
     """Return boxes on top of each other, with arrows down, and one that stands by itself."""
-    width, high, gap = 640.0, 34.0, 16.0
+    width, high, gap = 520.0, 34.0, 16.0
     body = ""
     for number, (name, subject) in enumerate(rows):
         y = 8 + number * (high + gap)
@@ -59,14 +60,14 @@ def stack(title: str, rows: Sequence[tuple[str, str]], beside: tuple[str, str]) 
 def _box(x: float, y: float, width: float, height: float, name: str, subject: str) -> str:
     box = f'<rect class="box" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="5"/>\n'
     baseline = y + height / 2 + 5
-    return box + text(x + 12, baseline, name, "name") + text(x + 130, baseline, subject, "faint")
+    return box + text(x + 12, baseline, name, "name") + text(x + 104, baseline, subject, "faint")
 
 
 def bars(title: str, unit: str, values: Mapping[str, float], ours: Sequence[str]) -> str:
     """Return a horizontal bar for each name, with its number; `ours` are drawn in full colour."""
-    width, left, right, high = 640.0, 250.0, 70.0, 24.0
+    width, left, right, high = 520.0, 215.0, 60.0, 24.0
     scale = (width - left - right) / (max(values.values()) or 1.0)
-    body = text(left, 16, unit, "faint")
+    body = text(10, 16, unit, "faint")
     for number, (name, value) in enumerate(values.items()):
         y = 28 + number * high
         kind = "ours" if name in ours else "other"
@@ -81,7 +82,7 @@ def lines(
     title: str, ticks: Sequence[str], series: Mapping[str, Sequence[float]], ours: Sequence[str]
 ) -> str:
     """Return a line for each name over equally spaced ticks, in per cent from 0 to 100."""
-    width, height, left, right, top = 640.0, 300.0, 50.0, 210.0, 16.0
+    width, height, left, right, top = 580.0, 320.0, 50.0, 190.0, 16.0
     bottom = height - 40
     across = (width - left - right) / max(len(ticks) - 1, 1)
     body = ""
@@ -93,9 +94,8 @@ def lines(
         body += text(left - 8, y + 4, f"{share} %", "right", "faint")
     for number, tick in enumerate(ticks):
         body += text(left + number * across, bottom + 20, tick, "middle", "faint")
-    ends = _apart(
-        {name: bottom - (bottom - top) * values[-1] / 100 for name, values in series.items()}
-    )
+    last = {name: [v for v in values if not math.isnan(v)][-1] for name, values in series.items()}
+    ends = _apart({name: bottom - (bottom - top) * value / 100 for name, value in last.items()})
     for name, values in series.items():
         points = " ".join(
             f"{left + i * across:.1f},{bottom - (bottom - top) * v / 100:.1f}"

@@ -66,7 +66,7 @@ PICTURES = {
 }
 """Columns, rows and scheme of each."""
 
-CARDS = {"card-light.png": (840, 1600, "light"), "card-dark.png": (840, 1600, "dark")}
+CARDS = {"card-light.png": (840, 2000, "light"), "card-dark.png": (840, 2000, "dark")}
 CARD = "details.test"
 """The part of the page that is about one test."""
 

@@ -5,13 +5,16 @@ Usage: ``python benchmarks/plots.py``; it writes docs/*.svg.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from drawing import stack
+from drawing import bars, lines, stack
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+RUNS = ROOT / "benchmarks" / "runs"
 
 SUBJECTS = {
     "plugin": "pytest's side: options, markers, session, gate",
@@ -30,6 +33,23 @@ SUBJECTS = {
 }
 """What each room is about, in the words of its picture."""
 
+OURS = "pytest-gradcheck"
+FLOAT64 = ("tanh net", "ReLU net", "sines", "twelve decades")
+"""Costs of `wrong` that nothing but float64 limits."""
+
+FAULTS = {
+    "right": "nothing",
+    "scale": "a factor of 8",
+    "sign": "the sign",
+    "mask": "a mask that was forgotten",
+    "upstream": "the upstream gradient",
+    "1e-4": "1e-4 everywhere",
+    "half": "a factor of 2 in half of them",
+}
+"""Faults of `wrong`, and how the plot calls them."""
+
+Table = dict[str, list[float]]
+
 
 def rooms() -> str:
     """Return the picture of the rooms, in the order of the contract that holds the code to it."""
@@ -43,7 +63,105 @@ def rooms() -> str:
     return stack(title, rows, ("network/", "the reference network, which no room imports"))
 
 
-PICTURES = {"rooms.svg": rooms}
+def run(name: str) -> str:
+    """Return what a kept run printed."""
+    return (RUNS / f"{name}.txt").read_text(encoding="utf-8").split("\n\n", 1)[1]
+
+
+def shares(printed: str, head: str) -> tuple[list[str], Table]:
+    """Return the columns and the rows of a table of percentages that begins with a head."""
+    first, *rows = printed[printed.index(head) :].split("\n\n", 1)[0].splitlines()
+    table: Table = {}
+    for row in rows:
+        found = re.fullmatch(r"(.{26})((?: +(?:[\d.]+%|-))+)", row)
+        if found and not row.startswith((" ", "(")):
+            cells = [math.nan if c == "-" else float(c[:-1]) for c in found[2].split()]
+            table[_called(found[1])] = cells
+    return re.split(r" {2,}", first[len(head) :].strip()), table
+
+
+def _called(rule: str) -> str:
+    rule = rule.strip()
+    return OURS if rule == "ours" else rule
+
+
+def wrong_gradients() -> str:
+    """Return the plot of what a full check of a wrong gradient costs."""
+    printed = run("wrong")
+    size = max(re.findall(r"^about ([\d,]+) components", printed, re.MULTILINE), key=_number)
+    table = printed.split(f"about {size} components")[1].split("\n\n")[0].splitlines()
+    faults = table[1].split()
+    rows = {row[:16].strip(): re.findall(r"([\d.]+) \(", row) for row in table[2:]}
+    values = {
+        FAULTS[fault]: max(float(rows[cost][k]) for cost in FLOAT64)
+        for k, fault in enumerate(faults)
+    }
+    unit = f"calls of the cost over 2 n, n = {size}: the most of {len(FLOAT64)} costs in float64"
+    return bars("What a full check of a wrong gradient costs", unit, values, list(values))
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def size() -> str:
+    """Return the plot of the calls that checks of large gradients take."""
+    printed = run("scale")
+    found = re.findall(r"^ *(\d+) arrays, (\d+) decades: (.*)$", printed, re.MULTILINE)
+    (row,) = (row for arrays, decades, row in found if (arrays, decades) == ("150", "6"))
+    (many,) = re.findall(r"^([\d,]+) components, \d+ seeds", printed, re.MULTILINE)
+    cells = [re.fullmatch(r"(.*) (\d+)", cell) for cell in row.split(", ")]
+    values = {cell[1]: float(cell[2]) for cell in cells if cell}
+    named = {"passing": "nothing wrong", "probe": "nothing wrong, mode probe"}
+    values = {named.get(name, name): calls for name, calls in values.items()}
+    unit = f"calls of the cost; {many} components in 150 arrays"
+    return bars("What checks of large gradients cost", unit, values, list(values))
+
+
+def false_alarms() -> str:
+    """Return the plot of how often correct networks are called wrong."""
+    printed = run("false_alarms")
+    head = "share of seeds flagged"
+    _, first, second = printed.split(head)
+    (_, at_one), (_, small) = shares(head + first, head), shares(head + second, head)
+    values = {rule: max([*at_one[rule], *small[rule]]) for rule in at_one}
+    unit = "per cent of correct networks called wrong, in the worst of twelve kinds"
+    return bars("False alarms", unit, values, [OURS])
+
+
+def misses() -> str:
+    """Return the plot of the share of faults that is caught, over their size."""
+    ticks, table = shares(run("detection"), "wrong by")
+    return lines("Share of faults caught, by their relative size", ticks, table, [OURS])
+
+
+def elsewhere() -> str:
+    """Return the plot of mistakes about gradients of other libraries."""
+    found = re.findall(
+        r"^(\S.{25}) +(\d+) of (\d+) +(\d+) of (\d+)$", run("accuracy"), re.MULTILINE
+    )
+    values = {
+        _called(name): round(100 * (int(false) / int(right) + int(missed) / int(planted)), 1)
+        for name, false, right, missed, planted in found
+    }
+    unit = "per cent of right ones called wrong, plus per cent of wrong ones accepted"
+    return bars("Mistakes about gradients of other libraries", unit, values, [next(iter(values))])
+
+
+PLOTS: dict[str, tuple[str, Callable[[], str]]] = {
+    "plot-wrong.svg": ("wrong", wrong_gradients),
+    "plot-size.svg": ("scale", size),
+    "plot-false-alarms.svg": ("false_alarms", false_alarms),
+    "plot-misses.svg": ("detection", misses),
+    "plot-elsewhere.svg": ("accuracy", elsewhere),
+}
+"""Plots, the run that each is drawn from, and how."""
+
+PICTURES = {
+    "rooms.svg": rooms,
+    **{name: drawn for name, (of, drawn) in PLOTS.items() if (RUNS / f"{of}.txt").exists()},
+}
+"""Every picture that is drawn here."""
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from pytest_gradcheck.plugin.options import declare, flag, ini_key
 from pytest_gradcheck.settings import Declaration, declarations
 
 ROOT = Path(__file__).parents[1]
+RUNS = ROOT / "benchmarks" / "runs"
 SCHEMA = ROOT / "pytest_gradcheck" / "report" / "report.schema.json"
 
 PART = re.compile(
-    r"(?P<head><!-- made: (?P<name>[a-z -]+) -->\n).*?(?P<foot><!-- end of (?P=name) -->)",
+    r"(?P<head><!-- made: (?P<name>[a-z_ -]+) -->\n).*?(?P<foot><!-- end of (?P=name) -->)",
     re.DOTALL,
 )
 
@@ -152,12 +154,25 @@ def _type(told: Mapping[str, Any]) -> str:
     return f"{words} of {_type(inner)}" if inner else words
 
 
+def kept_run(path: Path) -> str:
+    """Return what a kept run of a benchmark printed, with where and when that was."""
+    head, printed = path.read_text(encoding="utf-8").split("\n\n", 1)
+    told = dict(line.split(": ", 1) for line in head.splitlines())
+    where = f"{told['machine']}; {told['versions']}; commit {told['commit']}"
+    said = f"Run of {told['date']} with `{told['command']}`, on {where}."
+    return (
+        f'{said}\n\n<details markdown="1">\n<summary>All that it printed</summary>\n\n'
+        f"```text\n{printed.rstrip()}\n```\n\n</details>\n"
+    )
+
+
 MADE: dict[str, Callable[[], str]] = {
     "shapes": shapes,
     "failing report": failing_report,
     "settings": settings,
     "options": options,
     "schema": schema,
+    **{f"run of {path.stem}": partial(kept_run, path) for path in sorted(RUNS.glob("*.txt"))},
 }
 """What stands between the marks of each name."""
 

@@ -1,8 +1,8 @@
 """Two-sided differences of a cost in every component, each with an error bar.
 
 A first pass takes one central difference a component, at a step scaled to it; its error bar is the
-noise of the cost over the step. Where the analytic gradient agrees with it, that is all it takes. A
-component that disagrees, or that noise leaves undecided, climbs a ladder of steps.
+noise of the cost over the step. Where the analytic gradient agrees with it, that is all it takes.
+What becomes of a component that disagrees, or that noise leaves undecided, is up to `refinement`.
 """
 
 from __future__ import annotations

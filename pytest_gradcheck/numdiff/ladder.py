@@ -1,6 +1,6 @@
 """The slope of a cost along a line, from a ladder of steps, with an error bar that can be trusted.
 
-Each rung takes the cost on both sides at four times the distance of the one below. Three things are
+Each rung takes the cost on both sides at 3.7 times the distance of the one below. Three things are
 read off the rungs together:
 
 * truncation: how far neighbouring rungs differ, handed down to finer ones at the rate of h**2 and

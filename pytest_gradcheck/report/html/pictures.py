@@ -220,7 +220,7 @@ def curve_picture(drawn: Mapping[str, Any], salt: str) -> tuple[str, str]:
     floor = min((error for error in drawn["errors"] if error > 0), default=1e-16)
     with _styled(salt):
         figure = Figure(figsize=(WIDTH / 2, 2.6))
-        axis = figure.add_axes((0.16, 0.17, 0.81, 0.8))
+        axis = figure.add_axes((0.19, 0.17, 0.78, 0.8))
         errors = [max(error, floor) for error in drawn["errors"]]
         axis.loglog(drawn["steps"], errors, "o-", color=RIGHT, markersize=3, label="|D(h) - g|")
         for name, colour, label in (
@@ -230,13 +230,18 @@ def curve_picture(drawn: Mapping[str, Any], salt: str) -> tuple[str, str]:
             if drawn[name]:
                 axis.axhline(drawn[name], color=colour, linestyle="--", label=label)
         for side in (axis.xaxis, axis.yaxis):
-            side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            side.set_major_formatter(FuncFormatter(_decade))
             side.set_minor_formatter(NullFormatter())
         axis.set_xlabel("step h")
         axis.set_ylabel("difference")
         axis.legend(frameon=False, fontsize=7)
         said = f"{drawn['name']}: difference between the gradients against the step"
         return _svg(figure, f"Curve of {said}"), said
+
+
+def _decade(value: float, _: int | None = None) -> str:
+    """Return a power of ten as the maps have it: 1e-5."""
+    return f"1e{round(math.log10(value))}" if value != 1 else "1"
 
 
 def _shortened(tag: re.Match[str]) -> str:
