@@ -77,7 +77,7 @@ class LadderRequest(NamedTuple):
     reach: float
     analytic: float
     wide: float
-    least: float = 0.0
+    useful: float = 0.0
     known: Sequence[Sides] = ()
 
 
@@ -178,7 +178,7 @@ class SerialEvaluator:
         place, unit = slice(request.number, request.number + 1), np.ones(1)
         step, reach = request.step, request.reach
         line = line_along(self.cost, self.theta, (place, unit), self.cost0, step, reach)
-        return replace(line, least=max(line.least, request.least), known=request.known)
+        return replace(line, useful=request.useful, known=request.known)
 
 
 class BatchedEvaluator(SerialEvaluator):

@@ -47,8 +47,17 @@ SPAN = 1
 UNSEEN = 0.35
 """The part of a rounding bar that noise is likely to fill; what else fills it may be kinks."""
 
+USUAL = 0.2
+"""The part of a rounding bar that noise usually fills."""
+
 SAME_STEP = 0.01
 """Distances that differ by this part of theirs at most are one step: storage rounds them."""
+
+CLOSE = 0.25
+"""What part of a disagreement is left where a slope comes close to the analytic value."""
+
+HAIR = 1e-3
+"""How much nearer than the finest rung a jump at theta is looked at once more."""
 
 MARGIN = 4.0
 """A disagreement of this many error bars is taken as one without the rest of the ladder, provided
@@ -85,6 +94,8 @@ class Line:
         The smallest: a few units in the last place.
     known : sequence of Sides
         What has been asked before.
+    useful : float
+        The smallest that can tell more than noise does, where that is known.
     """
 
     at: Callable[[float], tuple[float, float]]
@@ -93,6 +104,12 @@ class Line:
     reach: float
     least: float
     known: Sequence[Sides] = ()
+    useful: float = 0.0
+
+    @property
+    def finest(self) -> float:
+        """The smallest distance of a rung."""
+        return max(self.least, self.useful)
 
 
 class Kind(IntEnum):
@@ -192,7 +209,7 @@ def climb(line: Line, analytic: float, noise: float, wide: float, suspect: float
         last = slope.error_bar
         if not wrong and ladder.extend():
             continue
-        return slope if wrong else ladder.conclusion(slope)
+        return slope if wrong else ladder.doubted(ladder.conclusion(slope), wide, suspect)
 
 
 def is_guard(value: float, cost0: float) -> bool:
@@ -208,9 +225,9 @@ class _Ladder:
         self._deepest: _Rung | None = None
         self._gap_bar = 0.0
         distances = [line.step * RATIO**power for power in range(-SPAN, SPAN + 1)]
-        self._rungs = [self._rung(d) for d in distances if line.least <= d <= line.reach]
+        self._rungs = [self._rung(d) for d in distances if line.finest <= d <= line.reach]
         if not self._rungs:
-            self._rungs = [self._rung(min(max(line.step, line.least), line.reach))]
+            self._rungs = [self._rung(min(max(line.step, line.finest), line.reach))]
         self._leave_out_guards()
 
     def _rung(self, distance: float) -> _Rung:
@@ -250,7 +267,7 @@ class _Ladder:
         finest, coarsest = self._rungs[0], self._rungs[-1]
         finer, coarser = finest.width / RATIO, coarsest.width * RATIO
         added = False
-        if finer >= self._line.least and self._can_refine(finest):
+        if finer >= self._line.finest and self._can_refine(finest):
             self._rungs.insert(0, self._rung(finer))
             added = True
         if coarser <= self._line.reach and self._can_coarsen():
@@ -260,12 +277,12 @@ class _Ladder:
         return added
 
     def _can_refine(self, finest: _Rung) -> bool:
-        """Return whether the next finer rung stands clear of the noise."""
+        """Return whether the next finer rung can refute others: noise fills a part of its bar."""
         if not (math.isfinite(finest.up) and math.isfinite(finest.down)):
             return True
         slopes = [s for r in self._rungs for s in (r.central, r.right, r.left) if math.isfinite(s)]
         size = max(map(abs, [*slopes, self._analytic]))
-        return RATIO * self._rounding(finest) <= 0.25 * size
+        return RATIO * self._rounding(finest) <= size
 
     def _can_coarsen(self) -> bool:
         """Return whether coarser rungs may help: the coarsest differs by no more than noise."""
@@ -296,7 +313,8 @@ class _Ladder:
         """Return the error bar due to one-sided slopes that have not been seen to meet, or 0.
 
         The slope of a smooth cost is where they meet. Between the noise and the next kink there may
-        be no room to see whether they do.
+        be no room to see whether they do. And where there are kinks on both sides, the slope
+        between them need not lie between those beyond.
         """
         gaps = [abs(r.right - r.left) for r in rungs]
         noises = [4 * self._rounding(r) for r in rungs]
@@ -304,7 +322,7 @@ class _Ladder:
         if clear is None or any(2 * noise < gaps[clear] for noise in noises[:clear]):
             return 0.0
         shrinks = clear + 1 < len(gaps) and gaps[clear] <= 0.5 * gaps[clear + 1]
-        return 0.0 if shrinks else 0.5 * gaps[clear] + self._rounding(rungs[clear])
+        return 0.0 if shrinks else gaps[clear] + self._rounding(rungs[clear])
 
     def _one_sided(self, rungs: Sequence[_Rung], side: str) -> tuple[float, float]:
         """Return the slope on one side: first differences, extrapolated once to order h**2."""
@@ -341,7 +359,7 @@ class _Ladder:
             return False
         if self._deepest is None:
             step = 8 * SAFETY * self._noise / off
-            self._deepest = self._rung(max(self._line.least, min(step, self._rungs[0].width)))
+            self._deepest = self._rung(max(self._line.finest, min(step, self._rungs[0].width)))
         return slope.kind == Kind.SMOOTH and self._bears_out(self._deepest, slope.value, off)
 
     def _bears_out(self, rung: _Rung, value: float, off: float) -> bool:
@@ -370,11 +388,57 @@ class _Ladder:
         sides = self._kink(finite)
         return slope if sides is None else self._at_kink(*sides)
 
+    def doubted(self, slope: Slope, wide: float, suspect: float) -> Slope:
+        """Return a slope with an error bar up to the analytic value where that may be right.
+
+        Where noise leaves error bars wide, kinks hide between theta and the finest rung: on one
+        side the slope may still be the analytic value, or steps that are finer yet come close to
+        it. A value that is wrong keeps as far from them as noise does.
+        """
+        if not wide < slope.error_bar < math.inf or not self.differs(slope, suspect):
+            return slope
+        off = abs(slope.value - self._analytic)
+        if self._is_one_side(off) or self._is_limit(off):
+            return replace(slope, error_bar=off)
+        return slope
+
+    def _is_one_side(self, off: float) -> bool:
+        """Return whether the slope on one side is the analytic value, but for noise."""
+        bars = [self._rounding(rung) for rung in self._rungs]
+        clear = next((k for k, bar in enumerate(bars) if bar <= off), None)
+        if clear is None:
+            return False
+        allowed = [0.5 * bar for bar in bars[:clear]] + [CLOSE * off]
+        return any(
+            all(
+                abs(getattr(rung, side) - self._analytic) <= most
+                for rung, most in zip(self._rungs, allowed, strict=False)
+            )
+            for side in ("left", "right")
+        )
+
+    def _is_limit(self, off: float) -> bool:
+        """Return whether central slopes at finer steps are the analytic value, two in a row."""
+        distances = [self._rungs[0].width / RATIO**power for power in (1, 2, 3)]
+        close = [
+            distance >= self._line.least
+            and abs(self._rung(distance).central - self._analytic) <= CLOSE * off
+            for distance in distances
+        ]
+        return any(map(all, pairwise(close)))
+
     def _jumps(self, rungs: Sequence[_Rung], side: str) -> bool:
-        """Return whether the cost rises by as much over a 14th of the distance, on one side."""
+        """Return whether the cost rises by as much over a 14th of the distance, on one side.
+
+        And by half of it right beside theta: further off, a ripple may rise as far.
+        """
         cost = "up" if side == "right" else "down"
         fine, coarse = (abs(getattr(rungs[k], cost) - self._line.cost0) for k in (0, 2))
-        return bool(fine > 2 * SAFETY * self._noise and fine > 0.5 * coarse)
+        if not (fine > 2 * SAFETY * self._noise and fine > 0.5 * coarse):
+            return False
+        distance = max(self._line.least, HAIR * rungs[0].width)
+        _, near = self._line.at(distance if side == "right" else -distance)
+        return not abs(near - self._line.cost0) <= 0.5 * fine
 
     def _kink(self, rungs: Sequence[_Rung]) -> tuple[float, float, float] | None:
         """Return the slopes on both sides and their error bar where they stay apart, or None.
@@ -464,6 +528,8 @@ def _best(
         apart = [abs(values[j] - value) - corrected / DECAY ** (k - j) for j in range(k)]
         if all(d <= r + truncation for d, r in zip(apart, rounding, strict=False)):
             drift = [d - UNSEEN * r for d, r in zip(apart, rounding, strict=False)]
+            if k:
+                drift.append(apart[-1] - USUAL * rounding[k - 1])
             bar += 2 * max([0.0, *drift])  # of which as much again may not be seen
             if bar < best[1]:
                 best = (value, bar)

@@ -56,7 +56,7 @@ class Ladder:
     def first_distances(self) -> list[float]:
         """Return the distances that the ladder begins with."""
         steps = [self.line.step * RATIO**power for power in range(-SPAN, SPAN + 1)]
-        steps = [step for step in steps if self.line.least <= step <= self.line.reach]
+        steps = [step for step in steps if self.line.finest <= step <= self.line.reach]
         return [side for step in steps if not self._is_known(step) for side in (step, -step)]
 
     def _is_known(self, step: float) -> bool:

@@ -220,6 +220,50 @@ def test_where_one_side_jumps_the_other_tells_the_slope(
     assert abs(slope.value - math.cos(1)) <= slope.error_bar < 1e-5
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("width", [2e-3, 5e-3, 1e-2])
+def test_a_ripple_that_levels_off_on_one_side_is_no_jump(width: float, side: float) -> None:
+    def function(x: float) -> float:
+        t = side * (x - 1)
+        return 0.5 * (1 - math.exp(-t / width)) if t > 0 else 0.5 * math.sin(t / width)
+
+    exact = side * 0.5 / width
+    slope = Walk(function, noise=1e-3).slope(exact)
+    assert abs(slope.value - exact) <= slope.error_bar
+
+
+def bent(t: float, slopes: tuple[float, float, float], ends: tuple[float, float]) -> float:
+    """Return a piecewise linear function with a slope in the middle, one on the left, the right."""
+    left, middle, right = slopes
+    low, high = ends
+    inside = min(max(t, low), high)
+    return middle * inside + right * max(t - high, 0.0) + left * min(t - low, 0.0)
+
+
+@pytest.mark.parametrize("slopes", [(-0.04, -0.013, -0.042), (0.5, 1.0, 0.4), (3.0, 1.0, 2.8)])
+@pytest.mark.parametrize("ends", [(-4e-3, 5e-3), (-7e-3, 3e-3), (-5e-3, 6e-3)])
+def test_kinks_that_noise_hides_on_both_sides_leave_the_slope_between_them_open(
+    slopes: tuple[float, float, float], ends: tuple[float, float]
+) -> None:
+    noise = 2e-3 * abs(slopes[0] - slopes[1])
+    slope = Walk(lambda x: bent(x - 1, slopes, ends), noise=noise).slope(slopes[1])
+    assert abs(slope.value - slopes[1]) <= slope.error_bar + 1e-5 * abs(slopes[1])
+
+
+@pytest.mark.parametrize("change", [0.5, -0.5, 2.0])
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_the_slope_on_one_side_of_a_kink_that_noise_hides_is_not_wrong(
+    side: float, change: float
+) -> None:
+    def function(x: float) -> float:
+        t = x - 1
+        return t + change * max(side * t, 0.0) + 0.4 * change * max(abs(t) - 0.15, 0.0)
+
+    for power in range(10, 25):
+        slope = Walk(function, noise=abs(change) * 2.0**-power).slope(1.0)
+        assert slope.kind == Kind.KINK or abs(slope.value - 1.0) <= slope.error_bar + 1e-5
+
+
 @pytest.mark.parametrize("guard", [1e10, -1.0, 1e6, 0.0])
 @pytest.mark.parametrize("room", [0.0, 1e-7])
 def test_a_constant_outside_of_the_domain_is_no_value(guard: float, room: float) -> None:
