@@ -435,12 +435,14 @@ def _approximated(
         return approximation
     noise = cost_noise(evaluator, seed, settings.noise)
     refuse_unreached(noise.moved, gradient, theta, noise.magnitude)
-    found = Probed()
+    found = Probed(noise)
     if is_probed(theta, settings):
         rng = stream("directions", seed)
         found = probed(evaluator, gradient, noise, settings, lambda: pair.evaluations, rng)
     numbers = chosen(theta, gradient, settings, seed, found.asked)
-    approximation = approximate(evaluator, numbers, comparand, noise, found.slopes, found.seen)
+    approximation = approximate(
+        evaluator, numbers, comparand, found.noise, found.slopes, found.seen
+    )
     if not approximation.is_smooth:
         refuse_undefined(pair, np.flatnonzero(approximation.of_kind(Kind.NONFINITE)))
     return approximation

@@ -298,7 +298,7 @@ def measure_far(along: Along, cost0: float, near: Noise, residual: float) -> Noi
         asks = level > max(4 * near.level, plain) and (most == inf or _stands_out(row))
         jump = _jump(along, row) if asks else 0.0
         explains = residual < EXPLAINED * jump < EXPLAINED * LARGEST_TOLERANCE * size
-        if jump > 4 * near.level and (_is_dense(row) or explains):
+        if jump > 4 * near.level and (explains or _is_dense(along, row, 4 * near.level)):
             level = max(near.level, min(level, STANDS_FOR * jump))
             kind, digits = _kind_of_jumps({cost0, *row.values})
             return replace(near, level=level, kind=kind, digits=digits)
@@ -312,10 +312,16 @@ def _moves(row: _Row) -> list[float]:
     return [abs(after - before) for before, after in pairwise(rest)]
 
 
-def _is_dense(row: _Row) -> bool:
-    """Return whether a row jumps between a good part of its values, as a quantized cost does."""
+def _is_dense(along: Along, row: _Row, least: float) -> bool:
+    """Return whether a row jumps between a good part of its values, as a quantized cost does.
+
+    Two thirds of the intervals may move less than the one that is looked at: jumps of several sizes
+    are among them where layers round one after the other, and a single jump bends the polynomial
+    beside which all of them move.
+    """
     moves = _moves(row)
-    return 3 * sum(4 * move > max(moves) for move in moves) > len(moves)
+    place = sorted(range(len(moves)), key=moves.__getitem__)[2 * len(moves) // 3]
+    return _jump(along, row, place=place) > least
 
 
 def _stands_out(row: _Row) -> bool:
@@ -406,11 +412,18 @@ def _unmoved(along: Along, cost0: float, seen: set[float]) -> Noise:
     return Noise(max(level, quantum / sqrt(12)), magnitude, 0.0, moved, kind, digits)
 
 
-def _jump(along: Along, row: _Row, start: float | None = None, stays: float = STAYS) -> float:
+def _jump(
+    along: Along,
+    row: _Row,
+    start: float | None = None,
+    stays: float = STAYS,
+    place: int | None = None,
+) -> float:
     """Return the size of a jump of the cost within a row of values, or 0 where there is none.
 
-    What a polynomial through the row leaves of it is looked at, where that moves most: of an
-    interval always the quarter that moves most beside the slope that there is between two jumps.
+    What a polynomial through the row leaves of it is looked at, after the value of a `place` or
+    where that moves most: of an interval always the quarter that moves most beside the slope that
+    there is between two jumps.
     """
     start = row.spacing if start is None else start
     count = len(row.values)
@@ -421,7 +434,9 @@ def _jump(along: Along, row: _Row, start: float | None = None, stays: float = ST
         return [float(cost) - fit(place) for cost, place in zip(costs, places, strict=True)]
 
     values = [value - fit(float(k)) for k, value in enumerate(row.values)]
-    k = max(range(count - 1), key=lambda i: abs(values[i + 1] - values[i]))
+    k = place
+    if k is None:
+        k = max(range(count - 1), key=lambda i: abs(values[i + 1] - values[i]))
     left, width, low, high = float(k), 1.0, values[k], values[k + 1]
     first = moved = abs(high - low)
     quarterings = max(QUARTERINGS, ceil(log2(abs(row.spacing) / NARROWEST) / 2))

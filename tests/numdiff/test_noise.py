@@ -6,12 +6,23 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import tried
 
-from pytest_gradcheck.numdiff.noise import EPSILON, Along, Noise, measure, moves_far
+from pytest_gradcheck.numdiff.noise import (
+    EPSILON,
+    Along,
+    Noise,
+    NoiseKind,
+    measure,
+    measure_far,
+    moves_far,
+)
+
+Array = npt.NDArray[np.float64]
 
 FIXED = tried(200)
 
@@ -23,6 +34,12 @@ def each(cost: Callable[[float], float]) -> Along:
 
 def measured_at(cost: Callable[[float], float], here: float) -> Noise:
     return measure(each(cost), here)
+
+
+def far_at(cost: Callable[[float], float]) -> Noise:
+    """Measure nearby, and some way off as where a gradient is grossly wrong."""
+    near = measured_at(cost, cost(0))
+    return measure_far(each(cost), cost(0), near, math.inf)
 
 
 def noisy(level: float, seed: int = 0) -> Callable[[float], float]:
@@ -160,3 +177,31 @@ def test_a_cost_that_never_moves_takes_a_bounded_number_of_calls() -> None:
 def test_values_at_the_end_of_the_range_do_not_overflow() -> None:
     noise = measured_at(lambda t: 1e308 * math.cos(t), 1e308)
     assert 0 < noise.level < 1e294
+
+
+@pytest.mark.parametrize("height", [2e-3, 5e-3, 2e-2])
+def test_jumps_of_several_sizes_are_noise_all_the_same(height: float) -> None:
+    """One of a dozen rounded terms jumps by more than the others, and less often."""
+    for seed in range(30):
+        rng = np.random.default_rng([seed, 71])
+        starts, rates = rng.uniform(1, 2, 12), rng.uniform(0.5, 1.5, 12)
+
+        def cost(t: float, starts: Array = starts, rates: Array = rates) -> float:
+            terms = np.round(256 * (starts + rates * t)) / 256
+            return float(t + terms.mean() + height * np.round(8 * (starts[0] + t)))
+
+        noise = far_at(cost)
+        assert noise.level > 1e-5
+        assert noise.kind is NoiseKind.JUMPS
+
+
+@pytest.mark.parametrize("height", [1e-2, 1.0, 30.0])
+def test_another_branch_some_way_off_is_no_noise(height: float) -> None:
+    for seed in range(30):
+        edge = np.random.default_rng([seed, 73]).uniform(0.02, 0.2)
+
+        def cost(t: float, edge: float = edge) -> float:
+            return math.exp(0.3 * t) + height * (t > edge)
+
+        noise = far_at(cost)
+        assert noise.relative <= 10 * EPSILON

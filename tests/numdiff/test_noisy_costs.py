@@ -189,6 +189,9 @@ PAIRS: dict[str, Callable[[int], Pair]] = {
     "bfloat16 of theta alone": lambda seed: vector(seed, bfloat16),
     "float16": Net(float16).pair,
     "float16 in the first layer": Net(float16, first_only=True).pair,
+    "bfloat16 with ReLU": Net(bfloat16, relu=True).pair,
+    "float16 with ReLU": Net(float16, relu=True).pair,
+    "float16 in the first layer, with ReLU": Net(float16, first_only=True, relu=True).pair,
     "two decimals": lambda seed: vector(seed, after=rounded(2)),
     "three decimals, small weights": Net(result=rounded(3), scale=0.01).pair,
     "four decimals": Net(result=rounded(4)).pair,
@@ -235,6 +238,14 @@ def test_no_right_gradient_of_a_noisy_cost_is_called_wrong(name: str, seed: int)
     pair = PAIRS[name](seed)
     report = check_gradients(pair.cost, pair.grad, pair.params, seed=seed)
     assert report.verdict in ("ok", "inconclusive", "kink")
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_directions_call_no_right_gradient_of_a_noisy_cost_wrong(name: str) -> None:
+    for seed in range(3):
+        pair = PAIRS[name](seed)
+        report = check_gradients(pair.cost, pair.grad, pair.params, seed=seed, mode="probe")
+        assert report.verdict in ("ok", "inconclusive", "kink")
 
 
 @pytest.mark.parametrize("digits", [2, 3, 4])

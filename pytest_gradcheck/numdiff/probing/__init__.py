@@ -8,8 +8,9 @@ arrays, and from there to single components.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from pytest_gradcheck.settings import Settings
 
 __all__ = ["Probed", "probed"]
 
+MANY = 3
+"""Components at least that are differenced where noise over larger distances is asked for."""
+
 AUTO_PROBES = 2
 """Directions in ``mode="auto"`` at most, where samples tell as well."""
 
@@ -35,6 +39,8 @@ class Probed:
 
     Attributes
     ----------
+    noise : Noise
+        Of the cost, as the directions have it.
     seen : dict
         By the parameter's name; None for all together, where that shows what none alone does.
     slopes : dict
@@ -44,6 +50,7 @@ class Probed:
         in which too much is wrong to be named.
     """
 
+    noise: Noise
     seen: dict[str | None, ProbeResult] = field(default_factory=dict)
     slopes: dict[int, Slope] = field(default_factory=dict)
     asked: dict[int, Indices] = field(default_factory=dict)
@@ -59,6 +66,9 @@ def probed(
 ) -> Probed:
     """Look at all parameters along random directions, and follow what they show.
 
+    Where that are many components, jumps of the cost may be wider apart than the steps: its noise
+    is then measured over larger distances, and where it is larger there all is asked again.
+
     Parameters
     ----------
     evaluator : Evaluator
@@ -70,9 +80,28 @@ def probed(
         Returns the number of cost calls so far.
     rng : numpy Generator
     """
-    screen = Screen(evaluator, gradient, noise, settings.suspect, rng)
     last = spent() + settings.search_calls
-    locator = Locator(screen, settings.samples, lambda: last - spent())
+    found = _found(evaluator, gradient, noise, settings, lambda: last - spent(), rng)
+    asked = sum(numbers.size for numbers in found.asked.values())
+    if noise.measure_far is None or max(asked, len(found.slopes)) < MANY:
+        return found
+    far = noise.with_far(math.inf)
+    if far.level <= noise.level:
+        return replace(found, noise=far)
+    return _found(evaluator, gradient, far, settings, lambda: last - spent(), rng)
+
+
+def _found(
+    evaluator: Evaluator,
+    gradient: FloatArray,
+    noise: Noise,
+    settings: Settings,
+    left: Callable[[], int],
+    rng: np.random.Generator,
+) -> Probed:
+    """Return what directions show of a cost with that noise."""
+    screen = Screen(evaluator, gradient, noise, settings.suspect, rng)
+    locator = Locator(screen, settings.samples, left)
     count = settings.probes if settings.mode == "probe" else min(settings.probes, AUTO_PROBES)
     evaluator.progress.expect(count)
     for _ in range(count):
@@ -81,4 +110,4 @@ def probed(
         if locator.is_open:  # what more directions would show is known
             break
     locator.finish()
-    return Probed(results(screen, locator), screen.slopes, locator.asked)
+    return Probed(noise, results(screen, locator), screen.slopes, locator.asked)
