@@ -791,3 +791,27 @@ def test_a_tangent_of_another_shape_is_told_of_the_pushforward() -> None:
 
     with pytest.raises(ProblemError, match="short returned 3 numbers"):
         gradcheck.jvp(fun, short, X)
+
+
+@pytest.mark.parametrize("small", [1.0, 1e-3, 1e-6, 1e-9])
+def test_what_directions_show_is_told_by_the_size_of_each_parameters_own_entries(
+    small: float,
+) -> None:
+    params = {"w": RNG.normal(size=6), "v": RNG.normal(size=6)}
+
+    def outputs(p: dict[str, Array]) -> Array:
+        return np.asarray(np.sin(A @ p["w"]) + small * np.cos(A @ p["v"]))
+
+    def matrices(p: dict[str, Array], factor: float = 1.0) -> dict[str, Array]:
+        slopes = -small * np.sin(A @ p["v"])[:, None] * A
+        place = np.unravel_index(np.argmax(np.abs(slopes)), slopes.shape)
+        return {"w": jac(p["w"]), "v": changed(slopes, *map(int, place), by=factor)}
+
+    report = check_gradients.jacobian(outputs, matrices, params, mode="probe", samples=1)
+    resolution = report.parameters[1].resolution
+    fault = 1 + 4 * resolution  # twice the resolution, which is beside the sum of both values
+    again = check_gradients.jacobian(
+        outputs, lambda p: matrices(p, fault), params, mode="probe", samples=1
+    )
+    assert report.passed
+    assert resolution >= 0.5 or not again.passed

@@ -107,8 +107,8 @@ def _compared(
             table, laws = asymmetric_pairs(table, names, n, work.settings, point)
         return table, Scope(theta, m, True, exact), laws
     if is_matrix_probed(work):
-        table, resolutions, found = probed_table(work, point)
-        return table, Scope(theta, m, True, resolutions), found
+        table, seen, found = probed_table(work, point)
+        return table, Scope(theta, m, True, seen.by_output, seen.by_parameter), found
     if work.settings.mode == "sample" or is_large(work):
         return sampled_table(work), Scope(theta, m, False, exact), ()
     entries, judged = full_columns(work)

@@ -6,6 +6,9 @@ are wrong; halving it tells which columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,13 +20,14 @@ from pytest_gradcheck.numdiff.jacobian.search import Found, Residual, Residuals,
 from pytest_gradcheck.numdiff.jacobian.slopes import Target
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.numdiff.sampling import FULL
+from pytest_gradcheck.params.scales import finite_or_zero, rms
 from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.verdict.jacobian.entries import Table, tabled
 from pytest_gradcheck.verdict.judge import Verdict
 
-__all__ = ["is_large", "is_matrix_probed", "probed_table"]
+__all__ = ["Seen", "is_large", "is_matrix_probed", "probed_table"]
 
 ENTRIES = 10_000_000
 """Entries up to which ``mode="auto"`` takes them all."""
@@ -33,6 +37,23 @@ SINGLE = 2.0**-24
 
 CROWDED = 0.25
 """The share of wrong columns among the sampled beyond which no search is made."""
+
+
+class Seen(NamedTuple):
+    """What random vectors have seen of a matrix.
+
+    Attributes
+    ----------
+    residuals : list of Residual
+        Along each of them.
+    by_output, by_parameter : array
+        The smallest relative error of an entry that would show, where it is of the usual size of
+        that output's or of that parameter's.
+    """
+
+    residuals: list[Residual]
+    by_output: FloatArray
+    by_parameter: FloatArray
 
 
 def is_matrix_probed(work: Work) -> bool:
@@ -49,34 +70,33 @@ def is_large(work: Work) -> bool:
     return work.settings.mode == "auto" and large
 
 
-def probed_table(work: Work, point: str) -> tuple[Table, FloatArray, tuple[Finding, ...]]:
+def probed_table(work: Work, point: str) -> tuple[Table, Seen, tuple[Finding, ...]]:
     """Compare all entries along random vectors, and some columns one by one.
 
     Returns
     -------
     Table
         The columns that were differenced: samples, and what a search found.
-    array of shape (m,)
-        The smallest relative error, for each output, of an entry of usual size that would show.
+    Seen
     tuple of Finding
         What is wrong and was not found.
     """
-    residuals, resolutions = _seen(work)
-    loud = np.any([np.abs(one.off) > 2 * one.bars for one in residuals], axis=0)
+    seen = _seen(work)
+    loud = np.any([np.abs(one.off) > 2 * one.bars for one in seen.residuals], axis=0)
     samples = work.settings.samples if work.settings.mode == "auto" else 1
     numbers = _drawn(work, samples)
     table = tabled(*judged_columns(work, numbers))
     if not loud.any():
-        return table, resolutions, ()
+        return table, seen, ()
     wrong = np.unique(table.numbers[table.codes >= Verdict.SUSPECT])
     if wrong.size > max(1, CROWDED * numbers.size):
-        return table, resolutions, ()
+        return table, seen, ()
     found = _searched(work, loud)
     fresh = np.setdiff1d(np.array(found.columns, np.intp), numbers)
     if fresh.size:
         table = table.joined(tabled(*judged_columns(work, fresh)))
-    left = _unexplained(work, table, residuals[0])
-    return table, resolutions, _unnamed(work, left, found, point)
+    left = _unexplained(work, table, seen.residuals[0])
+    return table, seen, _unnamed(work, left, found, point)
 
 
 def _drawn(work: Work, samples: int) -> Indices:
@@ -87,7 +107,7 @@ def _drawn(work: Work, samples: int) -> Indices:
     return np.sort(drawn[:: -(-drawn.size // samples)])
 
 
-def _seen(work: Work) -> tuple[list[Residual], FloatArray]:
+def _seen(work: Work) -> Seen:
     """Return the residuals along random vectors, and what would have shown in them."""
     numbers, count = all_columns(work.theta), work.theta.checked_size
     vectors = [_vector(work, k) for k in range(work.settings.probes)]
@@ -98,11 +118,37 @@ def _seen(work: Work) -> tuple[list[Residual], FloatArray]:
     usual = np.sqrt(np.mean(np.square(np.where(np.isfinite(values), values, 0.0)), axis=0))
     grain = SAFETY * _grain(work) * np.log2(2 + count)
     bars = slopes.error_bars + grain * (np.abs(analytic) + usual)
-    each = usual / count**0.5  # what one entry of usual size adds to a slope
+    # With a fault in it, another vector may be the one that is looked at closely.
+    widest = np.where(np.isfinite(bars), bars, 0.0).max(axis=0)
+    widest[~np.isfinite(bars).any(axis=0)] = np.inf
+    return Seen(
+        [Residual(v - a, b) for v, a, b in zip(values, analytic, bars, strict=True)],
+        _told(widest, usual / count**0.5, work.settings.suspect),
+        _told(widest.max(initial=0.0), _shares(work, vectors), work.settings.suspect),
+    )
+
+
+def _told(bars: npt.ArrayLike, each: FloatArray, suspect: float) -> FloatArray:
+    """Return what shows of an entry that adds so much to a slope, as a relative error."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        told = np.where(each > 0, 4 * bars.min(axis=0) / each, 0.0)
-    resolutions = np.maximum(np.where(np.isfinite(told), told, np.inf), work.settings.suspect)
-    return [Residual(v - a, b) for v, a, b in zip(values, analytic, bars, strict=True)], resolutions
+        told = np.where(each > 0, 4 * np.asarray(bars) / each, 0.0)
+    return np.clip(np.where(np.isfinite(told), told, 1.0), suspect, 1.0)
+
+
+def _shares(work: Work, vectors: Sequence[FloatArray]) -> FloatArray:
+    """Return what an entry of usual size adds to the slopes along vectors, by parameter.
+
+    At the least: of components that the vectors move by less, it adds less. Where all entries of a
+    parameter are zero, a fault is as large as the others' entries.
+    """
+    largest = np.abs(np.stack(vectors)).max(axis=0)
+    shares = np.zeros(len(work.theta.parameters))
+    for number, parameter in zip(work.theta.selected_numbers, work.theta.selected, strict=True):
+        part, mine = parameter.slice, np.zeros_like(vectors[0])
+        mine[part] = vectors[0][part]
+        entry = rms(finite_or_zero(work.matrix.along(mine))) / float(np.linalg.norm(mine))
+        shares[number] = entry * largest[part].min()
+    return np.where(shares > 0, shares, rms(shares))
 
 
 def _vector(work: Work, number: int) -> FloatArray:

@@ -69,12 +69,15 @@ class Scope:
     resolutions : array of shape (outputs,)
         The smallest relative error, for each output, of an entry of usual size that would have
         shown where it was looked at with others; 0 where all were looked at one by one.
+    by_parameter : array or None
+        The same for each parameter; None where that is 0.
     """
 
     theta: Theta
     outputs: int
     covered: bool
     resolutions: FloatArray
+    by_parameter: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,18 @@ def entries_report(
     terms = _Terms.of(table)
     by_parameter = _summed(table, terms, _Keyed.of_parameters(table, theta), settings)
     by_output = _summed(table, terms, _Keyed.of_outputs(table, scope.outputs), settings)
-    coarse = float(scope.resolutions.max(initial=0.0))
+    coarse = [0.0] * len(theta.parameters)
+    if scope.by_parameter is not None:
+        coarse = scope.by_parameter.tolist()
     parameters = tuple(
-        _row(parameter.name, (*names.shape, *parameter.shape), i, by_parameter, scope, coarse)
+        _row(
+            parameter.name,
+            (*names.shape, *parameter.shape),
+            i,
+            by_parameter,
+            scope,
+            float(coarse[i]),
+        )
         for i, parameter in enumerate(theta.parameters)
         if i in theta.selected_numbers
     )
