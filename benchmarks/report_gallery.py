@@ -7,7 +7,6 @@ report: does its first line alone lead to the bug?
 from __future__ import annotations
 
 import argparse
-import os
 import warnings
 from typing import NamedTuple
 
@@ -16,6 +15,11 @@ from mutations import FOLDER, loaded
 
 from pytest_gradcheck import Problem
 from pytest_gradcheck.api import check_problem
+from pytest_gradcheck.context import Style
+from pytest_gradcheck.report.terminal import failure_text
+
+MARGIN = 8
+"""Columns that pytest puts before the lines of a failure."""
 
 
 class Fault(NamedTuple):
@@ -90,14 +94,14 @@ def problem(number: int, fault: Fault) -> Problem:
 def main() -> None:
     """Print the page."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--width", default="80", help="columns of the terminal")
-    os.environ["COLUMNS"] = parser.parse_args().width
+    parser.add_argument("--width", type=int, default=80, help="columns of the terminal")
+    style = Style(parser.parse_args().width - MARGIN)
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
     for number, fault in enumerate(FAULTS, 1):
         report = check_problem(problem(number, fault), raising=False)
         print(f"=== {number}. {fault.model}: {fault.said}\n    {fault.right}\n -> {fault.wrong}\n")
-        print(f"{report}\n\n")
+        print(f"{failure_text(report, style)}\n\n")
 
 
 if __name__ == "__main__":

@@ -58,6 +58,9 @@ the others, which the style's width already allows for."""
 DIGITS = (7, 5, 4, 3)
 """Digits of values in a table: the most that fit."""
 
+MARK = "  <- "
+"""Begins what is said of a line of code, behind it."""
+
 UNBOUNDED = 10_000
 """A width at which a table shortens nothing."""
 
@@ -220,9 +223,17 @@ def _others(report: Report, point: PointReport, width: int) -> Iterator[str]:
         at = f" (at {finding.point})" if finding.point != point.name else ""
         sentence, *excerpt = finding.message.splitlines()
         yield from _wrapped(f"{finding.severity} ({finding.code}): {sentence}{at}", width)
-        yield from excerpt
+        yield from (_marked(line, width) for line in excerpt)
     if len(shown) > FINDINGS:
         yield f"… and {len(shown) - FINDINGS} more findings"
+
+
+def _marked(line: str, width: int) -> str:
+    """Return a line of code with the mark behind it; of a long one its arrow alone is left."""
+    code, arrow, _ = line.partition(MARK)
+    if not arrow or len(line) <= width:
+        return line
+    return _cut(code, width - len(arrow.rstrip())) + arrow.rstrip()
 
 
 def _is(finding: Finding, told: Finding | None) -> bool:

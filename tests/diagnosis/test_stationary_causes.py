@@ -83,3 +83,11 @@ def test_a_cost_that_is_even_here_depends_on_its_parameters() -> None:
         lambda x: float(np.sum(np.cosh(x - HERE) - 1)), lambda x: np.sinh(x - HERE) + HERE, HERE
     )
     assert "unused" not in [found.code for found in causes(report)]
+
+
+@pytest.mark.parametrize("size", [1e7, 1e9])
+def test_a_slope_that_a_gross_error_hides_is_no_stationary_point(size: float) -> None:
+    report = check_gradients(
+        lambda x: float(np.sum(x**2)), lambda x: np.full(x.shape, size), np.array([3.0, 2.0])
+    )
+    assert "should be 0 here" not in " ".join(found.message for found in causes(report))

@@ -41,6 +41,24 @@ def test_no_line_is_wider_than_its_style(names: list[str], width: int, ascii: bo
     assert len(lines[0]) <= width - len("GradientError: ")
 
 
+@pytest.mark.parametrize(("width", "mark"), [(40, "  <-"), (56, "  <-"), (120, "  <- enters here")])
+def test_a_line_of_code_that_is_cut_keeps_its_mark(width: int, mark: str) -> None:
+    def grad(p: Any) -> Any:
+        inner = np.cos(p["weights"])
+        twice_too_much = 2.0 * inner * np.ones_like(p["weights"]) + np.zeros_like(p["weights"])
+        return {"weights": twice_too_much}
+
+    report = check_gradients(
+        lambda p: float(np.sum(np.sin(p["weights"]))),
+        grad,
+        {"weights": np.arange(1.0, 5)},
+        locate=True,
+    )
+    (line,) = (x for x in failure_text(report, Style(width)).splitlines() if "WRONG  tw" in x)
+    assert line.endswith(mark)
+    assert len(line) <= width
+
+
 def test_a_narrow_table_gives_up_columns_before_the_names_and_verdicts() -> None:
     lines = failure_text(wrong(["W"]), Style(40)).splitlines()
     assert "parameter  not ok  rel. error  verdict" in lines

@@ -386,7 +386,7 @@ def _run(part: ParameterEvidence) -> str | None:
     if bad.size < 2 or np.any((good > first) & (good < last)):
         return None
     filled = part.analytic[part.wrong].any()
-    if good.size < 2 or (filled and bad.size > good.size):
+    if good.size < (2 if filled else 1) or (filled and bad.size > good.size):
         return None
     if np.count_nonzero(part.known[first : last + 1]) != bad.size:
         return None
