@@ -65,8 +65,8 @@ def _box(x: float, y: float, width: float, height: float, name: str, subject: st
 
 def bars(title: str, unit: str, values: Mapping[str, float], ours: Sequence[str]) -> str:
     """Return a horizontal bar for each name, with its number; `ours` are drawn in full colour."""
-    width, left, right, high = 520.0, 215.0, 60.0, 24.0
-    scale = (width - left - right) / (max(values.values()) or 1.0)
+    left, longest, right, high = 18 + 8.0 * max(map(len, values)), 260.0, 50.0, 24.0
+    scale = longest / (max(values.values()) or 1.0)
     body = text(10, 16, unit, "faint")
     for number, (name, value) in enumerate(values.items()):
         y = 28 + number * high
@@ -75,7 +75,7 @@ def bars(title: str, unit: str, values: Mapping[str, float], ours: Sequence[str]
         body += text(left - 10, y + 13, name, "right", "name" if name in ours else "")
         body += f'<rect class="{kind}" x="{left:g}" y="{y:g}" width="{wide:.1f}" height="16"/>\n'
         body += text(left + wide + 6, y + 13, f"{value:g}", "faint")
-    return picture(width, 36 + len(values) * high, title, body)
+    return picture(left + longest + right, 36 + len(values) * high, title, body)
 
 
 def lines(
