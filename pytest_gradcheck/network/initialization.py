@@ -27,16 +27,7 @@ from ._types import Array
 
 
 def he_std(n_in: int, n_out: int) -> float:
-    """Return the standard deviation of He's weights; `n_out` plays no part.
-
-    Parameters
-    ----------
-    n_in, n_out : int
-        Inputs and units of the layer.
-
-    Returns
-    -------
-    float
+    """Return He's standard deviation for a layer of `n_in` inputs; its `n_out` units play no part.
 
     Examples
     --------
@@ -47,16 +38,7 @@ def he_std(n_in: int, n_out: int) -> float:
 
 
 def xavier_std(n_in: int, n_out: int) -> float:
-    """Return the standard deviation of Xavier Glorot's weights.
-
-    Parameters
-    ----------
-    n_in, n_out : int
-        Inputs and units of the layer.
-
-    Returns
-    -------
-    float
+    """Return Xavier Glorot's standard deviation for a layer of `n_in` inputs and `n_out` units.
 
     Examples
     --------

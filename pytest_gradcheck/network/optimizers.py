@@ -24,7 +24,18 @@ class Optimizer(Protocol):
     """Anything with a ``step``."""
 
     def step(self, params: Params, grads: Params) -> dict[str, Array]:
-        """Return the parameters after one step against the gradients."""
+        """Return the parameters after one step against the gradients.
+
+        Parameters
+        ----------
+        params, grads : mapping of str to array
+            ``W1, b1, ...`` and ``dW1, db1, ...``.
+
+        Returns
+        -------
+        dict of str to array
+            New arrays.
+        """
 
 
 @dataclass
@@ -54,18 +65,7 @@ class GradientDescent:
         check_positive("learning_rate", self.learning_rate)
 
     def step(self, params: Params, grads: Params) -> dict[str, Array]:
-        """Return the parameters after one step.
-
-        Parameters
-        ----------
-        params, grads : mapping of str to array
-            ``W1, b1, ...`` and ``dW1, db1, ...``.
-
-        Returns
-        -------
-        dict of str to array
-            New arrays.
-        """
+        """Return the parameters after one step."""
         return {
             name: value - self.learning_rate * grads[f"d{name}"] for name, value in params.items()
         }
@@ -106,18 +106,7 @@ class Momentum:
         check_decay("beta", self.beta)
 
     def step(self, params: Params, grads: Params) -> dict[str, Array]:
-        """Return the parameters after one step.
-
-        Parameters
-        ----------
-        params, grads : mapping of str to array
-            ``W1, b1, ...`` and ``dW1, db1, ...``.
-
-        Returns
-        -------
-        dict of str to array
-            New arrays.
-        """
+        """Return the parameters after one step."""
         stepped = {}
         for name, value in params.items():
             gradient = grads[f"d{name}"]
@@ -182,18 +171,7 @@ class Adam:
         check_decay("beta2", self.beta2)
 
     def step(self, params: Params, grads: Params) -> dict[str, Array]:
-        """Return the parameters after one step.
-
-        Parameters
-        ----------
-        params, grads : mapping of str to array
-            ``W1, b1, ...`` and ``dW1, db1, ...``.
-
-        Returns
-        -------
-        dict of str to array
-            New arrays.
-        """
+        """Return the parameters after one step."""
         self._t += 1
         stepped = {}
         for name, value in params.items():
