@@ -85,6 +85,43 @@ def grad(params):
     return {"Wx": dWx, "Wh": dWh}
 """
 
+PENALIZED = """
+import numpy as np
+
+rng = np.random.default_rng(5)
+X, Y = rng.standard_normal((9, 4)), rng.standard_normal((9, 3))
+PARAMS = {"V": rng.standard_normal((4, 3)), "c": rng.standard_normal(3)}
+DECAY = 0.3
+
+
+def score(x, V, c):
+    out = np.tanh(x @ V + c)
+    return out, out
+
+
+def score_backward(dout, cache):
+    out = cache
+    dpre = dout * (1 - out**2)
+    dV = X.T @ dpre
+    dc = dpre.sum(axis=0)
+    return dV, dc
+
+
+def cost(params):
+    out, cache = score(X, params["V"], params["c"])
+    return 0.5 * np.sum((out - Y) ** 2) / len(X) + 0.5 * DECAY * np.sum(params["V"] ** 2)
+
+
+def grad(params):
+    out, cache = score(X, params["V"], params["c"])
+    dout = out - Y
+    dV, dc = score_backward(dout, cache)
+    dV /= len(X)
+    dV += DECAY * params["V"]
+    dc /= len(X)
+    return {"V": dV, "c": dc}
+"""
+
 Load = Callable[[str], ModuleType]
 
 NUMBERS = itertools.count()
@@ -151,6 +188,26 @@ def test_a_line_in_a_loop_over_time_is_named(load: Load, right: str, wrong: str)
     user = load(broken(RECURRENT, right, wrong))
     report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
     assert named(report) == wrong
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('dV += DECAY * params["V"]', 'dV += 0.7 * DECAY * params["V"]'),
+        ('dV += DECAY * params["V"]', 'dV += len(X) * params["V"]'),
+        ("dV /= len(X)\n", "dV /= len(Y[0])\n"),
+        ("dV = X.T @ dpre", "dV = X.T @ (dpre * out)"),
+        ("return dV, dc", "return dV, dout.sum(axis=0)"),
+        ('return {"V": dV, "c": dc}', 'return {"V": -dV, "c": dc}'),
+        ('return {"V": dV, "c": dc}', 'return {"V": dV, "c": dc[::-1]}'),
+    ],
+)
+def test_a_line_is_told_from_those_that_change_its_value(
+    load: Load, right: str, wrong: str
+) -> None:
+    user = load(broken(PENALIZED, right, wrong))
+    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    assert named(report) == wrong.strip()
 
 
 def test_the_finding_says_what_is_right_before_and_how_to_mend_it(load: Load) -> None:
@@ -368,4 +425,5 @@ def gradient(p):
     told = [finding for finding in report.findings if finding.code == "line"]
     again = source.splitlines().index('    z = p["w"] @ X + p["b"]', 9) + 1
     assert [finding.where for finding in told if finding.where == (str(path), again)] == []
-    assert "z is wrong" not in " ".join(finding.message for finding in told)
+    assert ": z is wrong" not in " ".join(finding.message for finding in told)
+    assert [finding.where for finding in told] == [(str(path), again + 1)]

@@ -13,10 +13,10 @@ from __future__ import annotations
 import random
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -37,9 +37,10 @@ from pytest_gradcheck.diagnosis.line.recording.recorder import Recorder
 from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
 from pytest_gradcheck.diagnosis.line.recording.tracing import is_free
 from pytest_gradcheck.diagnosis.line.recording.values import Value
-from pytest_gradcheck.diagnosis.line.repair import Bench, repaired
+from pytest_gradcheck.diagnosis.line.repair import Bench, Known, repaired
 from pytest_gradcheck.diagnosis.line.suspects import Suspects, suspects, weight_of
 from pytest_gradcheck.diagnosis.line.telling import Located, message_of, where_of
+from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.report.report import Finding
 
 __all__ = ["Case", "case_of", "line_of", "locate"]
@@ -53,7 +54,7 @@ SLOPES = 120
 SECONDS = 2.0
 """What it may take, or as long as the check where that is longer."""
 
-SMALL = 500
+SMALL = 1_000
 """Calls of the cost up to which a check is small: what the search takes is not its measure."""
 
 PART = 0.3
@@ -130,14 +131,12 @@ def _located(case: Case) -> Located | None:
     likeliest = sorted(found.ranks, key=lambda s: (-found.ranks[s], s.file, s.line))[:SUSPECTED]
     if not likeliest:
         return None
-    known = _right_by_slopes(passes.backward, pairs, backward)
-    known |= _known_values(passes.backward, leaves, backward, faults)
+    known = _known_values(passes.backward, pairs, leaves, faults)
     quick = start + PART * case.seconds if case.calls > SMALL else until
     bench = Bench(
         case.gradient,
         faults,
         sources,
-        backward.executions,
         known,
         min(until, quick),
         CALLS - (SLOPES - slopes.calls) - 2,
@@ -169,6 +168,7 @@ class _Passes:
         ends = [number for key, number in forward.results if key in (None, 0)]
         reach = graph.made_of(ends) if ends else (1 << len(forward.values)) - 1
         self.forward: Values = [value for value in forward.values if reach >> value.number & 1]
+        self._names = {name for value in self.forward for name, _ in value.names}
         self._evaluated = {(value.statement, _effect(value)) for value in self.forward}
         self._ran = {(value.statement, value.effect) for value in forward.values}
         self.graph = Graph(backward.values)
@@ -188,7 +188,15 @@ class _Passes:
         if (value.statement, _effect(value)) in self._evaluated:
             return True
         handed_on = value.kind == "passed" and (value.statement, value.effect) in self._ran
-        return handed_on and all(self._is_forward(self.graph.values[n]) for n in value.reads)
+        return (
+            handed_on
+            and not self._poses(value)
+            and all(self._is_forward(self.graph.values[n]) for n in value.reads)
+        )
+
+    def _poses(self, value: Value) -> bool:
+        """Return whether a value is called the derivative of one of the forward pass."""
+        return any(base in self._names for name, _ in value.names for base in bases_of(name))
 
     def owned(self) -> dict[int, Value]:
         """Return partners by name that live in the same object (``self.grad``, ``self.data``)."""
@@ -217,51 +225,45 @@ def _effect(value: Value) -> object:
 
 
 def _known_values(
-    backward: Values, leaves: dict[int, Leaf], recorder: Recorder, faults: Faults
-) -> dict[Statement, Callable[[Any], bool]]:
-    """Return the statements whose right value is known, as they end in a parameter's gradient."""
-    found: dict[Statement, Callable[[Any], bool]] = {}
-    for value in backward:
-        leaf, statement = leaves.get(value.number), value.statement
-        if leaf is None or leaf.is_right or statement is None or value.effect is None:
+    backward: Values, pairs: Pairs, leaves: Mapping[int, Leaf], faults: Faults
+) -> dict[Statement, list[Known]]:
+    """Return what the values of statements have to be: parts of the gradient, and derivatives."""
+    found: dict[Statement, list[Known]] = defaultdict(list)
+    made = [value for value in backward if value.kind != "passed"]
+    last = {leaves[v.number].part.start: v.number for v in made if v.number in leaves}
+    for value in made:
+        if value.statement is None or value.effect is None:
             continue
-        once = value.execution == recorder.executions.get(statement)
-        alone = value.effect.target is not None and len(statement.effects) == 1
-        if once and alone and (not value.inplace or value.execution == 1):
-            found[statement] = _agrees_with(leaf, faults)
+        entry, leaf = value.effect.entry, leaves.get(value.number)
+        partner = pairs.named.get(value.number)
+        slopes = pairs.slopes.get(partner.number) if partner is not None else None
+        if leaf is not None and last[leaf.part.start] == value.number:
+            due = faults.numerical[leaf.part]
+            agrees = _agrees_with(leaf, faults)
+            known = Known(value.execution, entry, agrees, due, leaf.order, leaf.part)
+            found[value.statement].append(known)
+        elif slopes and value.number in pairs.sure | pairs.wrong and not value.inplace:
+            found[value.statement].append(
+                Known(value.execution, entry, _is_derivative(value, slopes))
+            )
     return found
 
 
-def _right_by_slopes(
-    backward: Values, pairs: Pairs, recorder: Recorder
-) -> dict[Statement, Callable[[Any], bool]]:
-    """Return the statements whose last value has a partner, and whether another value is right."""
-    found: dict[Statement, Callable[[Any], bool]] = {}
-    for value in backward:
-        partner, statement = pairs.named.get(value.number), value.statement
-        if partner is None or statement is None or value.number not in pairs.sure | pairs.wrong:
-            continue
-        slopes = pairs.slopes.get(partner.number)
-        last = value.execution == recorder.executions.get(statement)
-        if slopes and last and len(statement.effects) == 1 and not value.inplace:
-            found[statement] = _is_derivative(value, slopes)
-    return found
-
-
-def _is_derivative(value: Value, slopes: Sequence[Slope]) -> Callable[[Any], bool]:
-    def agrees(other: Any) -> bool:
-        if value.array is None or np.shape(other) != value.array.shape:
-            return True
-        return factor_of(replace(value, array=np.asarray(other, np.float64)), slopes) != 0
+def _is_derivative(value: Value, slopes: Sequence[Slope]) -> Callable[[FloatArray], bool | None]:
+    def agrees(other: FloatArray) -> bool | None:
+        if value.array is None or other.shape != value.array.shape:
+            return None
+        factor = factor_of(replace(value, array=other), slopes)
+        return None if factor is None else factor == 1 or (None if factor else False)
 
     return agrees
 
 
-def _agrees_with(leaf: Leaf, faults: Faults) -> Callable[[Any], bool]:
-    def agrees(value: Any) -> bool:
-        flat = np.asarray(value, np.float64).ravel()
+def _agrees_with(leaf: Leaf, faults: Faults) -> Callable[[FloatArray], bool | None]:
+    def agrees(value: FloatArray) -> bool | None:
+        flat = value.ravel(leaf.order)
         if flat.size != leaf.part.stop - leaf.part.start:
-            return True  # a row of it: nothing is known
+            return None  # a row of it
         gradient = faults.numerical.copy()
         gradient[leaf.part] = flat
         return faults.are_gone(gradient)

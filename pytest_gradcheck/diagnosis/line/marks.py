@@ -6,6 +6,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -130,12 +131,15 @@ class Leaf:
         What it is over the numerical gradient, where that is one number; else 0.
     part : slice
         Its place in theta.
+    order : str
+        ``C``, or ``F`` where it is laid out by columns.
     """
 
     is_right: bool
     tells: bool
     ratio: float
     part: slice
+    order: Literal["C", "F"] = "C"
 
 
 def leaves_of(values: Values, faults: Faults) -> dict[int, Leaf]:
@@ -144,11 +148,13 @@ def leaves_of(values: Values, faults: Faults) -> dict[int, Leaf]:
     for value in values:
         if value.array is None or not np.all(np.isfinite(value.array)):
             continue
-        rows, columns = value.array.ravel(), value.array.ravel("F")
-        for flat in (rows, columns) if value.array.ndim > 1 else (rows,):
+        orders: tuple[Literal["C", "F"], ...] = ("C", "F") if value.array.ndim > 1 else ("C",)
+        for order in orders:
+            flat = value.array.ravel(order)
             start = _place_of(flat, value, faults)
             if start is not None:
-                found[value.number] = _leaf(flat, slice(start, start + flat.size), faults)
+                leaf = _leaf(flat, slice(start, start + flat.size), faults)
+                found[value.number] = replace(leaf, order=order)
                 break
     return found
 
@@ -241,24 +247,27 @@ def marked(
     """
     telling = {number for number, leaf in leaves.items() if leaf.is_right and leaf.tells}
     exact = [number for number, factor in pairs.factors.items() if factor == 1]
-    bad = _last_of_each(leaves)
+    bad = _last_of_each(graph, leaves)
+    turned = any(abs(leaves[number].ratio + 1) < RATIO for number in bad)
     bad -= set(numbers_in(graph.proven_by(exact)))
     below = graph.made_of(bad)
-    turned = any(abs(leaves[number].ratio + 1) < RATIO for number in bad)
     good = graph.made_of(telling)
+    contradicted = {read for number in pairs.wrong for read in graph.values[number].reads}
+    negative = {n for n, factor in pairs.factors.items() if turned and abs(factor + 1) < RATIO}
     proven = [
         factor
         for number, factor in pairs.factors.items()
-        if factor == 1 or (good >> number & 1 and not (turned and abs(factor + 1) < RATIO))
+        if factor == 1
+        or (good >> number & 1 and number not in negative and number not in contradicted)
     ]
     right = telling | again.same
-    off = set(pairs.wrong)
+    off = pairs.wrong | (negative & pairs.named.keys())
     for number, factor in pairs.factors.items():
         if any(abs(factor / known - 1) < RATIO for known in proven):
             right.add(number)
         elif proven and (number in pairs.named or not is_multiple(graph, number)):
             off.add(number)
-    right -= bad
+    right -= bad | set(_handed_on(graph, bad))
     cleared = graph.proven_by(right, off & pairs.sure)
     wrong = bad | {
         number
@@ -274,13 +283,33 @@ def marked(
     return Marks(frozenset(right), frozenset(wrong), frozenset(bad), frozenset(shown))
 
 
-def _last_of_each(leaves: dict[int, Leaf]) -> set[int]:
-    """Return the wrong parts of the gradient, each as it was last."""
+def _handed_on(graph: Graph, numbers: Iterable[int]) -> Iterator[int]:
+    """Yield the values that are handed on as these."""
+    for number in numbers:
+        value = graph.values[number]
+        while value.kind == "passed" and len(value.reads) == 1:
+            value = graph.values[next(iter(value.reads))]
+            yield value.number
+
+
+def _last_of_each(graph: Graph, leaves: dict[int, Leaf]) -> set[int]:
+    """Return the wrong parts of the gradient, each as it was last.
+
+    A row of an array is no part by itself: which array is returned is seen in the whole of it.
+    """
     last: dict[tuple[int, int], int] = {}
     for number, leaf in leaves.items():
         if not leaf.is_right:
             last[leaf.part.start, leaf.part.stop] = number
-    return set(last.values())
+    return {
+        number
+        for (start, stop), number in last.items()
+        if not any(
+            first <= start and stop <= end and stop - start < end - first
+            for (first, end), other in last.items()
+            if other > number and graph.made_of([other]) >> number & 1
+        )
+    }
 
 
 def is_multiple(graph: Graph, number: int) -> bool:
@@ -316,9 +345,14 @@ def recomputed(mine: Values, forward: Values) -> Again:
     there, here = _by_name(forward), _by_name(mine)
     same: set[int] = set()
     other: set[int] = set()
-    for name, values in here.items():
+    for name, values in _by_name(mine, passed=True).items():
         partners = there.get(name, [])
-        same |= {v.number for v in values if any(_is_same(v, p) for p in partners)}
+        same |= {
+            v.number
+            for v in values
+            if any(_is_same(v, p) for p in partners)
+            if v.kind != "passed" or not _poses(v, there)
+        }
     for name, values in here.items():
         partners = there.get(name, [])
         derived = any((base, name[1]) in there for base in bases_of(name[0]))
@@ -330,10 +364,15 @@ def recomputed(mine: Values, forward: Values) -> Again:
     return Again(frozenset(same), frozenset(other))
 
 
-def _by_name(values: Values) -> dict[Name, list[Value]]:
+def _poses(value: Value, there: Mapping[Name, object]) -> bool:
+    """Return whether a value is called the derivative of one of the forward pass."""
+    return any((base, key) in there for name, key in value.names for base in bases_of(name))
+
+
+def _by_name(values: Values, passed: bool = False) -> dict[Name, list[Value]]:
     found: dict[Name, list[Value]] = defaultdict(list)
     for value in values:
-        if value.kind != "passed":
+        if passed or value.kind != "passed":
             for name in value.names:
                 found[name].append(value)
     return found

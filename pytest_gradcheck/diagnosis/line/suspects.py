@@ -118,8 +118,7 @@ def weight_of(graph: Graph, value: Value, foreign: int = 0) -> int:
     if statement is None or statement.is_loop or value.kind == "given":
         return 0
     if value.kind == "passed":
-        takes_foreign = any(foreign >> number & 1 for number in value.reads)
-        return 3 if statement.is_return and takes_foreign else 1
+        return 3 if any(foreign >> number & 1 for number in value.reads) else 1
     if node is None or value.effect is None:
         return 3
     if value.effect.unpacked and (is_path(node) or isinstance(node, ast.Attribute)):
@@ -131,7 +130,7 @@ def weight_of(graph: Graph, value: Value, foreign: int = 0) -> int:
     if is_path(node) and not value.effect.augmented:
         own = node.attr if isinstance(node, ast.Attribute) else _key(node)
         same = isinstance(value.effect.target, ast.Name) and own == value.effect.target.id
-        return 2 if same or value.kind != "copied" else 3
+        return 2 if same and not value.inplace else 3
     if value.whole is not None:
         return 2
     return 2 if isinstance(node, ast.Call) and _is_copy(graph, value) else 3

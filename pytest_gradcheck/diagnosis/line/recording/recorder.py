@@ -137,7 +137,7 @@ class Recorder(Tracer):
         work = self._work[activation.serial]
         for effect, reads in work.reads.items():
             if effect.target is not None:
-                self._write(activation, scope, effect, reads | work.returned)
+                self._write(activation, scope, effect, reads | work.returned_to(effect))
             else:
                 self._filled(activation, scope, effect, reads | work.returned)
         self._written_into(activation, work)
@@ -152,12 +152,15 @@ class Recorder(Tracer):
         apart = {effect.entry: effect for effect in statement.effects}
         several = isinstance(value, (tuple, list, dict))
         below = self.caller(frame)
+        if below is not None:
+            self._work[below.serial].entries = {}
         for key, item in entries(value)[1] if several else [(None, value)]:
             effect = apart.get(key, NOTHING)
             reads = work.reads.get(effect, work.everything) | work.returned
             number = self._return(activation, key, item, effect, reads)
             if number is not None and below is not None:
                 self._work[below.serial].returned.add(number)
+                self._work[below.serial].entries[key] = number
             elif number is not None:
                 self.results.append((key, number))
 

@@ -37,7 +37,7 @@ class Effect:
     augmented : bool
         Whether the target is read as well (``+=``).
     entry : object
-        In a return of several values, the place of this one.
+        In a return of several values, or where one is taken apart, the place of this one.
     unpacked : bool
         Whether the value is taken apart into several targets.
     """
@@ -228,16 +228,19 @@ def _effects(node: ast.stmt) -> Iterator[Effect]:
         yield Effect(None, node.value)
 
 
-def _assigned(target: ast.expr, value: ast.expr, unpacked: bool = False) -> Iterator[Effect]:
+def _assigned(
+    target: ast.expr, value: ast.expr, unpacked: bool = False, entry: int | None = None
+) -> Iterator[Effect]:
     if not isinstance(target, (ast.Tuple, ast.List)):
-        yield Effect(target, value, unpacked=unpacked)
+        yield Effect(target, value, entry=entry, unpacked=unpacked)
         return
     values = value.elts if isinstance(value, (ast.Tuple, ast.List)) else []
     starred = any(isinstance(part, ast.Starred) for part in (*values, *target.elts))
     apart = len(values) == len(target.elts) and not starred
     for i, part in enumerate(target.elts):
         part = part.value if isinstance(part, ast.Starred) else part
-        yield from _assigned(part, values[i] if apart else value, not apart)
+        place = None if apart or starred or unpacked else i
+        yield from _assigned(part, values[i] if apart else value, not apart, place)
 
 
 def _returned(value: ast.expr) -> Iterator[Effect]:

@@ -232,6 +232,13 @@ class Scope:
         self.names: Any = frame.f_locals
         self.outer = frame.f_globals
 
+    @classmethod
+    def of(cls, names: dict[str, Any], outer: dict[str, Any]) -> Scope:
+        """Return the scope of names that were kept."""
+        scope = cls.__new__(cls)
+        scope.names, scope.outer = names, outer
+        return scope
+
     def named(self, name: str) -> Any:
         """Return what a name stands for, or MISSING."""
         return self.names.get(name, self.outer.get(name, MISSING))

@@ -41,6 +41,8 @@ class Work:
         Effect to the same by entry, where a container is written out.
     returned : set of int
         What the functions that it calls have returned.
+    entries : dict
+        The same by entry, of the last of them.
     arrays : dict
         Effect to the array that it adds to in place.
     checksums : list of (array, int)
@@ -50,8 +52,16 @@ class Work:
     reads: dict[Effect, set[int]] = field(default_factory=dict)
     parts: dict[Effect, dict[Any, set[int]]] = field(default_factory=dict)
     returned: set[int] = field(default_factory=set)
+    entries: dict[Any, int] = field(default_factory=dict)
     arrays: dict[Effect, Any] = field(default_factory=dict)
     checksums: list[tuple[Any, int]] = field(default_factory=list)
+
+    def returned_to(self, effect: Effect) -> set[int]:
+        """Return what an effect gets of what was returned: one entry where it is taken apart."""
+        is_call = effect.unpacked and isinstance(effect.value, ast.Call)
+        if is_call and effect.entry in self.entries:
+            return {self.entries[effect.entry]}
+        return self.returned
 
     @property
     def everything(self) -> set[int]:

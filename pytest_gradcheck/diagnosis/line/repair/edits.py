@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import copy
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import CodeType
 from typing import Any
 
@@ -15,10 +16,13 @@ import numpy as np
 from pytest_gradcheck.diagnosis.line.recording.source import Statement
 from pytest_gradcheck.diagnosis.line.recording.values import MISSING, Scope, is_float
 
-__all__ = ["LEVELS", "Edit", "Workshop", "expression_of", "is_harmless"]
+__all__ = ["LEVELS", "Edit", "Guess", "Workshop", "expression_of", "is_harmless"]
 
 LEVELS = 4
 """A sign or an operator turned; a name exchanged; a factor or a term lost; anything else."""
+
+NEAR = 1e-6
+"""Distance from 1 at which a factor is not written."""
 
 KNOWN = 40
 """Names in sight that are tried."""
@@ -38,6 +42,9 @@ FLIPS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Eq: (ast.NotEq,),
     ast.NotEq: (ast.Eq,),
 }
+LOCATED = ast.fix_missing_locations(ast.Constant(0))
+"""Where new parts of an expression are said to stand."""
+
 PURE = ("numpy", "math", "scipy", "cmath")
 """Packages whose functions change nothing."""
 
@@ -56,12 +63,18 @@ class Edit:
     level : int
         How far it is from what stands there.
     code : code
-    text : str
+    spell : callable
+        Returns its source.
     """
 
     level: int
     code: CodeType
-    text: str
+    spell: Callable[[], str]
+
+    @property
+    def text(self) -> str:
+        """Its source."""
+        return self.spell()
 
 
 def expression_of(statement: Statement) -> ast.expr | None:
@@ -112,6 +125,13 @@ def _package(value: object) -> str:
 
 
 @dataclass(frozen=True)
+class Guess:
+    """An edit that lacks a number: `of` makes it, or returns None."""
+
+    of: Callable[[float], Edit | None]
+
+
+@dataclass(frozen=True)
 class _Site:
     """A part of an expression, and where it hangs."""
 
@@ -140,7 +160,7 @@ class Workshop:
     """
 
     def __init__(self, node: ast.expr, function: ast.AST | None, scope: Scope) -> None:
-        self._root = ast.Expression(node)
+        self._root = ast.fix_missing_locations(ast.Expression(node))
         self._known = _known(function, scope)
         self._sites = [
             _Site(parent, name, position, part)
@@ -155,20 +175,61 @@ class Workshop:
                 if cost == level:
                     yield from self._edit(site, new, level)
 
+    def factors(self) -> Iterator[Guess]:
+        """Yield parts that a factor may make right."""
+        for site in self._sites:
+            if isinstance(site.part, (ast.Name, ast.Attribute, ast.Subscript, ast.BinOp, ast.Call)):
+                yield Guess(partial(self._scaled, site, site.part))
+
+    def additions(self) -> Iterator[Guess]:
+        """Yield terms that may be missing, but for a factor."""
+        root = self._root.body
+        whole = next(site for site in self._sites if site.part is root)
+        for term in self._terms():
+            yield Guess(partial(self._added, whole, term))
+
+    def _scaled(self, site: _Site, part: ast.expr, factor: float) -> Edit | None:
+        new = ast.BinOp(ast.Constant(factor), ast.Mult(), part)
+        return next(self._edit(site, new, LEVELS), None)
+
+    def _added(self, whole: _Site, term: ast.expr, factor: float) -> Edit | None:
+        new = ast.BinOp(ast.Constant(factor), ast.Mult(), term)
+        near = abs(abs(factor) - 1) < NEAR
+        sign = ast.Sub() if factor < 0 else ast.Add()
+        full = ast.BinOp(whole.part, sign if near else ast.Add(), term if near else new)
+        return next(self._edit(whole, full, LEVELS), None)
+
+    def _terms(self) -> Iterator[ast.expr]:
+        """Yield names in sight, and products of two matrices."""
+        yield from (node for node, shape in self._known.values() if shape)
+        matrices = [node for node, shape in self._known.values() if len(shape) == 2]
+        for one in matrices:
+            for two in matrices:
+                yield ast.BinOp(one, ast.MatMult(), two)
+                yield ast.BinOp(ast.Attribute(one, "T", ast.Load()), ast.MatMult(), two)
+                yield ast.BinOp(one, ast.MatMult(), ast.Attribute(two, "T", ast.Load()))
+
     def original(self) -> CodeType:
         """Return the code of the expression as it is."""
-        return compile(ast.fix_missing_locations(self._root), "<edit>", "eval")
+        return compile(self._root, "<edit>", "eval")
 
     def _edit(self, site: _Site, new: ast.expr, level: int) -> Iterator[Edit]:
         site.put(new)
         try:
-            code = compile(ast.fix_missing_locations(self._root), "<edit>", "eval")
-            text = ast.unparse(self._root)
+            _locate(new)
+            code = compile(self._root, "<edit>", "eval")
         except (SyntaxError, ValueError, TypeError):
             return
         finally:
             site.put(site.part)
-        yield Edit(level, code, text)
+        yield Edit(level, code, partial(self._spelled, site, new))
+
+    def _spelled(self, site: _Site, new: ast.expr) -> str:
+        site.put(new)
+        try:
+            return ast.unparse(self._root)
+        finally:
+            site.put(site.part)
 
     def _others(self, site: _Site) -> Iterator[tuple[int, ast.expr]]:
         """Yield what a part may have been, by level."""
@@ -198,15 +259,24 @@ class Workshop:
             level = 2 if is_whole or not shape else 3
             for op in (ast.Mult(), ast.Div(), ast.Add(), ast.Sub()):
                 yield level, ast.BinOp(part, op, node)
-            if not shape:
-                yield 2, ast.BinOp(node, ast.Sub(), part)
-            elif is_whole:
+            yield level, ast.BinOp(node, ast.Sub(), part)
+            if shape and is_whole:
                 for slope in (
                     ast.BinOp(one, ast.Sub(), ast.BinOp(node, ast.Pow(), two)),
                     ast.BinOp(node, ast.Mult(), ast.BinOp(one, ast.Sub(), node)),
                     ast.Compare(node, [ast.Gt()], [ast.Constant(0)]),
                 ):
                     yield 2, ast.BinOp(part, ast.Mult(), slope)
+
+
+def _locate(node: ast.AST) -> None:
+    """Give new nodes the location that compiling asks for."""
+    if "lineno" in node._attributes:
+        if hasattr(node, "lineno"):
+            return
+        ast.copy_location(node, LOCATED)
+    for child in ast.iter_child_nodes(node):
+        _locate(child)
 
 
 def _children(parent: ast.AST) -> Iterator[tuple[str, int | None, ast.expr]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
@@ -19,10 +19,12 @@ from pytest_gradcheck.diagnosis.line.recording.values import MISSING, Scope, is_
 from pytest_gradcheck.diagnosis.line.repair.edits import (
     LEVELS,
     Edit,
+    Guess,
     Workshop,
     expression_of,
     is_harmless,
 )
+from pytest_gradcheck.diagnosis.line.repair.replay import Event, Known, Script
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = ["Bench", "repaired"]
@@ -30,11 +32,20 @@ __all__ = ["Bench", "repaired"]
 EDITS = 120
 """Edits of a statement that are looked at, of each level."""
 
+TRIED = 1_500
+"""Edits of a statement that are evaluated, of each level."""
+
+COMPUTES = 2
+"""How likely a statement is that does more than to hand on what a function returned."""
+
+COMPONENTS = 3
+"""Components that a factor has to make right, to be none by chance."""
+
+NOTHING = 1e-9
+"""A factor that is 0."""
+
 SHARES = (0.6, 0.5, 0.7, 1.0)
 """Part of the calls that the edits of a level may take."""
-
-Accepts = Mapping[Statement, Callable[[Any], bool]]
-"""Of statements whose right value is known: whether a value is it."""
 
 
 @dataclass
@@ -47,9 +58,8 @@ class Bench:
         The gradient at theta as it stands.
     faults : Faults
     sources : Sources
-    executions : mapping
-        How often each statement runs.
-    accepts : Accepts
+    known : mapping
+        What the values of statements have to be.
     until : float
         The time, by `time.perf_counter`, at which to stop.
     calls : int
@@ -59,8 +69,7 @@ class Bench:
     gradient: Callable[[], FloatArray]
     faults: Faults
     sources: Sources
-    executions: Mapping[Statement, int]
-    accepts: Accepts
+    known: Mapping[Statement, Sequence[Known]]
     until: float
     calls: int
 
@@ -76,29 +85,126 @@ def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Ed
     The likeliest statements are tried first, and the others where none of these heals. The
     smallest edits count: where one is found, those that are further off are not tried.
     """
-    best = max(ranks.values(), default=0)
-    likeliest = [statement for statement, rank in ranks.items() if rank == best]
-    others = [statement for statement, rank in ranks.items() if rank < best]
-    return _repaired(bench, likeliest) or _repaired(bench, others)
+    script = Script(bench.sources, bench.until, list(ranks), bench.known)
+    bench.calls -= 1
+    _quietly(script, bench.gradient)
+    least = min(max(ranks.values(), default=0), COMPUTES)
+    likeliest = [statement for statement, rank in ranks.items() if rank >= least]
+    others = [statement for statement, rank in ranks.items() if rank < least]
+    return _repaired(bench, script, likeliest) or _repaired(bench, script, others)
 
 
-def _repaired(bench: Bench, statements: Sequence[Statement]) -> dict[Statement, Edit]:
+def _repaired(
+    bench: Bench, script: Script, statements: Sequence[Statement]
+) -> dict[Statement, Edit]:
     found: dict[Statement, Edit] = {}
     for level in range(LEVELS if statements else 0):
         if found or bench.is_spent:
             break
-        look = _Look(bench, statements, level)
-        bench.calls -= 1
-        _quietly(look, bench.gradient)
+        kept = {statement: _kept(bench, script, statement, level) for statement in statements}
         left = int(bench.calls * (1 - SHARES[level]))
-        for statement, code, edit in _in_turn(look.kept):
+        for statement, code, edit in _in_turn(kept):
             if bench.is_spent or bench.calls <= left:
                 break
             if statement not in found:
                 bench.calls -= 1
-                if _heals(bench, code, statement, edit):
+                if _heals(bench, script, code, statement, edit):
                     found[statement] = edit
+    return (
+        found
+        or _fitted(bench, script, statements, False)
+        or _fitted(bench, script, statements, True)
+    )
+
+
+def _fitted(
+    bench: Bench, script: Script, statements: Sequence[Statement], adding: bool
+) -> dict[Statement, Edit]:
+    """Return the statements that a factor heals, in a part of it or in a term that is added."""
+    found: dict[Statement, Edit] = {}
+    for statement in statements:
+        edit = _with_factor(bench, script, statement, adding)
+        if edit is not None and not bench.is_spent:
+            bench.calls -= 1
+            if _heals(bench, script, script.events(statement)[0].code, statement, edit):
+                found[statement] = edit
     return found
+
+
+def _with_factor(bench: Bench, script: Script, statement: Statement, adding: bool) -> Edit | None:
+    """Return the first edit with a factor that known parts of the gradient bear out."""
+    events, node = script.events(statement), expression_of(statement)
+    if not events or node is None:
+        return None
+    event = events[-1]
+    scope = Scope.of(event.names, event.outer)
+    if not is_harmless(node, scope):
+        return None
+    workshop = Workshop(node, bench.sources.function_around(statement), scope)
+    for guess in workshop.additions() if adding else workshop.factors():
+        if bench.is_spent:
+            break
+        factor = _factor(guess, script, statement)
+        edit = None if factor is None else guess.of(factor)
+        if edit is not None and script.passes(statement, edit.code):
+            return edit
+    return None
+
+
+def _factor(guess: Guess, script: Script, statement: Statement) -> float | None:
+    """Return the factor with which a guess comes closest to what is due, if it is one."""
+    ends = [
+        None if edit is None else script.ends(statement, edit.code)
+        for edit in (guess.of(0.0), guess.of(1.0))
+    ]
+    first, second = ends
+    if first is None or second is None or first[0].shape != second[0].shape:
+        return None
+    (zero, due), (one, _) = first, second
+    slope, rest = one - zero, due - zero
+    if np.count_nonzero(slope) < COMPONENTS or not np.all(np.isfinite(slope)):
+        return None
+    factor = float(slope @ rest / (slope @ slope))
+    return float(f"{factor:.7g}") if abs(factor) > NOTHING else None
+
+
+def _kept(
+    bench: Bench, script: Script, statement: Statement, level: int
+) -> list[tuple[CodeType, Edit]]:
+    """Return the edits of a level that make another value, those first that known values bear out.
+
+    A loop is looked at in its first, its middle and its last round: any one is apt to have zeros,
+    or square arrays, which tell nothing.
+    """
+    events = script.events(statement)
+    node = expression_of(statement)
+    kept: list[tuple[CodeType, Edit]] = []
+    sure: list[tuple[CodeType, Edit]] = []
+    texts: set[str] = set()
+    seen: set[tuple[Event, Hashable]] = set()
+    tried = 0
+    for event in dict.fromkeys((*events[:1], *events[len(events) // 2 :][:1], *events[-1:])):
+        scope = Scope.of(event.names, event.outer)
+        if node is None or not is_harmless(node, scope):
+            break
+        workshop = Workshop(node, bench.sources.function_around(statement), scope)
+        space = event.space({})
+        original = _evaluated(workshop.original(), space)
+        seen.add((event, _bits(original)))
+        for edit in workshop.edits(level):
+            tried += 1
+            if tried > TRIED or len(kept) >= EDITS or time.perf_counter() > bench.until:
+                break
+            value = _evaluated(edit.code, space)
+            if not _is_alike(value, original) or (event, bits := _bits(value)) in seen:
+                continue
+            seen.add((event, bits))
+            answer = script.passes(statement, edit.code)
+            if answer is False or (text := edit.text) in texts:
+                continue
+            texts.add(text)
+            (sure if answer else kept).append((event.code, edit))
+    return sure + kept
 
 
 def _in_turn(
@@ -118,48 +224,13 @@ def _quietly(tracer: Tracer, call: Callable[[], FloatArray]) -> FloatArray | Non
         return None
 
 
-def _heals(bench: Bench, code: CodeType, statement: Statement, edit: Edit) -> bool:
+def _heals(bench: Bench, script: Script, code: CodeType, statement: Statement, edit: Edit) -> bool:
     trial = _Trial(bench, code, statement, edit)
     gradient = _quietly(trial, bench.gradient)
+    if not trial.is_applied and statement.is_return:  # what it returns cannot be changed
+        return script.heals(statement, edit.code, bench.faults.is_wrong)
     failed = gradient is None or trial.failure is not None or not trial.is_applied
     return not failed and bench.faults.are_gone(np.asarray(gradient))
-
-
-class _Look(Tracer):
-    """Evaluates edits where their statement stands, and keeps those that make another value."""
-
-    def __init__(self, bench: Bench, statements: Sequence[Statement], level: int) -> None:
-        super().__init__(bench.sources, bench.until)
-        self._bench, self._wanted, self._level = bench, set(statements), level
-        self.kept: dict[Statement, list[tuple[CodeType, Edit]]] = {}
-
-    def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
-        """Evaluate the edits in the first, the middle and the last round of a loop.
-
-        Any one round is apt to have zeros, or square arrays, which tell nothing.
-        """
-        last = self._bench.executions.get(statement, 0)
-        known = self._bench.accepts.get(statement)
-        due = (last,) if known is not None else (1, (last + 1) // 2, last)
-        if statement not in self._wanted or activation.execution not in due:
-            return
-        node, scope = expression_of(statement), Scope(frame)
-        if node is None or not is_harmless(node, scope):
-            return
-        workshop = Workshop(node, self._bench.sources.function_around(statement), scope)
-        names = {**scope.outer, **scope.names}
-        original = _evaluated(workshop.original(), names)
-        kept = self.kept.setdefault(statement, [])
-        texts, seen = {edit.text for _, edit in kept}, [original]
-        for number, edit in enumerate(workshop.edits(self._level)):
-            if number >= 4 * EDITS or len(kept) >= EDITS or time.perf_counter() > self._bench.until:
-                break
-            value = MISSING if edit.text in texts else _evaluated(edit.code, names)
-            if not _is_alike(value, original) or any(_is_same(value, other) for other in seen):
-                continue
-            seen.append(value)
-            if known is None or known(value):
-                kept.append((activation.code, edit))
 
 
 class _Trial(Tracer):
@@ -223,12 +294,13 @@ def _is_alike(value: Any, original: Any) -> bool:
     return fits and bool(np.all(np.isfinite(array)))
 
 
-def _is_same(value: Any, other: Any) -> bool:
+def _bits(value: Any) -> Hashable:
+    """Return what is equal for values that are the same."""
     if isinstance(value, (tuple, list)):
-        return all(map(_is_same, value, other))
+        return tuple(map(_bits, value))
     if isinstance(value, dict):
-        return all(_is_same(value[key], other[key]) for key in value)
-    return other is not MISSING and bool(np.array_equal(value, other))
+        return tuple(map(_bits, value.values()))
+    return value if value is MISSING else (np.asarray(value, np.float64) + 0.0).tobytes()
 
 
 def _target(statement: Statement) -> ast.expr | None:
