@@ -148,6 +148,14 @@ def test_scripts_and_examples_that_pages_name_are_there() -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
+def test_modules_that_pages_name_are_there() -> None:
+    package = ROOT / "pytest_gradcheck"
+    rooms = "|".join(path.name for path in package.iterdir() if path.is_dir())
+    named = set(re.findall(rf"`((?:{rooms})/[\w/]*(?:\.py)?)`", "".join(PAGES.values())))
+    assert "numdiff/ladder.py" in named
+    assert [name for name in sorted(named) if not (package / name).exists()] == []
+
+
 def test_the_first_check_is_broken_as_the_page_says() -> None:
     right, broken = (b.text for b in blocks(PAGES["first-check.md"]) if b.kind == "file")
     assert right.count(" / y.size") == 1
