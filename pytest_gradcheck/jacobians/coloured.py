@@ -55,6 +55,9 @@ def coloured_table(work: Work, groups: list[Indices]) -> Table:
         colours[group] = number
     stored = _stored(matrix, colours, weights, together, judged)
     loud = judged.codes >= Verdict.SUSPECT
+    kinked = np.unique(stored.numbers[stored.codes == Verdict.KINK])
+    if 0 < kinked.size <= ALONE:
+        stored = _asked_alone(work, matrix, stored, kinked)
     if not loud.any():
         return stored
     wrong = np.unique(stored.numbers[stored.codes >= Verdict.SUSPECT])
@@ -126,4 +129,5 @@ def _stored(
         together.slopes.error_bars[places] / np.abs(size),
         judged.codes[places],
         judged.errors[places],
+        together.slopes.kinds[places],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.jacobians.kinks import allowed_at_kinks
+from pytest_gradcheck.jacobians.kinks import corrected_at_kinks
 from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.jacobian.columns import (
     all_columns,
@@ -62,9 +62,7 @@ def judged_columns(work: Work, numbers: Indices) -> tuple[Entries, Judged]:
     target = Target(analytic, work.settings.suspect, blocks, asked)
     entries = Entries(numbers, target, slopes_of(work, single_columns(work.theta, numbers), target))
     judged = judge_entries(entries, work.settings)
-    if work.settings.eps is None:
-        judged = allowed_at_kinks(work, entries, judged)
-    return entries, judged
+    return (entries, judged) if work.settings.eps else corrected_at_kinks(work, entries, judged)
 
 
 def _projected_columns(

@@ -1,28 +1,36 @@
 """Rows of a matrix at kinks: the pair is asked again at points nearby.
 
 Where values tie (sorting, pooling, top-k) the slopes along the axes bound no derivative: a row may
-lie outside of them and be right. A row is right at a kink where it is the limit of rows at points
-nearby (F. H. Clarke, Optimization and Nonsmooth Analysis, 1983): the same there as here, and right
-there.
+lie outside of them and be right, or between them in every entry and be wrong. A row is right at a
+kink where it is the limit of right rows at points nearby, or a mean of such limits (F. H. Clarke,
+Optimization and Nonsmooth Analysis, 1983). What is neither is asked about as the gradient of its
+output alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
+from pytest_gradcheck.jacobians.rows import subgradients_instead
 from pytest_gradcheck.jacobians.work import Work
-from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
+from pytest_gradcheck.numdiff.jacobian.columns import all_columns
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray, Indices
+from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.verdict.jacobian.entries import Entries, Judged
 from pytest_gradcheck.verdict.judge import Verdict
+from pytest_gradcheck.verdict.kinks.hulls import nearest_in_hull
+from pytest_gradcheck.verdict.kinks.limits import nudges
 
-__all__ = ["allowed_at_kinks"]
+__all__ = ["corrected_at_kinks"]
 
 AWAY = 1e-4
 """How far theta is nudged, in lengths."""
@@ -36,92 +44,217 @@ SAME = 0.02
 RIGHT = 1e-3
 """By what part of its size a slope may differ from the row's there."""
 
-NUDGES = 60
-"""Random nudges that all rows share."""
+ORDERLY = 8
+"""Nudges that settle ties as code does, which come first."""
 
 OWN = 10
 """Rows that are also nudged along themselves, and against."""
 
+NUDGES = 60
+"""Random nudges that all rows share."""
+
+ENOUGH = 12
+"""As many that are asked about rows none of whose entries is wrong by itself."""
+
+MEANS = (8, 16, 32, 64, 88)
+"""Nudges after which means of limits are looked at."""
+
 COLUMNS = 500
-"""Columns up to which a matrix is written out at nudged points."""
+"""Columns up to which an operator is written out at nudged points."""
+
+KEPT = 20_000_000
+"""Indices at nudged points that are kept at a time."""
 
 Bools = npt.NDArray[np.bool_]
 
 
-def allowed_at_kinks(work: Work, entries: Entries, judged: Judged) -> Judged:
-    """Return verdicts in which rows that are limits of right rows nearby stand at a kink."""
-    wrong = judged.codes >= Verdict.SUSPECT
-    rows = np.flatnonzero(wrong.any(axis=0) & np.isfinite(entries.analytic).all(axis=0))
-    kinked = rows.size and entries.slopes.kinds.any()
-    if not kinked or entries.numbers.size > COLUMNS or work.projection is not None:
-        return judged
-    proved = np.zeros(rows.size, np.bool_)
-    for nudge in _nudges(work, entries, rows):
-        left = np.flatnonzero(~proved)
-        if not left.size:
-            break
-        proved[left] = _proved(work, entries, rows[left], nudge)
-    if not proved.any():
+def corrected_at_kinks(work: Work, entries: Entries, judged: Judged) -> tuple[Entries, Judged]:
+    """Return entries and verdicts, corrected at kinks by what points nearby tell.
+
+    Rows that looked wrong and prove to be subgradients stand at a kink. Those whose entries all lie
+    between two slopes, and that are no subgradients, are wrong where they differ from the nearest.
+    """
+    kinds, count = entries.slopes.kinds, entries.numbers.size
+    written = count <= COLUMNS or not isinstance(work.matrix, OperatorMatrix)
+    if work.projection is not None or not written or not kinds.any():
+        return entries, judged
+    wrong: Bools = np.asarray(np.any(judged.codes >= Verdict.SUSPECT, axis=0))
+    kinked: Bools = np.asarray(
+        np.any((kinds == Kind.KINK) & (judged.codes == Verdict.KINK), axis=0)
+    )
+    rows = np.flatnonzero((wrong | kinked) & np.isfinite(entries.analytic).all(axis=0))
+    proved: Bools = np.zeros(judged.codes.shape[1], np.bool_)
+    jumping: Bools = proved.copy()
+    most = max(1, KEPT // (count * MEANS[-1]))
+    for mine in (rows[k : k + most] for k in range(0, rows.size, most)):
+        nearby = _Nearby(work, entries, mine)
+        proved[mine] = nearby.proved(NUDGES if wrong[mine].any() else ENOUGH)
+        jumping[mine] = nearby.jumping()
+    judged = _allowed(judged, proved)
+    entries = _at_kinks(entries, judged, jumping)
+    left = np.flatnonzero(kinked & ~wrong & ~proved)
+    if not left.size or work.pair.is_lower:
+        return entries, judged
+    return _refused(entries, judged, subgradients_instead(work, entries, left), work)
+
+
+def _allowed(judged: Judged, proved: Bools) -> Judged:
+    """Return verdicts in which what looks wrong in rows that were proved stands at a kink."""
+    open_ = (judged.codes >= Verdict.SUSPECT) | (judged.codes == Verdict.INCONCLUSIVE)
+    open_ &= proved
+    if not open_.any():
         return judged
     codes, errors = judged.codes.copy(), judged.errors.copy()
-    mine = np.zeros(codes.shape, np.bool_)
-    mine[:, rows[proved]] = True
-    mine &= wrong | (codes == Verdict.INCONCLUSIVE)
-    codes[mine], errors[mine] = Verdict.KINK, 0.0
+    codes[open_], errors[open_] = Verdict.KINK, 0.0
     return Judged(codes, errors)
 
 
-def _nudges(work: Work, entries: Entries, rows: Indices) -> Iterator[FloatArray]:
-    """Yield vectors over theta: random ones, and along the rows that are asked about."""
-    rng, length = stream("nudges", work.seed), lengths(work.theta)
-    numbers, size = entries.numbers, work.theta.base.size
-    for row in rows[:OWN].tolist():
-        own = entries.analytic[:, row] * length[numbers]
-        largest = float(np.abs(own).max(initial=0.0))
-        for side in (1.0, -1.0) if largest else ():
-            nudge = np.zeros(size)
-            nudge[numbers] = side * own / largest * length[numbers]
+def _at_kinks(entries: Entries, judged: Judged, jumping: Bools) -> Entries:
+    """Return entries in which what is wrong in rows that jump stands at a kink."""
+    at = jumping & (judged.codes >= Verdict.SUSPECT)
+    if not at.any():
+        return entries
+    kinds = np.where(at, np.int8(Kind.KINK), entries.slopes.kinds)
+    return replace(entries, slopes=replace(entries.slopes, kinds=kinds))
+
+
+def _refused(
+    entries: Entries, judged: Judged, instead: dict[tuple[int, int], float], work: Work
+) -> tuple[Entries, Judged]:
+    """Return entries that have other values, where their rows are no subgradients, and verdicts."""
+    if not instead:
+        return entries, judged
+    values, codes, errors = (
+        array.copy() for array in (entries.slopes.values, judged.codes, judged.errors)
+    )
+    bug, suspect = work.settings.bug, work.settings.suspect
+    for place, value in instead.items():
+        analytic = float(entries.analytic[place])
+        error = abs(value - analytic) / ((abs(value) + abs(analytic)) or 1.0)
+        if error > suspect:
+            values[place], errors[place] = value, error
+            codes[place] = Verdict.BUG if error > bug else Verdict.SUSPECT
+    return replace(entries, slopes=replace(entries.slopes, values=values)), Judged(codes, errors)
+
+
+class _Nearby:
+    """What a matrix and its function are at points nearby, for some rows."""
+
+    def __init__(self, work: Work, entries: Entries, rows: Indices) -> None:
+        self._work, self._entries, self._rows = work, entries, rows
+        self._here = entries.analytic[:, rows]
+        self._length = lengths(work.theta)[entries.numbers]
+        self._known: list[_Point] = []
+
+    def proved(self, few: int) -> Bools:
+        """Return which rows are limits of right rows nearby, or means of such limits."""
+        proved = np.zeros(self._rows.size, np.bool_)
+        for number, nudge in enumerate(self._nudges(few), 1):
+            left = np.flatnonzero(~proved)
+            if not left.size:
+                break
+            proved[left] = self._same_and_right(nudge)[left]
+            if number in MEANS:
+                proved[[k for k in np.flatnonzero(~proved).tolist() if self._is_mean(k)]] = True
+        return proved
+
+    def jumping(self) -> Bools:
+        """Return which rows are others at half of the points nearby, and more."""
+        apart = np.zeros(self._rows.size)
+        for point in self._known:
+            apart += ~self._is_same(point.matrix)
+        return np.asarray(apart > 0.5 * len(self._known))
+
+    def _is_same(self, there: FloatArray) -> Bools:
+        here = self._here
+        usual = np.sqrt(np.mean(np.square(here), axis=0))
+        near = np.abs(there - here) <= SAME * np.maximum(usual, np.abs(here))
+        return np.asarray(near.all(axis=0))
+
+    def _nudges(self, few: int) -> Iterator[FloatArray]:
+        """Yield vectors over theta: those of any gradient, along the rows, and random ones."""
+        theta, numbers = self._work.theta, self._entries.numbers
+        length = lengths(theta)
+        for nudge in islice(nudges(theta, length), ORDERLY):
             yield AWAY * nudge
-    for _ in range(NUDGES):
-        nudge = np.zeros(size)
-        weights = rng.uniform(-1.0, 1.0, numbers.size)
-        nudge[numbers] = (weights + np.copysign(0.5, weights)) * length[numbers]
-        yield AWAY * nudge
+        for row in self._here.T[:OWN]:
+            own = row * self._length
+            largest = float(np.abs(own).max(initial=0.0))
+            for side in (1.0, -1.0) if largest else ():
+                vector = np.zeros(length.size)
+                vector[numbers] = side * own / largest * self._length
+                yield AWAY * vector
+        rng, every = stream("nudges", self._work.seed), all_columns(theta)
+        for _ in range(few):
+            weights = rng.uniform(-1.0, 1.0, every.size)
+            vector = np.zeros(length.size)
+            vector[every] = (weights + np.copysign(0.5, weights)) * length[every]
+            yield AWAY * vector
+
+    def _same_and_right(self, nudge: FloatArray) -> Bools:
+        """Return which rows are the same at a nudged theta as here, and right there."""
+        theta = self._work.theta
+        point = theta.base + nudge
+        with theta.at(point):
+            try:
+                there = self._work.pair.matrix().columns(self._entries.numbers)[:, self._rows]
+            except ProblemError:
+                return np.zeros(self._rows.size, np.bool_)  # outside of the domain
+        self._known.append(_Point(point, there))
+        same = self._is_same(there)
+        return np.asarray(same & self._right_at(self._known[-1]) if same.any() else same)
+
+    def _right_at(self, at: _Point) -> Bools:
+        """Return which rows are right at a point nearby; it is asked once."""
+        if at.right is None:
+            finite = np.isfinite(at.matrix).all(axis=0)
+            at.right = np.logical_and.reduce([finite, *(self._right_along(at, k) for k in (0, 1))])
+        return np.asarray(at.right)
+
+    def _right_along(self, at: _Point, k: int) -> Bools:
+        """Return which rows have the slopes of their outputs at a point, along a random vector."""
+        work = self._work
+        numbers, rows = self._entries.numbers, self._rows
+        step = AWAY * STEP * min(1.0, 8 / numbers.size)
+        rng = stream(f"slopes nearby {k}", work.seed)
+        weights = rng.choice([-1.0, 1.0], numbers.size) * rng.uniform(0.5, 1.5, numbers.size)
+        weights *= self._length
+        outputs, sides = work.pair.prober(), []
+        for distance in (step, -step):
+            moved = at.theta.copy()
+            moved[numbers] += distance * weights
+            with work.theta.at(moved):
+                sides.append(outputs()[rows])
+        slopes = (sides[0] - sides[1]) / (2 * step)
+        said, size = weights @ at.matrix, np.abs(weights) @ np.abs(at.matrix)
+        level = np.maximum(work.noise.levels[rows], 0.5 * EPSILON * np.abs(sides[0]))
+        with np.errstate(invalid="ignore"):
+            right = np.abs(slopes - said) <= SAFETY * level / step + RIGHT * size
+        return np.asarray(right, np.bool_)
+
+    def _is_mean(self, k: int) -> bool:
+        """Return whether a row lies in the hull of limits, and in that of those that are right."""
+        every = [p.matrix[:, k] for p in self._known if np.isfinite(p.matrix[:, k]).all()]
+        if not self._is_in_hull(k, every):
+            return False
+        return self._is_in_hull(k, [p.matrix[:, k] for p in self._known if self._right_at(p)[k]])
+
+    def _is_in_hull(self, k: int, limits: list[FloatArray]) -> bool:
+        """Return whether a row lies in the hull of others, in its lengths."""
+        if not limits:
+            return False
+        points, own = np.array(limits) * self._length, self._here[:, k] * self._length
+        slack = SAME * float(np.abs(points).max())
+        low, high = points.min(axis=0) - slack, points.max(axis=0) + slack
+        if not np.all((low <= own) & (own <= high)):
+            return False
+        return bool(np.linalg.norm(own - nearest_in_hull(points, own)) <= slack)
 
 
-def _proved(work: Work, entries: Entries, rows: Indices, nudge: FloatArray) -> Bools:
-    """Return which rows are the same at a nudged theta as here, and right there."""
-    theta, base = work.theta, work.theta.base.copy()
-    with theta.at(base + nudge):
-        try:
-            there = work.pair.matrix().columns(entries.numbers)[:, rows]
-        except ProblemError:
-            return np.zeros(rows.size, np.bool_)  # outside of the domain, which says nothing
-    here = entries.analytic[:, rows]
-    usual = np.sqrt(np.mean(np.square(here), axis=0))
-    same = np.all(np.abs(there - here) <= SAME * np.maximum(usual, np.abs(here)), axis=0)
-    for k in range(2) if same.any() else ():
-        same &= _right_there(work, entries.numbers, there, rows, (base + nudge, k))
-    return np.asarray(same, np.bool_)
+@dataclass
+class _Point:
+    """A theta nearby, the matrix there, and which rows of it are right; None if not asked."""
 
-
-def _right_there(
-    work: Work, numbers: Indices, there: FloatArray, rows: Indices, at: tuple[FloatArray, int]
-) -> Bools:
-    """Return which rows have the slopes of their outputs at a point, along a random vector."""
-    theta, (point, k) = work.theta, at
-    rng, step = stream(f"slopes nearby {k}", work.seed), AWAY * STEP
-    weights = rng.choice([-1.0, 1.0], numbers.size) * rng.uniform(0.5, 1.5, numbers.size)
-    weights *= lengths(theta)[numbers]
-    outputs, sides = work.pair.prober(), []
-    for distance in (step, -step):
-        moved = point.copy()
-        moved[numbers] += distance * weights
-        with theta.at(moved):
-            sides.append(outputs()[rows])
-    slopes = (sides[0] - sides[1]) / (2 * step)
-    said, size = weights @ there, np.abs(weights) @ np.abs(there)
-    level = np.maximum(work.noise.levels[rows], 0.5 * EPSILON * np.abs(sides[0]))
-    with np.errstate(invalid="ignore"):
-        right = np.abs(slopes - said) <= SAFETY * level / step + RIGHT * size
-    return np.asarray(right, np.bool_)
+    theta: FloatArray
+    matrix: FloatArray
+    right: Bools | None = None

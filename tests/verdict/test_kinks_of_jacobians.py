@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import sparse
 
 from pytest_gradcheck import check_gradients
 
@@ -102,3 +104,202 @@ def test_wrong_entries_of_smooth_outputs_cost_no_further_calls_of_the_function()
     passing = len(calls)
     assert not check_gradients.jacobian(f, lambda x: 1.01 * jac(x), x).passed
     assert len(calls) - passing < 40 * x.size
+
+
+def beside_a_smooth_output(
+    output: Callable[[Array], float], slope: Function, at: Array, row: Array
+) -> tuple[Function, Function, Array]:
+    """Return a function with a kink in its first output, whose row is given where the kink is."""
+
+    def f(x: Array) -> Array:
+        return np.array([output(x), np.sin(x).sum()])
+
+    def jac(x: Array) -> Array:
+        return np.array([row if np.array_equal(x, at) else slope(x), np.cos(x)])
+
+    return f, jac, at
+
+
+def largest_magnitude(row: list[float]) -> tuple[Function, Function, Array]:
+    def slope(x: Array) -> Array:
+        unit = np.eye(x.size)[np.abs(x).argmax()]
+        return np.asarray(unit * np.sign(x))
+
+    at = np.array([2.0, -2.0, 0.5])
+    return beside_a_smooth_output(lambda x: float(np.abs(x).max()), slope, at, np.array(row))
+
+
+def length(row: list[float]) -> tuple[Function, Function, Array]:
+    slope: Function = lambda x: np.asarray(x / np.linalg.norm(x))  # noqa: E731
+    at = np.zeros(len(row))
+    return beside_a_smooth_output(lambda x: float(np.linalg.norm(x)), slope, at, np.array(row))
+
+
+def magnitudes(signs: list[float]) -> tuple[Function, Function, Array]:
+    """Return a sum of magnitudes that are 0, its row the sum of the rows times signs."""
+    rows = np.random.default_rng(0).normal(size=(3, 4))
+    slope: Function = lambda x: np.asarray(rows.T @ np.sign(rows @ x))  # noqa: E731
+    row = rows.T @ np.array(signs)
+    return beside_a_smooth_output(lambda x: float(np.abs(rows @ x).sum()), slope, np.zeros(4), row)
+
+
+def crossed(first: float, second: float) -> tuple[Function, Function, Array]:
+    """Return the sum of two units at 0 whose axes cross, each with a slope there."""
+    rows = np.array([[1.0, 1.0], [1.0, -1.0]])
+
+    def slope(x: Array) -> Array:
+        return np.asarray((rows @ x > 0) @ rows)
+
+    row = np.array([first, second]) @ rows
+    return beside_a_smooth_output(
+        lambda x: float(np.maximum(rows @ x, 0).sum()), slope, np.zeros(2), row
+    )
+
+
+def pooled(share: Callable[[Array], Array]) -> tuple[Function, Function, Array]:
+    """Return the maxima of windows, some of whose numbers are equal, with shares of theirs."""
+
+    def jac(x: Array) -> Array:
+        result = np.zeros((3, 12))
+        for i, window in enumerate(x.reshape(3, 4)):
+            result[i, 4 * i : 4 * i + 4] = share(window == window.max())
+        return result
+
+    at = np.array([1.0, 1.0, 1.0, 1.0, 0.0, 2.0, 2.0, 1.0, 0.3, 0.2, 0.1, 0.9])
+    return lambda x: x.reshape(3, 4).max(axis=1), jac, at
+
+
+def clipped(slope: float) -> tuple[Function, Function, Array]:
+    def jac(x: Array) -> Array:
+        at_edge, inside = (x == 0) | (x == 1), (x > 0) & (x < 1)
+        return np.diag(np.where(at_edge, slope, inside))
+
+    return lambda x: np.clip(x, 0, 1), jac, np.array([0.0, 1.0, 0.4, 2.0])
+
+
+def in_order(mean: bool) -> tuple[Function, Function, Array]:
+    """Return sorted numbers, with the mean of the rows of equal ones, or their sum."""
+
+    def jac(x: Array) -> Array:
+        equal = np.sort(x)[:, None] == x
+        return np.asarray(equal / (equal.sum(axis=1, keepdims=True) if mean else 1.0))
+
+    return np.sort, jac, np.array([1.0, 0.0, 1.0, 1.0, 2.0])
+
+
+SUBGRADIENTS = {
+    "the first of the largest": largest_magnitude([1, 0, 0]),
+    "a mean of the largest": largest_magnitude([0.25, -0.75, 0]),
+    "the middle of a norm": length([0, 0, 0]),
+    "inside of a norm": length([0.5, -0.5, 0.3]),
+    "the middle of magnitudes": magnitudes([0, 0, 0]),
+    "a corner of magnitudes": magnitudes([1, -1, 1]),
+    "inside of magnitudes": magnitudes([0.9, -0.3, 0.4]),
+    "units on and off": crossed(1, 0),
+    "units between": crossed(0.7, 0.2),
+    "shares of a maximum": pooled(lambda largest: largest / largest.sum()),
+    "the first of a window": pooled(lambda largest: np.eye(4)[largest.argmax()]),
+    "the edges of a clip": clipped(0.5),
+    "means of sorted numbers": in_order(mean=True),
+}
+
+NONE = {
+    "all of the largest": largest_magnitude([1, -1, 0]),
+    "none of the largest": largest_magnitude([0, 0, 0]),
+    "half too much of the largest": largest_magnitude([0.75, -0.75, 0]),
+    "a norm's longer vector": length([0.8, -0.8, 0.5]),
+    "a norm's ones": length([1, 1]),
+    "magnitudes of more than 1": magnitudes([1.2, 0.2, -0.9]),
+    "units beyond 1": crossed(1.3, 0.6),
+    "units below 0": crossed(0.6, -0.3),
+    "all of the maximum": pooled(lambda largest: largest.astype(float)),
+    "half of the maximum": pooled(lambda largest: largest / min(largest.sum(), 2)),
+    "none of a maximum that is shared": pooled(lambda large: large * float(large.sum() == 1)),
+    "a clip that is too steep": clipped(1.2),
+    "sums of sorted numbers": in_order(mean=False),
+}
+
+
+@pytest.mark.parametrize("name", SUBGRADIENTS)
+def test_a_row_that_is_a_mean_of_limits_is_a_subgradient(name: str) -> None:
+    report = check_gradients.jacobian(*SUBGRADIENTS[name])
+    assert (report.passed, report.verdict) == (True, "kink")
+    assert any("a valid subgradient" in finding.message for finding in report.findings)
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_a_row_that_is_none_is_wrong_though_each_of_its_entries_may_be_right(name: str) -> None:
+    report = check_gradients.jacobian(*NONE[name])
+    assert report.verdict == "bug"
+    assert any("no subgradient" in finding.message for finding in report.findings)
+    assert not [finding for finding in report.findings if finding.severity == "cause"]
+
+
+@pytest.mark.parametrize("name", [*SUBGRADIENTS, *NONE])
+def test_a_pushforward_has_the_verdict_of_its_matrix(name: str) -> None:
+    f, jac, at = (SUBGRADIENTS | NONE)[name]
+    report = check_gradients.jvp(f, lambda x, d: jac(x) @ d, at)
+    assert report.verdict == ("kink" if name in SUBGRADIENTS else "bug")
+
+
+@pytest.mark.parametrize(
+    ("slopes", "verdict"),
+    [([1, 0, 1], "kink"), ([0.3, 0.8, 0.5], "kink"), ([1.4, 0, 0.5], "bug"), ([1, -0.3, 1], "bug")],
+)
+def test_rows_of_hessians_are_asked_about_at_kinks_of_the_gradient(
+    slopes: list[float], verdict: str
+) -> None:
+    rows, shift = np.array([[1.0, 1.0], [1.0, -1.0], [0.5, 2.0]]), np.ones(2)
+
+    def grad(x: Array) -> Array:
+        return np.asarray(rows.T @ np.maximum(rows @ (x - shift), 0) + x**3)
+
+    def hess(x: Array) -> Array:
+        here = np.array(slopes) if np.array_equal(x, shift) else rows @ (x - shift) > 0
+        return np.asarray(rows.T @ (here[:, None] * rows) + np.diag(3 * x**2))
+
+    assert check_gradients.hessian(grad, hess, shift).verdict == verdict
+
+
+@pytest.mark.parametrize("ties_count_twice", [False, True])
+def test_rows_of_a_large_sparse_matrix_are_asked_about_too(ties_count_twice: bool) -> None:
+    n = 400
+    x = np.random.default_rng(0).normal(size=n)
+    x[6], x[102] = x[5], x[101]
+
+    def jac(x: Array) -> sparse.csr_array:
+        second = x[1:] >= x[:-1] if ties_count_twice else x[1:] > x[:-1]
+        parts: Any = [(x[:-1] >= x[1:]).astype(float), second.astype(float)]
+        return sparse.csr_array(sparse.diags_array(parts, offsets=[0, 1], shape=(n - 1, n)))
+
+    report = check_gradients.jacobian(lambda x: np.maximum(x[:-1], x[1:]), jac, x)
+    assert report.verdict == ("bug" if ties_count_twice else "kink")
+    assert report.evaluations < n
+    if ties_count_twice:
+        assert {component.output for component in report.components} == {"out[5]", "out[101]"}
+
+
+@pytest.mark.parametrize("middle", [0.0, 0.5, 1.0])
+def test_many_kinks_of_single_entries_take_few_calls(middle: float) -> None:
+    x = np.concatenate([np.zeros(60), np.linspace(-1, 1, 40)])
+
+    def jac(x: Array) -> Array:
+        return np.diag(np.where(x == 0, middle, x > 0))
+
+    report = check_gradients.jacobian(lambda x: np.maximum(x, 0), jac, x)
+    assert (report.passed, report.verdict) == (True, "kink")
+    assert report.components[0].verdict == "kink"
+    assert len(report.components) == 60
+    assert report.evaluations < 2 * x.size + 60 * 6 + 100
+
+
+def test_a_kink_next_to_theta_hides_no_entry_between_its_slopes() -> None:
+    """A step that reaches over the kink sees two slopes; theta itself has one."""
+    for distance in (1e-7, 1e-9, 1e-11):
+        x = np.array([1.0 + distance, 2.0])
+
+        def f(x: Array) -> Array:
+            return np.maximum(x - 1.0, 0)
+
+        assert check_gradients.jacobian(f, lambda x: np.eye(2), x).passed
+        assert not check_gradients.jacobian(f, lambda x: np.diag([0.5, 1.0]), x).passed

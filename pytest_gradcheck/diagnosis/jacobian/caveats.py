@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.verdict.jacobian.entries import Table
@@ -59,15 +60,26 @@ def _undecided(
 
 
 def _kinks(table: Table, output_name: Name, point: str) -> tuple[Finding, ...]:
-    kinked = np.flatnonzero(table.codes == Verdict.KINK)
-    if not kinked.size:
-        return ()
-    first = output_name(int(table.outputs[kinked[0]]))
-    message = (
-        f"{kinked.size} entries stand at a kink, those of {first} among them: the output has two "
-        "one-sided slopes there, and the entry lies between them"
-    )
-    return (Finding("kink", "warning", None, message, None, point),)
+    """Tell of kinks: entries that are valid in subgradients there, and those that are not."""
+    told = []
+    wrong = (table.codes >= Verdict.SUSPECT) & (table.kinds == Kind.KINK)
+    for at, where in (
+        (np.flatnonzero(table.codes == Verdict.KINK), "a valid subgradient"),
+        (
+            np.flatnonzero(wrong),
+            "no subgradient: outside of the one-sided slopes, or of what the rows nearby allow",
+        ),
+    ):
+        if at.size:
+            first = output_name(int(table.outputs[at[0]]))
+            others = " and others" if np.unique(table.outputs[at]).size > 1 else ""
+            stand = f"{at.size} entries stand" if at.size > 1 else "one entry stands"
+            message = (
+                f"{stand} at a kink, in the row of {first}{others}: "
+                f"the output has no single slope there; the row is {where}"
+            )
+            told.append(Finding("kink", "warning", None, message, None, point))
+    return tuple(told)
 
 
 def _stationary(table: Table, point: str) -> tuple[Finding, ...]:

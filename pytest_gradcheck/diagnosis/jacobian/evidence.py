@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pytest_gradcheck.diagnosis.evidence import Clues, Evidence, ParameterEvidence
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.params.theta import Indices, Parameter, Theta
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.settings import Settings
@@ -149,7 +150,7 @@ def scene_of(
 
 def _whole(table: Table, pair: JacobianPair, noise: OutputNoise | None) -> MatrixPart:
     known = np.isfinite(table.values) & np.isfinite(table.analytic) & np.isfinite(table.bars)
-    known &= table.codes != Verdict.KINK
+    known &= (table.codes != Verdict.KINK) & (table.kinds != Kind.KINK)
     size = np.abs(table.values) + np.abs(table.analytic)
     with np.errstate(all="ignore"):
         right = known & (table.codes == Verdict.OK) & (table.bars < CLEAR * size)

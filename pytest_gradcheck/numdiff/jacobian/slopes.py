@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.differences import WIDE
+from pytest_gradcheck.numdiff.differences import KINKED, WIDE
 from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, Sides, VectorEvaluator
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
 from pytest_gradcheck.numdiff.ladder import DECAY, EPSILON, RATIO, SAFETY, Kind, Line, Slope, climb
@@ -38,6 +39,9 @@ squared ReLU at 0."""
 LOOKS = 3
 """Pairs of calls at smaller steps before the ladder."""
 
+FINEST = 1e-12
+"""The smallest step at which a gap is looked for, in lengths: beyond rounding of theta itself."""
+
 AIM = 3e-7
 """The rounding error that a look aims at, as a part of the entry."""
 
@@ -57,7 +61,7 @@ class Slopes:
     values, error_bars : arrays of shape (k, m)
         The approximations, and bounds of their errors, safety factor included.
     kinds : int8 array of shape (k, m)
-        Numbers of `Kind`.
+        Indices of `Kind`.
     gaps : float32 array of shape (k, m)
         By how much the one-sided slope ahead exceeded that behind, in the first pass.
     sides : dict
@@ -136,12 +140,13 @@ def approximate_slopes(
         From two calls a direction where all agree.
     """
     result = _first_pass(calls, directions, noise, target)
-    open_ = ~agrees(result, target) & np.isfinite(target.analytic)
+    bent = _bent(result, target)
+    open_ = (bent | ~agrees(result, target)) & np.isfinite(target.analytic)
     touched = np.flatnonzero(open_.any(axis=1))
     if not touched.size:
         return replace(result, settled=bool(np.isfinite(target.analytic).all()))
     wide = tolerances(result, target, touched, first=True)
-    open_ = open_[touched] & ~_decided(result, target, touched, wide)
+    open_ = open_[touched] & (bent[touched] | ~_decided(result, target, touched, wide))
     if not open_.any():
         return replace(result, settled=bool(np.isfinite(target.analytic).all()))
     climber = _Climber(calls, noise, target.suspect, CLIMBS)
@@ -155,6 +160,30 @@ def approximate_slopes(
         climber.climb(column, left)
         calls.progress.advance(1)
     return result
+
+
+def _bent(slopes: Slopes, target: Target) -> Bools:
+    """Return where one-sided slopes lie apart by a good part of their size, over the directions.
+
+    The central difference at a kink is the mean of the two, and agrees with an entry that is (see
+    `numdiff.differences`).
+    """
+    bent = np.zeros(target.analytic.shape, np.bool_)
+    every = _finite(target.analytic)
+    usual = None
+    for rows in _chunks(target.analytic.shape):
+        size = np.abs(_finite(slopes.values[rows]))
+        size += np.abs(every[rows])
+        gaps = np.abs(slopes.gaps[rows])
+        mine = gaps > KINKED * size
+        if not mine.any():
+            continue
+        if usual is None:
+            usual = KINKED * np.sqrt(np.mean(np.square(2 * every), axis=0))
+        bent[rows] = mine & (gaps > usual) & (gaps > 4 * slopes.error_bars[rows])
+    if target.asked is not None:
+        bent &= target.asked
+    return bent
 
 
 def _decided(
@@ -384,13 +413,65 @@ def _looked(
         bars = np.minimum(apart + rounding, rounding + apart * shrunk) + hidden
         stuck = (sides.up == here) & (sides.down == here)  # it may round inside; see `ladder`
         settled = _settled(fine, bars, column, suspect) & ~stuck
-        settled &= np.isin(np.arange(here.size), ready)
+        look = _Look(coarse, coarse_gaps, fine, gaps, rounding)
+        settled &= np.isin(np.arange(here.size), ready) & ~look.stays()
         column.values[settled], column.bars[settled] = fine[settled], bars[settled]
+        settled[_kinks(calls, column, entries[~settled[entries]], look, levels)] = True
         entries = entries[~settled[entries]]
         coarse, coarse_gaps, steps = fine, gaps, np.full(here.size, finer)
         if not entries.size:
             break
     return entries
+
+
+class _Look(NamedTuple):
+    """Slopes of all outputs at two steps, the gaps of both, and the rounding error of the finer."""
+
+    coarse: FloatArray
+    coarse_gaps: FloatArray
+    fine: FloatArray
+    gaps: FloatArray
+    rounding: FloatArray
+
+    def stays(self) -> Bools:
+        """Return where the gap is the same at both steps, and no matter of rounding."""
+        size = np.abs(self.gaps)
+        same = np.abs(self.gaps - self.coarse_gaps) <= 0.25 * size
+        return np.asarray(same & (size > 8 * self.rounding))
+
+    def sides(self, output: int) -> tuple[float, float, float]:
+        """Return the slopes of one output on the left and on the right, and their error bar."""
+        half, slope = 0.5 * float(self.gaps[output]), float(self.fine[output])
+        apart = abs(slope - float(self.coarse[output]))
+        apart += 0.5 * abs(float(self.gaps[output] - self.coarse_gaps[output]))
+        return slope - half, slope + half, apart + 2 * float(self.rounding[output])
+
+
+def _kinks(
+    calls: VectorEvaluator, column: _Column, entries: Indices, look: _Look, levels: FloatArray
+) -> Indices:
+    """Record kinks where entries lie between two slopes; return which.
+
+    The gap of a kink is the same at two steps, and at the finest that rounding leaves.
+    """
+    with np.errstate(invalid="ignore"):
+        asked = entries[look.stays()[entries]]
+    told = []
+    for output in asked.tolist():
+        left, right, bar = look.sides(output)
+        if min(left, right) - bar <= column.analytic[output] <= max(left, right) + bar:
+            told.append(output)
+    if not told:
+        return np.array(told, np.intp)
+    needed = 16 * SAFETY * np.maximum(levels[told], EPSILON * np.abs(calls.here[told]))
+    finest = float(np.median(needed / np.abs(look.gaps[told])))
+    finest = max(finest, FINEST * column.direction.reach)
+    gaps = calls.sides(column.direction, finest).gaps(calls.here)
+    found = [n for n in told if abs(gaps[n] - look.gaps[n]) <= 0.5 * abs(look.gaps[n])]
+    for output in found:
+        left, right, bar = look.sides(output)
+        column.record(output, Slope(float(column.analytic[output]), bar, Kind.KINK, (left, right)))
+    return np.array(found, np.intp)
 
 
 def _steps_of(column: _Column, noise: OutputNoise) -> FloatArray:

@@ -75,7 +75,8 @@ class Table:
     outputs, numbers : int arrays
         The row and the column of each in the matrix of all outputs by all of theta.
     analytic, values, bars, errors : arrays
-    codes : int8 array
+    codes, kinds : int8 arrays
+        Indices into `VERDICTS`, and into `Kind`.
     grid : (int, int) or None
         How many columns and rows they fill, where these are whole and in order.
     """
@@ -87,6 +88,7 @@ class Table:
     bars: FloatArray
     codes: Codes
     errors: FloatArray
+    kinds: Codes
     grid: tuple[int, int] | None = None
 
     def where(self, kept: npt.NDArray[np.bool_]) -> Table:
@@ -113,12 +115,13 @@ class Table:
             self.bars,
             self.codes,
             self.errors,
+            self.kinds,
         )
 
 
 def _table(columns: list[npt.NDArray[Any]]) -> Table:
-    outputs, numbers, analytic, values, bars, codes, errors = columns
-    return Table(outputs, numbers, analytic, values, bars, codes, errors)
+    outputs, numbers, analytic, values, bars, codes, errors, kinds = columns
+    return Table(outputs, numbers, analytic, values, bars, codes, errors, kinds)
 
 
 def tabled(entries: Entries, judged: Judged) -> Table:
@@ -132,6 +135,7 @@ def tabled(entries: Entries, judged: Judged) -> Table:
         entries.slopes.error_bars.reshape(-1),
         judged.codes.reshape(-1),
         judged.errors.reshape(-1),
+        entries.slopes.kinds.reshape(-1),
         (k, m),
     )
     asked = entries.target.asked

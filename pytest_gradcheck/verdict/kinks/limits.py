@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,13 @@ from pytest_gradcheck.numdiff.ladder import EPSILON
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms_of_each
 from pytest_gradcheck.params.theta import FloatArray, Theta
-from pytest_gradcheck.problem.pair import Pair
 
 __all__ = [
     "AWAY",
     "CLEAR",
     "CLOSER",
     "NEAR",
+    "Differentiated",
     "Limit",
     "Limits",
     "Mask",
@@ -59,6 +59,18 @@ GOLDEN = 0.6180339887498949
 Mask = npt.NDArray[np.bool_]
 
 
+class Differentiated(Protocol):
+    """A cost and its gradient, wherever theta stands."""
+
+    theta: Theta
+
+    def prober(self) -> Callable[[], float]:
+        """Return a function that returns the cost at a perturbed theta."""
+
+    def gradient_after_cost(self) -> FloatArray:
+        """Return the analytic gradient as theta stands."""
+
+
 class Limit(NamedTuple):
     """A nudge, the gradient next to theta along it, and where that is the one at theta."""
 
@@ -72,7 +84,7 @@ class Limits:
 
     Parameters
     ----------
-    pair : Pair
+    pair : Differentiated
     gradient : array
         The analytic gradient at theta.
     noise : Noise
@@ -88,7 +100,9 @@ class Limits:
         How far away, in lengths, limits are read off, and the pair is proved right.
     """
 
-    def __init__(self, pair: Pair, gradient: FloatArray, noise: Noise, suspect: float) -> None:
+    def __init__(
+        self, pair: Differentiated, gradient: FloatArray, noise: Noise, suspect: float
+    ) -> None:
         self._pair, self._theta = pair, pair.theta
         self._gradient, self._suspect = gradient, suspect
         self.length = sizes(pair.theta, gradient)
@@ -145,7 +159,7 @@ class Limits:
         return _gradient(self._pair)
 
 
-def moved_gradient(pair: Pair, move: FloatArray) -> FloatArray | None:
+def moved_gradient(pair: Differentiated, move: FloatArray) -> FloatArray | None:
     """Return the analytic gradient a move away from theta, or None where there is none."""
     theta = pair.theta
     base = theta.base
@@ -156,7 +170,7 @@ def moved_gradient(pair: Pair, move: FloatArray) -> FloatArray | None:
         theta.move_base(base)
 
 
-def _gradient(pair: Pair) -> FloatArray | None:
+def _gradient(pair: Differentiated) -> FloatArray | None:
     """Return the analytic gradient as theta stands, or None where there is none to be had."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is our doing that theta stands there

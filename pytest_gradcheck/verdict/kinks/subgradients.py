@@ -22,9 +22,8 @@ from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.theta import FloatArray, Indices
-from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.verdict.kinks.hulls import subgradient_instead
-from pytest_gradcheck.verdict.kinks.limits import CLEAR, Limit, Limits, Ways
+from pytest_gradcheck.verdict.kinks.limits import CLEAR, Differentiated, Limit, Limits, Ways
 from pytest_gradcheck.verdict.kinks.refuting import WITHIN, Refuted
 
 __all__ = ["asks_nearby", "corrected_at_kinks"]
@@ -65,7 +64,7 @@ def _loud(approximation: Approximation, suspect: float) -> list[str | None]:
 
 
 def corrected_at_kinks(
-    pair: Pair,
+    pair: Differentiated,
     approximation: Approximation,
     gradient: FloatArray,
     wrong: Indices,
@@ -76,7 +75,7 @@ def corrected_at_kinks(
 
     Parameters
     ----------
-    pair : Pair
+    pair : Differentiated
     approximation : Approximation
     gradient : array
         The analytic gradient, laid out like theta.
@@ -101,7 +100,7 @@ class _Nearby:
 
     def __init__(
         self,
-        pair: Pair,
+        pair: Differentiated,
         approximation: Approximation,
         gradient: FloatArray,
         wrong: Indices,

@@ -1,0 +1,125 @@
+"""One row of a matrix at a kink, asked about as the gradient of its output alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pytest_gradcheck.jacobians.work import Work
+from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.jacobian.columns import all_columns
+from pytest_gradcheck.numdiff.ladder import Kind
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.params.scales import lengths
+from pytest_gradcheck.params.theta import FloatArray, Indices
+from pytest_gradcheck.verdict.jacobian.entries import Entries
+from pytest_gradcheck.verdict.kinks.subgradients import corrected_at_kinks
+
+__all__ = ["subgradients_instead"]
+
+NONE: Indices = np.empty(0, np.intp)
+"""No component looks wrong by itself."""
+
+
+def subgradients_instead(
+    work: Work, entries: Entries, rows: Indices
+) -> dict[tuple[int, int], float]:
+    """Return the values of the nearest subgradients where rows are seen to be none.
+
+    Parameters
+    ----------
+    work : Work
+    entries : Entries
+        The columns that were compared.
+    rows : int array
+        Outputs whose entries all lie between the slopes of kinks.
+
+    Returns
+    -------
+    dict
+        (direction, output) of an entry to what it would have to be.
+    """
+    calls = _Calls(work, rows)
+    most = work.pair.evaluations + work.settings.search_calls
+    instead: dict[tuple[int, int], float] = {}
+    places = {int(number): k for k, number in enumerate(entries.numbers)}
+    for place, row in enumerate(rows.tolist()):
+        if work.pair.evaluations > most:
+            break
+        found = corrected_at_kinks(
+            _Row(calls, place),
+            _approximation(work, entries, row),
+            calls.row(place),
+            NONE,
+            _noise(work, row, calls.row(place)),
+            work.settings.suspect,
+        )
+        instead |= {(places[n], row): float(found.values[n]) for n in found.nearby if n in places}
+    return instead
+
+
+class _Calls:
+    """The function and its matrix at any theta, some rows of them, each point called once."""
+
+    def __init__(self, work: Work, rows: Indices) -> None:
+        self._work, self._rows = work, rows
+        self._outputs = work.pair.prober()
+        self._columns = all_columns(work.theta)
+        self._known: dict[bytes, FloatArray] = {}
+        self._written: dict[bytes, FloatArray] = {}
+        self.theta = work.theta
+
+    def value(self, place: int) -> float:
+        """Return an output as theta stands."""
+        there = self._here()
+        if there not in self._known:
+            self._known[there] = self._outputs()[self._rows]
+        return float(self._known[there][place])
+
+    def row(self, place: int) -> FloatArray:
+        """Return a row of the matrix as theta stands, laid out like theta."""
+        there = self._here()
+        if there not in self._written:
+            matrix = self._work.pair.matrix().columns(self._columns)
+            self._written[there] = matrix[:, self._rows]
+        result = np.zeros(self.theta.base.size)
+        result[self._columns] = self._written[there][:, place]
+        return result
+
+    def _here(self) -> bytes:
+        theta = self.theta
+        return b"".join(np.ascontiguousarray(theta.cells(p)[:]).tobytes() for p in theta.parameters)
+
+
+class _Row:
+    """One output, and its row of the matrix, as a cost and its gradient."""
+
+    def __init__(self, calls: _Calls, place: int) -> None:
+        self._calls, self._place = calls, place
+        self.theta = calls.theta
+
+    def prober(self) -> Callable[[], float]:
+        """Return a function that returns the output at a perturbed theta."""
+        return lambda: self._calls.value(self._place)
+
+    def gradient_after_cost(self) -> FloatArray:
+        """Return the row as theta stands."""
+        return self._calls.row(self._place)
+
+
+def _approximation(work: Work, entries: Entries, row: int) -> Approximation:
+    """Return what is known of an output as the numerical gradient of a cost."""
+    slopes, numbers, size = entries.slopes, entries.numbers, work.theta.base.size
+    values, bars = np.full(size, np.nan), np.zeros(size)
+    kinds = np.full(size, Kind.SMOOTH, np.int8)
+    values[numbers], bars[numbers] = slopes.values[:, row], slopes.error_bars[:, row]
+    kinds[numbers] = slopes.kinds[:, row]
+    sides = {int(numbers[k]): both for (k, i), both in slopes.sides.items() if i == row}
+    return Approximation(values, bars, kinds, numbers, sides)
+
+
+def _noise(work: Work, row: int, gradient: FloatArray) -> Noise:
+    rise = float(np.linalg.norm(gradient * lengths(work.theta)))
+    levels, magnitudes = work.noise.levels, work.noise.magnitudes
+    return Noise(float(levels[row]), float(magnitudes[row]), rise, bool(work.noise.moved[row]))
