@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -79,12 +81,18 @@ class Line:
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         writer = self._config.get_terminal_writer()
         message = f"{back}{text}{blank}" + "\b" * len(blank)
-        if capture is None:
-            writer.write_raw(message, flush=True)
-        else:
-            with capture.global_and_fixture_disabled():
-                writer.write_raw(message, flush=True)
+        with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+            _write_past(writer, message)
         self._shown = text
+
+
+def _write_past(writer: Any, message: str) -> None:
+    """Write to a terminal without a change of what pytest thinks of the present line."""
+    if hasattr(writer, "write_raw"):
+        writer.write_raw(message, flush=True)
+    else:  # before pytest 9  # pragma: no cover
+        writer._file.write(message)
+        writer._file.flush()
 
 
 def _duration(seconds: float) -> str:
