@@ -41,6 +41,10 @@ ALIKE = [
 """Operators that stand for each other. Others end at the first number: nobody has to test that."""
 
 
+PLAIN = {"name", "newline", "number", "string"}
+"""Nodes in which no operator stands."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One change of one place of one module."""
@@ -100,13 +104,15 @@ def _mutations(source: str) -> dict[Place, list[tuple[str, int]]]:
     tree = get_ast(source)
     silent = _silent(ast.parse(source))
     found: dict[Place, list[tuple[str, int]]] = defaultdict(list)
+    nodes = list(ast_nodes(tree))
+    others = [node for node in nodes if node.type not in PLAIN]
     for name in operator_names():
         operator = get_operator(name)
         if operator.arguments() or not _wanted(name):
             continue
-        positions = (
-            position for node in ast_nodes(tree) for position in operator().mutation_positions(node)
-        )
+        of_operators = name.partition("/")[2].startswith(("ReplaceBinary", "ReplaceComparison"))
+        finds = operator().mutation_positions
+        positions = (place for node in (others if of_operators else nodes) for place in finds(node))
         for occurrence, ((line, column), (last, end)) in enumerate(positions):
             place = (line, column, last, end)
             if not any(first <= place[:2] <= final for first, final in silent):
@@ -144,14 +150,14 @@ def _mutant(
     source = path.read_text(encoding="utf-8")
     module = str(path.relative_to(package))
     mutant = Mutant(room, module, operator, occurrence, place[0], "", "")
-    text = changed(source, mutant)
     try:
+        text = changed(source, mutant)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             if ast.dump(ast.parse(text)) == ast.dump(ast.parse(source)):
                 return None
             compile(text, str(path), "exec")
-    except (SyntaxError, SyntaxWarning):
+    except (SyntaxError, SyntaxWarning, AttributeError):  # the last: a.b where a name is changed
         return None
     old, new = source.splitlines(), text.splitlines()
     before = old[place[0] - 1].strip()

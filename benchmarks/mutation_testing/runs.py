@@ -1,18 +1,25 @@
-"""Which tests see a mutant: those that run its line, nearest and fastest first, in a fork."""
+"""Which tests see a mutant: those that run its line, nearest and fastest first.
+
+All tests are collected once. A change inside of a function is made in a fork, in the function
+itself; any other change, and one of what an import runs, takes a process that imports it anew.
+"""
 
 from __future__ import annotations
 
-import compileall
 import contextlib
+import gc
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType, FunctionType
 
 import pytest
 from coverage import CoverageData
@@ -21,15 +28,13 @@ from .mutants import Mutant, changed
 
 __all__ = ["Coverings", "Runner"]
 
-FILES, EACH = 3, 15
-"""Files whose tests are tried first, and how many of each: to collect a file takes long."""
-
 
 @dataclass
 class Coverings:
     """Which tests run which line, and how long each takes."""
 
     lines: dict[str, dict[int, set[str]]]
+    imported: dict[str, set[int]]
     seconds: dict[str, float]
 
     @classmethod
@@ -39,97 +44,102 @@ class Coverings:
         stored = CoverageData(str(data))
         stored.read()
         lines: dict[str, dict[int, set[str]]] = {}
+        imported: dict[str, set[int]] = {}
         for file in stored.measured_files():
             found: dict[int, set[str]] = defaultdict(set)
             for line, contexts in stored.contexts_by_lineno(file).items():
                 for context in contexts:
                     if context in seconds and context not in failed:
                         found[line].add(context)
-            lines[str(Path(file).relative_to(package))] = dict(found)
-        return cls(lines, seconds)
+            module = str(Path(file).relative_to(package))
+            lines[module] = dict(found)
+            by_line = stored.contexts_by_lineno(file).items()
+            imported[module] = {line for line, contexts in by_line if "" in contexts}
+        return cls(lines, imported, seconds)
 
-    def tests(self, mutant: Mutant) -> tuple[list[str], list[str]]:
-        """Return the tests to try first, and the others, fastest first.
+    def tests(self, mutant: Mutant) -> list[str]:
+        """Return the tests that run a mutant's line, those of its room first, then the fastest.
 
         A line that only an import runs is left to the tests of all lines of its module.
         """
         by_line = self.lines.get(mutant.module, {})
         found = by_line.get(mutant.line) or set().union(*by_line.values())
-        files: dict[str, list[str]] = defaultdict(list)
-        for test in sorted(found, key=lambda test: self.seconds[test]):
-            files[test.partition("::")[0]].append(test)
         near = f"tests/{mutant.room}/"
-        order = sorted(files, key=lambda file: (not file.startswith(near), -len(files[file])))
-        first = [test for file in order[:FILES] for test in files[file][:EACH]]
-        taken = set(first)
-        others = sorted(found - taken, key=lambda test: self.seconds[test])
-        return first, others
-
-
-class _Killer:
-    """Keeps the first test that failed."""
-
-    def __init__(self) -> None:
-        self.test = ""
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note a failure."""
-        if report.failed and not self.test:
-            self.test = report.nodeid
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note a module that could not be imported."""
-        if report.failed and not self.test:
-            self.test = report.nodeid
+        return sorted(
+            found, key=lambda test: self.seconds[test] * (0.2 if test.startswith(near) else 1)
+        )
 
 
 class Runner:
-    """Runs tests in forks of a process that has imported all but the package."""
+    """Runs tests on mutants: a plugin of pytest, whose loop over the tests is one over mutants.
 
-    def __init__(self, tree: Path, log: Path) -> None:
-        self.tree = tree
-        self.log = log
+    Parameters
+    ----------
+    tree : Path
+        A copy of the repository, in which modules are changed.
+    log : Path
+        Where the last tests' output goes.
+    work : callable
+        Is called with this when the tests are collected.
+    """
+
+    def __init__(self, tree: Path, log: Path, work: Callable[[Runner], None]) -> None:
+        self.tree, self.log, self._work = tree, log, work
+        self.items: dict[str, pytest.Item] = {}
         self._times = int(time.time())
+        self._failed = ""
 
-    def preload(self) -> None:
-        """Import what takes long, and is not under test."""
-        import hypothesis  # noqa: F401
-        import joblib.externals.loky  # noqa: F401
-        import jsonschema  # noqa: F401
-        import numpy.testing  # noqa: F401
-        import pytest_asyncio.plugin  # noqa: F401
-        import scipy.special  # noqa: F401
-        import xdist.plugin  # noqa: F401
-
+    def main(self) -> int:
+        """Collect the tests of the tree, and do the work."""
         assert not any(name.startswith("pytest_gradcheck") for name in sys.modules)
         sys.path.insert(0, str(self.tree))
-        os.environ["PYTHONPATH"] = str(self.tree)
-        compileall.compile_dir(self.tree, quiet=1)
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        os.environ |= {"PYTHONPATH": str(self.tree), "PYTHONDONTWRITEBYTECODE": "1"}
+        sys.dont_write_bytecode = True
         os.chdir(self.tree)
+        return int(pytest.main([*OPTIONS, "-s", "tests", "examples"], plugins=[self]))
 
-    def outcome(self, mutant: Mutant, tests: list[str], seconds: float) -> tuple[str, str]:
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Do the work in the place of running the tests."""
+        self.items = {item.nodeid: item for item in session.items}
+        self._work(self)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the first failure."""
+        if report.failed and not self._failed:
+            self._failed = report.nodeid
+
+    def outcome(
+        self, mutant: Mutant, tests: list[str], seconds: float, imported: bool
+    ) -> tuple[str, str]:
         """Return ``killed``, ``survived`` or ``timeout``, and the test that saw the mutant."""
         path = self.tree / "pytest_gradcheck" / mutant.module
         source = path.read_text(encoding="utf-8")
+        text = changed(source, mutant)
+        functions = _functions(str(path), source, text)
         before = path.stat()
         self._times += 7  # a time that no compiled file knows
         try:
-            path.write_text(changed(source, mutant), encoding="utf-8")
+            path.write_text(text, encoding="utf-8")  # for the processes that tests start
             os.utime(path, (self._times, self._times))
-            return self.run(tests, 20 + 6 * seconds)
+            limit = 30 + 8 * seconds
+            if functions is None or imported:
+                return self._anew(tests, limit)
+            return self.run(tests, limit, functions)
         finally:
             path.write_text(source, encoding="utf-8")
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
-    def run(self, tests: list[str], limit: float) -> tuple[str, str]:
-        """Run tests in a fork, which ends at the limit."""
+    def run(
+        self, tests: list[str], limit: float, functions: dict[CodeType, CodeType]
+    ) -> tuple[str, str]:
+        """Run tests in a fork, in which functions have other code."""
         reading, writing = os.pipe()
         child = os.fork()
         if not child:
             os.setsid()
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            self._child(tests, writing)
+            self._child(tests, functions, writing)
         os.close(writing)
         try:
             code = _waited(child, limit)
@@ -142,23 +152,83 @@ class Runner:
             return "timeout", ""
         return ("survived" if code == 0 else "killed"), test or f"exit code {code}"
 
-    def _child(self, tests: list[str], writing: int) -> None:
+    def _child(self, tests: list[str], functions: dict[CodeType, CodeType], writing: int) -> None:
         code = 99
         try:
             out = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(out, 1)
             os.dup2(out, 2)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            killer = _Killer()
-            args = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=short"]
-            args += ["--assert=plain"]  # compiled once, and not for each mutant
-            args += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # what is imported already
-            code = int(pytest.main([*args, *tests], plugins=[killer]))
-            os.write(writing, killer.test.encode()[:4000])
+            for function in gc.get_objects() if functions else ():
+                if type(function) is FunctionType and function.__code__ in functions:
+                    function.__code__ = functions[function.__code__]
+            items = [self.items[test] for test in tests if test in self.items]
+            for item, after in zip(items, [*items[1:], None], strict=True):
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=after)
+                if self._failed:
+                    break
+            code = int(bool(self._failed))
+            os.write(writing, self._failed.encode()[:4000])
         except BaseException:
             os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(code)
+
+    def _anew(self, tests: list[str], limit: float) -> tuple[str, str]:
+        """Run tests in a process that imports the package anew."""
+        command = [sys.executable, "-m", "pytest", "-x", *OPTIONS, *tests]
+        with self.log.open("w") as out:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            )
+            try:
+                code = process.wait(limit)
+            except subprocess.TimeoutExpired:
+                return "timeout", ""
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line]
+        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+        return ("survived" if code == 0 else "killed"), (failed or [f"exit code {code}"])[0]
+
+
+OPTIONS = ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=short", "--assert=plain"]
+"""Assertions are plain, so that nothing is compiled for each mutant."""
+
+
+def _functions(path: str, source: str, text: str) -> dict[CodeType, CodeType] | None:
+    """Return the code of functions that differ, or None where more than functions does."""
+    found: dict[CodeType, CodeType] = {}
+    one, other = compile(source, path, "exec"), compile(text, path, "exec")
+    return found if _compared(one, other, found) else None
+
+
+def _compared(one: CodeType, other: CodeType, found: dict[CodeType, CodeType]) -> bool:
+    """Add functions that differ in a module or a class; return whether nothing else does."""
+    inner = [[c for c in code.co_consts if isinstance(c, CodeType)] for code in (one, other)]
+    if len(inner[0]) != len(inner[1]) or _body(one) != _body(other):
+        return False
+    for before, after in zip(*inner, strict=True):
+        if before == after:
+            continue
+        if before.co_name.endswith(("comp>", "genexpr>")):
+            return False
+        if not before.co_flags & 0x02:  # of a class: functions alone are run again and again
+            if not _compared(before, after, found):
+                return False
+        elif before.co_freevars != after.co_freevars or before.co_name != after.co_name:
+            return False
+        else:
+            found[before] = after
+    return True
+
+
+def _body(code: CodeType) -> tuple[object, ...]:
+    """Return what a module or a class does when it is run, but for the functions that it makes."""
+    plain = [repr(c) for c in code.co_consts if not isinstance(c, CodeType)]
+    return code.co_code, code.co_names, plain
 
 
 def _waited(child: int, limit: float) -> int | None:
