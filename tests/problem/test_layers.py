@@ -293,3 +293,53 @@ def test_which_of_several_output_arrays_is_wrong_is_told() -> None:
 def test_no_output_is_blamed_where_all_are_wrong() -> None:
     report = check_gradients.vjp(lambda x: (np.sin(x), lambda v: 2 * v * np.cos(x)), X)
     assert not [finding for finding in report.findings if finding.code == "output"]
+
+
+STILL = np.random.default_rng(3).random((4, 5)) > 0.5
+MASKS: dict[str, tuple[Callable[[Array], Any], Callable[[Array], Any]]] = {
+    "a ReLU": (lambda z: np.maximum(z, 0), lambda z: z > 0),
+    "a clip": (lambda z: np.clip(z, -1.5, 1.5), lambda z: np.abs(z) < 1.5),
+    "dropout": (lambda z: z * STILL / 0.5, lambda z: STILL / 0.5),
+    "a sine in a range": (
+        lambda z: np.where(z > 0, np.sin(z), 1.0),
+        lambda z: np.where(z > 0, np.cos(z), 0.0),
+    ),
+}
+
+
+def bent(name: str, slope: Callable[[Array], Any]) -> Report:
+    """Check a dense layer that a function bends, with another slope in its backward pass."""
+    rng = np.random.default_rng(11)
+    x, w, b = rng.normal(size=(4, 3)), rng.normal(size=(3, 5)), rng.normal(size=5)
+
+    def forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, ...]]:
+        return MASKS[name][0](x @ w + b), (x, w, b)
+
+    def backward(dout: Array, cache: tuple[Array, ...]) -> tuple[Array, ...]:
+        x, w, b = cache
+        dz = dout * slope(x @ w + b)
+        return dz @ w.T, x.T @ dz, dz.sum(axis=0)
+
+    return check_gradients.layer(forward, backward, x, w, b)
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_missing_mask_is_told_by_the_outputs_that_stand_still(name: str) -> None:
+    right = MASKS[name][1]
+    assert bent(name, right).verdict == "ok"
+    report = bent(name, lambda z: np.where(right(z) == 0, 1.0, right(z)))
+    assert codes(report)[0] == "mask"
+    assert report.findings[0].parameters == ("x", "w", "b")
+    assert str(report).startswith("a mask is missing")
+    assert "partial" not in codes(report)
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_another_slope_of_outputs_that_move_is_no_missing_mask(name: str) -> None:
+    right = MASKS[name][1]
+    uneven = np.array([1.0, 1.3, 1.0, 0.7, 1.0])
+    report = bent(name, lambda z: right(z) * uneven)
+    assert not report.passed
+    assert "mask" not in codes(report)
+    both = bent(name, lambda z: np.where(right(z) == 0, 1.0, right(z)) * uneven)
+    assert "a mask is missing" not in str(both)

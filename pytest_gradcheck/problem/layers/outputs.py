@@ -48,49 +48,100 @@ class Outputs:
     """
 
     def __init__(self, upstream: Upstream, output: Forward, again: Callable[[Any], Pull]) -> None:
-        self.upstream, self._output, self._again = upstream, output, again
-        self._left = CALLS
+        self.upstream, self.output, self.again = upstream, output, again
 
     def finding(self, report: PointReport, inputs: Any) -> Finding | None:
         """Return which outputs are wrong, where the others are right, or None."""
-        wrong = [c for c in report.components if c.verdict == "bug"]
+        wrong = [c.parameter for c in report.components if c.verdict == "bug"]
         causes = (finding for finding in report.findings if finding.code != "partial")
         told = {name for finding in causes for name in finding.parameters}
-        if not wrong or self.upstream.faults or wrong[0].parameter in told:
+        if not wrong or self.upstream.faults or wrong[0] in told:
             return None
         try:
-            names = self._wrong({name: inputs[name] for name in inputs})
+            parts = _Parts(self, {name: inputs[name] for name in inputs})
+            passed_on = parts.passed_on()
+            names = [] if passed_on else parts.wrong()
         except wishes():
             raise
         except Exception:  # a question more than the check needs: it stands without an answer
             return None
+        if passed_on:
+            off = (p.name for p in report.parameters if p.verdict in ("suspect", "bug"))
+            return _without_mask(passed_on, parts.count, tuple(off), report.name)
         if not names:
             return None
         said = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        return Finding(
-            "output",
-            "cause",
-            wrong[0].parameter,
-            f"{wrong[0].parameter}: what {said} adds is wrong, what the other outputs add is right",
-            point=report.name,
-        )
+        message = f"{wrong[0]}: what {said} adds is wrong, what the other outputs add is right"
+        return Finding("output", "cause", wrong[0], message, point=report.name)
 
-    def _wrong(self, inputs: Mapping[str, Any]) -> list[str]:
-        """Return the names of the outputs whose part is wrong, unless all are."""
-        out = self._output(inputs)
-        layout = _theta(out)
-        if layout.base.size < 2:
-            return []
+
+def _without_mask(
+    outputs: list[str], count: int, parameters: tuple[str, ...], point: str
+) -> Finding:
+    """Return the finding that outputs which stand still pass their upstream gradient on."""
+    name = parameters[0] if len(parameters) == 1 else None
+    return Finding(
+        "mask",
+        "cause",
+        name,
+        f"a mask is missing: {len(outputs)} of {count} outputs stand still ({outputs[0]} for one), "
+        "and the backward pass passes on what comes from them: a ReLU, a clip, a maximum or "
+        "dropout passes nothing back there",
+        point=point,
+        parameters=parameters,
+    )
+
+
+class _Parts:
+    """What each output adds to the slope along one direction, and what the backward pass says.
+
+    Parameters
+    ----------
+    outputs : Outputs
+    inputs : mapping
+    """
+
+    def __init__(self, outputs: Outputs, inputs: Mapping[str, Any]) -> None:
+        self._outputs, self._inputs = outputs, inputs
+        self._out = outputs.output(inputs)
+        self._layout = _theta(self._out)
         theta = _theta(inputs)
         signs = stream("outputs", SEED).choice([-1.0, 1.0], theta.base.size)
-        direction = signs * lengths(theta)
-        terms = self.upstream.values * self._slopes(inputs, direction)
+        self._direction = signs * lengths(theta)
         self._left = CALLS
-        every = np.arange(layout.base.size)
+        self.count = self._layout.base.size
+        self._slopes = self._differences() if self.count > 1 else np.zeros(self.count)
+        self._terms = outputs.upstream.values * self._slopes
+
+    def _differences(self) -> FloatArray:
+        """Return the slope of every output along the direction."""
+        step = COARSE_STEP if _theta(self._inputs).layout.is_coarse else STEP
+        sides = []
+        for distance in (step, -step):
+            moved = _theta(self._inputs)
+            moved.move(slice(0, self._direction.size), self._direction, distance)
+            sides.append(_theta(self._outputs.output(moved.tree)).base)
+        return np.asarray((sides[0] - sides[1]) / (2 * step))
+
+    def passed_on(self) -> list[str]:
+        """Return the outputs that stand still, where those alone are wrong; empty elsewhere."""
+        still = self._slopes == 0
+        if self.count < 2 or not still.any() or still.all():
+            return []
+        if self._is_off(np.flatnonzero(~still)) or not self._is_off(np.flatnonzero(still)):
+            return []
+        return [_named(_component(self._layout, int(at))) for at in np.flatnonzero(still)]
+
+    def wrong(self) -> list[str]:
+        """Return the names of the outputs whose part is wrong, unless all are."""
+        if self.count < 2:
+            return []
+        layout = self._layout
+        every = np.arange(self.count)
         groups = [every[p.slice] for p in layout.parameters] if layout.parameters[1:] else [every]
         found: list[str] = []
         for group, owner in zip(groups, layout.parameters, strict=True):
-            mine = self._halved(group, inputs, out, direction, terms)
+            mine = self._halved(group)
             if mine.size == group.size and len(groups) > 1:
                 found.append(_named(owner.name))
             else:
@@ -98,38 +149,28 @@ class Outputs:
         whole = len(found) == (len(groups) if len(groups) > 1 else every.size)
         return [] if whole or self._left < 0 else found
 
-    def _slopes(self, inputs: Any, direction: FloatArray) -> FloatArray:
-        """Return the slope of every output along a direction."""
-        step = COARSE_STEP if _theta(inputs).layout.is_coarse else STEP
-        sides = []
-        for distance in (step, -step):
-            moved = _theta(inputs)
-            moved.move(slice(0, direction.size), direction, distance)
-            sides.append(_theta(self._output(moved.tree)).base)
-        return np.asarray((sides[0] - sides[1]) / (2 * step))
-
-    def _halved(
-        self, group: Indices, inputs: Any, out: Any, direction: FloatArray, terms: FloatArray
-    ) -> Indices:
-        """Return the outputs of a group whose terms are off."""
+    def _halved(self, group: Indices) -> Indices:
+        """Return the outputs of a group whose parts are off."""
         self._left -= 1
         if self._left < 0:
             return group
-        values = np.zeros(terms.size)
-        values[group] = self.upstream.values[group]
-        layout = _theta(out)
-        layout.write(values)
-        parts = direction * flatten_gradient(self._again(inputs)(layout.tree), _theta(inputs))
-        size = float(np.abs(terms[group]).sum())
-        if abs(parts.sum() - terms[group].sum()) <= OFF * size:
+        if not self._is_off(group):
             return group[:0]
         if group.size == 1:
             return group
         half = group.size // 2
-        halves = group[:half], group[half:]
-        return np.concatenate(
-            [self._halved(part, inputs, out, direction, terms) for part in halves]
-        )
+        return np.concatenate([self._halved(part) for part in (group[:half], group[half:])])
+
+    def _is_off(self, group: Indices) -> bool:
+        """Return whether the backward pass of a group's upstream gradient is not what it adds."""
+        values = np.zeros(self.count)
+        values[group] = self._outputs.upstream.values[group]
+        layout = _theta(self._out)
+        layout.write(values)
+        pull = self._outputs.again(self._inputs)
+        parts = self._direction * flatten_gradient(pull(layout.tree), _theta(self._inputs))
+        terms = self._terms[group]
+        return bool(abs(parts.sum() - terms.sum()) > OFF * float(np.abs(terms).sum()))
 
 
 def with_outputs(report: PointReport, outputs: Outputs | None, inputs: Any) -> PointReport:
@@ -149,7 +190,12 @@ def with_outputs(report: PointReport, outputs: Outputs | None, inputs: Any) -> P
         worst = report.verdict if report.verdict == "nonfinite" else "bug"
         return replace(report, passed=False, verdict=worst, findings=(*found, *report.findings))
     finding = None if report.passed else outputs.finding(report, inputs)
-    return report if finding is None else replace(report, findings=(*report.findings, finding))
+    if finding is None:
+        return report
+    if finding.code != "mask":
+        return replace(report, findings=(*report.findings, finding))
+    others = (one for one in report.findings if one.code != "partial")  # where it shows, and no why
+    return replace(report, findings=(finding, *others))
 
 
 def _theta(value: Any) -> Theta:
