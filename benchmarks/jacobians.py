@@ -1,18 +1,22 @@
 """Jacobians and Hessians: false alarms, misses, what is named, and how many calls that takes.
 
-Run it with ``python benchmarks/jacobians.py``; SciPy's, and where they are installed OpenMDAO's and
-PyTorch's checks, are asked about the same matrices.
+Run it with ``python benchmarks/jacobians.py`` or ``python -m benchmarks.jacobians``; SciPy's, and
+where they are installed OpenMDAO's and PyTorch's checks, are asked about the same matrices.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `python -m` as well
 
 import numpy as np
 from matrices import FAULTS, Array, Fault, Matrix, matrices

@@ -279,3 +279,22 @@ def test_a_model_with_dropout_is_put_out_of_training_without_pytest_too() -> Non
     net = model().train()
     assert check_gradients.autograd(net, X).passed
     assert net.training
+
+
+def test_sparse_tensors_are_jacobians() -> None:
+    A = torch.tensor([[1.0, 0.0], [0.5, 2.0], [0.0, -1.0]], dtype=torch.float64)
+    x = torch.tensor([0.3, 0.7], dtype=torch.float64)
+
+    def jac(x: Any) -> Any:
+        return (torch.cos(A @ x)[:, None] * A).to_sparse()
+
+    assert check_gradients.jacobian(lambda x: torch.sin(A @ x), jac, x).passed
+    assert not check_gradients.jacobian(lambda x: torch.sin(A @ x), lambda x: 2 * jac(x), x).passed
+
+
+def test_the_pushforward_of_torch_is_one() -> None:
+    def f(x: Any) -> Any:
+        return torch.sin(x) * x.sum()
+
+    x = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    assert check_gradients.jvp(f, lambda p, t: torch.func.jvp(f, p, t), x).passed

@@ -49,7 +49,9 @@ def _torch_array(value: Any) -> Array:
 
 
 def _shares(numbers: Array, value: Any) -> bool:
-    return bool(value.data_ptr() == numbers.ctypes.data) if numbers.size else False
+    if not numbers.size or str(value.layout) != "torch.strided":
+        return False  # a sparse tensor was written out
+    return bool(value.data_ptr() == numbers.ctypes.data)
 
 
 def _torch_like(value: Any, numbers: Any) -> Any:

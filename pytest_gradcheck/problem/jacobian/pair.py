@@ -13,13 +13,13 @@ from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.binding import bound, summary
+from pytest_gradcheck.problem.jacobian.answers import laid_out_matrix
 from pytest_gradcheck.problem.jacobian.matrices import (
     Block,
     Expected,
     Matrix,
     OperatorMatrix,
     is_one_array,
-    laid_out_matrix,
     name_of_entry,
 )
 from pytest_gradcheck.problem.jacobian.pushforward import Pushforward, pulled_back
@@ -76,7 +76,7 @@ class JacobianPair:
             raise ProblemError(
                 "unbound-argument",
                 f"{problem.form} takes two functions (the second may be True), not "
-                f"{problem.cost!r} and {problem.grad!r}",
+                f"{_said(problem.cost)} and {_said(problem.grad)}",
             )
         if problem.args and data is not None:
             raise ProblemError(
@@ -331,6 +331,14 @@ def _as_floats(out: Any) -> Any:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool)
+
+
+def _said(value: Any) -> str:
+    """Say what was given in the place of a function."""
+    if callable(value):
+        return name_of(value)
+    plain = value is None or isinstance(value, (bool, int, float, str))
+    return repr(value) if plain else f"a {type(value).__name__}"
 
 
 def _described(out: Any) -> str:

@@ -67,14 +67,16 @@ class Pushforward:
                 return self._jvp(inputs, tangents)
             try:
                 return self._jvp(*inputs, *tangents)
-            except (TypeError, ValueError, IndexError):
+            except ProblemError:
+                raise  # said in better words already
+            except wishes():
+                raise
+            except Exception as error:
                 if len(inputs) > 1:
                     raise
-                returned = self._jvp(inputs, tangents)
-                self._together = True
-                return returned
+                return self._of_tuples(inputs, tangents, error)
         except ProblemError:
-            raise  # said in better words already
+            raise
         except wishes():
             raise
         except Exception as error:
@@ -84,6 +86,19 @@ class Pushforward:
                 f"{name_of(self._jvp)} raised {type(error).__name__}: {first}; it is called as "
                 "jvp(x, dx), with several inputs jvp(x, w, dx, dw), or jvp((x, w), (dx, dw))",
             ) from error
+
+    def _of_tuples(
+        self, inputs: tuple[Any, ...], tangents: tuple[Any, ...], first: Exception
+    ) -> Any:
+        """Return the answer to tuples of one input and one tangent, or raise what was raised."""
+        try:
+            returned = self._jvp(inputs, tangents)
+        except wishes():
+            raise
+        except Exception:
+            raise first  # noqa: B904 - the usual call is the one that is meant
+        self._together = True
+        return returned
 
     def _tangents(self, vector: FloatArray) -> dict[str, Any]:
         """Return a vector over theta in the structure of the inputs; 0 for what is held fixed."""
