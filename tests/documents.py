@@ -17,8 +17,11 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 ADDOPTS = "-p no:randomly"
 """Options of every run of pytest inside of a test: no plugin of the outer run orders its tests."""
@@ -70,6 +73,18 @@ def outputs_anew(text: str, folder: Path) -> str:
         return match[0][:first] + MAKERS[kind](folder, said) + match[0][last:]
 
     return BLOCK.sub(anew, text)
+
+
+def run_as_test(pytester: pytest.Pytester, source: str) -> None:
+    """Run a snippet as a test file, with the names it uses, and ask for a check in it."""
+    if "def test_" not in source:
+        source = f"def test_snippet(gradcheck):\n{textwrap.indent(source, '    ')}"
+    pytester.syspathinsert(Path(__file__).parent)
+    pytester.makepyfile(test_snippet=f"import numpy as np\nfrom readme_names import *\n\n{source}")
+    pytester.makeini(INI)
+    result = pytester.runpytest("-p", "no:cacheprovider", "--gradcheck-min=1", "-Werror")
+    assert result.ret == pytest.ExitCode.OK
+    assert set(result.parseoutcomes()) == {"passed"}
 
 
 def run_pytest(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:

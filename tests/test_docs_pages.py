@@ -1,7 +1,7 @@
 """The pages of the documentation: their code runs, and what they show is what happens.
 
-``PYTHONPATH=benchmarks python tests/test_docs_pages.py [PAGE ...]`` writes their outputs, and
-what is made from the sources, anew.
+``python tests/test_docs_pages.py [PAGE ...]`` writes their outputs, and what is made from the
+sources, anew.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-import textwrap
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
-from documents import INI, blocks, comparable, of_a_framework, outputs_anew
+from documents import INI, blocks, comparable, of_a_framework, outputs_anew, run_as_test
 from made_pages import MADE, PART, ROOT, made_anew
-from plots import PICTURES
 
 from pytest_gradcheck import network
 
@@ -56,18 +54,6 @@ SNIPPETS = [
     for number, block in enumerate(blocks(text))
     if block.language == "python" and not block.kind and not of_a_framework(block)
 ]
-
-
-def run_as_test(pytester: pytest.Pytester, source: str) -> None:
-    """Run a snippet as a test file, with the names it uses, and ask for a check in it."""
-    if "def test_" not in source:
-        source = f"def test_snippet(gradcheck):\n{textwrap.indent(source, '    ')}"
-    pytester.syspathinsert(Path(__file__).parent)
-    pytester.makepyfile(test_snippet=f"import numpy as np\nfrom readme_names import *\n\n{source}")
-    pytester.makeini(INI)
-    result = pytester.runpytest("-p", "no:cacheprovider", "--gradcheck-min=1", "-Werror")
-    assert result.ret == pytest.ExitCode.OK
-    assert set(result.parseoutcomes()) == {"passed"}
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
@@ -109,13 +95,6 @@ def test_what_is_made_from_the_sources_is_as_they_are_now() -> None:
     assert sorted(parts) == sorted(MADE)
     assert {name: made_anew(text) for name, text in PAGES.items()} == PAGES, (
         "run `python tests/test_docs_pages.py`, and look at the difference"
-    )
-
-
-@pytest.mark.parametrize("name", list(PICTURES))
-def test_a_picture_is_the_one_that_its_script_draws(name: str) -> None:
-    assert (DOCS / name).read_text(encoding="utf-8") == PICTURES[name](), (
-        "run `python benchmarks/plots.py`, and look at the difference"
     )
 
 

@@ -10,9 +10,15 @@ import re
 import tempfile
 from pathlib import Path
 
+import hypothesis
+import numpy as np
 import pytest
-from documents import comparable, outputs_anew
-from test_docs_pages import run_as_test
+from documents import comparable, outputs_anew, run_as_test
+
+from pytest_gradcheck import network
+
+LOADED = (hypothesis, np, network)
+"""pytester forgets what its runs import, and NumPy can be imported only once in a process."""
 
 pytest_plugins = ["pytester"]
 
