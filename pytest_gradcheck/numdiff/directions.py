@@ -231,7 +231,9 @@ class DirectionalProbe:
             moved, cost = bent.at(distance)
             return moved, cost - self._bent(place, weights, distance)
 
-        line = replace(bent, at=straight) if self.theta.layout.is_coarse else bent
+        line = replace(bent, magnitude=self.noise.magnitude)
+        if self.theta.layout.is_coarse:
+            line = replace(line, at=straight)
         slope = climb(line, self.predicted(place, weights), self.noise.level, wide, 0.0)
         bar = float(slope.error_bar) + self.rounding(place, weights)
         return Slope(float(slope.value), bar, slope.kind, slope.sides)

@@ -6,6 +6,7 @@ answer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
@@ -79,6 +80,7 @@ class LadderRequest(NamedTuple):
     wide: float
     useful: float = 0.0
     known: Sequence[Sides] = ()
+    magnitude: float = math.inf
 
 
 class Evaluator(Protocol):
@@ -178,7 +180,8 @@ class SerialEvaluator:
         place, unit = slice(request.number, request.number + 1), np.ones(1)
         step, reach = request.step, request.reach
         line = line_along(self.cost, self.theta, (place, unit), self.cost0, step, reach)
-        return replace(line, useful=request.useful, known=request.known)
+        useful, known, magnitude = request.useful, request.known, request.magnitude
+        return replace(line, useful=useful, known=known, magnitude=magnitude)
 
 
 class BatchedEvaluator(SerialEvaluator):

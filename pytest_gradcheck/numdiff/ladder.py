@@ -96,6 +96,8 @@ class Line:
         What has been asked before.
     useful : float
         The smallest that can tell more than noise does, where that is known.
+    magnitude : float
+        The size of the cost at which its noise was measured: larger costs round with their size.
     """
 
     at: Callable[[float], tuple[float, float]]
@@ -105,6 +107,7 @@ class Line:
     least: float
     known: Sequence[Sides] = ()
     useful: float = 0.0
+    magnitude: float = math.inf
 
     @property
     def finest(self) -> float:
@@ -260,7 +263,8 @@ class _Ladder:
         stuck = rung.up == rung.down == rung.cost0
         costs = [abs(getattr(rung, side)) for side in sides]
         size = 2.0 if stuck else max(filter(math.isfinite, costs), default=0.0)
-        return SAFETY * max(self._noise, 0.5 * EPSILON * size) / rung.width
+        larger = max(1.0, size / self._line.magnitude) if self._line.magnitude else 1.0
+        return SAFETY * max(self._noise * larger, 0.5 * EPSILON * size) / rung.width
 
     def extend(self) -> bool:
         """Add a rung at either end where it can tell something; return whether one was added."""

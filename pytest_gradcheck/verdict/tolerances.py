@@ -202,7 +202,7 @@ class _Search:
     ) -> tuple[_Place, _Place] | None:
         """Return the ends of a small interval in which a residual changes at once, or None."""
         changes = [abs(high.residual - low.residual)]
-        least = 2 * SAFETY * max(self._noise.level, EPSILON * abs(low.cost)) / self._step
+        least = 2 * SAFETY * self._level(max(abs(low.cost), abs(high.cost))) / self._step
         for k in range(HALVINGS):
             if high.at - low.at <= 4 * self._step:
                 return low, high
@@ -216,6 +216,10 @@ class _Search:
                 return None
         return low, high
 
+    def _level(self, cost: float) -> float:
+        """Return the noise of a cost as large as that: it rounds with its size."""
+        return max(float(self._noise.at(cost)), EPSILON * cost)
+
     def _jump(self, line: FloatArray, low: _Place, high: _Place) -> _Jump | None:
         """Return the jump between two places, or None where it is none of a tolerance."""
         wide = 2 * self._step
@@ -227,7 +231,7 @@ class _Search:
         rise = after.cost - before.cost - 0.5 * (before.slope + after.slope) * width
         turn = abs(after.slope - before.slope)
         usual = max(abs(before.cost), abs(after.cost), self._size)
-        slack = turn * width + SAFETY * max(self._noise.level, EPSILON * usual)
+        slack = turn * width + SAFETY * self._level(usual)
         apart = abs(after.residual - before.residual)
         if not CLEAR * slack < abs(rise) < LARGEST * usual or turn > SLIGHT * self._size:
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -180,3 +180,22 @@ def test_other_jumps_and_branches_hide_no_slight_fault(height: float, turn: floa
     for seed in range(3):
         off = 1 + 0.01 * np.random.default_rng(seed).normal(size=6)
         assert check_gradients(cost, lambda x, off=off: off * grad(x), start).verdict == "bug"
+
+
+@pytest.mark.parametrize("mode", ["full", "probe"])
+@pytest.mark.parametrize("start", [1e-2, 1e-3])
+def test_a_cost_that_is_larger_some_way_off_rounds_more_there_and_has_no_tolerance(
+    start: float, mode: Any
+) -> None:
+    for seed in range(6):
+        rng = np.random.default_rng([seed, 83])
+        x, w = rng.uniform(0.5, 1.5, 2), rng.uniform(1, 2, 2)
+        offset = start - float(w @ np.sin(x))
+
+        def cost(x: Array, w: Array = w, offset: float = offset) -> Any:
+            return np.float32(w @ np.sin(x) + offset)
+
+        wrong = w * [1.0, 1 + 5e-4]
+        report = check_gradients(cost, lambda x, w=wrong: w * np.cos(x), x, mode=mode)
+        assert not report.passed
+        assert check_gradients(cost, lambda x, w=w: w * np.cos(x), x, mode=mode).passed

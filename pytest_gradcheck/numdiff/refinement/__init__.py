@@ -53,7 +53,7 @@ def refined(evaluator: Evaluator, first: Undecided, noise: Noise) -> Refined:
     done = np.concatenate([found.numbers for found in settled])
     rest = ~np.isin(first.numbers, done)
     ends = outward.noise_ends[rest[~proven]]
-    requests = list(_ladder_requests(first.of(rest), looks, ends))
+    requests = list(_ladder_requests(first.of(rest), looks, ends, noise.magnitude))
     slopes = evaluator.slopes(requests, noise.level, first.suspect)
     return Refined(
         settled, {request.number: slope for request, slope in zip(requests, slopes, strict=True)}
@@ -71,7 +71,10 @@ def _tell(evaluator: Evaluator, first: Undecided, settled: Sequence[Settled]) ->
 
 
 def _ladder_requests(
-    open_: Undecided, looks: Sequence[Undecided], noise_ends: npt.NDArray[np.bool_]
+    open_: Undecided,
+    looks: Sequence[Undecided],
+    noise_ends: npt.NDArray[np.bool_],
+    magnitude: float,
 ) -> Iterator[LadderRequest]:
     """Yield the ladders of components, with the costs that are known already.
 
@@ -92,4 +95,4 @@ def _ladder_requests(
     for number, step, length, analytic, tolerance, least in rows:
         known = tuple(sides for look in looks if (sides := look.sides(number)) is not None)
         start = max(step, *(sides.distance / RATIO for sides in known))
-        yield LadderRequest(number, start, length, analytic, tolerance, least, known)
+        yield LadderRequest(number, start, length, analytic, tolerance, least, known, magnitude)
