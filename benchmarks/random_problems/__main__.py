@@ -66,8 +66,8 @@ def show(one: Problem, mode: str) -> int:
         print(f"  slot {number}: {kind} {leaf.shape} {leaf.ravel()[:8]}")
     for number, step in enumerate(one.drawn.program.steps):
         slot = one.drawn.program.leaves + number
-        single = ", in float32" if step.single else ""
-        print(f"  slot {slot}: {step.name}{step.inputs} {dict(step.options)}{single}")
+        rounding = f", in {step.rounding}" if step.rounding else ""
+        print(f"  slot {slot}: {step.name}{step.inputs} {dict(step.options)}{rounding}")
     label, report, seconds = checked(one, mode)
     print(f"truth: {label.kind}; relative errors {label.wrong()}")
     for name, exact in label.exact.items():

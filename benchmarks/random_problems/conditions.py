@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .programs import Array, Builder, Core, Drawn, Values, draw
+from .programs import ROUNDINGS, Array, Builder, Core, Drawn, Values, draw
 
 __all__ = ["CONDITIONS", "SMOOTH_CONDITIONS", "Condition", "Penalty"]
 
@@ -245,16 +245,31 @@ def _iterated(b: Builder) -> None:
 
 def _one_single(drawn: Drawn, rng: Rng) -> Drawn:
     """Let one operation compute in float32."""
-    return _single(drawn, {int(rng.integers(len(drawn.program.steps)))})
+    return _rounding(drawn, {int(rng.integers(len(drawn.program.steps)))}, "float32")
 
 
 def _all_single(drawn: Drawn, rng: Rng) -> Drawn:
-    return _single(drawn, set(range(len(drawn.program.steps))))
+    return _rounding(drawn, set(range(len(drawn.program.steps))), "float32")
 
 
-def _single(drawn: Drawn, chosen: set[int]) -> Drawn:
+def _one_coarse(drawn: Drawn, rng: Rng) -> Drawn:
+    """Let one operation round coarsely, not the last one: what follows looks smooth."""
+    count = len(drawn.program.steps)
+    return _rounding(drawn, {int(rng.integers(max(1, count - 1)))}, _coarse(rng))
+
+
+def _all_coarse(drawn: Drawn, rng: Rng) -> Drawn:
+    return _rounding(drawn, set(range(len(drawn.program.steps))), _coarse(rng))
+
+
+def _coarse(rng: Rng) -> str:
+    return str(rng.choice([name for name in ROUNDINGS if name not in ("", "float32")]))
+
+
+def _rounding(drawn: Drawn, chosen: set[int], rounding: str) -> Drawn:
     steps = tuple(
-        replace(step, single=number in chosen) for number, step in enumerate(drawn.program.steps)
+        replace(step, rounding=rounding if number in chosen else "")
+        for number, step in enumerate(drawn.program.steps)
     )
     return replace(drawn, program=replace(drawn.program, steps=steps))
 
@@ -329,6 +344,8 @@ CONDITIONS: Mapping[str, Condition] = {
     "penalty": Condition(scalar=True, penalized=True),
     "one float32": Condition(change=_one_single, scalar=True),
     "float32": Condition(change=_all_single, scalar=True),
+    "one coarse": Condition(change=_one_coarse, scalar=True),
+    "coarse": Condition(change=_all_coarse, scalar=True),
     "float32 params": Condition(precision=np.float32, scalar=True),
     "float32 result": Condition(dress=_single_result, scalar=True),
     "rounded": Condition(dress=_rounded, scalar=True),
@@ -343,6 +360,6 @@ CONDITIONS: Mapping[str, Condition] = {
 
 SMOOTH_CONDITIONS = frozenset(CONDITIONS) - {
     *("ties", "zero weights", "one float32", "float32", "float32 result", "rounded", "noisy"),
-    *("inner iteration", "jump", "float32 params"),
+    *("inner iteration", "jump", "float32 params", "one coarse", "coarse"),
 }
 """Where the cost is in float64 and, but by chance, smooth at the point."""

@@ -3,10 +3,11 @@
 from . import elementwise, indexing, linear, reductions, sequences
 from .core import Core, Values, core_of, hessian_of
 from .drawing import Builder, Drawn, draw
-from .tape import OPERATIONS, Array, Injected, Program
+from .tape import OPERATIONS, ROUNDINGS, Array, Injected, Program
 
 __all__ = [
     "OPERATIONS",
+    "ROUNDINGS",
     "Array",
     "Builder",
     "Core",

@@ -16,13 +16,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["OPERATIONS", "Array", "Injected", "Operation", "Program", "Pullback", "Step"]
+__all__ = [
+    "OPERATIONS",
+    "ROUNDINGS",
+    "Array",
+    "Injected",
+    "Operation",
+    "Program",
+    "Pullback",
+    "Step",
+]
 
 Array = npt.NDArray[Any]
 Pullback = Callable[[Array, str], tuple[Array, ...]]
 Tape = list[Pullback]
 
 OPERATIONS: dict[str, Operation] = {}
+
+
+def _bfloat16(values: Array) -> Array:
+    """Round to eight binary digits."""
+    mantissas, exponents = np.frexp(values)
+    return np.asarray(np.ldexp(np.round(mantissas * 256) / 256, exponents))
+
+
+ROUNDINGS: Mapping[str, Callable[[Array], Array]] = {
+    "": lambda values: values,
+    "float32": lambda values: values.astype(np.float32),
+    "float16": lambda values: values.astype(np.float16).astype(np.float64),
+    "bfloat16": _bfloat16,
+    "decimals": lambda values: np.round(values, 4),
+    "table": lambda values: np.round(values * 3000) / 3000,
+}
+"""What an operation may do to its inputs and to its output, by name."""
 
 CONVERGED = {"tolerance": 1e-16}
 """Options of an inner iteration that is as exact as float64 is."""
@@ -71,14 +97,14 @@ class Step:
     inputs : tuple of int
         Indices of slots: first come the program's leaves, then the outputs of its steps.
     options : mapping
-    single : bool
-        Whether it computes in float32.
+    rounding : str
+        One of `ROUNDINGS` that its inputs and its output go through; none where empty.
     """
 
     name: str
     inputs: tuple[int, ...]
     options: Mapping[str, Any]
-    single: bool = False
+    rounding: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,13 +174,13 @@ class Program:
         slots, tape = list(leaves), []
         for step in self.steps:
             inputs = [slots[number] for number in step.inputs]
-            if step.single and not exact:
-                inputs = [one.astype(np.float32) for one in inputs]
+            rounded = ROUNDINGS[step.rounding if not exact else ""]
+            inputs = [rounded(one) for one in inputs]
             options = step.options
             if exact and "tolerance" in options:
                 options = {**options, **CONVERGED}
             out, pullback = OPERATIONS[step.name].run(*inputs, **options)
-            slots.append(out.astype(np.float64) if step.single else out)
+            slots.append(np.asarray(rounded(out), np.float64))
             tape.append(pullback)
         return slots[-1], tape
 
