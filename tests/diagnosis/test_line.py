@@ -122,6 +122,60 @@ def grad(params):
     return {"V": dV, "c": dc}
 """
 
+SCALED = """
+import numpy as np
+
+rng = np.random.default_rng(8)
+X, Z = rng.standard_normal((6, 3)), rng.standard_normal((6, 3))
+PARAMS = {"A": rng.standard_normal((3, 4)), "s": rng.standard_normal(4), "r": np.array([0.3, -0.2])}
+
+
+def scale(v):
+    size = np.sqrt((v**2).sum(axis=1, keepdims=True) + 1)
+    return v / size, size
+
+
+def scale_backward(du, u, size):
+    along = (du * u).sum(axis=1, keepdims=True)
+    dv = (du - u * along) / size
+    return dv
+
+
+def forward(params):
+    a = X @ params["A"]
+    b = Z @ params["A"] + params["s"]
+    ua, sa = scale(a)
+    ub, sb = scale(b)
+    h = params["r"]
+    hs = [h]
+    for t in range(3):
+        h = np.tanh(1.3 * h)
+        hs.append(h)
+    return ua, sa, ub, sb, hs
+
+
+def cost(params):
+    ua, _, ub, _, hs = forward(params)
+    return np.sum(ua * ub) + np.sum(hs[-1] ** 2)
+
+
+def grad(params):
+    ua, sa, ub, sb, hs = forward(params)
+    dua = ub
+    dub = ua
+    da = scale_backward(dua, ua, sa)
+    db = scale_backward(dub, ub, sb)
+    dA = X.T @ da
+    dA += Z.T @ db
+    ds = db.sum(axis=0)
+    dh = 2 * hs[-1]
+    for t in reversed(range(3)):
+        dpre = dh * (1 - hs[t + 1] ** 2)
+        dh = 1.3 * dpre
+    dr = dh
+    return {"A": dA, "s": ds, "r": dr}
+"""
+
 Load = Callable[[str], ModuleType]
 
 NUMBERS = itertools.count()
@@ -208,6 +262,23 @@ def test_a_line_is_told_from_those_that_change_its_value(
     user = load(broken(PENALIZED, right, wrong))
     report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
     assert named(report) == wrong.strip()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("db = scale_backward(dub, ub, sb)", "db = scale_backward(dub, ub, sa)"),
+        ("db = scale_backward(dub, ub, sb)", "db = scale_backward(dub, ua, sb)"),
+        ("dr = dh", "dr = 2 * dh"),
+        ("dv = (du - u * along) / size", "dv = (du - u * along) / size**2"),
+    ],
+)
+def test_a_function_that_has_been_right_before_is_not_blamed_for_what_it_is_handed(
+    load: Load, right: str, wrong: str
+) -> None:
+    user = load(broken(SCALED, right, wrong))
+    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    assert named(report) == wrong
 
 
 def test_the_finding_says_what_is_right_before_and_how_to_mend_it(load: Load) -> None:

@@ -242,7 +242,7 @@ def _known_values(
             agrees = _agrees_with(leaf, faults)
             known = Known(value.execution, entry, agrees, due, leaf.order, leaf.part)
             found[value.statement].append(known)
-        elif slopes and value.number in pairs.sure | pairs.wrong and not value.inplace:
+        elif slopes and value.number in pairs.sure and not value.inplace:
             found[value.statement].append(
                 Known(value.execution, entry, _is_derivative(value, slopes))
             )

@@ -225,6 +225,8 @@ class Marks:
     Attributes
     ----------
     right, wrong : set of int
+    certain : set of int
+        Those that are wrong under a name that other values bear out, or as parts of the gradient.
     returned : set of int
         Parts of the gradient that are wrong, each as it was last.
     shown : set of int
@@ -233,6 +235,7 @@ class Marks:
 
     right: frozenset[int]
     wrong: frozenset[int]
+    certain: frozenset[int]
     returned: frozenset[int]
     shown: frozenset[int]
 
@@ -268,11 +271,12 @@ def marked(
         elif proven and (number in pairs.named or not is_multiple(graph, number)):
             off.add(number)
     right -= bad | set(_handed_on(graph, bad))
-    cleared = graph.proven_by(right, off & pairs.sure)
+    cleared = graph.proven_by(right, (off & pairs.sure) | again.other)
     wrong = bad | {
         number
         for number in (off | again.other) - right
-        if below >> number & 1 and (number in pairs.sure or not cleared >> number & 1)
+        if below >> number & 1
+        if number in pairs.sure | again.other or not cleared >> number & 1
     }
     for value in mine:
         hands_on = value.kind == "passed" and value.expression is not None
@@ -280,7 +284,8 @@ def marked(
         if hands_on and not returns and value.reads <= right and value.number not in wrong:
             right.add(value.number)
     shown = wrong | {number for number, leaf in leaves.items() if not leaf.is_right}
-    return Marks(frozenset(right), frozenset(wrong), frozenset(bad), frozenset(shown))
+    certain = wrong & (bad | pairs.sure | again.other)
+    return Marks(*map(frozenset, (right, wrong, certain, bad, shown)))
 
 
 def _handed_on(graph: Graph, numbers: Iterable[int]) -> Iterator[int]:
@@ -399,7 +404,7 @@ def _is_meant_to_be(value: Value, partner: Value) -> bool:
         return False
     if value.whole is not None:
         return partner.whole is not None
-    if value.array is None or partner.array is None:
+    if value.array is None or partner.array is None or value.array.shape != partner.array.shape:
         return False
     targets = [v.effect.target if v.effect else None for v in (value, partner)]
     one, two = ("" if target is None else ast.unparse(target) for target in targets)

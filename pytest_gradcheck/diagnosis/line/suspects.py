@@ -49,25 +49,45 @@ def suspects(graph: Graph, marks: Marks, blameable: int, foreign: int) -> Suspec
     """
     cleared = graph.proven_by(marks.right - marks.wrong, marks.wrong)
     weakly = graph.made_of(marks.right - marks.wrong)
-    for wrong in (marks.wrong, marks.returned):
+    proven = _proven(graph, cleared)
+    best: Suspects | None = None
+    for wrong in (marks.wrong, marks.certain, marks.returned):
         found = _firsts(graph, wrong, blameable & ~cleared)
         shared = _common(graph, found)
-        if shared:
-            ranks = _ranks(graph, found, shared, weakly, foreign)
-            top = max(ranks.values())
-            likeliest = {s for s, rank in ranks.items() if rank == top and rank > 0}
-            proven = {
-                value.statement
-                for value in graph.values
-                if cleared >> value.number & 1 and value.kind == "computed" and value.size
-                if value.array is not None and value.array.any()
-            }
-            return Suspects(_sorted(likeliest), ranks, frozenset(proven - {None}))  # type: ignore[arg-type]
+        if not shared:
+            continue
+        ranks = _ranks(graph, found, shared, weakly, foreign)
+        for statement in proven & ranks.keys():
+            ranks[statement] -= ranks[statement] % 2
+        # What is wrong now but was right before may have been handed the wrong things.
+        fresh = {s: rank for s, rank in ranks.items() if s not in proven and rank > 1}
+        likeliest = _likeliest(ranks)
+        likeliest = _likeliest(fresh) if fresh and likeliest <= proven else likeliest
+        best = best or Suspects(_sorted(likeliest), ranks, proven)
+        if not likeliest <= proven:
+            return Suspects(_sorted(likeliest), ranks, proven)
+    if best is not None:
+        return best
     for wrong in (marks.wrong, marks.returned):  # two errors may cancel, and clear a statement
         shared = _common(graph, _firsts(graph, wrong, blameable))
         if shared:
             return Suspects((), dict.fromkeys(shared, 1), frozenset())
     return Suspects((), {}, frozenset())
+
+
+def _likeliest(ranks: Mapping[Statement, int]) -> set[Statement]:
+    return {s for s, rank in ranks.items() if rank == max(ranks.values()) and rank > 0}
+
+
+def _proven(graph: Graph, cleared: int) -> frozenset[Statement]:
+    """Return the statements that have been right at least once, with more than zeros."""
+    return frozenset(
+        value.statement
+        for value in graph.values
+        if cleared >> value.number & 1 and value.size
+        if value.kind == "computed" or (value.kind == "passed" and value.expression is not None)
+        if value.statement is not None and value.array is not None and value.array.any()
+    )
 
 
 def _firsts(graph: Graph, wrong: Iterable[int], within: int) -> list[list[int]]:

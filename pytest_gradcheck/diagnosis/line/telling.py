@@ -91,6 +91,7 @@ def _sentence(located: Located) -> str:
         )
     mine = [v for v in located.values if v.statement is first and v.number in located.marks.wrong]
     mine = mine or [v for v in located.values if v.statement is first]
+    mine = [v for v in mine if v.expression is not None] or mine  # not what it hands to a function
     name = mine[0].text if mine else "its value"
     sentence = f"{first.place}: {name} is wrong (upstream of {downstream})"
     if mine and name in located.parameters + tuple(f"d{p}" for p in located.parameters):

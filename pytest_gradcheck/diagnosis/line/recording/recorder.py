@@ -27,6 +27,7 @@ from pytest_gradcheck.diagnosis.line.recording.values import (
 from pytest_gradcheck.diagnosis.line.recording.work import (
     NOTHING,
     Spot,
+    Whole,
     Work,
     call_of,
     handle_of,
@@ -67,6 +68,7 @@ class Recorder(Tracer):
         self._objects: dict[int, int] = {}
         self._versions: dict[int, int] = {}
         self._rows: dict[int, int] = {}
+        self._whole = Whole()
         self._live: dict[int, list[Value]] = {}
         self._work: dict[int, Work] = {}
         self._kept: list[Any] = []
@@ -226,7 +228,7 @@ class Recorder(Tracer):
                 self._reach(item, ("entry", id(base), hashable(key)), found)
                 return
         if isinstance(base, np.ndarray) and key is not MISSING:
-            row = self._at.get(("row", id(base), repr(key)))
+            row = self._at.get(("row", id(base), repr(key)), self._whole.before(base, key))
             if row is not None:
                 found.add(row)
                 return
@@ -393,10 +395,10 @@ class Recorder(Tracer):
         """Take note of an array that was written into, and of the row, if it is one."""
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
             return
-        reads = spot.reads
+        reads, last = spot.reads, self._known(array)
+        self._whole.written(array, key, last)
         if key is not MISSING and is_row(key):
             reads = reads | self._write_row(activation, spot, array, key)
-        last = self._known(array)
         before = None if last is None else self.values[last]
         here = activation.statement
         goes_on = before is not None and before.inplace and before.statement is here

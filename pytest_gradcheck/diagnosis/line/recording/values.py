@@ -21,6 +21,7 @@ __all__ = [
     "Scope",
     "Value",
     "entries",
+    "form_of",
     "hashable",
     "is_container",
     "is_float",
@@ -204,6 +205,17 @@ def is_row(key: Any) -> bool:
     whole = [isinstance(k, slice) and k == slice(None) for k in keys]
     numbers = [isinstance(k, (int, np.integer)) and not isinstance(k, bool) for k in keys]
     return any(numbers) and all(w or n for w, n in zip(whole, numbers, strict=True))
+
+
+def form_of(key: Any) -> object:
+    """Return along which axes an index picks rows, or None where they may be counted backward."""
+    keys = key if isinstance(key, tuple) else (key,)
+    numbers = [not isinstance(k, slice) for k in keys]
+    if not is_row(key) or any(k < 0 for k in keys if not isinstance(k, slice)):
+        return None
+    while numbers and not numbers[-1]:
+        numbers.pop()  # a[i, :] is a[i]
+    return tuple(numbers)
 
 
 INDEX = (

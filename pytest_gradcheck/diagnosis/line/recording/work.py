@@ -11,11 +11,12 @@ import numpy as np
 
 from pytest_gradcheck.diagnosis.line.recording.source import Effect
 from pytest_gradcheck.diagnosis.line.recording.tracing import Activation
-from pytest_gradcheck.diagnosis.line.recording.values import Handle, Name, Scope
+from pytest_gradcheck.diagnosis.line.recording.values import MISSING, Handle, Name, Scope, form_of
 
 __all__ = [
     "NOTHING",
     "Spot",
+    "Whole",
     "Work",
     "call_of",
     "handle_of",
@@ -79,6 +80,29 @@ class Spot:
     effect: Effect
     reads: set[int]
     keys: tuple[Any, ...] = ()
+
+
+class Whole:
+    """Which values arrays held before the first of their rows was written."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, tuple[int | None, object]] = {}
+
+    def written(self, array: Any, key: Any, last: int | None) -> None:
+        """Take note of what is written; `last` is what the array was."""
+        form = None if key is MISSING else form_of(key)
+        if form is None or self._before.get(id(array), (last, form))[1] != form:
+            self._before[id(array)] = (None, None)
+        else:
+            self._before.setdefault(id(array), (last, form))
+
+    def before(self, array: Any, key: Any) -> int | None:
+        """Return what a row that was never written holds.
+
+        None where rows may overlap: they are not all picked along the same axes.
+        """
+        before, form = self._before.get(id(array), (None, None))
+        return before if form is not None and form == form_of(key) else None
 
 
 def handle_of(activation: Activation, spot: Spot) -> Handle | None:
