@@ -122,8 +122,7 @@ def _stored(
     places = colours[columns], matrix.rows
     size = weights[columns]
     return Table(
-        matrix.rows,
-        columns,
+        (matrix.rows, columns),
         matrix.values,
         together.slopes.values[places] / size,
         together.slopes.error_bars[places] / np.abs(size),

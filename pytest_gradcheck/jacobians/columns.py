@@ -57,7 +57,7 @@ def judged_columns(work: Work, numbers: Indices) -> tuple[Entries, Judged]:
     analytic = work.matrix.columns(numbers)
     asked = _asked(work.pair, numbers)
     if asked is not None:
-        analytic[~asked] = 0.0
+        analytic = np.where(asked, analytic, 0.0)
     blocks = blocks_of(work.theta, numbers)
     target = Target(analytic, work.settings.suspect, blocks, asked)
     entries = Entries(numbers, target, slopes_of(work, single_columns(work.theta, numbers), target))

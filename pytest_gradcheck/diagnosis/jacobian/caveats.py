@@ -104,8 +104,8 @@ def _vacuous(table: Table, theta: Theta, point: str) -> tuple[Finding, ...]:
         owners = theta.owners(table.numbers)
         still = (table.analytic == 0) & (np.abs(table.values) <= table.bars)
     else:  # a whole column at a time
-        k, m = table.grid
-        owners = theta.owners(table.numbers[:: max(m, 1)])
+        numbers, m = table.grid
+        owners, k = theta.owners(numbers), numbers.size
         still = np.asarray(~table.analytic.reshape(k, m).any(axis=1), np.bool_)
         for column in np.flatnonzero(still).tolist():
             row = slice(column * m, (column + 1) * m)

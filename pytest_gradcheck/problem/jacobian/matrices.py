@@ -88,10 +88,14 @@ class Matrix(Protocol):
 
 @dataclass(frozen=True)
 class DenseMatrix:
-    """All entries, in an array of shape (m, n)."""
+    """All entries, in an array of shape (m, n), which may be the user's own."""
 
     values: FloatArray
     blocks: tuple[Block, ...]
+
+    def owned(self) -> DenseMatrix:
+        """Return the same with a copy of the array, column after column."""
+        return DenseMatrix(np.array(self.values, order="F"), self.blocks)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -99,9 +103,9 @@ class DenseMatrix:
         return self.values.shape[0], self.values.shape[1]
 
     def columns(self, numbers: Indices) -> FloatArray:
-        """Return columns as the rows of an array of shape (k, m)."""
+        """Return columns as the rows of an array of shape (k, m), which is not to be changed."""
         if np.array_equal(numbers, np.arange(self.shape[1])):
-            return np.array(self.values.T, order="C")  # one copy, where an index makes two
+            return np.ascontiguousarray(self.values.T)
         return np.ascontiguousarray(self.values.T[numbers])
 
     def along(self, weights: FloatArray) -> FloatArray:
@@ -239,7 +243,7 @@ class Expected:
         """Return a matrix of the user's numbers as one of components."""
         m, n = self.shape
         if self.wide == n and array.dtype.kind != "c":
-            return np.array(array, np.float64).reshape(m, n)
+            return np.asarray(array, np.float64).reshape(m, n)
         flat, values, before = array.reshape(m, self.wide), np.zeros((m, n)), 0
         for p in self.theta.parameters:
             part = flat[:, before : before + p.leaf_size]

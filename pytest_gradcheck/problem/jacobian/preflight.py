@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.theta import FloatArray
-from pytest_gradcheck.problem.jacobian.matrices import Matrix
+from pytest_gradcheck.problem.jacobian.matrices import DenseMatrix, Matrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.problem.preflight import DROPOUT, alike_within, refuse_changed, spare_memory
 
@@ -36,6 +36,8 @@ def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[Flo
             "finite number: start elsewhere, or use a stable form of it",
         )
     matrix = pair.matrix()
+    if isinstance(matrix, DenseMatrix):
+        matrix = matrix.owned()  # the next call may write into the same array
     refuse_changed(pair.theta, "Jacobian")
     if pair.theta.references > before:
         spare_memory(pair.theta, pair.values_of, here)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,16 @@ from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.judge import Verdict
 
-__all__ = ["Entries", "Judged", "Table", "asymmetries", "judge_entries", "judge_symmetry", "tabled"]
+__all__ = [
+    "Entries",
+    "Grid",
+    "Judged",
+    "Table",
+    "asymmetries",
+    "judge_entries",
+    "judge_symmetry",
+    "tabled",
+]
 
 Codes = npt.NDArray[np.int8]
 
@@ -66,30 +76,52 @@ class Judged:
     errors: FloatArray
 
 
+class Grid(NamedTuple):
+    """The places of whole columns, in order: the components, and how many outputs there are."""
+
+    numbers: Indices
+    outputs: int
+
+
 @dataclass(frozen=True)
 class Table:
     """Entries that were looked at one by one, with their verdicts: arrays of one length.
 
     Attributes
     ----------
-    outputs, numbers : int arrays
+    places : (int array, int array) or Grid
         The row and the column of each in the matrix of all outputs by all of theta.
     analytic, values, bars, errors : arrays
     codes, kinds : int8 arrays
         Indices into `VERDICTS`, and into `Kind`.
-    grid : (int, int) or None
-        How many columns and rows they fill, where these are whole and in order.
     """
 
-    outputs: Indices
-    numbers: Indices
+    places: tuple[Indices, Indices] | Grid
     analytic: FloatArray
     values: FloatArray
     bars: FloatArray
     codes: Codes
     errors: FloatArray
     kinds: Codes
-    grid: tuple[int, int] | None = None
+
+    @property
+    def grid(self) -> Grid | None:
+        """The columns that they fill, where these are whole and in order."""
+        return self.places if isinstance(self.places, Grid) else None
+
+    @cached_property
+    def outputs(self) -> Indices:
+        """The row of each."""
+        if isinstance(self.places, Grid):
+            return np.tile(np.arange(self.places.outputs), self.places.numbers.size)
+        return self.places[0]
+
+    @cached_property
+    def numbers(self) -> Indices:
+        """The column of each."""
+        if isinstance(self.places, Grid):
+            return np.repeat(self.places.numbers, self.places.outputs)
+        return self.places[1]
 
     def where(self, kept: npt.NDArray[np.bool_]) -> Table:
         """Return some of the entries."""
@@ -121,22 +153,19 @@ class Table:
 
 def _table(columns: list[npt.NDArray[Any]]) -> Table:
     outputs, numbers, analytic, values, bars, codes, errors, kinds = columns
-    return Table(outputs, numbers, analytic, values, bars, codes, errors, kinds)
+    return Table((outputs, numbers), analytic, values, bars, codes, errors, kinds)
 
 
 def tabled(entries: Entries, judged: Judged) -> Table:
     """Return columns as a table of entries."""
-    k, m = judged.codes.shape
     table = Table(
-        np.tile(np.arange(m), k),
-        np.repeat(entries.numbers, m),
+        Grid(entries.numbers, judged.codes.shape[1]),
         entries.analytic.reshape(-1),
         entries.slopes.values.reshape(-1),
         entries.slopes.error_bars.reshape(-1),
         judged.codes.reshape(-1),
         judged.errors.reshape(-1),
         entries.slopes.kinds.reshape(-1),
-        (k, m),
     )
     asked = entries.target.asked
     return table if asked is None else table.where(asked.reshape(-1))

@@ -29,6 +29,9 @@ __all__ = ["EntryNames", "Scope", "entries_report"]
 FLAWS = ("adjoint", "canary", "nonlinear", "unnamed")
 """Findings that fail a check though no entry may be wrong."""
 
+RUN = 1 << 16
+"""Entries that are summed in one go."""
+
 FEW = 100
 """Outputs up to which a report has a row for each."""
 
@@ -153,42 +156,96 @@ def _fails(counts: list[int], scope: Scope, settings: Settings) -> bool:
 
 
 @dataclass(frozen=True)
+class _Lines:
+    """Sums over the columns, and over the rows, of a table that has whole columns.
+
+    Attributes
+    ----------
+    columns, rows : arrays of shape (3, k) and (3, m)
+        Sums of the squares of the difference, of the approximation and of the user's entries.
+    by_column, by_row : arrays of shape (k,) and (m,)
+        The coarsest resolutions.
+    """
+
+    columns: FloatArray
+    rows: FloatArray
+    by_column: FloatArray
+    by_row: FloatArray
+
+    @classmethod
+    def of(cls, table: Table) -> _Lines | None:
+        """Return the sums of a table, None where numbers are none or their squares overflow.
+
+        In runs that fit a cache: fresh memory for all entries costs more than the sums.
+        """
+        if table.grid is None or not table.codes.size:
+            return None
+        k, m = table.grid.numbers.size, table.grid.outputs
+        lines = cls(np.empty((3, k)), np.zeros((3, m)), np.empty(k), np.zeros(m))
+        largest, run = 0.0, max(1, RUN // m)
+        values, analytic, bars = (
+            column.reshape(k, m) for column in (table.values, table.analytic, table.bars)
+        )
+        for part in (slice(start, start + run) for start in range(0, k, run)):
+            largest = max(largest, lines._add(part, values[part], analytic[part], bars[part]))
+        return lines if largest == 0 or SAFE_SQUARE < largest**2 < 1 / SAFE_SQUARE else None
+
+    def _add(
+        self, part: slice, values: FloatArray, analytic: FloatArray, bars: FloatArray
+    ) -> float:
+        """Add some columns; return the largest size of an entry, NaN where one is no number."""
+        for i, terms in enumerate((values - analytic, values, analytic)):
+            self.columns[i, part] = np.einsum("km,km->k", terms, terms)
+            self.rows[i] += np.einsum("km,km->m", terms, terms)
+        sizes = np.abs(values) + np.abs(analytic)
+        largest = float(sizes.max())
+        told = _told(bars, sizes)
+        self.by_column[part] = told.max(axis=1)
+        np.maximum(self.by_row, told.max(axis=0), out=self.by_row)
+        return largest if math.isfinite(largest) else math.inf
+
+
+def _told(bars: FloatArray, sizes: FloatArray) -> FloatArray:
+    """Return the smallest relative errors that would have shown, and write into `sizes`."""
+    sizes[sizes == 0] = np.inf
+    with np.errstate(all="ignore"):
+        told = np.divide(bars, sizes, out=sizes)
+    told *= 2
+    told[np.isnan(told)] = 0.0
+    return told
+
+
+@dataclass(frozen=True)
 class _Terms:
     """What each entry adds to sums: arrays over the entries that are numbers, and those that are.
 
     Vectors whose squares are summed are over the largest of all, where its own square overflows or
-    vanishes.
+    vanishes. Where whole columns have been summed, those sums stand for them.
     """
 
     known: npt.NDArray[np.bool_] | None
-    vectors: tuple[FloatArray, FloatArray, FloatArray]
+    vectors: tuple[FloatArray, ...]
     resolutions: FloatArray
+    lines: _Lines | None = None
 
     @classmethod
     def of(cls, table: Table) -> _Terms:
         """Return the terms of a table."""
-        known = np.isfinite(table.values)
-        known &= np.isfinite(table.analytic)
-        everywhere = bool(known.all())
+        with np.errstate(all="ignore"):
+            lines = _Lines.of(table)
+        if lines is not None:
+            return cls(None, (), np.empty(0), lines)
+        known = np.isfinite(table.values) & np.isfinite(table.analytic)
         values, analytic, bars = (
-            column if everywhere else column[known]
-            for column in (table.values, table.analytic, table.bars)
+            column[known] for column in (table.values, table.analytic, table.bars)
         )
-        off = np.abs(analytic)  # buffers are used again: fresh memory costs more than the sums
-        sizes = np.abs(values)
-        sizes += off
+        sizes = np.abs(values) + np.abs(analytic)
         scale = float(sizes.max(initial=0.0)) or 1.0
         if SAFE_SQUARE < scale * scale < 1 / SAFE_SQUARE:
             scale = 1.0
-        sizes[sizes == 0] = np.inf
-        with np.errstate(all="ignore"):
-            told = np.divide(bars, sizes, out=sizes)
-        told *= 2
-        told[np.isnan(told)] = 0.0
-        if scale != 1.0:
-            values, analytic = values / scale, analytic / scale
-        np.subtract(values, analytic, out=off)
-        return cls(None if everywhere else known, (off, values, analytic), told)
+        told = _told(bars, sizes)
+        values, analytic = values / scale, analytic / scale
+        return cls(known, (values - analytic, values, analytic), told)
 
 
 @dataclass(frozen=True)
@@ -198,7 +255,7 @@ class _Keyed:
     Attributes
     ----------
     keys : int array
-        One for each entry.
+        One for each entry; of those in a grid one for each column of the matrix, or each row.
     size : int
         How many different ones there are.
     by_row : bool
@@ -214,47 +271,47 @@ class _Keyed:
     @classmethod
     def of_outputs(cls, table: Table, size: int) -> _Keyed:
         """Return the keys of outputs."""
-        return cls(table.outputs, size, table.grid, False)
+        if table.grid is None:
+            return cls(table.outputs, size, None, False)
+        return cls(np.arange(size), size, (table.grid.numbers.size, size), False)
 
     @classmethod
     def of_parameters(cls, table: Table, theta: Theta) -> _Keyed:
         """Return the keys of parameters."""
         if table.grid is None:
             return cls(theta.owners(table.numbers), len(theta.parameters), None, True)
-        k, m = table.grid
-        owners = theta.owners(table.numbers[:: max(m, 1)])
-        return cls(owners, len(theta.parameters), (k, m), True)
+        owners, grid = (
+            theta.owners(table.grid.numbers),
+            (table.grid.numbers.size, table.grid.outputs),
+        )
+        return cls(owners, len(theta.parameters), grid, True)
 
-    def squares(self, values: FloatArray, known: npt.NDArray[np.bool_] | None) -> FloatArray:
-        """Return the sum of the squares of values by key."""
-        if self.grid is not None and known is None:
-            table = values.reshape(self.grid)
-            if not self.by_row:
-                return np.asarray(np.einsum("km,km->m", table, table), np.float64)
-            each = np.einsum("km,km->k", table, table)
-            return np.bincount(self.keys, each, self.size).astype(np.float64)
-        return np.bincount(self._every(known), values * values, self.size).astype(np.float64)
+    def squares(self, terms: _Terms) -> list[FloatArray]:
+        """Return the sums of the squares of the terms by key."""
+        if terms.lines is None:
+            keys = self._every(terms.known)
+            sums = [np.bincount(keys, v * v, self.size) for v in terms.vectors]
+        else:
+            lines = terms.lines.columns if self.by_row else terms.lines.rows
+            sums = [np.bincount(self.keys, line, self.size) for line in lines]
+        return [each.astype(np.float64) for each in sums]
 
-    def largest(
-        self, values: FloatArray, known: npt.NDArray[np.bool_] | None, least: float
-    ) -> FloatArray:
-        """Return the largest value by key, and no less than `least`."""
+    def largest(self, terms: _Terms, least: float) -> FloatArray:
+        """Return the coarsest resolution by key, and no less than `least`."""
         result = np.full(self.size, least)
-        if self.grid is not None and known is None:
-            k, m = self.grid
-            if not self.by_row:
-                most = values.reshape(k, m).max(axis=0, initial=least)
-                return np.asarray(np.maximum(result, most), np.float64)
-            np.maximum.at(result, self.keys, values.reshape(k, m).max(axis=1, initial=least))
-            return result
-        np.maximum.at(result, self._every(known), values)
+        if terms.lines is None:
+            np.maximum.at(result, self._every(terms.known), terms.resolutions)
+        else:
+            lines = terms.lines.by_column if self.by_row else terms.lines.by_row
+            np.maximum.at(result, self.keys, lines)
         return result
 
     def _every(self, known: npt.NDArray[np.bool_] | None) -> Indices:
         """Return the key of each entry that is a number."""
         keys = self.keys
-        if self.grid is not None and self.by_row:
-            keys = np.repeat(keys, self.grid[1])
+        if self.grid is not None:
+            k, m = self.grid
+            keys = np.repeat(keys, m) if self.by_row else np.tile(keys, k)
         return keys if known is None else keys[known]
 
     def marked(self, marks: npt.NDArray[np.bool_]) -> Indices:
@@ -279,12 +336,12 @@ class _Keyed:
 
 def _summed(table: Table, terms: _Terms, keyed: _Keyed, settings: Settings) -> _Sums:
     """Return counts of verdicts, the course's figure and the resolution, for each key."""
-    off, ours, theirs = (np.sqrt(keyed.squares(v, terms.known)) for v in terms.vectors)
+    off, ours, theirs = (np.sqrt(each) for each in keyed.squares(terms))
     with np.errstate(all="ignore"):
         figures = np.where(off > 0, off / (ours + theirs), 0.0)
     if terms.known is not None:
         figures[keyed.marked(~np.isfinite(table.analytic))] = math.inf
-    resolutions = keyed.largest(terms.resolutions, terms.known, settings.suspect)
+    resolutions = keyed.largest(terms, settings.suspect)
     return _Sums(keyed.counts(table.codes), figures, resolutions)
 
 
@@ -321,7 +378,10 @@ def _figure(table: Table, terms: _Terms) -> float:
     """Return the course's figure over all entries."""
     if terms.known is not None and not np.all(np.isfinite(table.analytic)):
         return math.inf
-    off, ours, theirs = (math.sqrt(float(v @ v)) for v in terms.vectors)
+    squares = [float(v @ v) for v in terms.vectors]
+    if terms.lines is not None:
+        squares = [float(line.sum()) for line in terms.lines.columns]
+    off, ours, theirs = map(math.sqrt, squares)
     return off / (ours + theirs) if off else 0.0
 
 
@@ -333,6 +393,8 @@ def _components(
 ) -> tuple[Component, ...]:
     """Return the entries that are not ok, worst first, at most `LISTED` of a parameter."""
     bad = np.flatnonzero(table.codes)
+    if not bad.size:
+        return ()
     owners = theta.owners(table.numbers[bad])
     listed: list[Component] = []
     for owner in np.unique(owners).tolist():
