@@ -12,6 +12,7 @@ import random
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -254,10 +255,18 @@ class JoblibEvaluator(SerialEvaluator):
             joblib.delayed(_work)(payload, task) for task, _ in tasks
         )
         found = []
-        for (_, size), done in zip(tasks, answers, strict=True):
-            self._pair.evaluations += done.evaluations
-            self.progress.advance(size)
-            found.append(done)
+        try:
+            for (_, size), done in zip(tasks, answers, strict=True):
+                self._pair.evaluations += done.evaluations
+                self.progress.advance(size)
+                found.append(done)
+        except BrokenExecutor as error:
+            raise ProblemError(
+                "cost-raised",
+                f"workers={self._settings.workers}: a worker's process ended in the middle of a "
+                "call (the cost ended it, or the system did for want of memory): check with "
+                "workers=1",
+            ) from error
         for done in found:  # not before all have come: joblib minds answers that nobody takes
             if done.wish is not None:
                 raise done.wish.exception()
