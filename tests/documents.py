@@ -62,8 +62,6 @@ def outputs_anew(text: str, folder: Path) -> str:
     for block in blocks(text):
         if block.kind == "file":
             (folder / block.said).write_text(block.text, encoding="utf-8")
-    if not (folder / "pytest.ini").exists():
-        (folder / "pytest.ini").write_text(INI, encoding="utf-8")
 
     def anew(match: re.Match[str]) -> str:
         kind, said = match["kind"], match["said"]
@@ -88,14 +86,18 @@ def run_as_test(pytester: pytest.Pytester, source: str) -> None:
 
 
 def run_pytest(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest in a folder, in 80 columns, whatever the surroundings are."""
-    return _run(folder, "-m", "pytest", "-p", "no:cacheprovider", *args)
+    """Run pytest in a folder, in 80 columns, whatever the surroundings are.
+
+    No other plugin is loaded, which takes most of the time of a small run.
+    """
+    plugins = ("-p", "no:cacheprovider", "-p", "pytest_gradcheck.plugin")
+    return _run(folder, "-m", "pytest", *plugins, *args)
 
 
 def _run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PY_COL"))}
     environment |= {"COLUMNS": "80", "PYTHONUTF8": "1", "NO_COLOR": "1"}
-    environment["PYTEST_ADDOPTS"] = ADDOPTS
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     # On matrices as small as these, threads of linear algebra only wait for each other.
     environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.run(
