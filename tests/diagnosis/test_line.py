@@ -281,6 +281,143 @@ def test_a_function_that_has_been_right_before_is_not_blamed_for_what_it_is_hand
     assert named(report) == wrong
 
 
+FORCES = """
+import numpy as np
+
+START = np.random.default_rng(4).standard_normal((5, 3))
+
+
+def energy(x):
+    d = x[:, None, :] - x[None, :, :]
+    r2 = (d**2).sum(-1) + np.eye(len(x))
+    pairs = np.triu(1 / r2, 1)
+    return pairs.sum()
+
+
+def forces(x):
+    d = x[:, None, :] - x[None, :, :]
+    r2 = (d**2).sum(-1) + np.eye(len(x))
+    pull = -2 * d / r2[:, :, None] ** 2
+    f = -pull.sum(axis=1)
+    return f
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("pull = -2 * d / r2[:, :, None] ** 2", "pull = -2 * d / r2[:, :, None] ** 3"),
+        ("f = -pull.sum(axis=1)", "f = -pull.sum(axis=1) - x"),
+    ],
+)
+def test_forces_are_the_gradient_with_its_sign_turned(load: Load, right: str, wrong: str) -> None:
+    user = load(broken(FORCES, right, wrong))
+    report = check_gradients(user.energy, lambda x: -user.forces(x), user.START, locate=True)
+    assert named(report) == wrong
+
+
+OBJECTS = """
+import numpy as np
+
+rng = np.random.default_rng(3)
+X, Y = rng.standard_normal((8, 3)), rng.standard_normal((8, 2))
+
+
+class Dense:
+    def __init__(self, n_in, n_out):
+        self.W = rng.standard_normal((n_in, n_out))
+        self.b = rng.standard_normal(n_out)
+        self.dW, self.db = np.zeros_like(self.W), np.zeros_like(self.b)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout
+        self.db = dout.sum(axis=0)
+        dx = dout @ self.W.T
+        return dx
+
+
+class Tanh:
+    def forward(self, x):
+        self.out = np.tanh(x)
+        return self.out
+
+    def backward(self, dout):
+        dx = dout * (1 - self.out**2)
+        return dx
+
+
+class Net:
+    def __init__(self):
+        self.layers = [Dense(3, 4), Tanh(), Dense(4, 2)]
+
+    def loss(self):
+        h = X
+        for layer in self.layers:
+            h = layer.forward(h)
+        self.out = h
+        return 0.5 * np.sum((h - Y) ** 2)
+
+    def gradient(self):
+        grad = self.out - Y
+        for layer in reversed(self.layers):
+            grad = layer.backward(grad)
+        first, _, last = self.layers
+        return [{"W": first.dW, "b": first.db}, {}, {"W": last.dW, "b": last.db}]
+
+
+class Scaled:
+    def __init__(self):
+        self.w, self.c = rng.standard_normal(4), 0.7
+
+
+def cost_of(model):
+    z = model.w * model.c
+    return np.sum(np.sin(z) * z)
+
+
+def grad_of(model):
+    z = model.w * model.c
+    dz = np.cos(z) * z + np.sin(z)
+    dw = dz * model.c
+    dc = np.sum(dz * model.w)
+    return {"w": dw, "c": dc}
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "check"),
+    [
+        ("self.db = dout.sum(axis=0)", "self.db = 2 * dout.sum(axis=0)", "layer"),
+        ("dx = dout @ self.W.T", "dx = 2 * dout @ self.W.T", "layer"),
+        ("dx = dout * (1 - self.out**2)", "dx = dout * (1 - self.out)", "activation"),
+        ("dx = dout * (1 - self.out**2)", "dx = dout * (1 - self.out)", "network"),
+        ("grad = self.out - Y", "grad = self.out + Y", "network"),
+        ("dz = np.cos(z) * z + np.sin(z)", "dz = np.cos(z) * z - np.sin(z)", "attributes"),
+        ("dc = np.sum(dz * model.w)", "dc = np.sum(dz * model.w**2)", "attributes"),
+    ],
+)
+def test_a_line_is_named_where_objects_hold_the_values(
+    load: Load, right: str, wrong: str, check: str
+) -> None:
+    user = load(broken(OBJECTS, right, wrong))
+    if check == "layer":
+        report = check_gradients.layer(user.Dense(3, 2), user.X, locate=True)
+    elif check == "activation":
+        report = check_gradients.layer(user.Tanh(), user.X, locate=True)
+    elif check == "network":
+        net = user.Net()
+        params = [vars(layer) for layer in net.layers]
+        params = [{name: p[name] for name in ("W", "b") if name in p} for p in params]
+        report = check_gradients(net.loss, net.gradient, params, inplace=True, locate=True)
+    else:
+        report = check_gradients(user.cost_of, user.grad_of, user.Scaled(), locate=True)
+    assert named(report) == wrong
+
+
 def test_the_finding_says_what_is_right_before_and_how_to_mend_it(load: Load) -> None:
     user = load(broken(NETWORK, ".T @ dZ2\n", ".T @ (dZ2 * A2)\n"))
     report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)

@@ -238,7 +238,7 @@ def _known_values(
         partner = pairs.named.get(value.number)
         slopes = pairs.slopes.get(partner.number) if partner is not None else None
         if leaf is not None and last[leaf.part.start] == value.number:
-            due = faults.numerical[leaf.part]
+            due = faults.numerical[leaf.part] / leaf.scale
             agrees = _agrees_with(leaf, faults)
             known = Known(value.execution, entry, agrees, due, leaf.order, leaf.part)
             found[value.statement].append(known)
@@ -261,7 +261,7 @@ def _is_derivative(value: Value, slopes: Sequence[Slope]) -> Callable[[FloatArra
 
 def _agrees_with(leaf: Leaf, faults: Faults) -> Callable[[FloatArray], bool | None]:
     def agrees(value: FloatArray) -> bool | None:
-        flat = value.ravel(leaf.order)
+        flat = leaf.scale * value.ravel(leaf.order)
         if flat.size != leaf.part.stop - leaf.part.start:
             return None  # a row of it
         gradient = faults.numerical.copy()

@@ -133,6 +133,8 @@ class Leaf:
         Its place in theta.
     order : str
         ``C``, or ``F`` where it is laid out by columns.
+    scale : float
+        What it was multiplied by on its way: -1 for forces, whose negative is the gradient.
     """
 
     is_right: bool
@@ -140,6 +142,7 @@ class Leaf:
     ratio: float
     part: slice
     order: Literal["C", "F"] = "C"
+    scale: float = 1.0
 
 
 def leaves_of(values: Values, faults: Faults) -> dict[int, Leaf]:
@@ -156,6 +159,23 @@ def leaves_of(values: Values, faults: Faults) -> dict[int, Leaf]:
                 leaf = _leaf(flat, slice(start, start + flat.size), faults)
                 found[value.number] = replace(leaf, order=order)
                 break
+    return found or _multiples(values, faults)
+
+
+def _multiples(values: Values, faults: Faults) -> dict[int, Leaf]:
+    """Return the values of which the whole gradient, or that of a parameter, is a multiple."""
+    found: dict[int, Leaf] = {}
+    size = faults.gradient.size
+    starts = sorted(faults.starts)
+    parts = [slice(a, b) for a, b in zip(starts, [*starts[1:], size], strict=True)]
+    for value in values:
+        if value.array is None or not np.all(np.isfinite(value.array)) or not value.array.any():
+            continue
+        flat = value.array.ravel()
+        for part in (p for p in parts if p.stop - p.start == flat.size > 1):
+            scale = float(faults.gradient[part] @ flat / (flat @ flat))
+            if scale and np.allclose(scale * flat, faults.gradient[part], rtol=EQUAL, atol=0):
+                found[value.number] = replace(_leaf(scale * flat, part, faults), scale=scale)
     return found
 
 

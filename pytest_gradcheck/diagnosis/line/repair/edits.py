@@ -162,6 +162,7 @@ class Workshop:
     def __init__(self, node: ast.expr, function: ast.AST | None, scope: Scope) -> None:
         self._root = ast.fix_missing_locations(ast.Expression(node))
         self._known = _known(function, scope)
+        self._indices = set(map(id, _indices(node)))
         self._sites = [
             _Site(parent, name, position, part)
             for parent in ast.walk(self._root)
@@ -235,6 +236,9 @@ class Workshop:
         """Yield what a part may have been, by level."""
         part = site.part
         yield from _slips(part)
+        if id(part) in self._indices:
+            yield 1, ast.BinOp(part, ast.Add(), ast.Constant(1))
+            yield 1, ast.BinOp(part, ast.Sub(), ast.Constant(1))
         text = (
             ast.unparse(part) if isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)) else ""
         )
@@ -267,6 +271,15 @@ class Workshop:
                     ast.Compare(node, [ast.Gt()], [ast.Constant(0)]),
                 ):
                     yield 2, ast.BinOp(part, ast.Mult(), slope)
+
+
+def _indices(node: ast.expr) -> Iterator[ast.expr]:
+    """Yield the names by which entries are picked."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Subscript):
+            index = part.slice
+            keys = index.elts if isinstance(index, ast.Tuple) else [index]
+            yield from (key for key in keys if isinstance(key, ast.Name))
 
 
 def _locate(node: ast.AST) -> None:
@@ -328,3 +341,6 @@ def _slips(part: ast.expr) -> Iterator[tuple[int, ast.expr]]:
         whole = type(number) is int and number % 2 == 0
         yield 0, ast.Constant(number // 2 if whole else number / 2)
         yield 0, ast.Constant(1 - number if number in (0, 1) else 2 * number)
+        if type(number) is int:
+            yield 1, ast.Constant(number + 1)
+            yield 1, ast.Constant(number - 1)
