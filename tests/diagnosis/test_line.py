@@ -418,6 +418,94 @@ def test_a_line_is_named_where_objects_hold_the_values(
     assert named(report) == wrong
 
 
+TENSORS = """
+import numpy as np
+
+X = np.random.default_rng(0).standard_normal((6, 3))
+
+
+class Tensor:
+    def __init__(self, data, parents=()):
+        self.data = np.asarray(data, dtype=np.float64)
+        self.grad = np.zeros_like(self.data)
+        self.parents, self._backward = parents, lambda: None
+
+    def __matmul__(self, other):
+        out = Tensor(self.data @ other.data, (self, other))
+
+        def backward():
+            self.grad = self.grad + out.grad @ other.data.T
+            other.grad = other.grad + self.data.T @ out.grad
+
+        out._backward = backward
+        return out
+
+    def tanh(self):
+        value = np.tanh(self.data)
+        out = Tensor(value, (self,))
+
+        def backward():
+            self.grad = self.grad + out.grad * (1 - value**2)
+
+        out._backward = backward
+        return out
+
+    def square_sum(self):
+        out = Tensor((self.data**2).sum(), (self,))
+
+        def backward():
+            self.grad = self.grad + out.grad * 2 * self.data
+
+        out._backward = backward
+        return out
+
+    def backward(self):
+        order = []
+
+        def visit(node):
+            if all(node is not other for other in order):
+                for parent in node.parents:
+                    visit(parent)
+                order.append(node)
+
+        visit(self)
+        self.grad = np.ones_like(self.data)
+        for node in reversed(order):
+            node._backward()
+
+
+def loss(w, v):
+    h = (Tensor(X) @ w).tanh()
+    return (h @ v).tanh().square_sum()
+
+
+def cost(p):
+    return float(loss(Tensor(p["w"]), Tensor(p["v"])).data)
+
+
+def grad(p):
+    w, v = Tensor(p["w"]), Tensor(p["v"])
+    loss(w, v).backward()
+    return {"w": w.grad, "v": v.grad}
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("out.grad * (1 - value**2)", "out.grad * (1 - value)"),
+        ("out.grad @ other.data.T", "out.grad @ (other.data.T * 2)"),
+        ("self.data.T @ out.grad", "self.data.T @ -out.grad"),
+    ],
+)
+def test_a_line_of_homemade_tensors_is_named(load: Load, right: str, wrong: str) -> None:
+    user = load(broken(TENSORS, right, wrong))
+    rng = np.random.default_rng(1)
+    params = {"w": rng.standard_normal((3, 4)), "v": rng.standard_normal((4, 2))}
+    report = check_gradients(user.cost, user.grad, params, locate=True)
+    assert wrong in named(report)
+
+
 def test_the_finding_says_what_is_right_before_and_how_to_mend_it(load: Load) -> None:
     user = load(broken(NETWORK, ".T @ dZ2\n", ".T @ (dZ2 * A2)\n"))
     report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)

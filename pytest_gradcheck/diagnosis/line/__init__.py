@@ -194,6 +194,12 @@ class _Passes:
             and all(self._is_forward(self.graph.values[n]) for n in value.reads)
         )
 
+    def _source(self, value: Value) -> Value:
+        """Return the value that was handed on as this."""
+        while value.kind == "passed" and value.handle is None and len(value.reads) == 1:
+            value = self.graph.values[next(iter(value.reads))]
+        return value
+
     def _poses(self, value: Value) -> bool:
         """Return whether a value is called the derivative of one of the forward pass."""
         return any(base in self._names for name, _ in value.names for base in bases_of(name))
@@ -213,7 +219,7 @@ class _Passes:
             names = VALUE_NAMES if name in GRADIENT_NAMES else ()
             for other in (*names, *bases_of(name)):
                 beside = self._recorded.at(("attribute", owner, other))
-                handle = None if beside is None else beside.handle
+                handle = None if beside is None else self._source(beside).handle
                 if handle is not None and (handle.statement, handle.execution) in by_handle:
                     found[value.number] = by_handle[handle.statement, handle.execution]
                     break

@@ -29,6 +29,7 @@ from pytest_gradcheck.diagnosis.line.recording.work import (
     Spot,
     Whole,
     Work,
+    arguments_of,
     call_of,
     handle_of,
     last_name,
@@ -96,11 +97,8 @@ class Recorder(Tracer):
         self._work[activation.serial] = Work()
         below = self.caller(frame)
         given = self._work[below.serial].everything if below is not None else set()
-        code = frame.f_code
-        count = code.co_argcount + code.co_kwonlyargcount
-        count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)  # *args and **kwargs
         names = frame.f_locals
-        for name in code.co_varnames[:count]:
+        for name in arguments_of(frame.f_code):
             value = names.get(name, MISSING)
             place = ("local", activation.serial, name)
             known = self._known(value)
@@ -156,6 +154,8 @@ class Recorder(Tracer):
         below = self.caller(frame)
         if below is not None:
             self._work[below.serial].entries = {}
+            if not several and is_container(value):
+                self._reach(value, ("returned",), self._work[below.serial].returned)
         for key, item in entries(value)[1] if several else [(None, value)]:
             effect = apart.get(key, NOTHING)
             reads = work.reads.get(effect, work.everything) | work.returned

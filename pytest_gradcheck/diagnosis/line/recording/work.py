@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "Spot",
     "Whole",
     "Work",
+    "arguments_of",
     "call_of",
     "handle_of",
     "last_name",
@@ -103,6 +105,13 @@ class Whole:
         """
         before, form = self._before.get(id(array), (None, None))
         return before if form is not None and form == form_of(key) else None
+
+
+def arguments_of(code: CodeType) -> tuple[str, ...]:
+    """Return the names of a function's arguments."""
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)  # *args and **kwargs
+    return code.co_varnames[:count]
 
 
 def handle_of(activation: Activation, spot: Spot) -> Handle | None:

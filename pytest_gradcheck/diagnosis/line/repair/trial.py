@@ -300,7 +300,10 @@ def _bits(value: Any) -> Hashable:
         return tuple(map(_bits, value))
     if isinstance(value, dict):
         return tuple(map(_bits, value.values()))
-    return value if value is MISSING else (np.asarray(value, np.float64) + 0.0).tobytes()
+    try:
+        return (np.asarray(value, np.float64) + 0.0).tobytes()  # -0.0 is 0.0
+    except (TypeError, ValueError):  # no numbers
+        return id(value)
 
 
 def _target(statement: Statement) -> ast.expr | None:
