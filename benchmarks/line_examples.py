@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from pytest_gradcheck.api import check_problem
 
 PAGE = Path(__file__).parents[1] / "docs" / "lines.md"
 PART = re.compile(r"(<!-- examples: .*? -->\n).*?(<!-- end of examples -->)", re.DOTALL)
+
+WIDTH = 84
+"""Columns of the page."""
 
 EXAMPLES = (
     (
@@ -46,7 +50,13 @@ def example(title: str, style: str, right: str, wrong: str, number: int) -> str:
     (finding,) = (one for one in report.findings if one.code == "line")
     message = finding.message.replace(f"{style}-{number}.py", f"{style}.py")
     change = f"```diff\n-    {right}\n+    {wrong}\n```"
-    return f"## {title}\n\n{change}\n\n```text\n{message}\n```\n"
+    shown = "\n".join(map(wrapped, message.splitlines()))
+    return f"## {title}\n\n{change}\n\n```text\n{shown}\n```\n"
+
+
+def wrapped(line: str) -> str:
+    """Return a line of a message as wide as a page is."""
+    return textwrap.fill(line, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
 
 
 def examples() -> str:
