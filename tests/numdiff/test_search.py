@@ -14,7 +14,7 @@ from properties import tried
 from pytest_gradcheck.numdiff.directions import DirectionalProbe, Residual, random_weights
 from pytest_gradcheck.numdiff.ladder import Slope
 from pytest_gradcheck.numdiff.noise import Noise
-from pytest_gradcheck.numdiff.probing.search import Look, Search, one_slice
+from pytest_gradcheck.numdiff.probing.search import Interval, Look, Search, one_slice
 from pytest_gradcheck.params.theta import FloatArray, Selection, Theta
 
 Array = npt.NDArray[np.float64]
@@ -133,3 +133,10 @@ def test_weights_are_a_random_sign_times_a_half_to_three_halves() -> None:
     assert 2.99 < np.abs(weights).max() <= 3.0
     assert abs(np.mean(weights > 0) - 0.5) < 0.02
     assert math.sqrt(np.mean(weights**2)) == pytest.approx(2 * math.sqrt(13 / 12), rel=0.01)
+
+
+@pytest.mark.parametrize("size", [2, 7, 5000])
+def test_a_run_that_shows_nothing_by_a_bit_is_left(size: int) -> None:
+    hunt = Hunt((size,), {})
+    assert hunt.search().split(Interval(0, size, 0.0, 1e-9)) == []
+    assert hunt.differenced == []

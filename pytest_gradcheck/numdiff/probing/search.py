@@ -181,6 +181,8 @@ class Search:
 
     def _decoded(self, interval: Interval) -> tuple[int, int] | None:
         """Return the narrower run in which the one fault must lie, or None where there is none."""
+        if not interval.residual:
+            return None
         code = (np.arange(interval.size) + 0.5) / interval.size
         code *= self._part(interval.start, interval.stop)
         answer = self._ask(interval.start, interval.stop, code)
