@@ -223,6 +223,7 @@ class GradCheck:
         jvp: Callable[..., Any],
         *inputs: Any,
         vjp: Callable[..., Any] | None = None,
+        data: Mapping[str, Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> Report:
         """Check a pushforward, ``tangent = jvp(x, dx)``, and that it is linear in the tangent.
@@ -236,9 +237,11 @@ class GradCheck:
             With several inputs ``jvp(x, w, dx, dw)``, or as JAX has it ``jvp((x, w), (dx, dw))``,
             which returns ``(out, tangent)``.
         *inputs
-            Those of `f`.
+            Those of `f`; or callables ``x(rng)`` that draw them.
         vjp : callable, optional
             The pullback, ``vjp(x, dout)``, which has to be the adjoint of `jvp`.
+        data : mapping, optional
+            Further arguments by name: each function takes those it names.
         **settings
             See `Settings`.
 
@@ -247,7 +250,8 @@ class GradCheck:
         Report
         """
         __tracebackhide__ = True
-        return check_problem(Problem.jvp(f, jvp, *inputs, vjp=vjp, **settings), self._raising)
+        problem = Problem.jvp(f, jvp, *inputs, vjp=vjp, data=data, **settings)
+        return check_problem(problem, self._raising)
 
     def __repr__(self) -> str:
         return "gradcheck" if self._raising else "check_gradients"

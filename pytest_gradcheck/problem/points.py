@@ -154,6 +154,7 @@ class Points:
     def _theta(self, start: Start) -> Theta:
         settings, params = self._settings, start.params
         if settings.inplace and holds_objects(params, self._foreign):
+            _refuse_objects(self._problem, params)
             made = network(self._problem, params, self._data, self._foreign)
             params, self.notes = made.slots, (*self.notes, *made.notes)
         theta = Theta(params, settings.inplace, settings.only, settings.exclude, self._foreign)
@@ -177,6 +178,16 @@ class Points:
         pair = Pair(self._problem, theta, data, self._settings, self._around)
         self._pairs.append(pair)
         return pair
+
+
+def _refuse_objects(problem: Problem, params: Any) -> None:
+    """Refuse an object whose arrays are looked for by their gradients, where there is a matrix."""
+    if problem.form != "gradient":
+        raise ProblemError(
+            "unknown-params",
+            f"a {problem.form} in place takes arrays, and not a {type(params).__name__} that owns "
+            "them: hand them over by their names, {'W': net.W, 'b': net.b}",
+        )
 
 
 def coarse_note(theta: Theta) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pytest_gradcheck.params.objects import is_initializer
 from pytest_gradcheck.params.objects.slots import put_back
 from pytest_gradcheck.problem import layers
 from pytest_gradcheck.settings import SettingsKeywords
@@ -103,21 +104,33 @@ class Problem:
         jvp: Callable[..., Any],
         *inputs: Any,
         vjp: Callable[..., Any] | None = None,
+        data: Mapping[str, Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> Problem:
         """Return the problem of a function and its pushforward, ``tangent = jvp(x, dx)``.
 
         With several inputs ``jvp(x, w, dx, dw)``, or as JAX has it ``jvp((x, w), (dx, dw))``, which
         returns ``(out, tangent)``. SciPy's ``hessp`` is the pushforward of the gradient. `vjp` is
-        the pullback of the same function, ``vjp(x, dout)``, that has to be the adjoint.
+        the pullback of the same function, ``vjp(x, dout)``, that has to be the adjoint. Each of
+        them takes the entries of `data` that it names. An input may be drawn by ``x(rng)``.
         """
-        named = layers.named(f, inputs)
+        drawn = [is_initializer(value) for value in inputs]
 
-        def outputs(inputs: Mapping[str, Any]) -> Any:
-            return f(*inputs.values())
+        def outputs(inputs: Mapping[str, Any], **given: Any) -> Any:
+            call = layers.with_data(f, given)
+            goes_without = not layers.accepts(call, len(inputs)) and layers.accepts(call, 0)
+            return call() if goes_without else call(*inputs.values())
+
+        def params(rng: Any) -> dict[str, Any]:
+            values = [
+                value(*[rng] if layers.accepts(value, 1) else []) if is_drawn else value
+                for value, is_drawn in zip(inputs, drawn, strict=True)
+            ]
+            return layers.named(f, tuple(values), data or ())
 
         outputs.__qualname__ = layers.name_of(f)
-        return cls(outputs, jvp, named, (), None, dict(settings), "jvp", {"vjp": vjp})
+        given = params if any(drawn) else params(None)
+        return cls(outputs, jvp, given, (), data, dict(settings), "jvp", {"vjp": vjp})
 
     @classmethod
     def layer(

@@ -402,3 +402,104 @@ def test_other():
 """
     )
     assert set(suite.outcomes("-m", expression)) == selected
+
+
+MATRICES = """
+import numpy as np
+
+X = np.array([0.3, -0.7, 1.1])
+
+def fun(x):
+    return np.outer(x, x).ravel()
+
+def jac(x):
+    eye = np.eye(3)
+    return (eye[:, None, :] * x[None, :, None] + x[:, None, None] * eye[None]).reshape(9, 3)
+
+def wrong_jac(x):
+    matrix = jac(x)
+    matrix[4, 1] *= 3
+    return matrix
+
+def slope(x):
+    return x**3 + x.sum()
+
+def hess(x):
+    return np.diag(3 * x**2) + 1
+
+def push(x, dx):
+    return jac(x) @ dx
+
+@pytest.mark.gradcheck
+def test_passes_returned_jacobian():
+    return Problem.jacobian(fun, jac, X)
+
+@pytest.mark.gradcheck
+def test_fails_returned_jacobian():
+    return Problem.jacobian(fun, wrong_jac, X)
+
+@pytest.mark.gradcheck
+def test_passes_returned_hessian():
+    return Problem.hessian(slope, hess, X)
+
+@pytest.mark.gradcheck
+def test_fails_returned_hessian():
+    return Problem.hessian(slope, lambda x: np.triu(hess(x)), X)
+
+@pytest.mark.gradcheck
+def test_passes_returned_jvp():
+    return Problem.jvp(fun, push, X, vjp=lambda x, u: jac(x).T @ u)
+
+@pytest.mark.gradcheck
+def test_fails_returned_jvp():
+    return Problem.jvp(fun, lambda x, dx: wrong_jac(x) @ dx, X)
+
+@pytest.mark.gradcheck
+def test_fails_returned_list():
+    return [Problem.jacobian(fun, jac, X), Problem.hessian(slope, lambda x: 2 * hess(x), X)]
+
+def slightly(x):
+    return jac(x) * (1 + 1e-4)
+
+@pytest.mark.gradcheck(fail_on="bug")
+@pytest.mark.filterwarnings("ignore::pytest_gradcheck.GradcheckWarning")
+def test_passes_with_a_setting_of_the_marker():
+    return Problem.jacobian(fun, slightly, X)
+
+@pytest.mark.gradcheck
+def test_fails_without_it():
+    return Problem.jacobian(fun, slightly, X)
+
+@pytest.mark.gradcheck(seeds=2)
+def test_passes_drawn():
+    return Problem.jacobian(fun, jac, lambda rng: rng.normal(size=3))
+
+@pytest.mark.gradcheck(workers=2)
+def test_fails_a_setting_for_costs():
+    return Problem.jacobian(fun, jac, X)
+
+@pytest.mark.gradcheck(only="theta", eps=1e-6)
+class TestClass:
+    def test_passes_in_a_class(self, gradcheck):
+        assert gradcheck.hessian(slope, hess, X).settings.eps == 1e-6
+
+    def test_fails_in_a_class(self, gradcheck):
+        gradcheck.jacobian(fun, wrong_jac, X)
+"""
+
+
+@pytest.mark.parametrize("args", [(), ("-p", "xdist", "-n", "2")], ids=["alone", "xdist"])
+def test_marked_tests_return_problems_of_matrices(suite: Suite, args: tuple[str, ...]) -> None:
+    suite.file(MATRICES)
+    outcomes = suite.outcomes(*args)
+    assert len(outcomes) == 13
+    assert surprises(outcomes) == {}
+
+
+def test_the_failure_of_a_returned_matrix_names_its_entry(suite: Suite) -> None:
+    suite.file(MATRICES)
+    result = suite.run("-k", "test_fails_returned_jacobian or test_fails_returned_hessian")
+    text = result.stdout.str()
+    assert "jac[4, 1]" in text
+    assert "hess[1, 0]" in text
+    assert max(len(line) for line in text.splitlines() if line.startswith("E ")) <= 80

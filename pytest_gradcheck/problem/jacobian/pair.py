@@ -23,7 +23,7 @@ from pytest_gradcheck.problem.jacobian.matrices import (
     name_of_entry,
 )
 from pytest_gradcheck.problem.jacobian.pushforward import Pushforward, pulled_back
-from pytest_gradcheck.problem.layers import name_of
+from pytest_gradcheck.problem.layers import name_of, with_data
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.settings import Settings
 
@@ -191,14 +191,16 @@ class JacobianPair:
 
     def _pushforward(self) -> Matrix:
         """Return the pushforward as a matrix, with its pullback where there is one."""
-        vjp, outputs = self.problem.details["vjp"], self.outputs
+        own, outputs = self.problem.details["vjp"], self.outputs
+        vjp: Any = None if own is None else with_data(own, self.data)
 
         def pull(left: FloatArray) -> FloatArray:
             upstream = outputs.filled([left[p.slice].reshape(p.shape) for p in outputs.parameters])
             return pulled_back(vjp, self.theta, upstream, lambda a: flatten_gradient(a, self.theta))
 
         assert callable(self.problem.grad)
-        push = Pushforward(self.problem.grad, self.theta, self._tangent)
+        jvp = with_data(self.problem.grad, self.data)
+        push = Pushforward(jvp, self.theta, self._tangent)
         shape = outputs.base.size, self.theta.base.size
         return OperatorMatrix(push, None if vjp is None else pull, shape, ())
 

@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.errors import ProblemError, wishes
-from pytest_gradcheck.params.theta import FloatArray, Theta
+from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.problem.binding import accepts
 from pytest_gradcheck.problem.layers import name_of
 
-__all__ = ["Pushforward", "pulled_back"]
+__all__ = ["DOUBLE", "Pushforward", "pulled_back"]
 
 JAX = ("primals", "tangents")
 """What JAX's users call the two arguments of a rule for ``jax.custom_jvp``."""
+
+DOUBLE = 53
+"""Binary digits of float64."""
 
 Read = Callable[[Any], FloatArray]
 """Lays a tangent of the outputs out as one vector."""
@@ -40,7 +43,11 @@ class Pushforward:
 
     def __init__(self, jvp: Callable[..., Any], theta: Theta, read: Read) -> None:
         self._jvp, self._theta, self._read = jvp, theta, read
-        self._together = _takes_tuples(jvp, len(theta.tree))
+        count = len(theta.tree)
+        self._together = _takes_tuples(jvp, count)
+        self._goes_without = (
+            theta.inplace and not accepts(jvp, 2 * count) and accepts(jvp, count) and count != 2
+        )
 
     def __call__(self, vector: FloatArray) -> FloatArray:
         """Return the tangent of all outputs along a vector over theta.
@@ -65,6 +72,8 @@ class Pushforward:
         try:
             if self._together:
                 return self._jvp(inputs, tangents)
+            if self._goes_without:
+                return self._jvp(*tangents)
             try:
                 return self._jvp(*inputs, *tangents)
             except ProblemError:
@@ -107,13 +116,18 @@ class Pushforward:
 
 def tangents_like(theta: Theta, vector: FloatArray) -> dict[str, Any]:
     """Return a vector over theta in the structure of the inputs; 0 for what is held fixed."""
-    leaves = [
-        p.shaped(vector[p.slice]).item() if p.scalar else p.shaped(vector[p.slice]).astype(p.dtype)
-        for p in theta.parameters
-    ]
+    leaves = [_tangent(p, vector) for p in theta.parameters]
     filled: dict[str, Any] = theta.filled(leaves)
     held = {name for name in filled if not any(_is_of(p.name, name) for p in theta.parameters)}
     return {name: 0.0 if name in held else value for name, value in filled.items()}
+
+
+def _tangent(p: Parameter, vector: FloatArray) -> Any:
+    """Return the part of one parameter, in the digits that the functions see of it."""
+    part = p.shaped(vector[p.slice])
+    if p.scalar:
+        return part.item()
+    return part.astype(p.dtype) if p.digits < DOUBLE else part
 
 
 def _is_of(parameter: str, name: str) -> bool:

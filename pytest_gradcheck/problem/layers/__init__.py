@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_gradcheck.problem.layers.functions import Differentiated, differentiated
 from pytest_gradcheck.problem.layers.layer_objects import is_layer_object, layer_object
-from pytest_gradcheck.problem.layers.names import accepts, name_of, named
+from pytest_gradcheck.problem.layers.names import accepts, name_of, named, with_data
 from pytest_gradcheck.problem.layers.passes import Turned, layer, pullback
 from pytest_gradcheck.problem.layers.upstream import Upstream
 
@@ -20,4 +20,5 @@ __all__ = [
     "name_of",
     "named",
     "pullback",
+    "with_data",
 ]

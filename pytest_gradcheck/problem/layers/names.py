@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 UPSTREAM = frozenset(
@@ -62,9 +62,26 @@ def _after_locals(name: str) -> str:
     return name.rpartition("<locals>.")[2]
 
 
-def named(function: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
-    """Return the inputs under the names of the function's arguments."""
+def with_data(function: Callable[..., Any], data: Mapping[str, Any] | None) -> Callable[..., Any]:
+    """Return a function with the entries of data that it names filled in."""
+    if not data:
+        return function
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return function
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    own = {p.name for p in parameters}
+    chosen = {name: value for name, value in data.items() if takes_all or name in own}
+    return functools.partial(function, **chosen) if chosen else function
+
+
+def named(
+    function: Callable[..., Any], inputs: tuple[Any, ...], data: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the inputs under the names of the function's arguments, but for those of data."""
     by_place, rest = _arguments(function)
+    by_place = [name for name in by_place if name not in data]
     further = [f"{rest}[{i}]" for i in range(len(inputs) - len(by_place))]
     return dict(zip([*by_place, *further], inputs, strict=False))
 
