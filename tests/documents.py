@@ -2,7 +2,7 @@
 
 What stands above a block in a comment says what becomes of it:
 
-* ``file: NAME``: it is written to the folder of its page under that name;
+* ``file: NAME``: it is written to the folder of its page under that name, for what follows;
 * ``failure: ARGS``: what ``pytest ARGS`` shows there of the test that fails;
 * ``summary: ARGS``: what it shows there from the summary of checks on;
 * ``printed: NAME``: what running the Python file of that name there prints;
@@ -58,13 +58,12 @@ def of_a_framework(block: Block) -> bool:
 
 
 def outputs_anew(text: str, folder: Path) -> str:
-    """Return a page whose outputs are those of runs of its files in a folder."""
-    for block in blocks(text):
-        if block.kind == "file":
-            (folder / block.said).write_text(block.text, encoding="utf-8")
+    """Return a page whose outputs are those of runs of its files in a folder, from its top down."""
 
     def anew(match: re.Match[str]) -> str:
         kind, said = match["kind"], match["said"]
+        if kind == "file":
+            (folder / said).write_text(match["text"], encoding="utf-8")
         if kind not in MAKERS:
             return match[0]
         first, last = match.start("text") - match.start(), match.end("text") - match.start()
@@ -145,6 +144,7 @@ MAKERS = {"failure": _failure, "summary": _summary, "printed": _printed}
 def comparable(report: str) -> list[str]:
     """Return the lines of a report without what rounding makes of it on another machine."""
     report = re.sub(r"\d\.\de-(0[7-9]|1\d)", "rounding", report)
+    report = re.sub(r"resolution \d\.\de-\d\d", "some resolution", report)
     report = re.sub(r" *\d+\.\d+ s\b", " some s", report)
     report = re.sub(r" *[\d,]+ us each", " some us each", report)
     return re.sub(r" *\d+ (cost )?calls", " some calls", report).splitlines()

