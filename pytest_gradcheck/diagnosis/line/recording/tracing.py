@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
 
@@ -31,6 +32,42 @@ def is_free() -> bool:
 def _is_coverage(tracer: Any) -> bool:
     owner = getattr(tracer, "__self__", tracer)
     return type(owner).__module__.split(".")[0] == "coverage"
+
+
+class _Measures:
+    """Coverage that measures by ``sys.monitoring``: what the search alone runs is none of it."""
+
+    def __init__(self) -> None:
+        monitoring = getattr(sys, "monitoring", None)
+        used = monitoring is not None and monitoring.get_tool(monitoring.COVERAGE_ID) is not None
+        self._monitoring: Any = monitoring if used else None
+        self._codes: dict[CodeType, int] = {}
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Measure nothing within the block."""
+        monitoring = self._monitoring
+        if monitoring is None:
+            yield
+            return
+        tool = monitoring.COVERAGE_ID
+        events = monitoring.get_events(tool)
+        monitoring.set_events(tool, 0)
+        try:
+            yield
+        finally:
+            for code, local in self._codes.items():
+                monitoring.set_local_events(tool, code, local)
+            self._codes.clear()
+            monitoring.set_events(tool, events)
+
+    def let_rest(self, code: CodeType) -> None:
+        """Measure nothing of a function until the end of the block."""
+        if self._monitoring is not None and code not in self._codes:
+            tool = self._monitoring.COVERAGE_ID
+            self._codes[code] = self._monitoring.get_local_events(tool, code)
+            if self._codes[code]:
+                self._monitoring.set_local_events(tool, code, 0)
 
 
 class Activation:
@@ -78,17 +115,19 @@ class Tracer:
         self._running: dict[int, Activation] = {}
         self._executions: dict[Statement, int] = {}
         self._serial = self._events = 0
+        self._measures = _Measures()
 
     failure: str | None
 
     def run(self, call: Callable[[], Any]) -> Any:
         """Return what a call returns, looked at while it runs."""
         before = sys.gettrace()
-        sys.settrace(self._on_call)
-        try:
-            return call()
-        finally:
-            sys.settrace(before)
+        with self._measures.at_rest():
+            sys.settrace(self._on_call)
+            try:
+                return call()
+            finally:
+                sys.settrace(before)
 
     def entered(self, activation: Activation, frame: FrameType) -> None:
         """Take note of a call."""
@@ -113,6 +152,7 @@ class Tracer:
 
     def _on_call(self, frame: FrameType, event: str, arg: Any) -> Any:
         code = frame.f_code
+        self._measures.let_rest(code)
         if event != "call" or self.failure is not None or code.co_flags & IN_PIECES:
             return None
         if (self._only is not None and code not in self._only) or code.co_name.startswith("<"):
