@@ -11,6 +11,7 @@ import joblib.externals.loky  # noqa: F401 - the same, and at its end joblib loo
 import numpy as np  # noqa: F401 - the same, and it bears no second import
 import properties  # noqa: F401 - how often properties are tried
 import pytest
+import still_clock  # noqa: F401 - the search for a line does not end by time
 from documents import ADDOPTS
 
 import pytest_gradcheck.api  # noqa: F401 - slow as well

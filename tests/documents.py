@@ -89,7 +89,7 @@ def run_pytest(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
     No other plugin is loaded, which takes most of the time of a small run.
     """
-    plugins = ("-p", "no:cacheprovider", "-p", "pytest_gradcheck.plugin")
+    plugins = ("-p", "no:cacheprovider", "-p", "pytest_gradcheck.plugin", "-p", "still_clock")
     return _run(folder, "-m", "pytest", *plugins, *args)
 
 
@@ -97,6 +97,8 @@ def _run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PY_COL"))}
     environment |= {"COLUMNS": "80", "PYTHONUTF8": "1", "NO_COLOR": "1"}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    beside = [str(Path(__file__).parent), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, beside))
     # On matrices as small as these, threads of linear algebra only wait for each other.
     environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.run(
@@ -132,7 +134,7 @@ def _lines_of_pytest(folder: Path, args: str) -> list[str]:
 
 
 def _printed(folder: Path, name: str) -> str:
-    run = _run(folder, *name.split())
+    run = _run(folder, "-m", "still_clock", *name.split())
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 

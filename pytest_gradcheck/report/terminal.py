@@ -84,8 +84,7 @@ def failure_text(report: Report, style: Style) -> str:
     """
     point = report.worst_point
     sentence = _squeezed(answer(report), report, style.width - PREFIX, LONGEST)
-    end = "" if explanation(report) is None else place(report)
-    lines = [*_first(sentence, end, style), *_context(report, point, style.width), ""]
+    lines = [*_first(sentence, place(report), style), *_context(report, point, style.width), ""]
     others = list(_others(report, point, style.width))
     lines += [*others, ""] if others else []
     lines += _parameter_table(point, style.width)

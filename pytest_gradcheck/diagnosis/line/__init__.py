@@ -11,7 +11,6 @@ right shows which it is.
 from __future__ import annotations
 
 import random
-import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from pytest_gradcheck.diagnosis.line.marks import (
 )
 from pytest_gradcheck.diagnosis.line.pairing import Pairs, Values, bases_of, factor_of, paired
 from pytest_gradcheck.diagnosis.line.perturb import Slope, Slopes
+from pytest_gradcheck.diagnosis.line.recording import clock
 from pytest_gradcheck.diagnosis.line.recording.recorder import Recorder
 from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
 from pytest_gradcheck.diagnosis.line.recording.tracing import is_free
@@ -100,7 +100,7 @@ def _as_it_was() -> Iterator[None]:
 
 
 def _located(case: Case) -> Located | None:
-    start = time.perf_counter()
+    start = clock.now()
     sources = Sources(case.functions)
     until = start + max(SECONDS, case.seconds)
     forward, backward = Recorder(sources, until), Recorder(sources, until)

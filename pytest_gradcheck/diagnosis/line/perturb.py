@@ -80,7 +80,7 @@ class Slopes:
     cost : Cost
     sources : Sources
     until : float
-        The time, by `time.perf_counter`, at which to stop.
+        The time, by `clock.now`, at which to stop.
     calls : int
         Calls that may be made; the attribute counts them down.
     """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
 
+from pytest_gradcheck.diagnosis.line.recording import clock
 from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
 
 __all__ = ["Activation", "Tracer", "is_free"]
@@ -97,7 +97,7 @@ class Tracer:
     ----------
     sources : Sources
     until : float
-        The time, by `time.perf_counter`, at which to stop looking.
+        The time, by `clock.now`, at which to stop looking.
     only : set of code objects, optional
         The functions to look at; all others run at full speed.
 
@@ -175,7 +175,7 @@ class Tracer:
         if self.failure is not None or activation is None:
             return None
         self._events += 1
-        if self._events % EVENTS == 0 and time.perf_counter() > self._until:
+        if self._events % EVENTS == 0 and clock.now() > self._until:
             self.failure = "out of time"
             return None
         try:

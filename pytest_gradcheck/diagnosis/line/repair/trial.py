@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -13,6 +12,7 @@ import numpy as np
 
 from pytest_gradcheck.diagnosis.line.marks import Faults
 from pytest_gradcheck.diagnosis.line.perturb import put
+from pytest_gradcheck.diagnosis.line.recording import clock
 from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
 from pytest_gradcheck.diagnosis.line.recording.tracing import Activation, Tracer
 from pytest_gradcheck.diagnosis.line.recording.values import MISSING, Scope, is_path
@@ -61,7 +61,7 @@ class Bench:
     known : mapping
         What the values of statements have to be.
     until : float
-        The time, by `time.perf_counter`, at which to stop.
+        The time, by `clock.now`, at which to stop.
     calls : int
         Calls that may be made; counted down.
     """
@@ -76,7 +76,7 @@ class Bench:
     @property
     def is_spent(self) -> bool:
         """Whether time or calls are up."""
-        return self.calls <= 0 or time.perf_counter() > self.until
+        return self.calls <= 0 or clock.now() > self.until
 
 
 def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Edit]:
@@ -193,7 +193,7 @@ def _kept(
         seen.add((event, _bits(original)))
         for edit in workshop.edits(level):
             tried += 1
-            if tried > TRIED or len(kept) >= EDITS or time.perf_counter() > bench.until:
+            if tried > TRIED or len(kept) >= EDITS or clock.now() > bench.until:
                 break
             value = _evaluated(edit.code, space)
             if not _is_alike(value, original) or (event, bits := _bits(value)) in seen:
