@@ -82,7 +82,7 @@ def lines(
     title: str, ticks: Sequence[str], series: Mapping[str, Sequence[float]], ours: Sequence[str]
 ) -> str:
     """Return a line for each name over equally spaced ticks, in per cent from 0 to 100."""
-    width, height, left, right, top = 580.0, 320.0, 50.0, 190.0, 16.0
+    width, height, left, right, top = 580.0, 350.0, 50.0, 190.0, 34.0
     bottom = height - 40
     across = (width - left - right) / max(len(ticks) - 1, 1)
     body = ""
@@ -96,7 +96,7 @@ def lines(
         body += text(left + number * across, bottom + 20, tick, "middle", "faint")
     last = {name: [v for v in values if not math.isnan(v)][-1] for name, values in series.items()}
     ends = _apart({name: bottom - (bottom - top) * value / 100 for name, value in last.items()})
-    for name, values in series.items():
+    for name, values in sorted(series.items(), key=lambda one: one[0] in ours):
         points = " ".join(
             f"{left + i * across:.1f},{bottom - (bottom - top) * v / 100:.1f}"
             for i, v in enumerate(values)
@@ -124,5 +124,6 @@ def _apart(heights: Mapping[str, float], least: float = 16.0) -> dict[str, float
     for name, y in sorted(heights.items(), key=lambda one: one[1]):
         before = max(y, before + least)
         placed[name] = before
-    over = max(before - max(heights.values()), 0.0) / 2
+    room = min(placed.values()) - least
+    over = min(max(before - max(heights.values()), 0.0) / 2, max(room, 0.0))
     return {name: y - over for name, y in placed.items()}

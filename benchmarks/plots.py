@@ -132,7 +132,8 @@ def false_alarms() -> str:
 def misses() -> str:
     """Return the plot of the share of faults that is caught, over their size."""
     ticks, table = shares(run("detection"), "wrong by")
-    return lines("Share of faults caught, by their relative size", ticks, table, [OURS])
+    asked = {name: row for name, row in table.items() if not all(map(math.isnan, row))}
+    return lines("Share of faults caught, by their relative size", ticks, asked, [OURS])
 
 
 def elsewhere(column: int, unit: str) -> str:
