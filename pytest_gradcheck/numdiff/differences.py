@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.directions import SINGLE, ProbeResult, is_single
 from pytest_gradcheck.numdiff.evaluators import Differences, Evaluator
-from pytest_gradcheck.numdiff.ladder import SAFETY, Kind, Slope
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind, Slope
 from pytest_gradcheck.numdiff.noise import (
     Along,
     Noise,
@@ -27,7 +27,7 @@ from pytest_gradcheck.numdiff.noise import (
     measure_far,
     moves_far,
 )
-from pytest_gradcheck.numdiff.refinement import Undecided, refined
+from pytest_gradcheck.numdiff.refinement import Undecided, refined, storage_unit
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
 from pytest_gradcheck.params.streams import random_bytes
 from pytest_gradcheck.params.theta import FloatArray, Indices, Parameter, Selection, Theta, scatter
@@ -199,7 +199,9 @@ def cost_noise(evaluator: Evaluator, seed: int, relative: float | None = None) -
 
     def far(residual: float) -> Noise:
         # The direction is drawn again: it takes the memory of theta.
-        return measure_far(_random_line(evaluator, seed), evaluator.cost0, near, residual)
+        unit = storage_unit(evaluator.theta)
+        line, grain = _random_line(evaluator, seed), unit if unit > EPSILON else 0.0
+        return measure_far(line, evaluator.cost0, near, residual, grain)
 
     return replace(near, measure_far=far)
 

@@ -28,7 +28,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.ladder import EPSILON, is_guard
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, is_guard
 
 __all__ = [
     "EPSILON",
@@ -264,7 +264,9 @@ def measure(along: Along, cost0: float, far: Along | None = None) -> Noise:
     return _moved(along, cost0, row, seen)
 
 
-def measure_far(along: Along, cost0: float, near: Noise, residual: float) -> Noise:
+def measure_far(
+    along: Along, cost0: float, near: Noise, residual: float, grain: float = 0.0
+) -> Noise:
     """Measure the noise of a cost over distances of some tenths of the parameters.
 
     Parameters
@@ -277,6 +279,8 @@ def measure_far(along: Along, cost0: float, near: Noise, residual: float) -> Noi
     residual : float
         What the noise may have to explain: by how much the cost's rises over the size of a
         parameter disagree with the gradient.
+    grain : float
+        The rounding unit of coarse arrays: by as much of its rise a cost jumps as theta does.
 
     Returns
     -------
@@ -287,6 +291,7 @@ def measure_far(along: Along, cost0: float, near: Noise, residual: float) -> Noi
     """
     near = replace(near, measure_far=None)
     size = max(near.magnitude, near.rise)
+    least = 4 * max(near.level, SAFETY * grain * size)  # terms of either sign cancel in a rise
     for spacing, most in FAR_SPACINGS:
         if most < inf and not 0 < residual < most * size:
             break
@@ -298,7 +303,7 @@ def measure_far(along: Along, cost0: float, near: Noise, residual: float) -> Noi
         asks = level > max(4 * near.level, plain) and (most == inf or _stands_out(row))
         jump = _jump(along, row) if asks else 0.0
         explains = residual < EXPLAINED * jump < EXPLAINED * LARGEST_TOLERANCE * size
-        if jump > 4 * near.level and (explains or _is_dense(along, row, 4 * near.level)):
+        if jump > least and (explains or _is_dense(along, row, least)):
             level = max(near.level, min(level, STANDS_FOR * jump))
             kind, digits = _kind_of_jumps({cost0, *row.values})
             return replace(near, level=level, kind=kind, digits=digits)

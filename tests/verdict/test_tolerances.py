@@ -199,3 +199,20 @@ def test_a_cost_that_is_larger_some_way_off_rounds_more_there_and_has_no_toleran
         report = check_gradients(cost, lambda x, w=wrong: w * np.cos(x), x, mode=mode)
         assert not report.passed
         assert check_gradients(cost, lambda x, w=w: w * np.cos(x), x, mode=mode).passed
+
+
+@pytest.mark.parametrize("size", [8, 60])
+def test_arrays_of_float32_in_place_make_no_jumps_of_a_tolerance(size: int) -> None:
+    for seed in range(6):
+        rng = np.random.default_rng([seed, 89])
+        x = (rng.uniform(0.5, 1.5, size) * rng.choice([-1, 1], size)).astype(np.float32)
+        w = rng.uniform(1, 2, size) / size
+        wrong = w * np.where(np.arange(size) == 3, 1 + 1e-4, 1.0)
+
+        def cost(x: Any, w: Array = w) -> float:
+            return float(w @ np.sin(x.astype(float)))
+
+        def grad(x: Any, w: Array = wrong) -> Array:
+            return np.asarray(w * np.cos(x.astype(float)))
+
+        assert not check_gradients(cost, grad, x, inplace=True).passed
