@@ -43,7 +43,10 @@ def planted_outcome(one: Problem, mode: str) -> Outcome | None:
     if shares[number].flat[place] <= DUST * max(float(share.max()) for share in shares):
         return None  # as good as zero
     factor = (1 + TIMES * resolution) / (1 - TIMES * resolution)
-    broken = replace(one, core=_times(one.core, number, place, factor), fault="planted")
+    where = slice(place, place + 1)
+    if parameter.covered < parameter.size:
+        where = slice(None)  # nobody looked at the others of what was sampled
+    broken = replace(one, core=_times(one.core, number, where, factor), fault="planted")
     _, again, seconds = checked(broken, mode)
     if isinstance(again, Exception):
         raise again
@@ -69,13 +72,13 @@ def _place(exact: Array, probed: bool, rng: np.random.Generator) -> int | None:
     return int(rng.choice(fits)) if fits.size else None
 
 
-def _times(core: Core, number: int, place: int, factor: float) -> Core:
-    """Return a core in which one component of the gradient is a factor too large."""
+def _times(core: Core, number: int, where: slice, factor: float) -> Core:
+    """Return a core in which components of a gradient are a factor too large."""
 
     def pull(values: Values, upstream: Array) -> list[Array]:
         found = core.pull(values, upstream)
         found[number] = np.array(found[number])
-        found[number].flat[place] *= factor
+        found[number].flat[where] *= factor
         return found
 
     return replace(core, pull=pull)
