@@ -41,6 +41,15 @@ STEP = 1e-2
 SAME = 0.02
 """By what part of its size a row may differ at a nudged point: it changes with the nudge."""
 
+ROOM = 30.0
+"""And at least so many cube roots of the noise, where rows are to prove right."""
+
+KEPT = 0.1
+"""By what part of its size a row may change on the way there."""
+
+SHOWN = 0.25
+"""What part of what looks wrong may go unseen there at most."""
+
 RIGHT = 1e-3
 """By what part of its size a slope may differ from the row's there."""
 
@@ -62,7 +71,7 @@ MEANS = (8, 16, 32, 64, 88)
 COLUMNS = 500
 """Columns up to which an operator is written out at nudged points."""
 
-KEPT = 20_000_000
+NUMBERS = 20_000_000
 """Indices at nudged points that are kept at a time."""
 
 Bools = npt.NDArray[np.bool_]
@@ -85,9 +94,9 @@ def corrected_at_kinks(work: Work, entries: Entries, judged: Judged) -> tuple[En
     rows = np.flatnonzero((wrong | kinked) & np.isfinite(entries.analytic).all(axis=0))
     proved: Bools = np.zeros(judged.codes.shape[1], np.bool_)
     jumping: Bools = proved.copy()
-    most = max(1, KEPT // (count * MEANS[-1]))
+    most = max(1, NUMBERS // (count * MEANS[-1]))
     for mine in (rows[k : k + most] for k in range(0, rows.size, most)):
-        nearby = _Nearby(work, entries, mine)
+        nearby = _Nearby(work, entries, mine, judged)
         proved[mine] = nearby.proved(NUDGES if wrong[mine].any() else ENOUGH)
         jumping[mine] = nearby.jumping()
     judged = _allowed(judged, proved)
@@ -137,14 +146,34 @@ def _refused(
     return replace(entries, slopes=replace(entries.slopes, values=values)), Judged(codes, errors)
 
 
+def _loudness(entries: Entries, rows: Indices, judged: Judged) -> FloatArray:
+    """Return how far off entries look that are wrong, and how far kinks part; else infinity.
+
+    Of rows in which nothing looks wrong those at kinks, whose two slopes may lie as far apart.
+    """
+    slopes = entries.slopes
+    off = np.abs(slopes.values[:, rows] - entries.analytic[:, rows])
+    wrong = judged.codes[:, rows] >= Verdict.SUSPECT
+    loud = np.where(wrong & np.isfinite(off), off, np.inf)
+    places = {int(row): place for place, row in enumerate(rows)}
+    quiet: Bools = ~np.any(wrong, axis=0, keepdims=True)[0]
+    for (k, row), (left, right) in slopes.sides.items():
+        if row in places and quiet[places[row]]:
+            loud[k, places[row]] = 0.5 * abs(right - left)
+    return loud
+
+
 class _Nearby:
     """What a matrix and its function are at points nearby, for some rows."""
 
-    def __init__(self, work: Work, entries: Entries, rows: Indices) -> None:
+    def __init__(self, work: Work, entries: Entries, rows: Indices, judged: Judged) -> None:
         self._work, self._entries, self._rows = work, entries, rows
         self._here = entries.analytic[:, rows]
         self._length = lengths(work.theta)[entries.numbers]
         self._known: list[_Point] = []
+        self._loud = _loudness(entries, rows, judged)
+        noise = float(np.median(work.noise.relative[rows]))
+        self._away = max(AWAY, ROOM * noise ** (1 / 3))
 
     def proved(self, few: int) -> Bools:
         """Return which rows are limits of right rows nearby, or means of such limits."""
@@ -193,43 +222,61 @@ class _Nearby:
 
     def _same_and_right(self, nudge: FloatArray) -> Bools:
         """Return which rows are the same at a nudged theta as here, and right there."""
-        theta = self._work.theta
-        point = theta.base + nudge
-        with theta.at(point):
-            try:
-                there = self._work.pair.matrix().columns(self._entries.numbers)[:, self._rows]
-            except ProblemError:
-                return np.zeros(self._rows.size, np.bool_)  # outside of the domain
-        self._known.append(_Point(point, there))
+        there = self._matrix(nudge)
+        if there is None:
+            return np.zeros(self._rows.size, np.bool_)  # outside of the domain
+        self._known.append(_Point(nudge, there))
         same = self._is_same(there)
         return np.asarray(same & self._right_at(self._known[-1]) if same.any() else same)
 
+    def _matrix(self, nudge: FloatArray) -> FloatArray | None:
+        """Return the rows at a nudged theta as columns, or None outside of the domain."""
+        theta = self._work.theta
+        with theta.at(theta.base + nudge):
+            try:
+                matrix = self._work.pair.matrix().columns(self._entries.numbers)
+            except ProblemError:
+                return None
+        return np.asarray(matrix[:, self._rows])
+
     def _right_at(self, at: _Point) -> Bools:
-        """Return which rows are right at a point nearby; it is asked once."""
+        """Return which rows are right along a nudge, as far away as noise needs; asked once."""
         if at.right is None:
-            finite = np.isfinite(at.matrix).all(axis=0)
-            at.right = np.logical_and.reduce([finite, *(self._right_along(at, k) for k in (0, 1))])
+            move = self._away / AWAY * at.nudge
+            matrix = at.matrix if self._away == AWAY else self._matrix(move)
+            if matrix is None:
+                at.right = np.zeros(self._rows.size, np.bool_)
+                return at.right
+            usual = np.sqrt(np.mean(np.square(at.matrix), axis=0))
+            kept = np.abs(matrix - at.matrix) <= KEPT * np.maximum(usual, np.abs(at.matrix))
+            along = [self._right_along(self._work.theta.base + move, matrix, k) for k in (0, 1)]
+            at.right = np.logical_and.reduce([kept.all(axis=0), *along])
         return np.asarray(at.right)
 
-    def _right_along(self, at: _Point, k: int) -> Bools:
-        """Return which rows have the slopes of their outputs at a point, along a random vector."""
+    def _right_along(self, theta: FloatArray, matrix: FloatArray, k: int) -> Bools:
+        """Return which rows have the slopes of their outputs at a point, along a random vector.
+
+        None of which that is said where it would hide what looks wrong.
+        """
         work = self._work
         numbers, rows = self._entries.numbers, self._rows
-        step = AWAY * STEP * min(1.0, 8 / numbers.size)
+        step = self._away * STEP * min(1.0, 8 / numbers.size)
         rng = stream(f"slopes nearby {k}", work.seed)
         weights = rng.choice([-1.0, 1.0], numbers.size) * rng.uniform(0.5, 1.5, numbers.size)
         weights *= self._length
         outputs, sides = work.pair.prober(), []
         for distance in (step, -step):
-            moved = at.theta.copy()
+            moved = theta.copy()
             moved[numbers] += distance * weights
             with work.theta.at(moved):
                 sides.append(outputs()[rows])
         slopes = (sides[0] - sides[1]) / (2 * step)
-        said, size = weights @ at.matrix, np.abs(weights) @ np.abs(at.matrix)
+        said, size = weights @ matrix, np.abs(weights) @ np.abs(matrix)
         level = np.maximum(work.noise.levels[rows], 0.5 * EPSILON * np.abs(sides[0]))
+        slack = SAFETY * level / step + RIGHT * size
         with np.errstate(invalid="ignore"):
-            right = np.abs(slopes - said) <= SAFETY * level / step + RIGHT * size
+            least = np.min(np.abs(weights)[:, None] * self._loud, axis=0)
+            right = (np.abs(slopes - said) <= slack) & (slack <= SHOWN * least)
         return np.asarray(right, np.bool_)
 
     def _is_mean(self, k: int) -> bool:
@@ -253,8 +300,8 @@ class _Nearby:
 
 @dataclass
 class _Point:
-    """A theta nearby, the matrix there, and which rows of it are right; None if not asked."""
+    """A nudge, the matrix along it, and which rows of it are right; None if not asked."""
 
-    theta: FloatArray
+    nudge: FloatArray
     matrix: FloatArray
     right: Bools | None = None

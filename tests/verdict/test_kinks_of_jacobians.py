@@ -303,3 +303,71 @@ def test_a_kink_next_to_theta_hides_no_entry_between_its_slopes() -> None:
 
         assert check_gradients.jacobian(f, lambda x: np.eye(2), x).passed
         assert not check_gradients.jacobian(f, lambda x: np.diag([0.5, 1.0]), x).passed
+
+
+def single(f: Function) -> Function:
+    """Return a function that computes in float32."""
+    return lambda x: np.asarray(f(x.astype(np.float32)), np.float32)
+
+
+@pytest.mark.parametrize("name", [*SUBGRADIENTS, *NONE])
+def test_outputs_of_float32_have_the_same_verdicts_at_kinks(name: str) -> None:
+    f, jac, at = (SUBGRADIENTS | NONE)[name]
+    report = check_gradients.jacobian(single(f), jac, at)
+    assert report.passed == (name in SUBGRADIENTS)
+
+
+@pytest.mark.parametrize("factor", [1.1, -1.0, 0.0])
+def test_noise_excuses_no_wrong_row_beside_a_kink(factor: float) -> None:
+    x = np.array([0.0, 1.0, 2.0])
+
+    def jac(x: Array) -> Array:
+        return np.diag(np.where(x > 0, factor, 0.0))
+
+    report = check_gradients.jacobian(single(lambda x: np.maximum(x, 0)), jac, x)
+    bugs = {component.name for component in report.components if component.verdict == "bug"}
+    assert bugs == {"jac[1, 1]", "jac[2, 2]"}
+
+
+@pytest.mark.parametrize("small", [1.0, 1e-3, 1e-5])
+@pytest.mark.parametrize("factor", [1.5, -1.0, 1.01])
+def test_a_small_entry_that_is_wrong_is_not_excused_by_a_kink_elsewhere(
+    small: float, factor: float
+) -> None:
+    A = np.array([[1.0, -0.5, 2.0], [0.3, 1.2, -0.7]])
+    sizes, x = np.array([1.0, 1.0, small]), np.array([0.3, -0.2, 1.1])
+
+    def f(x: Array) -> Array:
+        return np.append(np.sin(A @ (sizes * x)), abs(x[0] - 0.3))
+
+    def jac(x: Array, factor: float = 1.0) -> Array:
+        smooth = np.cos(A @ (sizes * x))[:, None] * A * sizes
+        smooth[1, 2] *= factor
+        return np.vstack([smooth, [np.sign(x[0] - 0.3), 0.0, 0.0]])
+
+    assert check_gradients.jacobian(f, jac, x).verdict == "kink"
+    report = check_gradients.jacobian(f, lambda x: jac(x, factor), x)
+    assert report.verdict == "bug"
+    assert report.components[0].name == "jac[1, 2]"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("raising", [False, True])
+def test_the_edge_of_a_domain_decides_from_one_side_for_every_row(
+    dtype: type, raising: bool
+) -> None:
+    x = np.array([0.0, 1.0, 2.0])
+
+    def f(x: Array) -> Array:
+        if raising and np.any(x < 0):
+            raise ValueError("negative")
+        inside: Array = np.where(x < 0, np.nan, x).astype(dtype)
+        return np.array([inside.sum(), (inside**2).sum(), np.sin(inside).sum()], dtype)
+
+    def jac(x: Array) -> Array:
+        return np.array([np.ones(3), 2 * x, np.cos(x)])
+
+    assert check_gradients.jacobian(f, jac, x).verdict == "ok"
+    for factors in ([1.2, 1, 1], [1, 1, -1.0]):
+        report = check_gradients.jacobian(f, lambda x, k=factors: jac(x) * np.array(k), x)
+        assert report.verdict == "bug"
