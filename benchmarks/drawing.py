@@ -118,12 +118,10 @@ LINE_STYLE = """<style>
 
 
 def _apart(heights: Mapping[str, float], least: float = 16.0) -> dict[str, float]:
-    """Return heights of labels that do not overlap, in the order in which they were."""
+    """Return heights of labels that do not overlap, and of which none is below the last line."""
     placed: dict[str, float] = {}
-    before = -math.inf
-    for name, y in sorted(heights.items(), key=lambda one: one[1]):
-        before = max(y, before + least)
-        placed[name] = before
-    room = min(placed.values()) - least
-    over = min(max(before - max(heights.values()), 0.0) / 2, max(room, 0.0))
-    return {name: y - over for name, y in placed.items()}
+    below = max(heights.values()) + least
+    for name, y in sorted(heights.items(), key=lambda one: -one[1]):
+        below = min(y, below - least)
+        placed[name] = below
+    return placed

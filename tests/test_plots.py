@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from drawing import bars, lines
@@ -38,3 +39,11 @@ def test_lines_leave_out_what_was_not_asked() -> None:
     assert len(first.split()) == 3
     assert len(second.split()) == 2
     assert "nan" not in drawn
+
+
+def test_labels_of_lines_that_end_together_do_not_overlap() -> None:
+    names = [f"rule {number}" for number in range(6)]
+    drawn = lines("title", ["1", "2"], {name: [50.0, 0.0] for name in names}, [])
+    heights = sorted(float(y) for y in re.findall(r'y="([\d.]+)" class="">rule', drawn))
+    assert len(heights) == 6
+    assert all(high - low >= 16 for low, high in pairwise(heights))
