@@ -6,6 +6,8 @@ A sample of mutants is drawn, and of each the tests are run that execute its lin
     python -m benchmarks.mutation_testing run sample.json results.jsonl --tree COPY \
         --coverage DATA --durations SECONDS
 
+    python -m benchmarks.mutation_testing tell results.jsonl --write
+
 ``COPY`` is a copy of the repository, in which modules are changed. ``DATA`` comes of a run of all
 tests under ``coverage run -m pytest -p benchmarks.mutation_testing.contexts``. A second call goes
 on where the first one ended; with ``--again --budget 300`` it tries more tests on what survived.
@@ -19,12 +21,19 @@ import signal
 import sys
 import time
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 
 from .mutants import Mutant, sample
 from .runs import Coverings, Runner
 
-PACKAGE = Path(__file__).parents[2] / "pytest_gradcheck"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "pytest_gradcheck"
+PAGE = ROOT / "docs" / "reliability.md"
+EQUIVALENT = Path(__file__).parent / "equivalent.json"
+"""Mutants that are the same program, by their names, and why."""
+
+BEGIN, END = "<!-- mutants -->", "<!-- end of mutants -->"
 
 
 def draw(args: argparse.Namespace) -> None:
@@ -40,12 +49,13 @@ def run(args: argparse.Namespace) -> None:
     # One of each room in turn: a run that is cut short has equal shares.
     rooms = sorted({one.room for one in drawn})
     queues = {room: [one for one in drawn if one.room == room] for room in rooms}
-    drawn = [one for turn in zip(*queues.values(), strict=False) for one in turn]
+    drawn = [one for turn in zip_longest(*queues.values()) for one in turn if one]
     known = {}
     if args.results.exists():
         known = {one["name"]: one for one in map(json.loads, args.results.read_text().splitlines())}
     failed = set(args.failed.read_text().split("\n")) if args.failed else set()
-    coverings = Coverings.read(args.coverage, args.measured, args.durations, failed)
+    package = args.tree.resolve() / PACKAGE.name
+    coverings = Coverings.read(args.coverage, args.measured, args.durations, failed, package)
 
     def work(runner: Runner) -> None:
         if runner.run(coverings.tests(drawn[0])[:30], 300, {})[0] != "survived":
@@ -87,8 +97,38 @@ def _result(
     }
 
 
+def tell(args: argparse.Namespace) -> None:
+    """Write the score and the survivors into the page, with why they are the same program."""
+    found = {one["name"]: one for one in map(json.loads, args.results.read_text().splitlines())}
+    reasons: dict[str, str] = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
+    text = table(list(found.values()), reasons)
+    print(text)
+    if args.write:
+        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+        after = rest.split(END)[1]
+        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def table(found: list[dict[str, str]], reasons: dict[str, str]) -> str:
+    """Return the score of each room, and the survivors, as tables of Markdown."""
+    rows = ["| room | mutants | killed | the same program | survived |", "|---|---|---|---|---|"]
+    for room in [*dict.fromkeys(one["room"] for one in found), ""]:
+        mine = [one for one in found if room in ("", one["room"])]
+        left = [one["name"] for one in mine if one["outcome"] == "survived"]
+        same = sum(name in reasons for name in left)
+        counts = (len(mine), len(mine) - len(left), same, len(left) - same)
+        rows.append(f"| {room or 'all'} | {' | '.join(map(str, counts))} |")
+    rows += ["", "| survivor | before | after | why |", "|---|---|---|---|"]
+    for one in sorted(found, key=lambda one: one["name"]):
+        if one["outcome"] == "survived":
+            lines = [f"`{one[side].replace('|', chr(92) + '|')}`" for side in ("before", "after")]
+            why = reasons.get(one["name"], "")
+            rows.append(f"| `{one['module']}:{one['line']}` | {' | '.join(lines)} | {why} |")
+    return "\n".join(rows)
+
+
 def main() -> None:
-    """Draw a sample, or run it."""
+    """Draw a sample, run it, or tell what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     drawing = commands.add_parser("draw")
@@ -108,6 +148,10 @@ def main() -> None:
     running.add_argument("--budget", type=float, default=20, help="seconds of tests for a mutant")
     running.add_argument("--again", action="store_true", help="run survivors once more")
     running.set_defaults(call=run)
+    telling = commands.add_parser("tell")
+    telling.add_argument("results", type=Path)
+    telling.add_argument("--write", action="store_true")
+    telling.set_defaults(call=tell)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the module is put back
     args = parser.parse_args()
     args.call(args)

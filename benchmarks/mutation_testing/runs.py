@@ -7,6 +7,7 @@ itself; any other change, and one of what an import runs, takes a process that i
 from __future__ import annotations
 
 import contextlib
+import difflib
 import gc
 import json
 import os
@@ -38,23 +39,34 @@ class Coverings:
     seconds: dict[str, float]
 
     @classmethod
-    def read(cls, data: Path, package: Path, durations: Path, failed: set[str]) -> Coverings:
-        """Read what coverage wrote of a run of all tests, but for those that failed in it."""
+    def read(
+        cls, data: Path, measured: Path, durations: Path, failed: set[str], package: Path
+    ) -> Coverings:
+        """Read what coverage wrote of a run of all tests, but for those that failed in it.
+
+        Lines are those of the package as it is; it may have been measured at an earlier time.
+        """
         seconds = dict(json.loads(line) for line in durations.read_text().splitlines())
         stored = CoverageData(str(data))
         stored.read()
         lines: dict[str, dict[int, set[str]]] = {}
         imported: dict[str, set[int]] = {}
         for file in stored.measured_files():
+            module = str(Path(file).relative_to(measured))
+            if not (package / module).exists():
+                continue
+            now = _moved(measured / module, package / module)
             found: dict[int, set[str]] = defaultdict(set)
+            imported[module] = set()
             for line, contexts in stored.contexts_by_lineno(file).items():
+                if line not in now:
+                    continue
+                if "" in contexts:
+                    imported[module].add(now[line])
                 for context in contexts:
                     if context in seconds and context not in failed:
-                        found[line].add(context)
-            module = str(Path(file).relative_to(package))
+                        found[now[line]].add(context)
             lines[module] = dict(found)
-            by_line = stored.contexts_by_lineno(file).items()
-            imported[module] = {line for line, contexts in by_line if "" in contexts}
         return cls(lines, imported, seconds)
 
     def tests(self, mutant: Mutant) -> list[str]:
@@ -68,6 +80,17 @@ class Coverings:
         return sorted(
             found, key=lambda test: self.seconds[test] * (0.2 if test.startswith(near) else 1)
         )
+
+
+def _moved(before: Path, after: Path) -> dict[int, int]:
+    """Return the present number of each line of a file that is still there."""
+    old, new = (path.read_text(encoding="utf-8").splitlines() for path in (before, after))
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    return {
+        one + 1 + step: other + 1 + step
+        for one, other, size in matcher.get_matching_blocks()
+        for step in range(size)
+    }
 
 
 class Runner:
