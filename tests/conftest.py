@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import warnings
 import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import hypothesis  # noqa: F401 - slow to import, and inner runs forget what they import
 import joblib.externals.loky  # noqa: F401 - the same, and at its end joblib looks for itself
@@ -66,6 +71,38 @@ def _raise(error: Exception) -> None:
 def faults_in_reports_are_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what users see as a note of a report fail our own tests."""
     monkeypatch.setattr(Guard, "on_fault", staticmethod(_raise))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """Let signals of tests do what they do at a terminal: a shell's background jobs ignore them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trace_functions_are_measured() -> Iterator[None]:
+    """Let coverage see what our trace functions do: Python traces nothing inside of one.
+
+    Where it measures, they do their work in a thread of their own, and wait for that.
+    """
+    if "COVERAGE_PROCESS_START" not in os.environ:
+        yield
+        return
+    from pytest_gradcheck.diagnosis.line.recording.tracing import Tracer
+
+    with ThreadPoolExecutor(8) as pool, pytest.MonkeyPatch.context() as patch:
+        pool.submit(int).result()  # there from the start: tests count threads
+        for name in ("_on_call", "_on_event"):
+            patch.setattr(Tracer, name, _in_a_thread(getattr(Tracer, name), pool))
+        yield
+
+
+def _in_a_thread(method: Callable[..., Any], pool: ThreadPoolExecutor) -> Callable[..., Any]:
+    def traced(*args: Any) -> Any:
+        return pool.submit(method, *args).result()
+
+    return traced
 
 
 @pytest.fixture(params=[(), ("-n0",), ("-n2",)], ids=["plain", "n0", "n2"])
