@@ -112,20 +112,22 @@ def _nearby(one: Problem, label: Label, wrong: Sequence[str]) -> dict[str, set[s
 
 
 def _codes(one: Problem, name: str, exact: Array, given: Array) -> set[str]:
-    """Return the codes that truly describe an array, as a whole or one of the leaves that it has.
+    """Return the codes that truly describe an array, or each wrong leaf of those that it has.
 
     A flat vector has several.
     """
-    found = _described(exact, given, one.fault)
     leaves = [np.full(value.shape, float(n)) for n, value in enumerate(one.values)]
     owners = call(one).named(leaves)[name]
+    of_leaves = []
     for number in np.unique(owners) if np.ptp(owners) else ():
         mine = owners == number
         shape = one.values[int(number)].shape
         whole = np.prod(shape) == np.count_nonzero(mine)
         leaf = [array[mine].reshape(shape if whole else -1) for array in (exact, given)]
-        found |= _described(leaf[0], leaf[1], one.fault)
-    return found
+        if not np.allclose(*leaf, rtol=SAME, atol=0.0):
+            of_leaves.append(_described(leaf[0], leaf[1], one.fault))
+    common = set.intersection(*of_leaves) if of_leaves else set()
+    return _described(exact, given, one.fault) | common
 
 
 def _described(exact: Array, given: Array, fault: str) -> set[str]:
@@ -169,6 +171,9 @@ def of_random(seeds: range, verbose: bool) -> int:
     named = sum(one.said == "right" for one in moving) / max(len(moving), 1)
     print(f"of {len(moving)} of them away from stationary points {named:.1%}")
     print(f"of all {len(faults)} faults {wrong:.2%} are named wrong")
+    codeless = [one for one in faults if not KINDS.get(one.kind)]
+    untrue = sum(one.said == "wrong" for one in codeless) / max(len(codeless), 1)
+    print(f"of {len(codeless)} faults of kinds without a code {untrue:.2%} have an untrue cause")
     print(f"of {len(every) - len(faults)} right pairs {alarms} have a cause")
     for one in every:
         if one.said == "wrong" or (verbose and one.shows and one.said == "none"):

@@ -597,6 +597,26 @@ def test_a_fault_of_one_parameter_in_a_flat_vector_of_several_is_told(
     assert said in report.findings[0].message
 
 
+def test_zeros_beside_the_one_entry_that_is_right_are_told() -> None:
+    report = spoiled({"w": VECTOR[:5]}, w=lambda g: np.where(np.arange(5) < 4, 0.0, g))
+    assert causes(report) == [("partial", "w")]
+    assert "in entries 0-3 of 5: it is 0 there" in message(report)
+
+
+@pytest.mark.parametrize("factor", [7.0, 0.3, 1.1])
+def test_a_plain_factor_of_all_but_the_penalty_is_told(factor: float) -> None:
+    def penalized(p: Params, lambd: float) -> float:
+        return total(p) + lambd / 2 * float(np.sum(p["w"] ** 2))
+
+    def grad(p: Params, lambd: float) -> Params:
+        return {"w": factor * slopes(p)["w"] + lambd * p["w"]}
+
+    report = check_gradients(penalized, grad, {"w": SQUARE}, data={"lambd": 0.7})
+    found = [f for f in report.points[0].findings if f.severity == "cause"]
+    assert [f.code for f in found] == ["scale"]
+    assert "x the numerical gradient, but for the penalty" in found[0].message
+
+
 def test_a_border_is_told() -> None:
     def fault(g: Array) -> Array:
         wrong = 0.5 * g

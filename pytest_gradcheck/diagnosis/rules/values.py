@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_gradcheck.diagnosis.evidence import SINGLE, Evidence, Mask, ParameterEvidence
 from pytest_gradcheck.diagnosis.hypotheses import Hypothesis, rule
+from pytest_gradcheck.diagnosis.known_numbers import named_strength
 from pytest_gradcheck.diagnosis.rules.factors import (
     Factor,
     fitted_factor,
@@ -170,7 +171,8 @@ def factor(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
 def factor_of_data(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     """Make the hypothesis of a factor of all but the penalty, which is proportional to theta.
 
-    Two numbers explain more than one, so the factor has to be the sign or a number in sight.
+    Two numbers explain more than one, so the factor has to be the sign or a number in sight, or
+    one of few digits where the penalty's strength is in sight.
     """
     known = part.known
     if part.n_wrong < 4 or not part.theta[known].any() or not part.numerical[known].any():
@@ -184,13 +186,16 @@ def factor_of_data(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypo
     found = Factor(value, max(part.precision, 1e-6) * abs(value))
     turned = found.is_near(-1.0)
     name = named_factor(found, evidence)
-    if abs(value - 1) < VISIBLE or not (turned or name):
+    if abs(value - 1) < VISIBLE:
+        return
+    own = named_strength(strength / (1 - value), evidence.numbers)
+    if not (turned or name or (own and round_alternatives(found))):
         return
     yield Hypothesis(
         value * part.numerical + strength * part.theta,
         max(abs(value), 1.0) * part.bars,
         f"{readable(found)} x the numerical gradient, but for the penalty",
-        TURNED if turned or name is None else name.said,
+        TURNED if turned else name.said if name else unnamed_factor(found),
         code="sign" if turned else "scale",
         factor=value,
         free=2,
