@@ -84,6 +84,11 @@ def _found(one: Problem, label: Label) -> dict[str, set[str]]:
     """
     names = [name for name, error in label.wrong().items() if error > SAME]
     found = {name: _codes(one, name, label.exact[name], label.given[name]) for name in names}
+    for name, codes in found.items():
+        codes |= _of_another(label, name) | _of_theta(one, label, name)
+        exact, given = label.exact[name], label.given[name]
+        if one.shape == "complex" and np.allclose(given, exact * [1, -1], rtol=1e-9, atol=0):
+            codes.add("conjugated")  # as is the sign of what happens to be the imaginary parts
     if one.penalty is not None:
         named, penalty, values = call(one).named, one.penalty, one.values
         right = named(penalty.slopes(values, penalty.lambd))
@@ -92,6 +97,26 @@ def _found(one: Problem, label: Label) -> dict[str, set[str]]:
             exact, given = label.exact[name] - right[name], label.given[name] - wrong[name]
             codes |= _codes(one, name, exact, given) & {"scale", "sign"}
     return found
+
+
+def _of_another(label: Label, name: str) -> set[str]:
+    """Return that an array is the gradient of another parameter, where it is."""
+    given = label.given[name].ravel()
+    others = (e.ravel() for other, e in label.exact.items() if other != name)
+    alike = any(e.size == given.size > 1 and np.allclose(e, given, rtol=1e-9) for e in others)
+    return {"swapped"} if alike else set()
+
+
+def _of_theta(one: Problem, label: Label, name: str) -> set[str]:
+    """Return that an array is the gradient times theta or divided by it, whatever did that.
+
+    So is that of a power with an exponent that is off by one: it looks like a chain rule.
+    """
+    theta, exact, given = call(one).named(one.values)[name], label.exact[name], label.given[name]
+    close = any(
+        np.allclose(given, exact * ratio, rtol=1e-6, atol=0) for ratio in (theta, 1 / theta)
+    )
+    return {"transformed"} if given.size > 2 and close else set()
 
 
 def _nearby(one: Problem, label: Label, wrong: Sequence[str]) -> dict[str, set[str]]:
@@ -108,6 +133,8 @@ def _nearby(one: Problem, label: Label, wrong: Sequence[str]) -> dict[str, set[s
         given = there.given[name] - label.given[name]
         same = np.allclose(exact, given, rtol=1e-9, atol=1e-9 * np.abs(exact).max())
         found[name] = {"offset"} if same else _codes(one, name, exact, given)
+        if not exact.any():
+            found[name].add("unused")  # all that it did is in the plane that was taken off
     return found
 
 
@@ -133,15 +160,20 @@ def _codes(one: Problem, name: str, exact: Array, given: Array) -> set[str]:
 def _described(exact: Array, given: Array, fault: str) -> set[str]:
     """Return the codes that truly describe a wrong gradient, zeros down to rounding included.
 
-    One number is a factor times any other, which says nothing where no factor was put in.
+    One number is a factor times any other, which says nothing unless a factor was put in, or it
+    has two digits.
     """
-    codes = set(patterns(exact, given)) if np.any(exact != given) else set()
+    if not np.any(exact != given):
+        return set()
+    codes = set(patterns(exact, given))
     size = float(np.abs(exact).max(initial=0.0))
-    if np.count_nonzero(np.abs(exact) > 1e-9 * size) == 1 and "scale" not in KINDS.get(fault, ()):
-        codes -= {"scale"}
-    if codes and np.abs(given).max() <= 1e-10 * size:
+    large = np.abs(exact) > 1e-9 * size
+    if np.count_nonzero(large) == 1 and "scale" not in KINDS.get(fault, ()):
+        ratio = float((given[large] / exact[large])[0])
+        codes -= set() if abs(ratio - float(f"{ratio:.2g}")) <= 1e-9 * abs(ratio) else {"scale"}
+    if np.abs(given).max() <= 1e-10 * size:
         codes.add("zero")
-    if codes and size <= 1e-15 * np.abs(given).max():
+    if size <= 1e-15 * np.abs(given).max():
         codes.add("unused")  # no difference of the cost shows it
     return codes
 

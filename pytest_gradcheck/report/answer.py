@@ -103,7 +103,7 @@ def _comparison(component: Component) -> str:
         return "the cost has a kink"
     said = ratio(component)
     if said in (None, "0"):
-        return f"{component.analytic:.4g}, numerically {component.numerical:.4g}"
+        return f"{component.analytic + 0.0:.4g}, numerically {component.numerical:.4g}"
     return f"{said} x the numerical {'derivative' if component.output else 'gradient'}"
 
 

@@ -67,6 +67,12 @@ UNBOUNDED = 10_000
 HELD = "\N{NO-BREAK SPACE}"
 """Stands for a space at which no line is broken."""
 
+SHORTER = ("the numerical gradient", "the numerical one")
+"""Words that are shortened, and to what, where a place is to stand beside them."""
+
+VERB = re.compile(" (?:is|are|should) ")
+"""What comes after the names in a sentence."""
+
 BRACKETS = re.compile(r" \([^()]*\)")
 
 ASCII = str.maketrans({"×": "x", "…": "~", "─": "-"})
@@ -84,7 +90,13 @@ def failure_text(report: Report, style: Style) -> str:
     """
     point = report.worst_point
     sentence = _squeezed(answer(report), report, style.width - PREFIX, LONGEST)
-    lines = [*_first(sentence, place(report), style), *_context(report, point, style.width), ""]
+    cause = explanation(report)
+    code = "" if cause is None else cause.code
+    lines = [
+        *_first(sentence, place(report), code, style),
+        *_context(report, point, style.width),
+        "",
+    ]
     others = list(_others(report, point, style.width))
     lines += [*others, ""] if others else []
     lines += _parameter_table(point, style.width)
@@ -124,38 +136,40 @@ def headline(report: Report, width: int) -> str:
     return f"{words[: width - 2 - len(end)].rstrip(' :;,')} …{end}"
 
 
-def _first(sentence: str, end: str, style: Style) -> list[str]:
+def _first(sentence: str, end: str, code: str, style: Style) -> list[str]:
     """Return the answer, wrapped; its first line stands behind the exception's name.
 
-    The place at the end of the answer stands on that line, behind what was seen, if that fits; what
-    stands there in brackets gives way to it. Else it stands behind as much of that as fits, at the
-    end of a clause where one ends there.
+    The place at the end of the answer stands on that line, behind what was seen or the first clause
+    of it; what stands there in brackets gives way to it. Where that does not fit, the code of the
+    cause stands before the place, and the sentence below: half of what was seen may say the
+    opposite.
     """
     sentence = plain_ascii(sentence) if style.ascii else sentence
     width = max(style.width - PREFIX, 5)
     if len(sentence) <= width:
         return [sentence]
-    seen, colon, why = sentence.removesuffix(end).partition(": ")
-    for said in (seen, BRACKETS.sub("", seen)):
-        if end and colon and len(said) + len(end) < width:
+    body, room = sentence.removesuffix(end), width - len(end)
+    seen, colon, why = body.partition(": ")
+    for said in (seen, BRACKETS.sub("", seen), seen.replace(*SHORTER)):
+        if end and colon and len(said) < room:
             return [f"{said}{end}:", *_wrapped(why, style.width, "  ")]
-    room = width - len(end)
-    if end and room >= SHORTEST:
-        sentence = sentence.removesuffix(end)
-        first = _clause(_wrapped(sentence, room)[0])
-        rest = sentence[len(first) :].strip()
-        stop = first[-1] if first[-1] in CLAUSE else ""
-        return [f"{first.removesuffix(stop)}{end}{stop}", *_wrapped(rest, style.width, "  ")]
+    clause = _clause(_wrapped(body, room)[0]) if end and room >= SHORTEST else ""
+    if clause:
+        rest = body[len(clause) :].strip()
+        return [f"{clause[:-1]}{end}{clause[-1]}", *_wrapped(rest, style.width, "  ")]
+    short = f"{VERB.split(body)[0]}: {code}"
+    if end and code and len(short) < room:
+        return [f"{short}{end}:", *_wrapped(body, style.width, "  ")]
     first, *_ = _wrapped(sentence, width)
     rest = sentence[len(first) :].strip()
     return [first, *_wrapped(rest, style.width, "  ")] if rest else [first]
 
 
 def _clause(text: str) -> str:
-    """Return as much of a text as ends a clause, where that is most of it."""
+    """Return as much of a text as ends a clause, where that is most of it, or an empty string."""
     ends = [at + 1 for at, mark in enumerate(text) if mark in CLAUSE and text[at + 1 :][:1] == " "]
     long_enough = [at for at in ends if 2 * at >= len(text) or at >= SHORTEST]
-    return text[: long_enough[-1]] if long_enough else text
+    return text[: long_enough[-1]] if long_enough else ""
 
 
 def _squeezed(sentence: str, report: Report, width: int, least: int = SHORTEST) -> str:

@@ -533,6 +533,14 @@ def test_a_wrong_branch_is_told() -> None:
     assert "wrong in all 4 components with x < 0, right in the other 6" in message(report)
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_wrong_branch_is_told_of_sorted_inputs(side: int) -> None:
+    """The wrong entries stand side by side then, as those of a parameter in a vector do."""
+    x = np.linspace(-2.1, 1.7, 10)
+    report = spoiled({"w": x}, w=lambda g: np.where(side * x > 0, 0.3 * g, g))
+    assert causes(report) == [("mask", "w")]
+
+
 def test_errors_on_most_of_one_side_are_no_mask() -> None:
     wrong = np.where((MIXED < 0) & (MIXED.min() != MIXED), [3.0, 5.0] * 5, 1.0)
     assert causes(spoiled({"w": MIXED}, w=lambda g: wrong * g)) == []

@@ -451,3 +451,31 @@ def test_one_component_beyond_the_error_bars_is_no_single_error() -> None:
             lambda x: float(np.float32(20 + np.sum(np.sin(x)))), lambda x: 1.001 * np.cos(x), x
         )
         assert "partial" not in causes(report)
+
+
+def test_a_missing_penalty_whose_data_are_linear_is_no_cache() -> None:
+    """The gradient does not move with theta then, and points almost the same way."""
+    for seed in range(30):
+        x, slope = np.random.default_rng(seed).normal(size=(2, 12))
+        slope[3:] = 0
+        report = check_gradients(
+            lambda x, slope=slope: float(slope @ x + 0.0071 * np.sum(x**2)),
+            lambda x, slope=slope: slope + 0.0013 * (np.arange(12) % 3),
+            x,
+        )
+        assert "stale" not in causes(report)
+
+
+def test_twice_a_strength_in_sight_is_missing_or_subtracted() -> None:
+    """Nobody knows which where a gradient does not show what it has of its own."""
+    X, x = RNG.normal(size=(10, 4)), RNG.normal(size=4)
+    lambd = 0.37
+
+    def cost(x: Array) -> float:
+        return float(np.sum(np.sin(X @ x) + (X @ x) ** 4) / 10 + lambd / 20 * np.sum(x**2))
+
+    def grad(x: Array) -> Array:
+        z = X @ x
+        return np.asarray(X.T @ (np.cos(z) + 4 * z**3) / 10 - lambd / 10 * x)
+
+    assert "missing-regularization" not in causes(check_gradients(cost, grad, x))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pytest_gradcheck import Report, check_gradients
+from pytest_gradcheck import Finding, Report, check_gradients
 from pytest_gradcheck.context import Style
 from pytest_gradcheck.report.terminal import failure_text, fitted, headline, plain_ascii
 
@@ -57,6 +58,33 @@ def test_a_line_of_code_that_is_cut_keeps_its_mark(width: int, mark: str) -> Non
     (line,) = (x for x in failure_text(report, Style(width)).splitlines() if "WRONG  tw" in x)
     assert line.endswith(mark)
     assert len(line) <= width
+
+
+LONG_NAME = "a_long_name_of_a_file_of_somebody.py"
+
+
+@pytest.mark.parametrize(
+    ("fault", "first", "second"),
+    [
+        (lambda g: g.T, "W: transposed", "W is the numerical gradient transposed"),
+        (lambda g: -g, "W: sign", "W is -1.000 x the numerical gradient: the sign"),
+        (lambda g: g * np.eye(4), "bug at W[", "0, numerically"),
+    ],
+)
+def test_a_place_that_does_not_fit_stands_behind_the_code_of_the_cause(
+    fault: Any, first: str, second: str
+) -> None:
+    """Half of "W is the numerical gradient transposed" says that it is right."""
+    W = np.random.default_rng(3).normal(size=(4, 4))
+    report = check_gradients(
+        lambda p: float(np.sum(np.sin(p["W"]))), lambda p: {"W": fault(np.cos(p["W"]))}, {"W": W}
+    )
+    where = Finding("line", "cause", "W", f"{LONG_NAME}:7: dW is wrong", where=(LONG_NAME, 7))
+    point = dataclasses.replace(report.points[0], findings=(*report.points[0].findings, where))
+    lines = failure_text(dataclasses.replace(report, points=(point,)), Style(72)).splitlines()
+    assert lines[0].endswith(f" ({LONG_NAME}:7):")
+    assert lines[0].startswith(first)
+    assert lines[1].strip().startswith(second)
 
 
 def test_a_narrow_table_gives_up_columns_before_the_names_and_verdicts() -> None:

@@ -135,6 +135,8 @@ def _explained(
     said = named_strength(strength, evidence.numbers)
     if own is None and said is None and not _is_round(strength, evidence):
         return None
+    if own is None and said is not None and said.startswith("2 ") and " / " in said:
+        return None  # a penalty of lambd / m is missing, or one of lambd / (2m) is subtracted
     if strength < 0:
         return WRONG, f"the {kind} penalty is too strong, or the cost does not penalize this"
     if own is None and said is not None and (" / 2" in said or "(2 x" in said):

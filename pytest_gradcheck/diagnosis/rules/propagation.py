@@ -20,8 +20,10 @@ __all__ = ["Spread", "layers", "stale", "upstream"]
 FEWEST = 5
 """Components, of different sizes, that one unknown distance has to explain."""
 
+SEVERAL = 8
 NEARLY = 0.7
-"""The cosine that the gradients of two points not far apart have at least; and it is no chance."""
+"""The cosine that the gradients of two points not far apart have at least, in several components;
+and it is no chance."""
 
 STAYING = 4
 """So many wrong components there are at least for each right one beside them."""
@@ -248,12 +250,18 @@ def _alike(parts: Sequence[Part]) -> bool:
     """Return whether two gradients point the same way, which numbers at random seldom do."""
     ours = np.concatenate([part.analytic[part.known] for part in parts])
     theirs = np.concatenate([part.numerical[part.known] for part in parts])
-    free = min(_different(ours), _different(theirs)) - 1
-    if free < 1:
+    if _different(ours) < SEVERAL or not theirs.any():
         return False
     cosine = np.dot(ours, theirs) / (np.linalg.norm(ours) * np.linalg.norm(theirs))
+    free = min(_effective(ours), _effective(theirs)) - 1
     chance = (1 - min(float(cosine), 1.0) ** 2) ** (free / 2)
     return bool(cosine >= NEARLY and chance <= 0.5**NEEDED)
+
+
+def _effective(values: FloatArray) -> float:
+    """Return how many components make up the length of a vector: few large ones hide others."""
+    squares = (values / np.abs(values).max()) ** 2
+    return float(squares.sum() ** 2 / (squares**2).sum())
 
 
 def _different(values: FloatArray) -> int:

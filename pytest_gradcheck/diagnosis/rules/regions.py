@@ -55,6 +55,7 @@ def mask(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     off = part.known & (np.abs(part.numerical) <= part.bars)
     bits = where_bits(part.n_wrong, part.n_right)
     if _is_a_run(part):
+        yield from _sides_of_a_run(part)
         return
     if part.n_wrong >= 2 and part.n_right >= 2 and np.all(off[part.wrong]):
         yield _there(
@@ -73,13 +74,24 @@ def mask(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
         )
     if min(part.n_wrong, part.n_right) >= FEWEST:
         for said, tried in _sides(part):
-            yield _there(
-                part,
-                f"wrong in all {part.n_wrong} components with {said}, right in the other "
-                f"{part.n_right}",
-                bits + USUAL - np.log2(tried),
-                "the derivative of one branch (ReLU, abs, clip, where) is wrong",
-            )
+            yield _one_side(part, said, float(bits + USUAL - np.log2(tried)))
+
+
+def _sides_of_a_run(part: ParameterEvidence) -> Iterator[Hypothesis]:
+    """Yield that a run of a vector is where theta has the other sign, as in a vector of inputs."""
+    if min(part.n_wrong, part.n_right) >= FEWEST:
+        for said, _ in _sides(part):
+            if said.endswith((" < 0", " > 0")):
+                yield _one_side(part, said, part.n_wrong + part.n_right - 2 + USUAL)
+
+
+def _one_side(part: ParameterEvidence, said: str, bits: float) -> Hypothesis:
+    return _there(
+        part,
+        f"wrong in all {part.n_wrong} components with {said}, right in the other {part.n_right}",
+        bits,
+        "the derivative of one branch (ReLU, abs, clip, where) is wrong",
+    )
 
 
 def _is_a_run(part: ParameterEvidence) -> bool:
@@ -89,7 +101,8 @@ def _is_a_run(part: ParameterEvidence) -> bool:
     """
     places = np.flatnonzero(part.wrong)
     inside = part.right[places[0] : places[-1] + 1]
-    return len(part.shape) == 1 and places.size > 1 and part.n_right > 1 and not inside.any()
+    flat = len(part.parameter.leaf_shape) == 1
+    return flat and places.size > 1 and part.n_right > 1 and not inside.any()
 
 
 def _is_inverted(part: ParameterEvidence, off: Mask) -> bool:
@@ -249,7 +262,7 @@ def _outside(matrix: FloatArray, span: FloatArray) -> float:
 def run(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     """Make the hypotheses of one parameter in a flat vector of several, the others right."""
     wrong = np.flatnonzero(part.wrong)
-    if len(part.shape) != 1 or wrong.size < 2 or not part.sound.any():
+    if len(part.shape) != 1 or wrong.size < FEWEST or not part.sound.any():
         return
     place = slice(int(wrong[0]), int(wrong[-1]) + 1)
     if part.sound[place].any():
