@@ -173,7 +173,7 @@ def _described(exact: Array, given: Array, fault: str) -> set[str]:
         codes -= set() if abs(ratio - float(f"{ratio:.2g}")) <= 1e-9 * abs(ratio) else {"scale"}
     if np.abs(given).max() <= 1e-10 * size:
         codes.add("zero")
-    if size <= 1e-15 * np.abs(given).max():
+    if size <= 1e-13 * np.abs(given).max():
         codes.add("unused")  # no difference of the cost shows it
     return codes
 
