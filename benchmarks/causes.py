@@ -150,9 +150,9 @@ def _codes(one: Problem, name: str, exact: Array, given: Array) -> set[str]:
         mine = owners == number
         shape = one.values[int(number)].shape
         whole = np.prod(shape) == np.count_nonzero(mine)
-        leaf = [array[mine].reshape(shape if whole else -1) for array in (exact, given)]
-        if not np.allclose(*leaf, rtol=SAME, atol=0.0):
-            of_leaves.append(_described(leaf[0], leaf[1], one.fault))
+        right, wrong = (array[mine].reshape(shape if whole else -1) for array in (exact, given))
+        if not np.allclose(right, wrong, rtol=SAME, atol=0.0):
+            of_leaves.append(_described(right, wrong, one.fault))
     common = set.intersection(*of_leaves) if of_leaves else set()
     return _described(exact, given, one.fault) | common
 
