@@ -639,6 +639,37 @@ def test_a_debugger_is_left_alone(load: Load) -> None:
     assert line_of(report) is None
 
 
+def test_a_value_that_is_right_does_not_clear_what_a_zero_hides(load: Load) -> None:
+    source = """
+import numpy as np
+
+X = np.random.default_rng(6).standard_normal((7, 3))
+T = np.random.default_rng(7).standard_normal((7, 3))
+
+
+def cost(w):
+    x = X * w
+    mean = x.mean(axis=0)
+    centred = x - mean
+    out = centred / np.sqrt((centred**2).mean(axis=0) + 0.1)
+    return np.sum(out * T)
+
+
+def grad(w):
+    x = X * w
+    mean = x.mean(axis=0)
+    size = np.sqrt(((x - mean) ** 2).mean(axis=0) + 0.1)
+    dvar = -0.5 * np.sum(T * (x - mean), axis=0) / size**3
+    dmean = -np.sum(T, axis=0) / size + dvar * np.mean(-2 * (x - mean), axis=0)
+    dx = T / size + dvar * 2 * (x - mean) / len(x) + dmean / len(x)
+    return np.sum(dx * X, axis=0)
+"""
+    for right, wrong in (("/ size**3", "/ size**2"), ("-0.5 * np.sum(T *", "-0.25 * np.sum(T *")):
+        user = load(broken(source, right, wrong))
+        report = check_gradients(user.cost, user.grad, np.array([1.0, -0.6, 1.7]), locate=True)
+        assert wrong in named(report)
+
+
 def test_nothing_of_the_users_is_changed(load: Load) -> None:
     user = load(broken(NETWORK, "dZ1 = dA1 * (Z1 > 0)", "dZ1 = dA1"))
     arrays = {**user.PARAMS, "X": user.X, "Y": user.Y}

@@ -37,7 +37,7 @@ from pytest_gradcheck.diagnosis.line.recording.recorder import Recorder
 from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
 from pytest_gradcheck.diagnosis.line.recording.tracing import is_free
 from pytest_gradcheck.diagnosis.line.recording.values import Value
-from pytest_gradcheck.diagnosis.line.repair import Bench, Known, repaired
+from pytest_gradcheck.diagnosis.line.repair import Bench, Known, Script, repaired
 from pytest_gradcheck.diagnosis.line.suspects import Suspects, suspects, weight_of
 from pytest_gradcheck.diagnosis.line.telling import Located, message_of, where_of
 from pytest_gradcheck.params.theta import FloatArray
@@ -57,7 +57,7 @@ SECONDS = 2.0
 SMALL = 1_000
 """Calls of the cost up to which a check is small: what the search takes is not its measure."""
 
-PART = 0.3
+PART = 0.2
 """Part of the time of a larger check within which edits are begun."""
 
 SUSPECTED = 24
@@ -103,6 +103,7 @@ def _located(case: Case) -> Located | None:
     start = clock.now()
     sources = Sources(case.functions)
     until = start + max(SECONDS, case.seconds)
+    quick = start + PART * case.seconds if case.calls > SMALL else until
     forward, backward = Recorder(sources, until), Recorder(sources, until)
     forward.run(case.cost.call)
     gradient = backward.run(case.gradient)
@@ -123,6 +124,7 @@ def _located(case: Case) -> Located | None:
         lambda value: is_multiple(passes.graph, value.number),
         passes.owned(),
     )
+    passes.graph.depends = _dependence(case, sources, quick, passes.backward)
     leaves = leaves_of(passes.backward, faults)
     again = recomputed(passes.backward, passes.forward)
     marks = marked(passes.graph, passes.backward, pairs, leaves, again)
@@ -132,20 +134,30 @@ def _located(case: Case) -> Located | None:
     if not likeliest:
         return None
     known = _known_values(passes.backward, pairs, leaves, faults)
-    quick = start + PART * case.seconds if case.calls > SMALL else until
     bench = Bench(
         case.gradient,
         faults,
         sources,
         known,
-        min(until, quick),
-        CALLS - (SLOPES - slopes.calls) - 2,
+        quick,
+        CALLS - (SLOPES - slopes.calls) - 3,
     )
     edits = repaired(bench, {statement: found.ranks[statement] // 2 for statement in likeliest})
     statements = _chosen(found, tuple(edits))
     if not statements:
         return None
     return Located(statements, edits, passes.graph, marks, passes.backward, case.parameters)
+
+
+def _dependence(
+    case: Case, sources: Sources, until: float, backward: Values
+) -> Callable[[Value, Value], bool]:
+    """Return whether a value changes with another: a factor of 0 hides what it multiplies."""
+    statements = {value.statement: None for value in backward if value.statement is not None}
+    script = Script(sources, until, list(statements), {})
+    if clock.now() < until:
+        script.run(case.gradient)
+    return script.depends
 
 
 def _chosen(found: Suspects, healed: Sequence[Statement]) -> tuple[Statement, ...]:

@@ -71,6 +71,7 @@ class Graph:
 
     def __init__(self, values: Values) -> None:
         self.values = values
+        self.depends: Callable[[Value, Value], bool] = lambda value, read: True
         self._made_of = [1 << value.number for value in values]
         changed = True
         while changed:  # mostly twice: what a loop fills reads values that came later
@@ -100,7 +101,12 @@ class Graph:
             value = self.values[number]
             if value.whole is not None:
                 continue  # a number says nothing of what stands beside it in a call
-            todo += [n for n in value.reads if not _may_cancel(value, self.values[n])]
+            todo += [
+                n
+                for n in value.reads
+                if not _may_cancel(value, self.values[n])
+                if bits >> n & 1 or self.depends(value, self.values[n])
+            ]
         return bits
 
 

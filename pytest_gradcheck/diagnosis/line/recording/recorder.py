@@ -106,9 +106,8 @@ class Recorder(Tracer):
                 self.values[known].names.add((name, None))
                 self._at[place] = known
                 if below is not None:  # which value it is handed is the caller's choice
-                    spot = Spot(place, self.values[known].text, None, NOTHING, {known})
-                    handed = self._add(below, spot, value)
-                    handed.kind, handed.names = "passed", self.values[known].names
+                    spot = Spot(place, self.values[known].text, None, NOTHING, set())
+                    self._hand_on(below, spot, known, value)
             elif value is not MISSING and not is_container(value) and not callable(value):
                 # Computed where the call stands, if the caller is the user's.
                 spot = Spot(place, name, (name, None), NOTHING, given)
@@ -150,8 +149,7 @@ class Recorder(Tracer):
         work = self._work[activation.serial]
         self._written_into(activation, work)
         apart = {effect.entry: effect for effect in statement.effects}
-        several = isinstance(value, (tuple, list, dict))
-        below = self.caller(frame)
+        several, below = isinstance(value, (tuple, list, dict)), self.caller(frame)
         if below is not None:
             self._work[below.serial].entries = {}
             if not several and is_container(value):
@@ -176,9 +174,7 @@ class Recorder(Tracer):
             value = self.values[known]
             if not is_path(effect.value) or value.statement is activation.statement:
                 return known
-            handed_on = self._add(activation, replace(spot, text=value.text, reads={known}), item)
-            handed_on.kind, handed_on.names = "passed", value.names
-            return handed_on.number
+            return self._hand_on(activation, replace(spot, text=value.text), known, item)
         if item is None or is_container(item) or callable(item):
             return None
         name = (key, None) if isinstance(key, str) else None
@@ -327,8 +323,7 @@ class Recorder(Tracer):
             source.handle = handle_of(activation, spot)
             source.text = source.text if source.place[0] == "local" else spot.text
         if isinstance(effect.value, ast.Call) and not effect.unpacked:
-            passed = self._add(activation, replace(spot, reads={known}), item)
-            passed.kind, passed.names = "passed", source.names
+            self._hand_on(activation, spot, known, item)
         else:
             self._at[spot.place] = known
 
@@ -360,6 +355,8 @@ class Recorder(Tracer):
                 value = self.values[known]
                 value.names.add(name)
                 value.handle = value.handle or handle_of(activation, inner)
+                if isinstance(spot.effect.value, ast.Dict):  # it chooses what to put there
+                    self._hand_on(activation, inner, known, item)
 
     def _filled(
         self, activation: Activation, scope: Scope, effect: Effect, reads: set[int]
@@ -443,6 +440,12 @@ class Recorder(Tracer):
         value.live = item if is_float(item) else None
         if value.live is not None:
             self._live.setdefault(id(item), []).append(value)
+
+    def _hand_on(self, activation: Activation, spot: Spot, known: int, item: Any) -> int:
+        """Add a value that is another, handed on."""
+        handed = self._add(activation, replace(spot, reads={known}), item)
+        handed.kind, handed.names = "passed", self.values[known].names
+        return handed.number
 
     def _add(self, activation: Activation, spot: Spot, item: Any) -> Value:
         """Add a value."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_gradcheck.diagnosis.line.repair.edits import Edit
-from pytest_gradcheck.diagnosis.line.repair.replay import Known
+from pytest_gradcheck.diagnosis.line.repair.replay import Known, Script
 from pytest_gradcheck.diagnosis.line.repair.trial import Bench, repaired
 
-__all__ = ["Bench", "Edit", "Known", "repaired"]
+__all__ = ["Bench", "Edit", "Known", "Script", "repaired"]

@@ -16,9 +16,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from pytest_gradcheck.diagnosis.line.recording import clock
 from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
 from pytest_gradcheck.diagnosis.line.recording.tracing import Activation, Tracer
-from pytest_gradcheck.diagnosis.line.recording.values import COMPONENTS, Scope
+from pytest_gradcheck.diagnosis.line.recording.values import COMPONENTS, MISSING, Scope, Value
 from pytest_gradcheck.diagnosis.line.recording.values import entry as entry_of
 from pytest_gradcheck.diagnosis.line.repair.edits import is_harmless
 from pytest_gradcheck.params.theta import FloatArray
@@ -30,6 +31,12 @@ EVENTS = 4_000
 
 BYTES = 50_000_000
 """Bytes of arrays that are copied."""
+
+ASKED = 200
+"""Times that a value is asked whether it depends on another."""
+
+SHIFT = 1e-3
+"""By what part that one is moved."""
 
 VALUE = "_the_value_of"
 """Stands for what a statement evaluates."""
@@ -116,7 +123,8 @@ class Script(Tracer):
     until : float
     wanted : sequence of Statement
     known : mapping
-        Of statements, what is known of their values.
+        Of statements, what is known of their values. Without any, no more names are kept than a
+        statement reads.
     """
 
     def __init__(
@@ -135,6 +143,8 @@ class Script(Tracer):
         self._harmless: dict[Statement, bool] = {}
         self._ends: list[tuple[FloatArray, Known]] = []
         self._is_patient = False
+        self._dependent: dict[tuple[int, int], bool] = {}
+        self._events_at: dict[tuple[Statement | None, int], Event] = {}
         self._count = self._bytes = 0
 
     def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
@@ -147,7 +157,8 @@ class Script(Tracer):
             return
         self._count += 1
         scope, plan = Scope(frame), self._plan(statement)
-        seen = scope.names if is_wanted else plan.reads | plan.changes
+        in_sight = is_wanted and bool(self._known)
+        seen = scope.names if in_sight else plan.reads | plan.changes
         written, _ = self._written(function)
         names = {
             name: self._kept(scope.names[name]) if name in written else scope.names[name]
@@ -156,6 +167,7 @@ class Script(Tracer):
         }
         event = Event(statement, activation.code, activation.execution, frame.f_globals, names)
         self._runs.setdefault(activation.serial, []).append(event)
+        self._events_at[statement, activation.execution] = event
 
     def events(self, statement: Statement) -> list[Event]:
         """Return the executions of a statement."""
@@ -174,6 +186,36 @@ class Script(Tracer):
                     return False
                 found = answer or found
         return found
+
+    def depends(self, value: Value, read: Value) -> bool:
+        """Return whether a value changes with one that it is made of, as far as can be told."""
+        key = value.number, read.number
+        if key not in self._dependent:
+            spent = len(self._dependent) >= ASKED or clock.now() > self._until
+            self._dependent[key] = spent or self._depends(value, read)
+        return self._dependent[key]
+
+    def _depends(self, value: Value, read: Value) -> bool:
+        node, event = value.expression, self._events_at.get((value.statement, value.execution))
+        if node is None or event is None or read.array is None:
+            return True
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        mine = [
+            name for name in names if np.array_equal(event.names.get(name, MISSING), read.array)
+        ]
+        if len(mine) != 1 or not self._is_harmless(event):
+            return True
+        moved = read.array * (1 + SHIFT * np.random.default_rng(0).random(read.array.shape))
+        try:
+            code = compile(ast.unparse(node), "<replay>", "eval")
+            here, there = (
+                np.asarray(eval(code, event.space(changed)), np.float64)
+                for changed in ({}, {mine[0]: moved})
+            )
+        except Exception:
+            return True
+        near = SHIFT * SHIFT * float(np.max(np.abs(here), initial=0.0))
+        return here.shape != there.shape or bool(np.any(np.abs(there - here) > near))
 
     def ends(self, statement: Statement, code: CodeType) -> tuple[FloatArray, FloatArray] | None:
         """Return the known parts of the gradient that another value leads to, and those due."""

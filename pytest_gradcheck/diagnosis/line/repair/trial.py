@@ -85,6 +85,8 @@ def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Ed
     The likeliest statements are tried first, and the others where none of these heals. The
     smallest edits count: where one is found, those that are further off are not tried.
     """
+    if bench.is_spent:
+        return {}
     script = Script(bench.sources, bench.until, list(ranks), bench.known)
     bench.calls -= 1
     _quietly(script, bench.gradient)
@@ -122,7 +124,7 @@ def _fitted(
 ) -> dict[Statement, Edit]:
     """Return the statements that a factor heals, in a part of it or in a term that is added."""
     found: dict[Statement, Edit] = {}
-    for statement in statements:
+    for statement in statements if not bench.is_spent else ():
         edit = _with_factor(bench, script, statement, adding)
         if edit is not None and not bench.is_spent:
             bench.calls -= 1
