@@ -113,9 +113,9 @@ def _of_theta(one: Problem, label: Label, name: str) -> set[str]:
     So is that of a power with an exponent that is off by one: it looks like a chain rule.
     """
     theta, exact, given = call(one).named(one.values)[name], label.exact[name], label.given[name]
-    close = any(
-        np.allclose(given, exact * ratio, rtol=1e-6, atol=0) for ratio in (theta, 1 / theta)
-    )
+    with np.errstate(all="ignore"):
+        products = (exact * theta, exact / theta)
+    close = any(np.allclose(given, product, rtol=1e-6, atol=0) for product in products)
     return {"transformed"} if given.size > 2 and close else set()
 
 
