@@ -50,7 +50,7 @@ KEPT = 0.1
 SHOWN = 0.25
 """What part of what looks wrong may go unseen there at most."""
 
-RIGHT = 1e-3
+RIGHT = 1e-5
 """By what part of its size a slope may differ from the row's there."""
 
 ORDERLY = 8
