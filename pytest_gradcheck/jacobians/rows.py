@@ -14,6 +14,7 @@ from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.verdict.jacobian.entries import Entries
+from pytest_gradcheck.verdict.judge import Doubt
 from pytest_gradcheck.verdict.kinks.subgradients import corrected_at_kinks
 
 __all__ = ["subgradients_instead"]
@@ -47,14 +48,14 @@ def subgradients_instead(
     for place, row in enumerate(rows.tolist()):
         if work.pair.evaluations > most:
             break
-        found = corrected_at_kinks(
-            _Row(calls, place),
+        doubt = Doubt(
             _approximation(work, entries, row),
             calls.row(place),
             NONE,
             _noise(work, row, calls.row(place)),
             work.settings.suspect,
         )
+        found = corrected_at_kinks(_Row(calls, place), doubt)
         instead |= {(places[n], row): float(found.values[n]) for n in found.nearby if n in places}
     return instead
 

@@ -20,6 +20,7 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Indices
+from pytest_gradcheck.verdict.judge import Doubt
 
 __all__ = ["corrected_at_branches"]
 
@@ -42,13 +43,7 @@ MOST = 32
 Mask = npt.NDArray[np.bool_]
 
 
-def corrected_at_branches(
-    evaluator: Evaluator,
-    approximation: Approximation,
-    gradient: FloatArray,
-    wrong: Indices,
-    noise: Noise,
-) -> Approximation:
+def corrected_at_branches(evaluator: Evaluator, doubt: Doubt) -> Approximation:
     """Return the approximation, with the slopes of special branches where the cost has them.
 
     Two calls, where parameters hold round numbers, tell that there is none.
@@ -56,18 +51,14 @@ def corrected_at_branches(
     Parameters
     ----------
     evaluator : Evaluator
-    approximation : Approximation
-    gradient : array
-        The analytic gradient, laid out like theta.
-    wrong : int array
-        The components that look wrong.
-    noise : Noise
+    doubt : Doubt
 
     Returns
     -------
     Approximation
         Its `around` has the slopes around the branches.
     """
+    approximation, gradient = doubt.approximation, doubt.gradient
     is_round = _is_round(evaluator.theta.base)
     if not is_round.any() or approximation.of_kind(Kind.KINK).any():
         return approximation
@@ -75,8 +66,8 @@ def corrected_at_branches(
     places = np.flatnonzero(is_round & smooth & np.isfinite(gradient))
     if not places.size:
         return approximation
-    near = _Near(evaluator, gradient, noise)
-    found = np.intersect1d(places, wrong)
+    near = _Near(evaluator, gradient, doubt.noise)
+    found = np.intersect1d(places, doubt.wrong)
     for distance in (INSIDE, OUTSIDE):
         if not found.size and near.differs(places, distance):
             found = near.located(places, distance)

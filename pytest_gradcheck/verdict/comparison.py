@@ -13,7 +13,7 @@ from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.branches import corrected_at_branches
-from pytest_gradcheck.verdict.judge import Judgement, Verdict, judge
+from pytest_gradcheck.verdict.judge import Doubt, Judgement, Verdict, judge
 from pytest_gradcheck.verdict.kinks.subgradients import asks_nearby, corrected_at_kinks
 from pytest_gradcheck.verdict.tolerances import widened_by_a_tolerance
 from pytest_gradcheck.verdict.zeros import Scale, is_nothing, is_stationary, usual_scale, zeros
@@ -62,8 +62,8 @@ def compare(
     judgement = judge(approximation, gradient, theta, settings)
     if noise is None:
         return Comparison(approximation, gradient, judgement, theta, settings)
-    wrong = judgement.wrong
-    branched = corrected_at_branches(evaluator, approximation, gradient, wrong, noise)
+    doubt = Doubt(approximation, gradient, judgement.wrong, noise, settings.suspect)
+    branched = corrected_at_branches(evaluator, doubt)
     if branched is not approximation:
         approximation = branched
         judgement = judge(approximation, gradient, theta, settings)
@@ -76,11 +76,11 @@ def compare(
     if not asks_nearby(approximation, first.judgement.wrong, settings.suspect):
         return first
     wrong = np.setdiff1d(first.judgement.wrong, list(approximation.around))
-    corrected = corrected_at_kinks(pair, approximation, gradient, wrong, noise, settings.suspect)
+    corrected = corrected_at_kinks(pair, replace(doubt, approximation=approximation, wrong=wrong))
     judgement = judge(corrected, gradient, theta, settings)
     second = _with_zeros(replace(first, approximation=corrected, judgement=judgement))
-    wrong = second.judgement.wrong
-    wide = widened_by_a_tolerance(pair, evaluator, corrected, gradient, wrong, noise)
+    doubt = replace(doubt, approximation=corrected, wrong=second.judgement.wrong)
+    wide = widened_by_a_tolerance(pair, evaluator, doubt)
     if wide is corrected:
         return second
     judgement = judge(wide, gradient, theta, settings)

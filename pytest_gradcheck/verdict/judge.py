@@ -18,12 +18,13 @@ from pytest_gradcheck.numdiff.differences import (
 )
 from pytest_gradcheck.numdiff.directions import ProbeResult
 from pytest_gradcheck.numdiff.ladder import Kind
+from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import SAFE_SQUARE
 from pytest_gradcheck.params.theta import FloatArray, Indices, Theta, scatter
 from pytest_gradcheck.report.report import VERDICTS
 from pytest_gradcheck.settings import Settings
 
-__all__ = ["Judgement", "Verdict", "judge", "judged", "relative_error"]
+__all__ = ["Doubt", "Judgement", "Verdict", "judge", "judged", "relative_error"]
 
 NONE: Indices = np.empty(0, np.intp)
 """No components."""
@@ -83,6 +84,30 @@ class Judgement:
         if self.all_ok:
             return NONE
         return np.flatnonzero(np.isin(self.verdicts, (Verdict.SUSPECT, Verdict.BUG)))
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What looks wrong, and what is known of it: who looks again begins with this.
+
+    Attributes
+    ----------
+    approximation : Approximation
+    gradient : array
+        The analytic gradient, laid out like theta.
+    wrong : int array
+        The components that look wrong.
+    noise : Noise
+        Of the cost.
+    suspect : float
+        The relative error at which a disagreement begins.
+    """
+
+    approximation: Approximation
+    gradient: FloatArray
+    wrong: Indices
+    noise: Noise
+    suspect: float
 
 
 def judge(

@@ -25,8 +25,9 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.numdiff.noise import Noise, NoiseKind
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.params.theta import FloatArray, Indices
+from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.pair import Pair
+from pytest_gradcheck.verdict.judge import Doubt
 from pytest_gradcheck.verdict.kinks.limits import moved_gradient
 
 __all__ = ["widened_by_a_tolerance"]
@@ -77,28 +78,17 @@ a tenth with each step jumps by nine tenths of its error; one whose error falls 
 small part of it, and more often."""
 
 
-def widened_by_a_tolerance(
-    pair: Pair,
-    evaluator: Evaluator,
-    approximation: Approximation,
-    gradient: FloatArray,
-    wrong: Indices,
-    noise: Noise,
-) -> Approximation:
+def widened_by_a_tolerance(pair: Pair, evaluator: Evaluator, doubt: Doubt) -> Approximation:
     """Return the approximation with error bars that a solver's tolerance leaves its slopes with.
 
     Parameters
     ----------
     pair : Pair
     evaluator : Evaluator
-    approximation : Approximation
-    gradient : array
-        The analytic gradient, laid out like theta.
-    wrong : int array
-        The components that look wrong.
-    noise : Noise
+    doubt : Doubt
     """
-    length = lengths(pair.theta, gradient)
+    approximation, gradient, wrong = doubt.approximation, doubt.gradient, doubt.wrong
+    noise, length = doubt.noise, lengths(pair.theta, gradient)
     shares = np.where(approximation.checked & np.isfinite(gradient), gradient * length, 0.0)
     size = float(np.linalg.norm(shares))
     off = np.abs(approximation.values - gradient)[wrong] * length[wrong]

@@ -20,8 +20,8 @@ from pytest_gradcheck.numdiff.differences import Approximation, Comparand, appro
 from pytest_gradcheck.numdiff.directions import DirectionalProbe, ProbeResult
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind
-from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.theta import FloatArray, Indices
+from pytest_gradcheck.verdict.judge import Doubt
 from pytest_gradcheck.verdict.kinks.hulls import subgradient_instead
 from pytest_gradcheck.verdict.kinks.limits import CLEAR, Differentiated, Limit, Limits, Ways
 from pytest_gradcheck.verdict.kinks.refuting import WITHIN, Refuted
@@ -63,27 +63,13 @@ def _loud(approximation: Approximation, suspect: float) -> list[str | None]:
     ]
 
 
-def corrected_at_kinks(
-    pair: Differentiated,
-    approximation: Approximation,
-    gradient: FloatArray,
-    wrong: Indices,
-    noise: Noise,
-    suspect: float,
-) -> Approximation:
+def corrected_at_kinks(pair: Differentiated, doubt: Doubt) -> Approximation:
     """Return the approximation, corrected at kinks by what points nearby tell.
 
     Parameters
     ----------
     pair : Differentiated
-    approximation : Approximation
-    gradient : array
-        The analytic gradient, laid out like theta.
-    wrong : int array
-        The components that look wrong.
-    noise : Noise
-    suspect : float
-        The relative error at which a disagreement begins.
+    doubt : Doubt
 
     Returns
     -------
@@ -92,28 +78,22 @@ def corrected_at_kinks(
         analytic one. Where the gradient is neither a limit of gradients nearby nor between such
         limits, the components in which it differs from the nearest limit have that one's values.
     """
-    return _Nearby(pair, approximation, gradient, wrong, noise, suspect).corrected()
+    return _Nearby(pair, doubt).corrected()
 
 
 class _Nearby:
     """The limits of the gradient that are known so far, and what they prove."""
 
-    def __init__(
-        self,
-        pair: Differentiated,
-        approximation: Approximation,
-        gradient: FloatArray,
-        wrong: Indices,
-        noise: Noise,
-        suspect: float,
-    ) -> None:
+    def __init__(self, pair: Differentiated, doubt: Doubt) -> None:
+        approximation, gradient = doubt.approximation, doubt.gradient
+        noise, suspect = doubt.noise, doubt.suspect
         self._pair, self._theta = pair, pair.theta
         self._approximation, self._gradient, self._noise = approximation, gradient, noise
         self._suspect = suspect
         self._limits = Limits(pair, gradient, noise, suspect)
         self._kinks = approximation.of_kind(Kind.KINK)
         self._open = np.zeros(gradient.size, np.bool_)
-        self._open[wrong] = True
+        self._open[doubt.wrong] = True
         self._proved: dict[int, float] = {}
         self._unasked = self._kinks & ~self._open
         self._refuted = Refuted(self._limits.length, noise)
