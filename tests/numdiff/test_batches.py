@@ -183,7 +183,7 @@ def test_a_cost_that_raises_anyhow_is_said_to_raise() -> None:
     def broken(params: Params) -> float:
         raise OSError("no data")
 
-    with pytest.raises(ProblemError, match=r"cost-raised: \S+broken raised OSError"):
+    with pytest.raises(ProblemError, match=r"cost-raised: broken raised OSError"):
         check_gradients(broken, grad, PARAMS, batched=True)
 
 
