@@ -188,7 +188,8 @@ class _Lines:
         )
         for part in (slice(start, start + run) for start in range(0, k, run)):
             largest = max(largest, lines._add(part, values[part], analytic[part], bars[part]))
-        return lines if largest == 0 or SAFE_SQUARE < largest**2 < 1 / SAFE_SQUARE else None
+        least = math.sqrt(SAFE_SQUARE)
+        return lines if largest == 0 or least < largest < 1 / least else None
 
     def _add(
         self, part: slice, values: FloatArray, analytic: FloatArray, bars: FloatArray
