@@ -146,6 +146,6 @@ def test_slow(gradcheck):
     gradcheck(interrupted, good, PARAMS)
 """
     )
-    result = suite.run("--gradcheck-report=run.json")
+    result = suite.pytester.runpytest_subprocess("--gradcheck-report=run.json")
     result.stdout.fnmatch_lines(["*1 check in 1 test: 1 right*"])
     assert '"cut_short": true' in (suite.pytester.path / "run.json").read_text()
