@@ -143,7 +143,7 @@ def _shares(work: Work, vectors: Sequence[FloatArray]) -> FloatArray:
     """
     largest = np.abs(np.stack(vectors)).max(axis=0)
     shares = np.zeros(len(work.theta.parameters))
-    for number, parameter in zip(work.theta.selected_numbers, work.theta.selected, strict=True):
+    for number, parameter in work.theta.layout.numbered:
         part, mine = parameter.slice, np.zeros_like(vectors[0])
         mine[part] = vectors[0][part]
         entry = rms(finite_or_zero(work.matrix.along(mine))) / float(np.linalg.norm(mine))

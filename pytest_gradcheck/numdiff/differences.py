@@ -398,7 +398,7 @@ def _is_off_course(
     weights = WEIGHTS[signs] * length
     rises = rms_of_each(gradient * weights, theta)
     groups: dict[int, list[Parameter]] = {}
-    for number, parameter in zip(theta.selected_numbers, theta.selected, strict=True):
+    for number, parameter in theta.layout.numbered:
         if rises[number] > 0:
             groups.setdefault(math.floor(math.log10(rises[number])), []).append(parameter)
     for parameters in groups.values():

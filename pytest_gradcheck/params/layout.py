@@ -224,8 +224,13 @@ class Layout:
     @cached_property
     def selected_numbers(self) -> frozenset[int]:
         """The numbers of the parameters that are checked."""
+        return frozenset(number for number, _ in self.numbered)
+
+    @cached_property
+    def numbered(self) -> tuple[tuple[int, Parameter], ...]:
+        """The parameters that are checked, each with its number, in the order of theta."""
         kept = {parameter.start for parameter in self.selected}
-        return frozenset(n for n, p in enumerate(self.parameters) if p.start in kept)
+        return tuple((n, p) for n, p in enumerate(self.parameters) if p.start in kept)
 
     @cached_property
     def is_selected(self) -> npt.NDArray[np.bool_]:

@@ -235,6 +235,12 @@ def test_names_and_patterns_select_parameters(
     assert theta.selected_numbers == {["W1", "b1", "W2"].index(name) for name in kept}
 
 
+def test_parameters_that_are_checked_keep_their_numbers_and_their_order() -> None:
+    theta = Theta({f"p{i}": np.ones(i + 1) for i in range(40)}, only=["p1", "p8", "p33", "p39"])
+    numbers = [(number, parameter.name) for number, parameter in theta.layout.numbered]
+    assert numbers == [(1, "p1"), (8, "p8"), (33, "p33"), (39, "p39")]
+
+
 def test_a_name_in_brackets_is_meant_literally() -> None:
     assert [p.name for p in Theta([W, W.copy()], only=("[1]",)).selected] == ["[1]"]
 

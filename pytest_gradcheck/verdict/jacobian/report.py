@@ -105,20 +105,11 @@ def entries_report(
     terms = _Terms.of(table)
     by_parameter = _summed(table, terms, _Keyed.of_parameters(table, theta), settings)
     by_output = _summed(table, terms, _Keyed.of_outputs(table, scope.outputs), settings)
-    coarse = [0.0] * len(theta.parameters)
-    if scope.by_parameter is not None:
-        coarse = scope.by_parameter.tolist()
+    told = scope.by_parameter
+    coarse = np.zeros(len(theta.parameters)) if told is None else told
     parameters = tuple(
-        _row(
-            parameter.name,
-            (*names.shape, *parameter.shape),
-            i,
-            by_parameter,
-            scope,
-            float(coarse[i]),
-        )
-        for i, parameter in enumerate(theta.parameters)
-        if i in theta.selected_numbers
+        _row(p.name, (*names.shape, *p.shape), i, by_parameter, scope, float(coarse[i]))
+        for i, p in theta.layout.numbered
     )
     size = theta.checked_size
     outputs = tuple(
