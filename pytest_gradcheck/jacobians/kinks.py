@@ -72,7 +72,7 @@ COLUMNS = 500
 """Columns up to which an operator is written out at nudged points."""
 
 NUMBERS = 20_000_000
-"""Indices at nudged points that are kept at a time."""
+"""Numbers at nudged points that are kept at a time."""
 
 Bools = npt.NDArray[np.bool_]
 

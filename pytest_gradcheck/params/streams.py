@@ -2,7 +2,7 @@
 
 What a check draws is independent of what a test draws.
 
-A test's data usually come from ``default_rng(0)`` or another small seed. Indices drawn from the
+A test's data usually come from ``default_rng(0)`` or another small seed. Numbers drawn from the
 same seed would *be* those data: an upstream gradient equal to the input hides every fault that
 confuses the two. So each purpose has a stream of its own, behind a key that no test uses.
 """

@@ -95,7 +95,7 @@ class Step:
     name : str
         Of the operation.
     inputs : tuple of int
-        Indices of slots: first come the program's leaves, then the outputs of its steps.
+        Numbers of slots: first come the program's leaves, then the outputs of its steps.
     options : mapping
     rounding : str
         One of `ROUNDINGS` that its inputs and its output go through; none where empty.

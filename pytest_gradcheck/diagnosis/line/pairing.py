@@ -29,7 +29,7 @@ BEHIND = ("_grad", "_grads", "_bar", "bar", "_adj", "_adjoint", "_gradient", "_g
 """Or that, and this."""
 
 COMMON = (0.0, 1.0, -1.0, 2.0, 0.5)
-"""Indices that are equal by chance."""
+"""Numbers that are equal by chance."""
 
 Values = Sequence[Value]
 

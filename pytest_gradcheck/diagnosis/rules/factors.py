@@ -33,7 +33,7 @@ FEWEST_CLIPPED = 5
 """Components of a gradient that was clipped by its norm; that of fewer is round by chance."""
 
 FEW_DIGITS = 64.0
-"""Indices of one digit that a factor may be, powers of ten and reciprocals included; those of two
+"""Numbers of one digit that a factor may be, powers of ten and reciprocals included; those of two
 and of three digits are some eight times as many each."""
 
 LARGEST = 1_000_000
@@ -119,7 +119,7 @@ def named_factor(factor: Factor, evidence: Evidence) -> Named | None:
 def round_alternatives(factor: Factor) -> float | None:
     """Return how many numbers are as round as a factor is, within its error bar; None if it is not.
 
-    Indices that people write by mistake have few digits, or are one by a small count.
+    Numbers that people write by mistake have few digits, or are one by a small count.
 
     Examples
     --------

@@ -61,7 +61,7 @@ class Slopes:
     values, error_bars : arrays of shape (k, m)
         The approximations, and bounds of their errors, safety factor included.
     kinds : int8 array of shape (k, m)
-        Indices of `Kind`.
+        Numbers of `Kind`.
     gaps : float32 array of shape (k, m)
         By how much the one-sided slope ahead exceeded that behind, in the first pass.
     sides : dict
