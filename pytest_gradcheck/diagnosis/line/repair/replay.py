@@ -22,6 +22,7 @@ from pytest_gradcheck.diagnosis.line.recording.tracing import Activation, Tracer
 from pytest_gradcheck.diagnosis.line.recording.values import COMPONENTS, MISSING, Scope, Value
 from pytest_gradcheck.diagnosis.line.recording.values import entry as entry_of
 from pytest_gradcheck.diagnosis.line.repair.edits import is_harmless
+from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = ["Event", "Known", "Script"]
@@ -205,7 +206,7 @@ class Script(Tracer):
         ]
         if len(mine) != 1 or not self._is_harmless(event):
             return True
-        moved = read.array * (1 + SHIFT * np.random.default_rng(0).random(read.array.shape))
+        moved = read.array * (1 + SHIFT * stream("replay", 0).random(read.array.shape))
         try:
             code = compile(ast.unparse(node), "<replay>", "eval")
             here, there = (
