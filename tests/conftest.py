@@ -17,7 +17,7 @@ import numpy as np  # noqa: F401 - the same, and it bears no second import
 import properties  # noqa: F401 - how often properties are tried
 import pytest
 import still_clock  # noqa: F401 - the search for a line does not end by time
-from documents import ADDOPTS
+from documents import ADDOPTS, OF_CI
 
 import pytest_gradcheck.api  # noqa: F401 - slow as well
 from pytest_gradcheck.errors import Guard
@@ -156,7 +156,8 @@ OUTCOMES = {
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     """A suite to fill with tests and to run."""
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("CI", raising=False)  # under it pytest does not cut its summary's lines
+    for name in OF_CI:
+        monkeypatch.delenv(name, raising=False)
     pytester.makeini(INI)
     pytester.makepyfile(pair=PAIR)
     return Suite(pytester)

@@ -34,6 +34,9 @@ BLOCK = re.compile(
 
 FRAMEWORKS = ("torch", "jax", "autograd", "mygrad", "micrograd", "tinygrad")
 
+OF_CI = ("CI", "BUILD_NUMBER")
+"""Where either is set, pytest does not cut the lines of its summary."""
+
 INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
 """What pytest-asyncio would ask for with a warning."""
 
@@ -94,7 +97,8 @@ def run_pytest(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def _run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PY_COL"))}
+    theirs = ("PYTEST", "PY_COL", *OF_CI)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(theirs)}
     environment |= {"COLUMNS": "80", "PYTHONUTF8": "1", "NO_COLOR": "1"}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     beside = [str(Path(__file__).parent), environment.get("PYTHONPATH", "")]
