@@ -47,15 +47,13 @@ def kink(
     name = parameter.component_name(parameter.index(number))
     valid = judgement.verdicts[number] == Verdict.KINK
     where = _where(valid, number in approximation.nearby)
-    yield Finding(
+    yield Finding.warning(
         "kink",
-        "warning",
-        parameter.name,
         f"{name}: the cost has a kink here, with slope {left:.4g} on the left and {right:.4g} on "
         f"the right; the gradient {gradient[number]:.4g} lies {where}"
         + (f" ({at_kink.size} kinks in {parameter.name})" if at_kink.size > 1 else ""),
-        None,
-        point,
+        parameter=parameter.name,
+        point=point,
     )
 
 
@@ -74,7 +72,7 @@ def _kink_of_a_direction(name: str, approximation: Approximation, point: str) ->
             f"{name}: the cost has a kink along a random direction, and the gradient lies between "
             "its two slopes: a valid subgradient"
         )
-        yield Finding("kink", "warning", name, message, None, point)
+        yield Finding.warning("kink", message, parameter=name, point=point)
 
 
 def vacuous(parameter: Parameter, approximation: Approximation, point: str) -> Iterator[Finding]:
@@ -86,14 +84,12 @@ def vacuous(parameter: Parameter, approximation: Approximation, point: str) -> I
         return
     if parameter.name in approximation.seen and approximation.seen[parameter.name].residual:
         return
-    yield Finding(
+    yield Finding.warning(
         "vacuous",
-        "warning",
-        parameter.name,
         f"{parameter.name}: analytic and numerical gradient are 0 throughout, so nothing was "
         "tested: check at a point where the cost depends on it",
-        None,
-        point,
+        parameter=parameter.name,
+        point=point,
     )
 
 
@@ -107,16 +103,14 @@ def branch(
     number = mine[0]
     name = parameter.component_name(parameter.index(number))
     inside, around = float(approximation.values[number]), approximation.around[number]
-    yield Finding(
+    yield Finding.warning(
         "branch",
-        "warning",
-        parameter.name,
         f"{name}: at the very point the cost has the slope {inside:.4g}, and {around:.4g} around "
         f"it: a special branch (if abs(x) < 1e-8: ...) that is not the limit of what surrounds it; "
         f"the gradient is {gradient[number]:.4g}"
         + (f" ({len(mine)} such components of {parameter.name})" if len(mine) > 1 else ""),
-        None,
-        point,
+        parameter=parameter.name,
+        point=point,
     )
 
 
@@ -136,7 +130,7 @@ def stationary(
         "both gradients are 0 here beside rounding in every component, as at a minimum, where that "
         f"of any multiple of the cost is: little is proved. Check at another point, {elsewhere} say"
     )
-    yield Finding("stationary", "warning", None, message, None, point)
+    yield Finding.warning("stationary", message, point=point)
 
 
 def precision(
@@ -154,20 +148,18 @@ def precision(
         if seen is not None and (seen.wide or seen.kind == Kind.JUMP):
             reason = JUMPS if seen.kind == Kind.JUMP else _noise_reason(noise)
             message = f"{parameter.name}: a random direction cannot be decided: {reason}"
-            yield Finding("precision", "warning", parameter.name, message, None, point)
+            yield Finding.warning("precision", message, parameter=parameter.name, point=point)
         return
     if np.any(approximation.of_kind(Kind.JUMP, part) & undecided):
         reason = JUMPS
     else:
         reason = _noise_reason(noise)
-    yield Finding(
+    yield Finding.warning(
         "precision",
-        "warning",
-        parameter.name,
         f"{parameter.name}: {undecided.sum()} of {approximation.checked[part].sum()} components "
         f"cannot be decided: {reason}",
-        None,
-        point,
+        parameter=parameter.name,
+        point=point,
     )
 
 
@@ -198,7 +190,7 @@ def unnamed(
             f"components of {sum(map(np.count_nonzero, parts))} that were differenced: "
             f"{_why_unnamed(seen)}"
         )
-        yield Finding("unnamed", "cause", name, message, None, point)
+        yield Finding.cause("unnamed", message, parameter=name, point=point)
 
 
 def _why_unnamed(seen: ProbeResult) -> str:
@@ -222,7 +214,7 @@ def coarse(
             else "the smallest components are not tested at all"
         )
         message = f"{_noise_reason(noise)}; {small}"
-        yield Finding("precision", "warning", None, message, None, point)
+        yield Finding.warning("precision", message, point=point)
 
 
 def _noise_reason(noise: Noise) -> str:

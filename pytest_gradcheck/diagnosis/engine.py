@@ -229,12 +229,21 @@ def _worded(cause: Cause, point: str, seen: Mapping[int, str] = HERE) -> Finding
     why = hypothesis.why or first.rule.why
     message = f"{listed(names)} {verb} {hypothesis.observation}{f': {why}' if why else ''}"
     parameter = names[0] if len(names) == 1 else None
-    return Finding(
-        first.code, "cause", parameter, message, hypothesis.factor, point, parameters=names
+    return Finding.cause(
+        first.code,
+        message,
+        parameter=parameter,
+        factor=hypothesis.factor,
+        point=point,
+        parameters=names,
     )
 
 
 def _of_spread(spread: Spread, point: str) -> Finding:
-    return Finding(
-        spread.code, "cause", spread.parameter, spread.message, None, point, parameters=spread.names
+    return Finding.cause(
+        spread.code,
+        spread.message,
+        parameter=spread.parameter,
+        point=point,
+        parameters=spread.names,
     )

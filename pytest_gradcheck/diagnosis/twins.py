@@ -61,15 +61,14 @@ def _found(
             part_of_penalty = _norm(whole.values[seen] - data.values[seen])
             ratio = float(np.divide(part_of_penalty, part_of_data))
         if part_of_data > 0 and ratio > HIDES:
-            yield Finding(
+            yield Finding.warning(
                 "dominated",
-                "warning",
-                parameter.name,
                 f"{parameter.name}: the penalty's part of the gradient is {_times(ratio)} x the "
                 f"data's (norms {part_of_penalty:.3g} and {part_of_data:.3g}) and hides faults; "
                 "the point with the penalty off shows them. Is the penalty meant to be that large?",
-                ratio,
-                point,
+                parameter=parameter.name,
+                factor=ratio,
+                point=point,
             )
 
 
@@ -103,4 +102,4 @@ def _blamed(point: PointReport) -> Finding:
     )
     name = wrong[0].name if len(wrong) == 1 else None
     names = tuple(parameter.name for parameter in wrong)
-    return Finding(WRONG, "cause", name, message, None, point.name, parameters=names)
+    return Finding.cause(WRONG, message, parameter=name, point=point.name, parameters=names)

@@ -200,4 +200,4 @@ def _unnamed(
         f"along a random vector over the parameters the slopes of {names} differ from "
         f"{work.pair.derivative_name} by what no named entry explains{why}"
     )
-    return (Finding("unnamed", "cause", None, message, None, point),)
+    return (Finding.cause("unnamed", message, point=point),)

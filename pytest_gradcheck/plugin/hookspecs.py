@@ -86,7 +86,7 @@ def pytest_gradcheck_diagnose(report: Report) -> Sequence[Finding] | None:
         def pytest_gradcheck_diagnose(report):
             wrong = {c.parameter for c in report.components if c.verdict == "bug"}
             if wrong and all(name.startswith("rotation") for name in wrong):
-                return [Finding("units", "cause", None, "rotations only: degrees for radians?")]
+                return [Finding.cause("units", "rotations only: degrees for radians?")]
     """
 
 

@@ -99,6 +99,39 @@ class Finding:
     where: tuple[str, int] | None = None
     parameters: tuple[str, ...] = ()
 
+    @classmethod
+    def cause(
+        cls,
+        code: str,
+        message: str,
+        *,
+        parameter: str | None = None,
+        factor: float | None = None,
+        point: str = "given",
+        parameters: tuple[str, ...] = (),
+    ) -> Finding:
+        """Return a finding of severity ``cause``.
+
+        Examples
+        --------
+        >>> Finding.cause("units", "degrees for radians?", parameter="angle").severity
+        'cause'
+        """
+        return cls(code, "cause", parameter, message, factor, point, None, parameters)
+
+    @classmethod
+    def warning(
+        cls,
+        code: str,
+        message: str,
+        *,
+        parameter: str | None = None,
+        factor: float | None = None,
+        point: str = "given",
+    ) -> Finding:
+        """Return a finding of severity ``warning``."""
+        return cls(code, "warning", parameter, message, factor, point)
+
 
 @dataclass(frozen=True)
 class ParameterReport:

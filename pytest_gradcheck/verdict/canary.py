@@ -58,7 +58,7 @@ def unnoticed(comparison: Comparison, point: str) -> tuple[Finding, ...]:
                 f"{parameter.name}: a planted fault ({fault}) went unnoticed: the error bars of "
                 "this parameter are too wide to prove its gradient right"
             )
-            found.append(Finding("canary", "cause", parameter.name, message, None, point))
+            found.append(Finding.cause("canary", message, parameter=parameter.name, point=point))
     return tuple(found)
 
 

@@ -204,6 +204,19 @@ def test_the_error_carries_the_report_and_its_text() -> None:
     assert "W1[1, 2]" in str(caught.value).splitlines()[0]
 
 
+@pytest.mark.parametrize("severity", ["cause", "warning"])
+def test_a_finding_of_a_severity_is_made_of_a_code_and_a_message(severity: str) -> None:
+    make = getattr(Finding, severity)
+    assert make("units", "degrees?") == Finding("units", severity, None, "degrees?")
+    assert make(
+        "units", "degrees?", parameter="W", factor=57.3, point="given, penalty off"
+    ) == Finding("units", severity, "W", "degrees?", 57.3, "given, penalty off")
+
+
+def test_a_cause_names_the_parameters_that_it_explains() -> None:
+    assert Finding.cause("units", "degrees?", parameters=("W", "b")).parameters == ("W", "b")
+
+
 def test_a_finding_names_the_parameter_the_factor_and_the_point() -> None:
     report = check_gradients(cost, lambda p: {"W1": 2 * p["W1"], "b1": 8 * p["b1"]}, params())
     finding = report.findings[0]

@@ -79,7 +79,8 @@ def test_a_place_that_does_not_fit_stands_behind_the_code_of_the_cause(
     report = check_gradients(
         lambda p: float(np.sum(np.sin(p["W"]))), lambda p: {"W": fault(np.cos(p["W"]))}, {"W": W}
     )
-    where = Finding("line", "cause", "W", f"{LONG_NAME}:7: dW is wrong", where=(LONG_NAME, 7))
+    line = Finding.cause("line", f"{LONG_NAME}:7: dW is wrong", parameter="W")
+    where = dataclasses.replace(line, where=(LONG_NAME, 7))
     point = dataclasses.replace(report.points[0], findings=(*report.points[0].findings, where))
     lines = failure_text(dataclasses.replace(report, points=(point,)), Style(72)).splitlines()
     assert lines[0].endswith(f" ({LONG_NAME}:7):")

@@ -136,6 +136,11 @@ def _worded(
     message = f"{label} {said}{f': {hypothesis.why}' if hypothesis.why else ''}"
     code = hypothesis.code or "partial"
     explained = (parameter,) if parameter else scene.wrong_parameters
-    return Finding(
-        code, "cause", parameter, message, hypothesis.factor, point, parameters=explained
+    return Finding.cause(
+        code,
+        message,
+        parameter=parameter,
+        factor=hypothesis.factor,
+        point=point,
+        parameters=explained,
     )

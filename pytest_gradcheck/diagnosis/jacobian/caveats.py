@@ -56,7 +56,7 @@ def _undecided(
         f"{counts.sum()} entries of {outputs.size} outputs cannot be decided, most of them of "
         f"{output_name(worst)}: {why}"
     )
-    return (Finding("precision", "warning", None, message, None, point),)
+    return (Finding.warning("precision", message, point=point),)
 
 
 def _kinks(table: Table, output_name: Name, point: str) -> tuple[Finding, ...]:
@@ -78,7 +78,7 @@ def _kinks(table: Table, output_name: Name, point: str) -> tuple[Finding, ...]:
                 f"{stand} at a kink, in the row of {first}{others}: "
                 f"the output has no single slope there; the row is {where}"
             )
-            told.append(Finding("kink", "warning", None, message, None, point))
+            told.append(Finding.warning("kink", message, point=point))
     return tuple(told)
 
 
@@ -95,7 +95,7 @@ def _stationary(table: Table, point: str) -> tuple[Finding, ...]:
         "all derivatives are 0 here beside rounding, as those of any multiple are: little is "
         "proved. Check at another point, 0.9 x theta say"
     )
-    return (Finding("stationary", "warning", None, message, None, point),)
+    return (Finding.warning("stationary", message, point=point),)
 
 
 def _vacuous(table: Table, theta: Theta, point: str) -> tuple[Finding, ...]:
@@ -119,5 +119,5 @@ def _vacuous(table: Table, theta: Theta, point: str) -> tuple[Finding, ...]:
             f"{name}: no output moves with it, and the matrix is 0 there, so nothing was tested: "
             "check where it has an effect, or leave it out with exclude="
         )
-        found.append(Finding("vacuous", "warning", name, message, None, point))
+        found.append(Finding.warning("vacuous", message, parameter=name, point=point))
     return tuple(found)

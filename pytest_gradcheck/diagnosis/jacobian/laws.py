@@ -68,7 +68,7 @@ def _nonlinear(
         f"{2 * one[worst] - 3 * other[worst]:.6g}: the tangent enters squared, through an absolute "
         "value, or a constant is added"
     )
-    return (Finding("nonlinear", "cause", None, message, None, point),)
+    return (Finding.cause("nonlinear", message, point=point),)
 
 
 def _not_adjoint(
@@ -90,7 +90,7 @@ def _not_adjoint(
         f"{pair.adjoint_name} is not the adjoint of {pair.derivative_name}: <u, J v> is "
         f"{ahead:.6g}, and <J' u, v> is {back:.6g}{where}"
     )
-    return (Finding("adjoint", "cause", None, message, None, point),)
+    return (Finding.cause("adjoint", message, point=point),)
 
 
 def _wrong_row(matrix: OperatorMatrix, pair: JacobianPair) -> str:
@@ -149,7 +149,7 @@ def asymmetric(
     gap = abs(values[lower, one] - values[upper, other])
     if gap > bars[lower, one] + bars[upper, other] + suspect * abs(first):
         message += "; nor are the differences of grad, so grad itself is no gradient of a cost"
-    return (Finding("asymmetric", "cause", None, message, None, point),)
+    return (Finding.cause("asymmetric", message, point=point),)
 
 
 def asymmetric_pairs(
@@ -187,4 +187,4 @@ def asymmetric_pairs(
         f"{names.entry(column, row)} is {other[worst]:.7g}, where a Hessian is symmetric: one of "
         "the two was forgotten or changed alone"
     )
-    return table, (Finding("asymmetric", "cause", None, message, None, point),)
+    return table, (Finding.cause("asymmetric", message, point=point),)

@@ -74,8 +74,14 @@ def line_of(case: Case, point: str) -> tuple[Finding, ...]:
     if located is None or not located.is_told:
         return ()
     parameter = case.parameters[0] if len(case.parameters) == 1 else None
-    message, where = message_of(located), where_of(located)
-    return (Finding("line", "cause", parameter, message, None, point, where, case.parameters),)
+    found = Finding.cause(
+        "line",
+        message_of(located),
+        parameter=parameter,
+        point=point,
+        parameters=case.parameters,
+    )
+    return (replace(found, where=where_of(located)),)
 
 
 def locate(case: Case) -> Located | None:

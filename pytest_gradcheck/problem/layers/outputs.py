@@ -72,7 +72,7 @@ class Outputs:
             return None
         said = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         message = f"{wrong[0]}: what {said} adds is wrong, what the other outputs add is right"
-        return Finding("output", "cause", wrong[0], message, point=report.name)
+        return Finding.cause("output", message, parameter=wrong[0], point=report.name)
 
 
 def _without_mask(
@@ -80,13 +80,12 @@ def _without_mask(
 ) -> Finding:
     """Return the finding that outputs which stand still pass their upstream gradient on."""
     name = parameters[0] if len(parameters) == 1 else None
-    return Finding(
+    return Finding.cause(
         "mask",
-        "cause",
-        name,
         f"a mask is missing: {len(outputs)} of {count} outputs stand still ({outputs[0]} for one), "
         "and the backward pass passes on what comes from them: a ReLU, a clip, a maximum or "
         "dropout passes nothing back there",
+        parameter=name,
         point=point,
         parameters=parameters,
     )
@@ -183,7 +182,7 @@ def with_outputs(report: PointReport, outputs: Outputs | None, inputs: Any) -> P
         return report
     every = tuple(parameter.name for parameter in report.parameters)
     found = tuple(
-        Finding(code, "cause", None, message, point=report.name, parameters=every)
+        Finding.cause(code, message, point=report.name, parameters=every)
         for code, message in outputs.upstream.faults
     )
     if found:

@@ -36,7 +36,7 @@ def unnoticed_in_matrix(
                 f"{name}: a planted fault ({fault}) went unnoticed: the error bars are too wide to "
                 "prove this part of the matrix right"
             )
-            found.append(Finding("canary", "cause", name, message, None, point))
+            found.append(Finding.cause("canary", message, parameter=name, point=point))
     return tuple(found)
 
 
