@@ -16,6 +16,8 @@ __all__ = [
     "Wish",
     "first_error_wins",
     "printable",
+    "raised_as",
+    "summary",
     "wishes",
 ]
 
@@ -121,6 +123,42 @@ class ProblemError(ValueError):
     def __reduce__(self) -> tuple[Callable[..., ProblemError], tuple[str, str], dict[str, object]]:
         """Let a pool of processes send it, which would look for its class in ``builtins``."""
         return _problem_error, (self.code, str(self).removeprefix(f"{self.code}: ")), self.__dict__
+
+
+def summary(error: Exception) -> str:
+    """Return an exception's type with the first line of its message."""
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+@contextmanager
+def raised_as(code: str, message: Callable[[str], str]) -> Iterator[None]:
+    """Raise an exception of a user's function as a ProblemError.
+
+    ProblemErrors pass unchanged, and so do the exceptions of `wishes`.
+
+    Parameters
+    ----------
+    code : str
+    message : callable
+        Takes the `summary` of the exception, and returns the message.
+
+    Examples
+    --------
+    >>> with raised_as("cost-raised", lambda error: f"loss raised {error}"):
+    ...     {}["x"]
+    Traceback (most recent call last):
+    pytest_gradcheck.errors.ProblemError: cost-raised: loss raised KeyError: 'x'
+    """
+    __tracebackhide__ = True
+    try:
+        yield
+    except ProblemError:
+        raise
+    except wishes():
+        raise
+    except Exception as error:
+        raise ProblemError(code, message(summary(error))) from error
 
 
 def _problem_error(code: str, message: str) -> ProblemError:

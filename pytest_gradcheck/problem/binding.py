@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.theta import Theta
-from pytest_gradcheck.problem.layers import accepts, name_of
+from pytest_gradcheck.problem.layers import accepts, by_keyword, name_of
 
-__all__ = ["Call", "accepts", "bound", "summary"]
+__all__ = ["Call", "accepts", "bound"]
 
 USUAL = ("params", "parameters", "theta", "weights", "w", "W")
 """What people call the argument that takes the params."""
@@ -78,12 +78,6 @@ class Call(NamedTuple):
         raise ProblemError(code, message) from error
 
 
-def summary(error: Exception) -> str:
-    """Return an exception's type with the first line of its message."""
-    first = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
-
-
 def bound(
     function: Any, args: tuple[Any, ...], data: Mapping[str, Any] | None, inplace: bool, role: str
 ) -> Call:
@@ -143,19 +137,13 @@ def _by_name(
             "names them all: take the params' name out of data, or say inplace=True if the "
             "network owns its arrays",
         )
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
     first = [p for p in named if p.kind is p.POSITIONAL_ONLY]
     before = tuple(data.get(p.name, p.default) for p in first if p is not target)
     by_place = target is not None and target in first
-    keywords = {
-        name: value
-        for name, value in data.items()
-        if (takes_all or any(p.name == name for p in named)) and all(p.name != name for p in first)
-    }
     place: str | int | None = None
     if target is not None:
         place = first.index(target) if by_place else target.name
-    return Call(function, before, keywords, place, wants_cache)
+    return Call(function, before, by_keyword(parameters, data), place, wants_cache)
 
 
 def _optional_target(

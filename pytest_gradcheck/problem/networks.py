@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError, wishes
+from pytest_gradcheck.errors import raised_as
 from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.objects.slots import (
     SPELLINGS,
@@ -73,7 +73,8 @@ def _same(now: Any, then: Any) -> bool:
 def _first_answer(problem: Problem, owner: Any, data: Mapping[str, Any] | None) -> Any:
     """Call the cost, then the gradient, and return what the latter answers."""
     cost = bound(problem.cost, problem.args, data, True, "cost")
-    returned = _called("cost", cost.with_tree(owner), name_of(problem.cost))
+    with raised_as("cost-raised", lambda error: f"{name_of(problem.cost)} raised {error}"):
+        returned = cost.with_tree(owner)()
     if problem.grad is True:
         return returned[1] if isinstance(returned, (tuple, list)) and len(returned) > 1 else None
     gradient = bound(problem.grad, problem.args, data, True, "gradient")
@@ -81,20 +82,8 @@ def _first_answer(problem: Problem, owner: Any, data: Mapping[str, Any] | None) 
     if gradient.wants_cache and isinstance(returned, tuple) and len(returned) > 1:
         cache = {"cache": returned[1] if len(returned) == 2 else returned[1:]}
     zero_gradients(owner)
-    return _called("gradient", gradient.with_tree(owner, **cache), name_of(problem.grad))
-
-
-def _called(role: str, call: Callable[[], Any], name: str) -> Any:
-    try:
-        return call()
-    except ProblemError:
-        raise
-    except wishes():
-        raise
-    except Exception as error:
-        raise ProblemError(
-            f"{role}-raised", f"{name} raised {type(error).__name__}: {error}"
-        ) from error
+    with raised_as("gradient-raised", lambda error: f"{name_of(problem.grad)} raised {error}"):
+        return gradient.with_tree(owner, **cache)()
 
 
 def _by_attributes(slots: Sequence[Slot]) -> tuple[Collect, list[Slot]]:

@@ -10,13 +10,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError, wishes
+from pytest_gradcheck.errors import ProblemError, summary, wishes
 from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.gradient import flatten_gradient, left_in
 from pytest_gradcheck.params.objects.slots import Slots
 from pytest_gradcheck.params.streams import around_calls
 from pytest_gradcheck.params.theta import FloatArray, Theta
-from pytest_gradcheck.problem.binding import bound, summary
+from pytest_gradcheck.problem.binding import bound
 from pytest_gradcheck.problem.layers import name_of
 from pytest_gradcheck.problem.problem import Problem
 from pytest_gradcheck.problem.regularization import Penalty, penalized

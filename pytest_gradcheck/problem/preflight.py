@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError, wishes
 from pytest_gradcheck.params.scales import lengths
@@ -16,6 +17,8 @@ from pytest_gradcheck.problem.pair import Pair
 __all__ = [
     "DROPOUT",
     "alike_within",
+    "differs",
+    "differs_in_all",
     "examined",
     "refuse_changed",
     "refuse_undefined",
@@ -85,7 +88,7 @@ def examined(pair: Pair, noise: float | None = None) -> tuple[float, FloatArray,
     if pair.theta.references > before and not pair.is_batched:
         spare_memory(pair.theta, pair.value_of, here)
     again = pair.cost()
-    if not _same(here, again, noise):
+    if again != here and differs(np.array([here]), np.array([again]), noise).any():
         raise ProblemError(
             "nondeterministic-cost",
             f"two calls of the cost at the same theta returned {here!r} and {again!r}: {DROPOUT}",
@@ -138,27 +141,39 @@ def alike_within(values: FloatArray, noise: float | None) -> float:
 
 
 @np.errstate(all="ignore")
-def _same(one: float, other: float, noise: float | None) -> bool:
-    if one == other:
-        return True
-    return abs(one - other) <= alike_within(np.array([one, other]), noise) * abs(one)
+def differs(one: FloatArray, other: FloatArray, noise: float | None) -> npt.NDArray[np.bool_]:
+    """Return where two calls of a function differ by more than noise, each by its own size."""
+    tolerance = alike_within(one, noise) * np.maximum(np.abs(one), np.abs(other))
+    return np.asarray(~(np.abs(other - one) <= tolerance))
+
+
+@np.errstate(all="ignore")
+def differs_in_all(one: FloatArray, other: FloatArray, tolerance: float) -> npt.NDArray[np.bool_]:
+    """Return where two calls of a derivative differ by more than a part of its largest value.
+
+    NaN equals NaN: a derivative without a value gets its verdict later.
+    """
+    alike = (one == other) | (np.abs(one - other) <= tolerance * largest(one))
+    return np.asarray(~(alike | (np.isnan(one) & np.isnan(other))))
+
+
+def largest(values: FloatArray) -> float:
+    """Return the largest absolute value that is finite, or 0."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 def _compare_gradients(
     first: FloatArray, second: FloatArray, pair: Pair, noise: float | None
 ) -> None:
-    alike = alike_within(first, noise)
-    finite = np.abs(first[np.isfinite(first)])
-    size = float(finite.max()) if finite.size else 0.0
-    with np.errstate(all="ignore"):
-        apart = ~((first == second) | (np.abs(first - second) <= alike * size))
-    apart &= ~(np.isnan(first) & np.isnan(second))
+    tolerance = alike_within(first, noise)
+    apart = differs_in_all(first, second, tolerance)
     if not apart.any():
         return
     number = int(np.flatnonzero(apart)[0])
     parameter = pair.theta.owner(number)
     name = parameter.component_name(parameter.index(number))
-    reason = ACCUMULATES if _accumulates(first, second, pair, alike * size) else DROPOUT
+    slack = tolerance * largest(first)
+    reason = ACCUMULATES if _accumulates(first, second, pair, slack) else DROPOUT
     raise ProblemError(
         "nondeterministic-gradient",
         f"two calls of the gradient at the same theta returned {float(first[number])!r} and "

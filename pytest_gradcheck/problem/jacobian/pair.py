@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError, wishes
+from pytest_gradcheck.errors import ProblemError, summary, wishes
 from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.theta import FloatArray, Theta
-from pytest_gradcheck.problem.binding import bound, summary
+from pytest_gradcheck.problem.binding import bound
 from pytest_gradcheck.problem.jacobian.answers import laid_out_matrix
 from pytest_gradcheck.problem.jacobian.matrices import (
     Block,

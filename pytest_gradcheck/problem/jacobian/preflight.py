@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.theta import FloatArray
 from pytest_gradcheck.problem.jacobian.matrices import DenseMatrix, Matrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
-from pytest_gradcheck.problem.preflight import DROPOUT, alike_within, refuse_changed, spare_memory
+from pytest_gradcheck.problem.preflight import (
+    DROPOUT,
+    alike_within,
+    differs,
+    differs_in_all,
+    refuse_changed,
+    spare_memory,
+)
 
 __all__ = ["examined_matrix"]
 
@@ -42,7 +48,7 @@ def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[Flo
     if pair.theta.references > before:
         spare_memory(pair.theta, pair.values_of, here)
     again = pair.values()
-    apart = _apart(here, again, noise)
+    apart = differs(here, again, noise)
     if apart.any():
         number = int(np.flatnonzero(apart)[0])
         raise ProblemError(
@@ -54,13 +60,6 @@ def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[Flo
     return here, matrix
 
 
-@np.errstate(all="ignore")
-def _apart(one: FloatArray, other: FloatArray, noise: float | None) -> npt.NDArray[np.bool_]:
-    """Return where two calls differ: in numbers, or in having none."""
-    alike = alike_within(one, noise)
-    return ~(np.abs(other - one) <= alike * np.maximum(np.abs(one), np.abs(other)))
-
-
 def _compare_matrices(
     first: Matrix, second: Matrix, pair: JacobianPair, noise: float | None
 ) -> None:
@@ -69,9 +68,7 @@ def _compare_matrices(
     weights[~pair.theta.is_selected] = 0.0
     with np.errstate(all="ignore"):
         one, other = first.along(weights), second.along(weights)
-        size = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
-        apart = ~((one == other) | (np.abs(one - other) <= 10 * alike_within(one, noise) * size))
-        apart &= ~(np.isnan(one) & np.isnan(other))
+    apart = differs_in_all(one, other, 10 * alike_within(one, noise))
     if apart.any():
         number = int(np.flatnonzero(apart)[0])
         raise ProblemError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError, wishes
+from pytest_gradcheck.errors import ProblemError, raised_as
 from pytest_gradcheck.params.gradient import flatten_gradient
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray, Theta
@@ -53,18 +53,15 @@ class Projection:
                 project[n](d) if n in project else d for n, d in zip(names, parts, strict=True)
             ]
             return flatten_gradient(theta.filled(parts), theta)
-        try:
+        with raised_as("bad-setting", self._expected):
             answer = project(theta.filled(parts))
-        except wishes():
-            raise
-        except Exception as error:
-            raise ProblemError(
-                "bad-setting",
-                f"project={self._name} raised {type(error).__name__}: {error}; it takes a change "
-                "in the structure of the params, or is a dict of functions by the names of "
-                "parameters",
-            ) from error
         return flatten_gradient(answer, theta)
+
+    def _expected(self, error: str) -> str:
+        return (
+            f"project={self._name} raised {error}; it takes a change in the structure of the "
+            "params, or is a dict of functions by the names of parameters"
+        )
 
     def _refuse_unknown_names(self) -> None:
         if not isinstance(self._project, Mapping):

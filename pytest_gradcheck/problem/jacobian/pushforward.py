@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError, wishes
+from pytest_gradcheck.errors import ProblemError, raised_as, wishes
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.problem.binding import accepts
 from pytest_gradcheck.problem.layers import name_of
@@ -69,7 +69,7 @@ class Pushforward:
 
     def _returned(self, inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         __tracebackhide__ = True
-        try:
+        with raised_as("gradient-raised", self._call_forms):
             if self._together:
                 return self._jvp(inputs, tangents)
             if self._goes_without:
@@ -77,24 +77,19 @@ class Pushforward:
             try:
                 return self._jvp(*inputs, *tangents)
             except ProblemError:
-                raise  # said in better words already
+                raise
             except wishes():
                 raise
             except Exception as error:
                 if len(inputs) > 1:
                     raise
                 return self._of_tuples(inputs, tangents, error)
-        except ProblemError:
-            raise
-        except wishes():
-            raise
-        except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
-            raise ProblemError(
-                "gradient-raised",
-                f"{name_of(self._jvp)} raised {type(error).__name__}: {first}; it is called as "
-                "jvp(x, dx), with several inputs jvp(x, w, dx, dw), or jvp((x, w), (dx, dw))",
-            ) from error
+
+    def _call_forms(self, error: str) -> str:
+        return (
+            f"{name_of(self._jvp)} raised {error}; it is called as "
+            "jvp(x, dx), with several inputs jvp(x, w, dx, dw), or jvp((x, w), (dx, dw))"
+        )
 
     def _of_tuples(
         self, inputs: tuple[Any, ...], tangents: tuple[Any, ...], first: Exception

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError, wishes
+from pytest_gradcheck.errors import ProblemError, summary, wishes
 from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.theta import FloatArray, Indices
-from pytest_gradcheck.problem.binding import summary
 from pytest_gradcheck.problem.jacobian.matrices import (
     Expected,
     Matrix,

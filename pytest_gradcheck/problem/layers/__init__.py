@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_gradcheck.problem.layers.functions import Differentiated, differentiated
 from pytest_gradcheck.problem.layers.layer_objects import is_layer_object, layer_object
-from pytest_gradcheck.problem.layers.names import accepts, name_of, named, with_data
+from pytest_gradcheck.problem.layers.names import accepts, by_keyword, name_of, named, with_data
 from pytest_gradcheck.problem.layers.passes import Turned, layer, pullback
 from pytest_gradcheck.problem.layers.upstream import Upstream
 
@@ -13,6 +13,7 @@ __all__ = [
     "Turned",
     "Upstream",
     "accepts",
+    "by_keyword",
     "differentiated",
     "is_layer_object",
     "layer",

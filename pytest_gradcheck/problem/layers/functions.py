@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from pytest_gradcheck.context import current
-from pytest_gradcheck.errors import ProblemError, wishes
+from pytest_gradcheck.errors import ProblemError, summary, wishes
 from pytest_gradcheck.params.layout import lay_out
 from pytest_gradcheck.params.objects import is_initializer
 from pytest_gradcheck.params.streams import around_calls
@@ -71,12 +71,11 @@ def differentiated(f: Callable[..., Any], inputs: tuple[Any, ...]) -> Differenti
             _, cache = made.turned.cost(made.params)
             made.turned.gradient(cache)
     except ProblemError:
-        return made  # said of any dtype, and said again when it is checked
+        return made  # of any dtype, and raised again in the check
     except wishes():
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        note = f"checked in float32, as the code refuses float64 ({reason})"
+        note = f"checked in float32, as the code refuses float64 ({summary(error)})"
         return _made(source, mode, False, (note,))
     return _made(wide, mode, True, made.notes)
 

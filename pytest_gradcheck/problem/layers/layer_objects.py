@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.context import current
-from pytest_gradcheck.errors import ProblemError, wishes
+from pytest_gradcheck.errors import raised_as
 from pytest_gradcheck.params.objects.slots import (
     SPELLINGS,
     Slot,
@@ -153,17 +153,8 @@ def _with_gradients(made: _ObjectPass, layer: Any, given: dict[str, Any]) -> lis
     out, pull = made.forward(given)
     slots = [s for s in before if look(s.holder, s.key) is s.leaf or isinstance(s.leaf, float)]
     theta = Theta(out, foreign=foreign)
-    try:
+    with raised_as("gradient-raised", lambda error: f"{name_of(layer)}.backward raised {error}"):
         pull(theta.tree)
-    except ProblemError:
-        raise
-    except wishes():
-        raise
-    except Exception as error:
-        raise ProblemError(
-            "gradient-raised",
-            f"{name_of(layer)}.backward raised {type(error).__name__}: {error}",
-        ) from error
     found = [slot for slot in slots if slot.gradient() is not None]
     taken = {id(slot.gradient()) for slot in found}
     return [s for s in found if id(s.leaf) not in taken and s.name not in given]

@@ -70,10 +70,25 @@ def with_data(function: Callable[..., Any], data: Mapping[str, Any] | None) -> C
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return function
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    own = {p.name for p in parameters}
-    chosen = {name: value for name, value in data.items() if takes_all or name in own}
+    chosen = by_keyword(parameters, data)
     return functools.partial(function, **chosen) if chosen else function
+
+
+def by_keyword(
+    parameters: Collection[inspect.Parameter], data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the entries of data that a function takes as keywords.
+
+    Examples
+    --------
+    >>> def cost(x, /, y): ...
+    >>> by_keyword(inspect.signature(cost).parameters.values(), {"x": 1, "y": 2, "z": 3})
+    {'y': 2}
+    """
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    by_place = {p.name for p in parameters if p.kind is p.POSITIONAL_ONLY}
+    own = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return {n: v for n, v in data.items() if (takes_all or n in own) and n not in by_place}
 
 
 def named(
