@@ -199,8 +199,8 @@ def climb(line: Line, analytic: float, noise: float, wide: float, suspect: float
     Examples
     --------
     >>> line = Line(lambda t: (t, abs(t)), 0.0, 1e-6, 1.0, 1e-15)
-    >>> climb(line, 0.5, 1e-17, 1e-3, 1e-5).kind
-    'kink'
+    >>> climb(line, 0.5, 1e-17, 1e-3, 1e-5).kind.name
+    'KINK'
     """
     ladder = _Ladder(line, analytic, noise)
     last = math.inf

@@ -143,8 +143,9 @@ def alike_within(values: FloatArray, noise: float | None) -> float:
 @np.errstate(all="ignore")
 def differs(one: FloatArray, other: FloatArray, noise: float | None) -> npt.NDArray[np.bool_]:
     """Return where two calls of a function differ by more than noise, each by its own size."""
-    tolerance = alike_within(one, noise) * np.maximum(np.abs(one), np.abs(other))
-    return np.asarray(~(np.abs(other - one) <= tolerance))
+    both = np.stack([one, other])
+    tolerances = alike_within(both, noise) * np.abs(both).max(axis=0)
+    return np.asarray(~(np.abs(other - one) <= tolerances))
 
 
 @np.errstate(all="ignore")

@@ -47,6 +47,7 @@ class Problem:
 
     Examples
     --------
+    >>> import numpy as np
     >>> Problem(np.sum, np.ones_like, np.zeros(3)).args
     ()
     """
