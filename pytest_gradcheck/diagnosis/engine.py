@@ -110,14 +110,14 @@ def causes(evidence: Evidence) -> tuple[Finding, ...]:
     """Return the causes of what is wrong at a point, those of most parameters first."""
     wrong = evidence.wrong_parts
     legible = [p for p in wrong if p.is_legible and not (p.sparse or p.where)]
-    candidates = _candidates(legible, evidence)
+    candidates = _candidates(legible, RULES, evidence)
     found = _sure(_grouped(candidates), len(wrong))
     explained = {name for cause in found for name in cause.names}
     sharper = _sharper([p for p in legible if p.name not in explained], evidence)
     if sharper:
         names = {part.name for part in sharper}
         kept = [candidate for candidate in candidates if candidate.part.name not in names]
-        found = _sure(_grouped([*kept, *_candidates(sharper, evidence)]), len(wrong))
+        found = _sure(_grouped([*kept, *_candidates(sharper, RULES, evidence)]), len(wrong))
         explained = {name for cause in found for name in cause.names}
     if not explained:
         near = _of_changes(evidence)
@@ -162,12 +162,14 @@ def _doubtful(part: ParameterEvidence, evidence: Evidence) -> Indices:
     return np.zeros(0, np.intp)
 
 
-def _candidates(parts: Sequence[ParameterEvidence], evidence: Evidence) -> list[Candidate]:
+def _candidates(
+    parts: Sequence[ParameterEvidence], rules: Sequence[Rule], evidence: Evidence
+) -> list[Candidate]:
     """Return the hypotheses that came true, of every part and every rule."""
-    first = [c for part in parts[:ASKED] for c in _tried(part, RULES, evidence)]
+    first = [c for part in parts[:ASKED] for c in _tried(part, rules, evidence)]
     if len(parts) <= ASKED:
         return first
-    seen = tuple(rule for rule in RULES if any(c.rule is rule for c in first))
+    seen = tuple(rule for rule in rules if any(c.rule is rule for c in first))
     return first + [c for part in parts[ASKED:] for c in _tried(part, seen, evidence)]
 
 
@@ -215,10 +217,17 @@ def _sure(groups: Sequence[Cause], wrong: int) -> list[Cause]:
 
 
 def _where(rest: Sequence[ParameterEvidence], evidence: Evidence) -> list[Cause]:
-    """Return where what is left is wrong: rows, columns, a few entries."""
+    """Return where what is left is wrong: rows, columns, a few entries.
+
+    Parameters that are wrong in the same places have one cause.
+    """
     looked = [part for part in rest if part.is_legible and (part.where or not part.open)]
-    some = [c for part in looked[:ASKED] for c in _tried(part, WHERE_RULES, evidence)]
-    return [Cause((candidate,)) for candidate in some]
+    groups: dict[tuple[str, str], list[Candidate]] = {}
+    for candidate in _candidates(looked, WHERE_RULES, evidence):
+        said = candidate.hypothesis
+        groups.setdefault((said.observation, said.why), []).append(candidate)
+    causes = [Cause(tuple(group)) for group in groups.values()]
+    return [cause for cause in causes if cause.is_sure()]
 
 
 def _worded(cause: Cause, point: str, seen: Mapping[int, str] = HERE) -> Finding:

@@ -638,6 +638,34 @@ def test_a_border_is_told() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("shape", "kept"),
+    [((10,), np.arange(10) % 2), ((6, 6), np.random.default_rng(3).random((6, 6)) < 0.6)],
+    ids=["every other", "at random"],
+)
+def test_zeros_here_and_there_are_a_mask(shape: tuple[int, ...], kept: Array) -> None:
+    theta = np.random.default_rng(2).normal(size=shape)
+    report = spoiled({"u": theta, "v": theta + 1}, u=lambda g: g * kept, v=lambda g: g * kept)
+    (found,) = report.points[0].findings
+    assert (found.code, found.parameters) == ("mask", ("u", "v"))
+    zeros = np.count_nonzero(kept == 0)
+    assert f"u, v are 0 in {zeros} of {theta.size} components, and right" in found.message
+
+
+def test_one_zero_of_two_is_no_mask() -> None:
+    report = spoiled({"u": np.array([1.0, 2.0, 3.0])}, u=lambda g: g * [0.0, 1.0, 1.0])
+    assert causes(report) == [("partial", "u")]
+
+
+def test_the_same_rows_of_two_parameters_are_one_cause() -> None:
+    def last(g: Array) -> Array:
+        return np.vstack([g[:-1], g[-1:] ** 2])
+
+    report = spoiled({"u": SQUARE, "v": SQUARE + 1}, u=last, v=last)
+    (found,) = report.points[0].findings
+    assert (found.code, found.parameters) == ("partial", ("u", "v"))
+
+
 def test_scattered_errors_are_no_part() -> None:
     wrong = np.where(np.random.default_rng(3).random((6, 6)) < 0.4, 1.7, 1.0)
     report = spoiled({"w": RNG.normal(size=(6, 6))}, w=lambda g: wrong * g)

@@ -93,7 +93,7 @@ def test_every_code_that_is_made_is_known() -> None:
     rooms = ("diagnosis/*.py", "diagnosis/rules/*.py", "verdict/canary.py", "problem/layers/*.py")
     modules = [module for room in rooms for module in package.glob(room)]
     source = "\n".join(module.read_text(encoding="utf-8") for module in modules)
-    made = set(re.findall(r'\b(?:Finding|Spread|rule)\(\s*"([a-z-]+)"', source))
+    made = set(re.findall(r'\b(?:Finding\.\w+|Spread|rule)\(\s*"([a-z-]+)"', source))
     made |= set(re.findall(r'\bcode="([a-z-]+)"', source))
     made |= set(re.findall(r'"([a-z]+-regularization)"', source))
     assert made <= {*CAUSES, *WARNINGS, *OTHERS}

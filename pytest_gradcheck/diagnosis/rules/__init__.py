@@ -23,6 +23,7 @@ from pytest_gradcheck.diagnosis.rules.regions import (
     repeated,
     run,
     some_entries,
+    zeros,
 )
 from pytest_gradcheck.diagnosis.rules.values import (
     conjugated,
@@ -64,7 +65,7 @@ RULES: tuple[Rule, ...] = (
 )
 """Each tells what the wrong gradient is. The first that is sure explains a parameter."""
 
-WHERE_RULES: tuple[Rule, ...] = (some_entries,)
+WHERE_RULES: tuple[Rule, ...] = (some_entries, zeros)
 """Each tells only where a gradient is wrong; asked of what is left."""
 
 SPREAD_CAUSES: Mapping[str, str] = {

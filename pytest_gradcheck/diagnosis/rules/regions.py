@@ -21,7 +21,7 @@ from pytest_gradcheck.diagnosis.rules.values import factor, offset, sign
 from pytest_gradcheck.diagnosis.words import numbered
 from pytest_gradcheck.params.theta import FloatArray
 
-__all__ = ["clipped", "mask", "one_step", "overlapping", "repeated", "run", "some_entries"]
+__all__ = ["clipped", "mask", "one_step", "overlapping", "repeated", "run", "some_entries", "zeros"]
 
 FEWEST = 3
 """Components on either side of a mask; one row of two could be wrong by chance."""
@@ -31,6 +31,9 @@ FEW = 4
 
 USUAL = 8.0
 """Bits that a usual fault has in advance: a mask that is missing, an index that repeats."""
+
+MOST_BITS = 1000.0
+"""Bits of which a float holds the power of 2."""
 
 LARGEST_RANKED = 300
 """Rows and columns up to which the span of a gradient is looked at."""
@@ -314,6 +317,21 @@ def clipped(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]
             "the gradient is clipped",
             free=1 if bound != float(f"{bound:.2g}") else 0,
         )
+
+
+@rule("mask", "right where a unit is active, wrong elsewhere")
+def zeros(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
+    """Make the hypothesis of zeros here and there, all other entries being right."""
+    if min(part.n_wrong, part.n_right) < 2:
+        return
+    places = min(where_bits(part.n_wrong, part.n_right), MOST_BITS)
+    yield Hypothesis(
+        np.where(part.wrong, 0.0, part.numerical),
+        part.bars,
+        f"0 in {part.n_wrong} of {part.n_wrong + part.n_right} components, and right in the others",
+        "a mask that the cost has not, or entries that a loop skips",
+        tried=2.0**places,
+    )
 
 
 @rule("partial", "some rows, columns or entries are wrong")
