@@ -331,6 +331,7 @@ def zeros(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
         f"0 in {part.n_wrong} of {part.n_wrong + part.n_right} components, and right in the others",
         "a mask that the cost has not, or entries that a loop skips",
         tried=2.0**places,
+        code=None if part.is_complete else "partial",  # rows are not seen in samples
     )
 
 
