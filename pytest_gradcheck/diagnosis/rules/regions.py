@@ -72,7 +72,7 @@ def mask(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
         yield _there(
             part,
             "0 where the numerical gradient is not, and not 0 where that is",
-            where_bits(np.count_nonzero(off), np.count_nonzero(part.known & ~off)) + USUAL,
+            where_bits(int(off.sum()), int((part.known & ~off).sum())) + USUAL,
             "the mask is turned round",
         )
     if min(part.n_wrong, part.n_right) >= FEWEST:
