@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from operator import add
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.differences import Approximation
-from pytest_gradcheck.params.scales import SAFE_SQUARE, finite_or_zero, rms
+from pytest_gradcheck.params.scales import finite_or_zero, rms
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Selection
 from pytest_gradcheck.report.report import (
     VERDICTS,
@@ -135,38 +134,23 @@ def _figure(
 def _figures(comparison: Comparison) -> tuple[list[float], float]:
     """Return the course's figure of every parameter, and of the whole.
 
-    From the sums of squares of all of them at once, where nothing stands in the way. Where
-    directions have seen parameters, the figure of the whole is the worst of one. Components that
-    are 0 in both gradients do not differ.
+    Where directions have seen parameters, the figure of the whole is the worst of one. Components
+    that are 0 in both gradients do not differ.
     """
-    theta, gradient, zeros = comparison.theta, comparison.gradient, comparison.judgement.zeros
+    gradient, zeros = comparison.gradient, comparison.judgement.zeros
     values, at = comparison.approximation.values, comparison.approximation.evaluated
     seen = comparison.approximation.seen
     if zeros is not None:
         gradient = np.where(zeros, values, gradient)
-    if isinstance(at, slice):  # and so every parameter, one next to the other
-        squares = [
-            np.add.reduceat(vector * vector, theta.starts).tolist()
-            for vector in (values - gradient, values, gradient)
-        ]
-        sizes = map(add, *squares[1:])
-        if all(SAFE_SQUARE < size < 1 / SAFE_SQUARE for size in sizes):
-            each = [_ratio(*three) for three in zip(*squares, strict=True)]
-            return each, _ratio(*map(sum, squares))
     figures = [
         seen[parameter.name].figure
         if parameter.name in seen
         else _figure(_looked_at(parameter, comparison.approximation), values, gradient)
-        for parameter in theta.selected
+        for parameter in comparison.theta.selected
     ]
     if seen:
         return figures, max([*figures, *(one.figure for one in seen.values())])
     return figures, _figure(at, values, gradient)
-
-
-def _ratio(off: float, numerical: float, analytic: float) -> float:
-    """Return the course's figure from sums of squares."""
-    return math.sqrt(off) / (math.sqrt(numerical) + math.sqrt(analytic))
 
 
 def _parameter(
@@ -201,9 +185,6 @@ def _tallies(comparison: Comparison) -> list[Tally]:
     """Return how often each verdict fell on the components of every parameter."""
     theta, judgement = comparison.theta, comparison.judgement
     at = comparison.approximation.evaluated
-    if isinstance(at, slice) and judgement.all_ok:
-        others = [0] * (len(VERDICTS) - 1)
-        return [[parameter.size, *others] for parameter in theta.selected]
     kinds = len(VERDICTS)
     numbers = np.arange(at.stop) if isinstance(at, slice) else at
     codes = theta.owners(numbers) * kinds + judgement.verdicts[at]
@@ -216,11 +197,6 @@ def _resolutions(comparison: Comparison) -> list[float]:
 
     Of any component where all of a parameter were looked at, else of one of its usual size.
     """
-    approximation, judgement = comparison.approximation, comparison.judgement
-    if isinstance(approximation.evaluated, slice) and not approximation.seen:
-        starts = comparison.theta.starts
-        largest: list[float] = np.maximum.reduceat(judgement.resolutions, starts).tolist()
-        return largest
     return [_resolution(parameter, comparison) for parameter in comparison.theta.selected]
 
 
