@@ -63,7 +63,7 @@ __all__ = ["GradCheck", "check_gradients", "check_problem", "gradcheck"]
 class GradCheck:
     """Check a hand-written gradient against two-sided differences of its cost.
 
-    ``gradcheck`` raises where the gradient is wrong; ``check_gradients`` only tells.
+    ``gradcheck`` raises where the gradient is wrong; ``check_gradients`` returns the report.
 
     Parameters
     ----------
@@ -122,9 +122,22 @@ class GradCheck:
         *backward_and_inputs: Any,
         **settings: Unpack[SettingsKeywords],
     ) -> Report:
-        """Check a layer: ``out, cache = forward(*inputs)``, gradients ``backward(dout, cache)``.
+        """Check a layer by its forward and its backward pass.
 
-        Or a layer object, ``gradcheck.layer(layer, *inputs)``, with its own arrays.
+        Parameters
+        ----------
+        forward : callable or object
+            The forward pass, ``out, cache = forward(*inputs)``; or a layer object, which has both
+            passes, and arrays with their gradients as attributes. Those are checked in place.
+        *backward_and_inputs
+            ``backward(dout, cache)``, which returns the gradients of the inputs, then the inputs;
+            of an object the inputs alone.
+        **settings
+            See `Settings`.
+
+        Returns
+        -------
+        Report
         """
         __tracebackhide__ = True
         problem = Problem.layer(forward, *backward_and_inputs, **settings)
@@ -137,14 +150,45 @@ class GradCheck:
         primal: Callable[..., Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> Report:
-        """Check a function that returns its pullback: ``out, pullback = f(*inputs)``."""
+        """Check a function that returns its pullback, as JAX's vjp does.
+
+        Parameters
+        ----------
+        f : callable
+            Returns ``out, pullback``; ``pullback(dout)`` returns the gradients of the inputs.
+        *inputs
+            Those of `f`.
+        primal : callable, optional
+            Returns `out` alone. `out` of `f` has to equal it, and the pullback to have its slopes.
+        **settings
+            See `Settings`.
+
+        Returns
+        -------
+        Report
+        """
         __tracebackhide__ = True
         return check_problem(Problem.vjp(f, *inputs, primal=primal, **settings), self._raising)
 
     def autograd(
         self, f: Callable[..., Any], *inputs: Any, **settings: Unpack[SettingsKeywords]
     ) -> Report:
-        """Check the gradient that a framework's reverse mode makes of a function of its tensors."""
+        """Check the gradient that a framework's reverse mode makes of a function of its tensors.
+
+        Parameters
+        ----------
+        f : callable
+            A function or a module of PyTorch, JAX (``custom_vjp`` included), HIPS autograd,
+            mygrad, micrograd or tinygrad, with custom backward passes.
+        *inputs
+            Those of `f`.
+        **settings
+            See `Settings`.
+
+        Returns
+        -------
+        Report
+        """
         __tracebackhide__ = True
         return check_problem(Problem.autograd(f, *inputs, **settings), self._raising)
 
@@ -169,7 +213,7 @@ class GradCheck:
             `params` with leaves of ``out.shape + leaf.shape``; True where `fun` returns
             ``(out, jac)``.
         params, *args, data, **settings
-            As of a gradient.
+            As for a gradient.
 
         Returns
         -------
@@ -205,9 +249,9 @@ class GradCheck:
         hess : callable or True
             Returns the Hessian in any form of a Jacobian; True where `grad` returns both.
         params, *args, data, **settings
-            As of a gradient.
+            As for a gradient.
         lower : bool
-            Whether the lower triangle of `hess` is all that counts.
+            Compare the lower triangle only, as of a Hessian for solvers that read no other.
 
         Returns
         -------
@@ -262,7 +306,7 @@ check_gradients = GradCheck(raising=False)
 
 
 def check_problem(problem: Problem, raising: bool) -> Report:
-    """Check a problem in the surroundings of the moment, and tell whoever listens."""
+    """Check a problem in the current context, and pass its report to the context's listeners."""
     __tracebackhide__ = True
     context = current()
     if raising and context.before is not None:
@@ -284,7 +328,7 @@ def check_problem(problem: Problem, raising: bool) -> Report:
 
 
 class _Terms(NamedTuple):
-    """What is the same for every point of a check."""
+    """The parts of a check that all its points share."""
 
     settings: Settings
     seed: int
@@ -294,7 +338,7 @@ class _Terms(NamedTuple):
 
 
 class _Result(NamedTuple):
-    """What a point's check came to."""
+    """The result of a check at one point."""
 
     point: Point
     report: PointReport
@@ -339,14 +383,14 @@ def _report(problem: Problem, context: Context) -> Report:
 
 
 def _results(points: Iterable[Point], terms: _Terms) -> tuple[list[_Result], tuple[str, ...]]:
-    """Check at every point; return the results, and a note where that ended early."""
+    """Check at every point; return the results, and a note if the walk ended early."""
     results: list[_Result] = []
     cut_short: tuple[str, ...] = ()
     try:
         for point in points:
             results.append(_checked(point, terms))
     except ProblemError as error:
-        # A wrong gradient may well lead training astray; that it is wrong is what to tell.
+        # A wrong gradient may lead training astray: report the gradient, not the training.
         if all(result.report.passed for result in results):
             raise
         cut_short = (f"not checked any further: {error}",)
@@ -354,13 +398,13 @@ def _results(points: Iterable[Point], terms: _Terms) -> tuple[list[_Result], tup
 
 
 def _reports(results: Sequence[_Result]) -> tuple[PointReport, ...]:
-    """Return the reports of all points, with what twins with and without a penalty say together."""
+    """Return the reports of all points; those with a penalty are compared with their twins."""
     twins = {id(result.point.penalized): result for result in results}
     return tuple(_beside_twin(result, twins.get(id(result.point))) for result in results)
 
 
 def _beside_twin(whole: _Result, twin: _Result | None) -> PointReport:
-    """Return the report of a point, with what its twin without the penalty adds to it."""
+    """Return the report of a point, with the findings from its twin without the penalty."""
     if twin is None:
         return whole.report
     parameters = whole.point.pair.theta.selected
@@ -375,7 +419,7 @@ def _checked(point: Point, terms: _Terms) -> _Result:
     """Check at the present theta."""
     began, pair, settings = perf_counter(), point.pair, terms.settings
     cost0, gradient, again = examined(pair, settings.noise)
-    with np.errstate(all="ignore"):  # a probe may leave the cost's domain; that is our doing
+    with np.errstate(all="ignore"):  # our steps may leave the cost's domain
         evaluator = evaluator_for(pair, cost0, settings, terms.progress)
         comparand = Comparand.of(gradient, settings.suspect, pair.theta, again)
         approximation = _approximated(evaluator, pair, comparand, settings, terms.seed)
@@ -395,9 +439,9 @@ def _checked(point: Point, terms: _Terms) -> _Result:
 
 
 def _with_line(results: list[_Result]) -> list[_Result]:
-    """Add the line at which the error enters to the worst point, where it can be found.
+    """Add the line at which the error enters to the report of the worst point.
 
-    A network that owns its arrays may have got others by now: then the next point is asked.
+    A network that owns its arrays may have replaced them since: then the next point is tried.
     """
     failed = [number for number, result in enumerate(results) if not result.report.passed]
     for number in sorted(failed, key=lambda n: badness(results[n].report), reverse=True):
@@ -408,7 +452,7 @@ def _with_line(results: list[_Result]) -> list[_Result]:
 
 
 def _told(result: _Result) -> _Result | None:
-    """Return a result with its line added, or None where the cost is no longer what it was."""
+    """Return a result with its line added; None if the cost has changed since."""
     guard, report, pair = Guard(), result.report, result.point.pair
     with guard.of("the search for the line"), pair.theta.guarded():
         pair.theta.move_base(result.at)
@@ -420,7 +464,7 @@ def _told(result: _Result) -> _Result | None:
 
 
 def _clues(point: Point) -> Clues:
-    """Return what a diagnosis may look at beside the gradients: numbers in sight, and the twin."""
+    """Return the clues of a diagnosis beside the gradients: numbers in sight, and the twin."""
     pair = (point.penalized or point).pair
     numbers = partial(numbers_in_sight, pair.problem, pair.data, pair.penalty, pair.theta)
     return Clues(numbers, point.unpenalized)
@@ -429,7 +473,7 @@ def _clues(point: Point) -> Clues:
 def _approximated(
     evaluator: SerialEvaluator, pair: Pair, comparand: Comparand, settings: Settings, seed: int
 ) -> Approximation:
-    """Return the numerical gradient as the settings want it."""
+    """Return the numerical gradient by the method that the settings choose."""
     theta, gradient = pair.theta, comparand.gradient
     if settings.eps is not None:
         approximation = classical(evaluator, chosen(theta, gradient, settings, seed), settings.eps)

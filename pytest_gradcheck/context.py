@@ -1,8 +1,8 @@
-"""A stack of contexts: what surrounds a check, and who hears of its report.
+"""A stack of contexts: settings, seed and callbacks of a check.
 
-The core does not know pytest. The plugin enters a context for the run; without any, a check runs
-with the defaults and nobody listens. A plain list, not a ``ContextVar``, so that a check in a
-thread which a test started belongs to that test too.
+The core does not know pytest. The plugin enters a context for the run; without one, a check has the
+defaults and no callbacks. The stack is a plain list and not a ``ContextVar``, so that a check in a
+thread belongs to the test that started the thread.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ __all__ = ["Context", "Extensions", "Style", "current", "entered"]
 
 
 class Style(NamedTuple):
-    """How the text of a report is drawn: its columns, and whether only ASCII may be used."""
+    """The style of a report's text: its width in columns, and whether it is plain ASCII."""
 
     width: int = 72
     ascii: bool = False
 
 
 def evaluating(model: Any) -> AbstractContextManager[object] | None:
-    """Return what puts a model with a training mode out of it for a while, or None.
+    """Return a context manager that puts a model into evaluation mode; None if it has no modes.
 
-    That is one with ``training``, ``train()`` and ``eval()``, as modules of PyTorch have them.
+    A model with modes has ``training``, ``train()`` and ``eval()``, as PyTorch's modules do.
     """
     if getattr(model, "training", None) is not True:
         return None
@@ -54,9 +54,9 @@ def _out_of_training(model: Any) -> Iterator[None]:
 
 
 class Extensions:
-    """What others add to a check; nothing, unless pytest's hooks stand behind it.
+    """Extensions of a check: none here; the plugin's own class calls pytest's hooks.
 
-    Reports and findings are those of the room ``report``, which stands above this module.
+    The types of reports and findings are in the room ``report``, which imports this module.
     """
 
     def still(self, value: object) -> AbstractContextManager[object] | None:
@@ -65,7 +65,7 @@ class Extensions:
 
     @property
     def flatten(self) -> Callable[[Any], Any] | None:
-        """What takes containers and arrays apart that the core does not know, or None."""
+        """A function that flattens containers and arrays of unknown types, or None."""
         return None
 
     def diagnose(self, report: Any) -> Sequence[Any]:
@@ -74,25 +74,26 @@ class Extensions:
 
 
 class Context(NamedTuple):
-    """The surroundings of a check.
+    """The context of a check.
 
     Attributes
     ----------
     layers : tuple of (origin, values)
-        Settings of the surroundings, the weakest first.
+        Settings by their origins, the weakest first.
     seed : int
-        Where random choices start unless a setting says otherwise.
+        The seed of random choices, unless a setting has another.
     style : Style
     before : callable or None
         Called before a check that may raise; it may skip the test.
     receive : callable or None
         Called with every finished report.
     watcher : Watcher or None
-        Told how far a check has come.
+        Is called with the progress of a check.
     canary : bool
-        Whether every check also proves that it would notice planted faults.
+        Whether every check has to notice planted faults as well.
     draws : bool
-        Whether a page is asked for: a check that fails then looks at many steps of one component.
+        Whether there will be an HTML page: a failing check then evaluates many steps of one
+        component for its curve.
     extensions : Extensions
     """
 
@@ -121,7 +122,7 @@ class entered:
     Parameters
     ----------
     context : Context or callable
-        What makes one; it is called by every check, and so not at all in a run without any.
+        A function that makes one; every check calls it, and a run without checks never does.
     """
 
     def __init__(self, context: Context | Callable[[], Context]) -> None:

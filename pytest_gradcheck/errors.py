@@ -1,4 +1,4 @@
-"""What a check raises about a pair that cannot be checked, and how other errors pass through it."""
+"""Errors of a check, and the exceptions that pass through it."""
 
 from __future__ import annotations
 
@@ -28,24 +28,26 @@ WISHES = (
     ("hypothesis.errors", "UnsatisfiedAssumption"),
     ("bdb", "BdbQuit"),
 )
-"""Exceptions that say what a user wants of the test: no failures of the function that raises them.
+"""Exceptions by which a user controls the test: they are no failures of the function that raises
+them.
 
-By where they are defined, for none of these modules is imported for their sake."""
+They are listed by module and name, since none of these modules should be imported here."""
 
 
 def wishes() -> tuple[type[BaseException], ...]:
     """Return the exceptions that pass through a check: skip, exit, fail, assume, quit.
 
-    For an ``except`` clause before that of ``Exception``; it is evaluated where one is raised.
+    For an ``except`` clause before ``except Exception``: it is evaluated only if something is
+    raised.
     """
     modules = ((sys.modules.get(home), name) for home, name in WISHES)
     return tuple(getattr(module, name) for module, name in modules if hasattr(module, name))
 
 
 class Wish(NamedTuple):
-    """An exception that passes through a check, in a form that other processes can send.
+    """An exception of `wishes` in a form that a worker process can send.
 
-    pytest's own pretend to be builtins, where nobody finds them.
+    pytest's own claim to be builtins, so that unpickling them fails.
     """
 
     home: str
@@ -55,7 +57,7 @@ class Wish(NamedTuple):
 
     @classmethod
     def of(cls, error: BaseException) -> Wish:
-        """Return an exception as it is sent."""
+        """Return an exception in the form to send."""
         name = type(error).__name__
         homes = [home for home, _ in WISHES if hasattr(sys.modules.get(home), name)]
         return cls(homes[0] if homes else "builtins", name, error.args, dict(vars(error)))
@@ -68,10 +70,10 @@ class Wish(NamedTuple):
 
 
 class first_error_wins:
-    """Undo something at the end of a block; an error of the block is seen before one of that.
+    """Call `undo` at the end of a block; an error in the block hides one in `undo`.
 
-    Every row of calls of the cost is one such block, so it is a class: generators take three times
-    as long to enter and to leave.
+    Every row of cost calls is such a block. A class enters and leaves it in a third of the time of
+    a generator.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ class ProblemError(ValueError):
     Attributes
     ----------
     code : str
-        What was found, in a stable word: ``"shape-mismatch"``, ``"nondeterministic-cost"``, ….
+        A stable identifier: ``"shape-mismatch"``, ``"nondeterministic-cost"``, ….
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -170,13 +172,13 @@ def _problem_error(code: str, message: str) -> ProblemError:
 
 
 class GradcheckWarning(UserWarning):
-    """Something a reader of the test run should know, though nothing failed."""
+    """A warning of the test run: nothing failed."""
 
 
 def printable(text: str) -> str:
-    r"""Return text in which nothing moves a cursor, breaks a line or cannot be encoded.
+    r"""Escape characters that move the cursor, break the line or cannot be encoded.
 
-    Names are the user's own, and any string may be one.
+    Names come from the user: any string may be one.
 
     Examples
     --------
@@ -193,14 +195,14 @@ def _ignore(error: Exception) -> None:
 
 
 class Guard:
-    """Keeps a fault of our own in words about a result from taking the result with it.
+    """Catches errors of our own in diagnosis and drawing, so that the verdict survives them.
 
     Attributes
     ----------
     on_fault : callable
-        Hears of every fault, and may raise: our own tests do.
+        Called with every such error; it may raise, as in the tests of this package.
     notes : list of str
-        What failed, in words.
+        Messages of what failed.
 
     Examples
     --------
@@ -221,7 +223,7 @@ class Guard:
 
     @contextmanager
     def of(self, what: str) -> Iterator[None]:
-        """Turn an exception within the block into a note."""
+        """Turn an exception in the block into a note."""
         try:
             yield
         except Exception as error:
@@ -230,6 +232,6 @@ class Guard:
             self.notes.append(f"{what} failed ({said}); the verdict stands")
 
 
-# pytest prints an exception's module before its name; a short name needs none, and the first line
-# of a failure then has room for what was found.
+# pytest prints an exception's module before its name. Without it the first line of a failure has
+# room for the cause.
 ProblemError.__module__ = "builtins"

@@ -1,4 +1,4 @@
-"""How far a check has come, for whoever waits for it."""
+"""The progress of a check, and the protocol of its listeners."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Protocol
 __all__ = ["Progress", "Watcher"]
 
 MOMENT = 0.1
-"""Seconds between two looks at the clock, and so between two words to the watcher."""
+"""Seconds of work in a chunk, and so between two calls of the listener."""
 
 MOST = 2_000
-"""Items in a row at most, also where nobody waits: lists take ten times the memory of arrays."""
+"""Items in a chunk at most, also without a listener: lists take ten times the memory of arrays."""
 
 
 class Watcher(Protocol):
-    """Who is told how far a check has come."""
+    """A listener that is called with the progress of a check."""
 
     def tell(self, done: int, total: int, seconds: float) -> None:
-        """Hear how much is done of all that is known so far, and how long that took."""
+        """Take the number of items done, the number known so far, and the seconds spent."""
 
     def find(self, wrong: int, checked: int) -> None:
-        """Hear how many components are wrong so far, of those that are checked."""
+        """Take the number of components found wrong so far, and of those checked."""
 
     def end(self) -> None:
-        """Hear that the check has ended, in whatever way."""
+        """Take note that the check has ended."""
 
 
 class Progress:
-    """Counts what is done of what is to be done, for the length of a ``with`` block.
+    """Counts the work done and the work to do, for the length of a ``with`` block.
 
     Parameters
     ----------
     watcher : Watcher, optional
-        Without one nothing is counted, and the clock is not looked at.
+        Without one nothing is counted, and no clock is read.
     """
 
     def __init__(self, watcher: Watcher | None = None) -> None:
@@ -56,22 +56,22 @@ class Progress:
             self._watcher.end()
 
     def expect(self, count: int) -> None:
-        """Note that so many more are to be done."""
+        """Add items to do."""
         self._total += count
 
     def advance(self, count: int) -> None:
-        """Note that so many more are done, and tell."""
+        """Add items done, and call the listener."""
         self._done += count
         if self._watcher is not None:
             self._watcher.tell(self._done, self._total, monotonic() - self._began)
 
     def find(self, wrong: int, checked: int) -> None:
-        """Tell how many components are wrong so far, of those that are checked."""
+        """Report to the listener how many components are wrong so far, of those checked."""
         if self._watcher is not None:
             self._watcher.find(wrong, checked)
 
     def in_moments(self, count: int) -> Iterator[slice]:
-        """Yield slices of so many items that take a moment each, and tell after every one."""
+        """Yield slices of `count` items, each worth a fixed time, and report after every slice."""
         if self._watcher is None:
             for start in range(0, count, MOST):
                 yield slice(start, min(start + MOST, count))

@@ -1,4 +1,4 @@
-"""Settings of a check: each declared once, and the rule that finds its value.
+"""Settings of a check: each is declared once, and `resolve` finds its value.
 
 A keyword of the call beats the marker, the marker the command line, the command line the ini file,
 the ini file the default. pytest loads this module at every start, so it imports no NumPy.
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 Layer = tuple[str, Mapping[str, object]]
-"""Where values come from ("command line"), and the values."""
+"""The origin of values ("command line"), and the values."""
 
 Mode = Literal["auto", "full", "sample", "probe"]
 """Which components are differenced, and how."""
@@ -40,11 +40,11 @@ MARK = "gradcheck"
 """The name of the marker."""
 
 PAIR_NAMES = ("cost", "grad", "params", "args", "data")
-"""What a marker may name beside settings: the parts of the pair."""
+"""Keywords of a marker beside settings: the parts of the pair."""
 
 
 class Declaration(NamedTuple):
-    """How a setting is declared.
+    """The declaration of a setting.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Declaration(NamedTuple):
         ``int``, ``float``, ``bool``, ``choice``, ``names``; or ``code``, which is neither an option
         of the command line nor an ini key.
     help : str
-        What ``pytest --help`` and the page of settings say of it.
+        Its text in ``pytest --help`` and on the page of settings.
     choices : tuple of str
     """
 
@@ -66,13 +66,13 @@ class Declaration(NamedTuple):
 
 
 def _setting(default: Any, kind: str, help: str = "", choices: tuple[str, ...] = ()) -> Any:
-    """Declare a setting: the field of a dataclass, with what options and checks need to know."""
+    """Declare a setting: a dataclass field whose metadata serve options and validation."""
     return field(default=default, metadata={"kind": kind, "help": help, "choices": choices})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that steers a check.
+    """The settings of a check.
 
     Raises
     ------
@@ -222,7 +222,7 @@ class SettingsKeywords(TypedDict, total=False):
 
 
 def declarations() -> tuple[Declaration, ...]:
-    """Return how every setting is declared, in the order of `Settings`."""
+    """Return the declarations of all settings, in the order of `Settings`."""
     return tuple(
         Declaration(item.name, item.default, **item.metadata)
         for item in dataclasses.fields(Settings)
@@ -231,7 +231,7 @@ def declarations() -> tuple[Declaration, ...]:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return " (did you mean 'x'?)" for the name in `names` that is nearest, or an empty string."""
-    import difflib  # only where something is wrong
+    import difflib  # only if something is wrong
 
     match = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f" (did you mean {match[0]!r}?)" if match else ""
@@ -358,7 +358,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _plain(kind: str, value: Any) -> Any:
-    """Return a number as Python's own type: a report of it is plain JSON."""
+    """Return a number as a builtin type, so that a report of it is plain JSON."""
     if value is None or kind not in ("int", "float"):
         return value
     return operator.index(value) if kind == "int" else float(value)
@@ -399,7 +399,7 @@ def _check_ranges(settings: Settings) -> None:
 
 
 def _check_project(settings: Settings) -> None:
-    """Refuse a projection that is no function, and what cannot be done along projected steps."""
+    """Refuse a projection that is no function, and settings that exclude projected steps."""
     project = settings.project
     if not callable(project) and not isinstance(project, Mapping):
         raise ProblemError(

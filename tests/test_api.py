@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import itertools
 import random
 import warnings
@@ -312,3 +313,10 @@ def test_settings_of_a_problem_are_checked_like_those_of_a_call() -> None:
 
 def test_the_package_tells_its_version() -> None:
     assert pytest_gradcheck.__version__ == importlib.metadata.version("pytest-gradcheck")
+
+
+@pytest.mark.parametrize("form", ["jacobian", "hessian", "jvp", "layer", "vjp", "autograd"])
+def test_a_problem_takes_what_the_method_of_its_form_takes(form: str) -> None:
+    method, made = (inspect.signature(getattr(of, form)) for of in (gradcheck, Problem))
+    assert made.parameters == method.parameters
+    assert inspect.getdoc(getattr(gradcheck, form))

@@ -1,7 +1,7 @@
-"""pytest's hooks, and nothing else: what the plugin does at each start and for every test.
+"""pytest's hooks that run at each start and for every test.
 
-Loaded at every start of pytest, so it imports no NumPy; a check imports what it needs, and so does
-a test that is marked. What pytest is told about those stands in `checks` and `run`.
+pytest loads this module at every start, so it imports no NumPy. Checks and marked tests import what
+they need; their hooks are in `items` and `session`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_gradcheck.plugin.session import Run
 
 NOTED = (MARK, "xdist_group")
-"""Markers for which a test is looked at when it is collected; the other changes its node id."""
+"""Markers that are read at collection; xdist's changes the node id."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, read the settings of the run, and make them hold for every check."""
+    """Register the marker, read the settings of the run, and enter its context."""
     config.addinivalue_line(
         "markers",
         f"{MARK}({options.signature()}): settings of the gradient checks of a test, which may also "
@@ -50,15 +50,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say what is set for the checks of this run, where something is."""
+    """Show the settings of the run that are not the defaults."""
     return options.header(config)
 
 
 class Moment:
-    """Where a run stands: which test runs, and whether it has come to a gradient check.
+    """The plugin's state: the current test, and the session once a check or marker was seen.
 
-    What follows checks costs every test a little, and most suites have none: it is started by the
-    first marker or by the first check.
+    Hooks for checks cost every test a little, and most suites have none. The first marker or the
+    first check registers them.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Moment:
     layers : tuple of (origin, values)
         The settings of the run.
     item : pytest.Item or None
-        The test that runs.
+        The current test.
     tests : int
         How many have been set up in this process.
     """
@@ -84,11 +84,11 @@ class Moment:
 
     @property
     def follows(self) -> bool:
-        """Whether the run has come to a gradient check or a marker."""
+        """Whether a gradient check or a marker has been seen."""
         return self._run is not None
 
     def start(self, collected: bool = True) -> Run:
-        """Return what follows the checks of this run, from now on."""
+        """Return the session that records the checks; the first call registers it."""
         with self._starting:
             if self._run is None:
                 from pytest_gradcheck.plugin.items import followed
@@ -97,7 +97,7 @@ class Moment:
             return self._run
 
     def context(self) -> Context:
-        """Return what surrounds a check: the test that runs and its fixtures, or the run alone."""
+        """Return the context of a check: that of the current test, or of the run."""
         if self.item is None:
             from pytest_gradcheck.context import Context
 
@@ -114,7 +114,7 @@ MOMENT = pytest.StashKey[Moment]()
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Read the markers of tests, and make a wrong one an error of the collection."""
+    """Read the markers of tests; a wrong one is a collection error."""
     report = yield
     nodes: Sequence[pytest.Item | pytest.Collector] = report.result or ()
     if nodes and not any(mark.name in NOTED for mark in collector.iter_markers()):
@@ -134,8 +134,8 @@ def pytest_make_collect_report(
 
 
 def _is_noted(node: pytest.Item | pytest.Collector) -> bool:
-    """Return whether a test uses the fixture, or has a marker of its own that counts."""
-    for mark in node.own_markers:  # no `any`, which takes longer, once for every test
+    """Return whether a test uses the fixture, or has a relevant marker of its own."""
+    for mark in node.own_markers:  # a loop: `any` takes longer, and this runs for every test
         if mark.name in NOTED:
             return True
     return MARK in getattr(node, "fixturenames", ())
@@ -143,9 +143,10 @@ def _is_noted(node: pytest.Item | pytest.Collector) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let every check belong to the test, those of its fixtures as well.
+    """Make the test the current one, for the checks of its fixtures as well.
 
-    No part of the protocol, which whoever runs tests in processes of their own cuts short.
+    This is no wrapper of the test protocol: plugins that run tests in processes of their own
+    replace that.
     """
     moment = item.config.stash[MOMENT]
     moment.item = item
@@ -154,7 +155,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Let the last test be over, and hear of checks that only other processes have made."""
+    """Forget the last test, and collect the checks of other processes."""
     moment = session.config.stash[MOMENT]
     try:
         return (yield)

@@ -1,4 +1,4 @@
-"""Where and on what a run is made: versions, platform, kernels, commit."""
+"""The environment of a run: versions, platform, kernels, commit."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from pytest_gradcheck.report.record import Environment
 __all__ = ["environment"]
 
 PATIENCE = 5
-"""Seconds after which git is not waited for any longer."""
+"""Timeout of git, in seconds."""
 
 COMMITS = ("GITHUB_SHA", "CI_COMMIT_SHA")
 BRANCHES = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
-"""Where CI tells of the commit, whose checkout is of no branch."""
+"""Environment variables of CI with the branch: its checkout is detached."""
 
 KERNELS = ("NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS")
-"""What decides on the order of additions, and so on the last digits of every figure."""
+"""Environment variables that change the order of additions, and so the last digits."""
 
 
 def environment(config: pytest.Config) -> Environment:
-    """Return where and on what this run is made."""
+    """Return the environment of this run."""
     numpy = sys.modules.get("numpy")
     branch = _git(config.rootpath, "rev-parse", "--abbrev-ref", "HEAD")
     return Environment(
@@ -45,7 +45,7 @@ def environment(config: pytest.Config) -> Environment:
 
 
 def _kernels() -> str:
-    """Return the processor, its extensions that NumPy uses, and what narrows them."""
+    """Return the processor, NumPy's SIMD extensions, and the variables that limit them."""
     numpy = sys.modules.get("numpy")
     found = []
     if numpy is not None:
@@ -60,7 +60,7 @@ def _told(names: tuple[str, ...]) -> str:
 
 
 def _git(root: Path, *words: str) -> str:
-    """Return what git says, or nothing where it does not."""
+    """Return commit and branch from git; empty without git."""
     try:
         told = subprocess.run(
             ["git", *words], cwd=root, capture_output=True, text=True, timeout=PATIENCE, check=False

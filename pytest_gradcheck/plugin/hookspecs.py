@@ -1,7 +1,7 @@
 """The hooks that a ``conftest.py`` or another plugin may implement.
 
-Each example can be pasted into a ``conftest.py``. What the plugin itself does with a model that has
-a training mode is its own implementation of the first of them, in `checks`.
+Each example can be pasted into a ``conftest.py``. The plugin implements the first of them itself,
+in `items`, for models with a training mode.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ __all__ = [
 def pytest_gradcheck_still(value: object) -> AbstractContextManager[object] | None:
     """Return a context manager that switches off the randomness of a model for a check, or None.
 
-    Asked of every object that the pair is given: the entries of `data`, further arguments, and
-    what the functions are methods of. Not asked where ``dropout="freeze"`` keeps randomness on.
+    Called with every object of the pair: the entries of `data`, further arguments, and the objects
+    whose methods the functions are. Not called under ``dropout="freeze"``, which keeps randomness
+    on.
 
     Examples
     --------
@@ -53,11 +54,11 @@ def pytest_gradcheck_still(value: object) -> AbstractContextManager[object] | No
 
 @pytest.hookspec(firstresult=True)
 def pytest_gradcheck_flatten(value: object) -> tuple[object, Callable[[Any], object]] | None:
-    """Take a container or an array type apart that the plugin does not know, or return None.
+    """Flatten a container or an array of a type that the plugin does not know, or return None.
 
-    Return ``(parts, rebuild)``: a dict of what it holds by name, or a list, or, for an array, one
-    NumPy array; and a function that makes such a value of other parts in the same form. Asked of
-    the params, of what is in them and of gradients, but for Python's and NumPy's own types.
+    Return ``(parts, rebuild)``. The parts are a dict or a list of children or, for an array, one
+    NumPy array; `rebuild` makes such a value of other parts in the same form. Called with the
+    params, their contents and gradients, except for Python's and NumPy's own types.
 
     Examples
     --------
@@ -75,7 +76,7 @@ def pytest_gradcheck_flatten(value: object) -> tuple[object, Callable[[Any], obj
 
 @pytest.hookspec
 def pytest_gradcheck_diagnose(report: Report) -> Sequence[Finding] | None:
-    """Return findings of your own about a report that has something wrong in it, or None.
+    """Return findings of your own about a failing report, or None.
 
     Examples
     --------
@@ -92,7 +93,7 @@ def pytest_gradcheck_diagnose(report: Report) -> Sequence[Finding] | None:
 
 @pytest.hookspec
 def pytest_gradcheck_report(report: Report, nodeid: str) -> None:
-    """Take note of a finished check, in the process that made it.
+    """Receive a finished check, in the process that made it.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Tests that check a gradient, or are marked: what surrounds their checks, and their hooks.
+"""Items that check a gradient or are marked: the context of their checks, and their hooks.
 
-A hook costs every test a little, and most suites have no such test: these are registered when the
-first marker is read or the first check begins.
+A hook costs every test a little, and most suites have no such test: the first marker or the first
+check registers these.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ["context_of", "followed", "told_of"]
 
 
 class Progressed:
-    """How far a test has come: what it has checked, whether it tried to, whether it ended without.
+    """The checks of an item: their reports, whether one began, whether the item ended without.
 
     Attributes
     ----------
     reports : list of Report
-        Of the checks since pytest's last report of the test.
+        Of the checks since pytest's last report of the item.
     tried, unchecked : bool
     """
 
@@ -41,7 +41,7 @@ class Progressed:
         self.unchecked = False
 
     def receive(self, report: Report) -> None:
-        """Take note of a finished check."""
+        """Add the report of a finished check."""
         self.tried = True
         self.reports.append(report)
 
@@ -50,7 +50,7 @@ PROGRESSED = pytest.StashKey[Progressed]()
 
 
 def followed(config: pytest.Config, layers: Layers, collected: bool) -> Run:
-    """Return the `Run` of these arguments, registered with the hooks of tests that check."""
+    """Return a new session, registered with pytest, and with the hooks of items."""
     run = Run(config, layers, collected)
     config.pluginmanager.register(run, "gradcheck-run")
     config.pluginmanager.register(Checks(run), "gradcheck-checks")
@@ -58,7 +58,7 @@ def followed(config: pytest.Config, layers: Layers, collected: bool) -> Run:
 
 
 def told_of(config: pytest.Config) -> list[pytest.TestReport]:
-    """Return pytest's reports of tests that checked a gradient, or were to, in other processes."""
+    """Return the test reports from xdist workers that carry gradient checks."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     every = () if reporter is None else reporter.stats.values()
     return [report for reports in every for report in reports if _tells(report)]
@@ -70,7 +70,7 @@ def _tells(report: object) -> bool:
 
 
 def context_of(item: pytest.Item, run: Run) -> Context:
-    """Return what surrounds the checks of a test."""
+    """Return the context of an item's checks."""
     marking = noted(item)
     record = item.stash.setdefault(PROGRESSED, Progressed())
     off = item.config.option.gradcheck_off
@@ -99,13 +99,13 @@ def context_of(item: pytest.Item, run: Run) -> Context:
 
 
 class Hooks(Extensions):
-    """What the hooks add to the checks of a test."""
+    """Extensions of an item's checks: pytest's hooks."""
 
     def __init__(self, item: pytest.Item) -> None:
         self._hook = item.ihook
 
     def still(self, value: object) -> AbstractContextManager[object] | None:
-        """Ask for what switches off the randomness of a model."""
+        """Return what `pytest_gradcheck_still` returns for a model."""
         found: AbstractContextManager[object] | None = self._hook.pytest_gradcheck_still(
             value=value
         )
@@ -113,18 +113,18 @@ class Hooks(Extensions):
 
     @property
     def flatten(self) -> Flattener | None:
-        """Return the hook that takes foreign containers apart, where somebody implements it."""
+        """The hook `pytest_gradcheck_flatten`, or None if nobody implements it."""
         hook = self._hook.pytest_gradcheck_flatten
         return (lambda value: hook(value=value)) if hook.get_hookimpls() else None
 
     def diagnose(self, report: Report) -> Sequence[Finding]:
-        """Collect the findings of others."""
+        """Return the findings of `pytest_gradcheck_diagnose`."""
         answers = self._hook.pytest_gradcheck_diagnose(report=report)
         return [finding for answer in answers for finding in answer or ()]
 
 
 class Checks:
-    """The hooks of tests that check a gradient, or are marked.
+    """The hooks of items that check a gradient or are marked.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class Checks:
             return (yield)
 
     def _demand_a_check(self, item: pytest.Function, returned: object) -> None:
-        """Note that a marked test ends without a check, or fail it where settings are strict."""
+        """Record that a marked test ended without a check; under strict settings fail it."""
         __tracebackhide__ = True
         record, marking = item.stash.setdefault(PROGRESSED, Progressed()), noted(item)
         if record.tried or item.config.option.gradcheck_off:
@@ -159,13 +159,13 @@ class Checks:
             pytest.fail(
                 f"{marking.name} is marked gradcheck, but checked no gradient", pytrace=False
             )
-        record.unchecked = returned is None  # pytest has a warning of its own for other values
+        record.unchecked = returned is None  # pytest warns of other values itself
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Attach what was checked to pytest's report, as builtins: xdist sends nothing else."""
+        """Attach the checks to pytest's report, as builtins: xdist sends nothing else."""
         record, marking = item.stash.get(PROGRESSED, None), noted(item)
         if record is None and not (marking.explicit or marking.fixture):
             return (yield)
@@ -190,12 +190,12 @@ class Checks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_gradcheck_still(self, value: object) -> AbstractContextManager[object] | None:
-        """Put a model with a training mode (``training``, ``train()``, ``eval()``) out of it."""
+        """Put a model with ``training``, ``train()`` and ``eval()`` into evaluation mode."""
         return evaluating(value)
 
 
 def _taken(record: Progressed | None, item: pytest.Item) -> list[dict[str, Any]]:
-    """Return the checks since the last report of a test in brief, and forget them."""
+    """Return and clear the checks since the last report of an item, in brief."""
     if record is None or not record.reports:
         return []
     from pytest_gradcheck.report import summary
@@ -210,7 +210,7 @@ def _taken(record: Progressed | None, item: pytest.Item) -> list[dict[str, Any]]
 
 
 def _refusals(call: pytest.CallInfo[None]) -> list[list[str]]:
-    """Return the code and the message of a pair that could not be checked, where one ended it."""
+    """Return the code and the message of the ProblemError that ended a test, if one did."""
     if call.excinfo is None:
         return []
     from pytest_gradcheck.errors import ProblemError
@@ -222,8 +222,8 @@ def _refusals(call: pytest.CallInfo[None]) -> list[list[str]]:
 def _add_properties(item: pytest.Item, checks: Sequence[dict[str, Any]]) -> None:
     """Add the figures of a test's worst check to its properties in the JUnit file.
 
-    As ``record_property`` does it, and only where that file is written: strict readers of its
-    newer family refuse properties of a test.
+    As ``record_property`` does, and only if that file is written: strict readers of the xunit2
+    family refuse properties of a test.
     """
     from pytest_gradcheck.report.record import TestRecord
 

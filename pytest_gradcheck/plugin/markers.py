@@ -1,4 +1,4 @@
-"""What the markers of a test say: merged, the closest first, and refused where they are wrong."""
+"""The markers of a test: merged, the closest first, and validated."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Marking", "noted", "read"]
 
 
 class Marking(NamedTuple):
-    """What the markers of a test say.
+    """The merged markers of a test.
 
     Attributes
     ----------
     name : str
-        The test's node id before anything was appended to it, as xdist does with its groups.
+        The test's node id, without what xdist appends for groups.
     explicit : bool
-        Whether there is a marker that a person wrote.
+        Whether the test has a marker in its source.
     fixture : bool
         Whether the test uses the fixture.
     settings, pair : mapping
-        The two kinds of things that a marker names.
+        The two kinds of keywords of a marker.
     """
 
     name: str
@@ -41,9 +41,9 @@ MARKING = pytest.StashKey[Marking]()
 
 
 def read(items: Sequence[pytest.Item], layers: Sequence[Layer]) -> tuple[bool, list[str]]:
-    """Read the markers of tests; return whether there are any, and what is wrong with them.
+    """Read the markers of tests; return whether there are any, and their errors.
 
-    Users of the fixture get a marker as well, for ``-m gradcheck`` to select them.
+    Tests that use the fixture get a marker, so that ``-m gradcheck`` selects them.
     """
     found, wrong = False, []
     for item in items:
@@ -59,7 +59,7 @@ def read(items: Sequence[pytest.Item], layers: Sequence[Layer]) -> tuple[bool, l
 
 
 def noted(item: pytest.Item) -> Marking:
-    """Return what was read of a test's markers at its collection."""
+    """Return the markers that were read at collection."""
     return item.stash.get(MARKING, None) or _noted(item)
 
 
@@ -85,7 +85,7 @@ def _read(name: str, fixture: bool, marks: Sequence[pytest.Mark]) -> Marking:
 
 
 def _fault(item: pytest.Item, layers: Sequence[Layer]) -> str | None:
-    """Return what is wrong with the markers of a test, or None."""
+    """Return the error in the markers of a test, or None."""
     marks = list(item.iter_markers(MARK))
     if not marks:
         return None

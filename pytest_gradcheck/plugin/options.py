@@ -1,4 +1,4 @@
-"""The options of the plugin: declared, read from both places, and refused where impossible."""
+"""The options of the plugin: declared, read from command line and ini file, validated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INI, LINE = "ini file", "command line"
 INI_TYPES: dict[str, Any] = {"float": "float", "int": "int", "bool": "bool", "names": "args"}
 OPTIONS = tuple(one for one in declarations() if one.kind != "code")
 REPORTS = (".json", ".html", ".htm", ".md", "")
-"""Suffixes of report files, in any case; a path without one takes Markdown, at its end."""
+"""Suffixes of report files, in any case; Markdown is appended to a path without one."""
 
 PAGES = (".html", ".htm")
 
@@ -81,19 +81,19 @@ def declare(parser: pytest.Parser) -> None:
 
 
 def signature() -> str:
-    """Return what the marker takes, for ``pytest --markers``."""
+    """Return the signature of the marker, for ``pytest --markers``."""
     pair = [f"{name}=None" for name in PAIR_NAMES]
     others = [f"{name}={default!r}" for name, default, *_ in declarations()]
     return ", ".join([*pair, *others])
 
 
 def demands(config: pytest.Config) -> bool:
-    """Return whether the run has to follow checks from its start: other processes make them, say.
+    """Return whether the run needs its session from the start, as where workers make the checks.
 
     Raises
     ------
     pytest.UsageError
-        Where a gate or a report is asked for that cannot be.
+        Where a gate or a report is impossible.
     """
     given = config.option
     asked = (given.gradcheck_min, given.gradcheck_report, given.gradcheck_compare)
@@ -104,7 +104,7 @@ def demands(config: pytest.Config) -> bool:
 
 
 def layers(config: pytest.Config) -> Layers:
-    """Return the settings of ini file and command line, or refuse them by name."""
+    """Return the settings of ini file and command line; refuse wrong ones by name."""
     from_ini: dict[str, Any] = {}
     from_line: dict[str, Any] = {}
     for name, *_ in OPTIONS:
@@ -123,13 +123,13 @@ def layers(config: pytest.Config) -> Layers:
 
 
 def draws(config: pytest.Config) -> bool:
-    """Return whether a page is asked for, which draws what a check has seen."""
+    """Return whether an HTML page is requested, which has pictures."""
     paths = config.option.gradcheck_report or ()
     return any(Path(path).suffix.lower() in PAGES for path in paths)
 
 
 def header(config: pytest.Config) -> str | None:
-    """Return what is set for the checks of a run in one line, or None where nothing is."""
+    """Return the settings of a run in one line, or None if all are defaults."""
     said = {name: value for _, layer in layers(config) for name, value in layer.items()}
     words = [name if value is True else f"{name}={value}" for name, value in said.items()]
     given = config.option
@@ -140,17 +140,17 @@ def header(config: pytest.Config) -> str | None:
 
 
 def flag(name: str) -> str:
-    """Return how a setting is called on the command line."""
+    """Return the command-line flag of a setting."""
     return f"--gradcheck-{name.replace('_', '-')}"
 
 
 def ini_key(name: str) -> str:
-    """Return how a setting is called in an ini file."""
+    """Return the ini key of a setting."""
     return f"gradcheck_{name}"
 
 
 def _refuse_impossible(config: pytest.Config) -> None:
-    """Refuse a gate or a report that cannot be, before any test runs."""
+    """Refuse an impossible gate or report before any test runs."""
     least = config.option.gradcheck_min
     if least is not None and least < 0:
         raise pytest.UsageError(f"--gradcheck-min {least}: a number of tests is at least 0")
@@ -166,7 +166,7 @@ def _refuse_impossible(config: pytest.Config) -> None:
 
 
 def _refuse_report(path: str) -> None:
-    """Refuse a report that could not be written when the tests are over."""
+    """Refuse a report path that cannot be written to."""
     suffix = Path(path).suffix.lower()
     if suffix not in REPORTS:
         known = ", ".join(form for form in REPORTS if form)
@@ -184,7 +184,7 @@ def _refuse_report(path: str) -> None:
 
 
 def _hindrance(path: Path) -> str | None:
-    """Return why a file could not be written, or None; nothing is made to find out."""
+    """Return why a file cannot be written, or None; no file is created."""
     if path.is_dir():
         return "it is a folder"
     if path.exists():
@@ -196,7 +196,7 @@ def _hindrance(path: Path) -> str | None:
 
 
 def _refuse_wrong(ini: Layer, line: Layer) -> None:
-    """Refuse settings of the run that are no settings, naming the option or the ini key."""
+    """Refuse invalid settings of the run, naming the option or the ini key."""
     try:
         resolve([ini, line])
     except ProblemError as error:
@@ -204,7 +204,7 @@ def _refuse_wrong(ini: Layer, line: Layer) -> None:
 
 
 def _blamed(message: str, from_ini: Mapping[str, object], from_line: Mapping[str, object]) -> str:
-    """Return the option that a message is about: of the settings that it names, one that is set."""
+    """Return the option that a message is about: a setting that it names and that is set."""
     for name in re.findall(r"\w+", message):
         if name in from_line:
             return f"{flag(name)}: "

@@ -1,7 +1,7 @@
-"""A marked test: its function checks what it returns and what its marker names, then is put back.
+"""Marked tests: the pair that they return or that their marker names is checked.
 
-The check happens inside the test's own function, so that whatever calls that (unittest, asyncio,
-Hypothesis, reruns, a debugger) sees a wrong gradient as an error of the test.
+The check runs inside the test's own function, so that every caller (unittest, asyncio, Hypothesis,
+reruns, a debugger) sees a wrong gradient as an error of the test.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["checking"]
 
 OTHERS = 8
-"""Headlines of further wrong problems that are shown below the first."""
+"""Further wrong problems whose headlines are shown below the first."""
 
 
 @contextmanager
 def checking(
     item: pytest.Function, marking: Marking, last: Callable[[object], None]
 ) -> Generator[None, None, None]:
-    """Let a test check what it returns and what its marker names, and call `last` with the rest.
+    """Wrap a test to check its marker's pair and the problems it returns; `last` takes the rest.
 
-    Around `item.obj` and not in ``pytest_pyfunc_call``: unittest never calls that, and
-    pytest-asyncio drops what a coroutine returns before it.
+    This wraps `item.obj` and not ``pytest_pyfunc_call``: unittest never calls that hook, and
+    pytest-asyncio drops a coroutine's return value before it.
     """
     original: Callable[..., Any] = item.obj
 
@@ -79,14 +79,14 @@ def checking(
 
 
 def _is_async_case(item: pytest.Function) -> bool:
-    """Whether a test is an async method of unittest's, which pytest calls past `item.obj`."""
+    """Return whether a test is an async unittest method, for which pytest bypasses `item.obj`."""
     unittest = sys.modules.get("unittest")
     case = getattr(unittest, "IsolatedAsyncioTestCase", None) if unittest else None
     return case is not None and isinstance(item.instance, case)
 
 
 def _problems(returned: object) -> tuple[list[Problem], object]:
-    """Split what a test returned into problems to check and what is left to pytest's warning."""
+    """Split a returned value into problems to check and a rest for pytest's warning."""
     if returned is None:
         return [], None
     from pytest_gradcheck.problem.problem import Problem
@@ -128,8 +128,8 @@ def _check(test: Callable[..., Any], problems: Sequence[Problem]) -> None:
 def _raise_at_definition(test: Callable[..., Any], error: Exception) -> None:
     """Raise an error as if from the line that defines the test.
 
-    The test has returned, so no frame of the user's is left, and pytest would have none to show.
-    Code compiled under the test's file and line gives it one.
+    The test has returned, so pytest has no frame of the user's to show. Code compiled with the
+    test's file and line makes one.
     """
     __tracebackhide__ = True
     function = inspect.unwrap(test)

@@ -1,7 +1,7 @@
-"""A session of pytest as a whole: what its tests checked, its gate, its reports and its summary.
+"""A session of pytest: the record of its checks, its gate, its reports and its summary.
 
-Where xdist spreads the tests, every process has a `Run` and the controller's hears of all tests,
-for what was checked travels on pytest's own reports.
+Under xdist every process has one, and checks travel on pytest's own reports: so the controller's
+sees all tests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Run"]
 
 BODY = 4
 MARGIN = 4 + BODY
-"""Columns that pytest puts before the lines of a failure in the body of a test."""
+"""Columns by which pytest indents a failure in the body of a test."""
 
 WIDEST = 100
 NARROWEST = 20
@@ -36,7 +36,7 @@ GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 class Run:
-    """A run of pytest.
+    """The gradient checks of a pytest session.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ class Run:
 
     @property
     def style(self) -> Style:
-        """How reports are drawn on the terminal of this run."""
+        """The style of reports on this terminal."""
         if self._style is None:
             sent = getattr(self._config, "workerinput", {}).get("gradcheck_style")
             self._style = Style(*sent) if sent else _terminal_style(self._config)
         return self._style
 
     def watcher(self, name: str) -> Line | None:
-        """Return what shows how far a check of a test has come, where somebody may be waiting."""
+        """Return the progress line of a test's check; None without an interactive terminal."""
         from pytest_gradcheck.plugin.display.progress_line import Line, waits
 
         if self._waits is None:
@@ -82,22 +82,22 @@ class Run:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker of xdist about the terminal, which it does not have."""
+        """Send the style of the terminal to an xdist worker."""
         node.workerinput["gradcheck_style"] = [self.style.width, self.style.ascii]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
-        """Note that this is a run of tests, and not a ``--fixtures``, say."""
+        """Note that tests are collected: this is no ``--fixtures`` run."""
         self._collected = True
 
     def pytest_keyboard_interrupt(self) -> None:
-        """Note that the run ends before its tests do: Ctrl-C, or ``pytest.exit``."""
+        """Note that the run was interrupted: Ctrl-C, or ``pytest.exit``."""
         self._cut_short = True
 
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
-        """Draw a failure for the place that pytest will show it at.
+        """Draw a failure to fit where pytest will print it.
 
-        No wrapper: pytest's part for unittest, which goes first, tells only now what was raised.
+        No wrapper: only now has pytest's unittest plugin, which runs first, set the exception.
         """
         if call.excinfo is None:
             return
@@ -113,13 +113,13 @@ class Run:
             error.args = (plain_ascii(str(error)),)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note what a phase of a test came to; a rerun begins anew.
+        """Record the outcome of a phase of a test; a rerun starts a new record.
 
-        Whatever is reported first after a test has ended belongs to its rerun, which need not be
-        the setup: subtests report while they run, and pytest-rerunfailures tells of the setup, the
-        call and the teardown when all are over.
+        The first report after the end of a test belongs to its rerun. It need not be the setup:
+        subtests report while they run, and pytest-rerunfailures reports all phases at the end.
         """
-        key = report.nodeid, str(getattr(report, "worker_id", ""))  # of --dist each, every worker
+        # under --dist each there are reports of every worker
+        key = report.nodeid, str(getattr(report, "worker_id", ""))
         if key in self._ended:
             self._ended.discard(key)
             self._journal.begin(key)
@@ -151,13 +151,13 @@ class Run:
         self._troubles += [] if too_few is None else [too_few]
         self._compare()
         self._warn_of_unchecked()
-        # pytest.exit(returncode=0) never comes back from the loop, and must not open the gate.
+        # pytest.exit(returncode=0) skips the end of the loop; it must not pass the gate.
         self._fail(session)
         self._write_reports(session)
         self._fail(session)
 
     def _fail(self, session: pytest.Session) -> None:
-        """Let the session fail where something is amiss with it."""
+        """Fail the session if its gate is not met."""
         if self._troubles and session.exitstatus in GREEN:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -174,7 +174,7 @@ class Run:
         )
 
     def _compare(self) -> None:
-        """Compare the run with the one that is asked for; what got worse fails a strict run."""
+        """Compare the run with an earlier report; a strict run fails if something got worse."""
         old = self._config.option.gradcheck_compare
         if old is None:
             return
@@ -193,7 +193,7 @@ class Run:
             )
 
     def _record(self, exit_status: int) -> RunRecord:
-        """Return the run, with where and on what it was made."""
+        """Return the record of the run, with its environment."""
         from pytest_gradcheck.plugin.environment import environment
 
         return RunRecord(
@@ -216,12 +216,12 @@ class Run:
         for path in paths:
             try:
                 write(Path(path), record)
-            except Exception as error:  # no fault of a renderer takes the verdicts with it
+            except Exception as error:  # verdicts survive an error of a renderer
                 told = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
                 self._troubles.append(f"--gradcheck-report {path}: {told}")
 
     def _warn_of_unchecked(self) -> None:
-        """Warn once, here and not in the tests, for workers do not know what others have said."""
+        """Warn once, and here: a worker does not know the warnings of others."""
         unchecked = [test for test in self._journal if test.unchecked and not test.checks]
         if not unchecked:
             return
@@ -240,7 +240,7 @@ class Run:
             self._notes.append(message)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Sum the checks up, where any ran or something is amiss."""
+        """Write the summary if any check ran or the gate is not met."""
         if not self._collected:
             return
         too_few = self._too_few()
@@ -267,7 +267,7 @@ class Run:
 
 
 def _phase(report: pytest.TestReport, told: Mapping[str, Any]) -> TestRecord:
-    """Return what a phase of a test came to."""
+    """Return the record of a phase of a test."""
     path, line, _ = report.location
     return TestRecord(
         nodeid=told.get("name", report.nodeid),
@@ -283,7 +283,7 @@ def _phase(report: pytest.TestReport, told: Mapping[str, Any]) -> TestRecord:
 
 
 def _outcome(report: pytest.TestReport) -> str:
-    """Return pytest's outcome of a phase, in the words of its short summary."""
+    """Return pytest's outcome of a phase, in the words of the short summary."""
     if hasattr(report, "wasxfail"):
         return "xpassed" if report.passed else "xfailed"
     if report.failed:
@@ -321,7 +321,7 @@ def _place(
 ) -> None:
     """Draw an error narrower where pytest will indent it deeper than the body of a test.
 
-    It puts the text below the failing statement, and as far in as that is.
+    pytest prints the text below the failing statement, with its indentation.
     """
     shown = excinfo.traceback.filter(excinfo)
     if not shown:

@@ -23,7 +23,10 @@ __all__ = ["Problem"]
 
 @dataclass(frozen=True)
 class Problem:
-    """A cost, its gradient and the parameters, with settings that rank as the call's.
+    """A cost, its gradient and the parameters, with the settings of the call.
+
+    The class methods take what the methods of `GradCheck` with the same names take, and are
+    documented there.
 
     Attributes
     ----------
@@ -71,12 +74,7 @@ class Problem:
         data: Mapping[str, Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> Problem:
-        """Return the problem of a function of many outputs and its Jacobian.
-
-        `fun` returns an array or a nesting of arrays; `jac` a matrix of outputs by parameters, a
-        ``scipy.sparse`` matrix, an object with ``matvec``, or a structure like `params` with
-        leaves of ``out.shape + leaf.shape``; True where `fun` returns both.
-        """
+        """Return the problem of a function of many outputs and its Jacobian."""
         return cls(fun, jac, params, args, data, dict(settings), "jacobian")
 
     @classmethod
@@ -90,11 +88,7 @@ class Problem:
         lower: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> Problem:
-        """Return the problem of a gradient and its Hessian: a Jacobian that is symmetric.
-
-        With ``lower=True`` only the lower triangle of `hess` counts, as solvers have it that never
-        look at the other.
-        """
+        """Return the problem of a gradient and its Hessian."""
         details = {"lower": lower}
         return cls(grad, hess, params, args, data, dict(settings), "hessian", details)
 
@@ -108,13 +102,7 @@ class Problem:
         data: Mapping[str, Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> Problem:
-        """Return the problem of a function and its pushforward, ``tangent = jvp(x, dx)``.
-
-        With several inputs ``jvp(x, w, dx, dw)``, or as JAX has it ``jvp((x, w), (dx, dw))``, which
-        returns ``(out, tangent)``. SciPy's ``hessp`` is the pushforward of the gradient. `vjp` is
-        the pullback of the same function, ``vjp(x, dout)``, that has to be the adjoint. Each of
-        them takes the entries of `data` that it names. An input may be drawn by ``x(rng)``.
-        """
+        """Return the problem of a function and its pushforward."""
         drawn = [is_initializer(value) for value in inputs]
 
         def outputs(inputs: Mapping[str, Any], **given: Any) -> Any:
@@ -140,21 +128,10 @@ class Problem:
         *backward_and_inputs: Any,
         **settings: Unpack[SettingsKeywords],
     ) -> Problem:
-        """Return the problem of a layer, ``out, cache = forward(*inputs)``, and its backward pass.
+        """Return the problem of a layer and its backward pass.
 
-        Parameters
-        ----------
-        forward : callable or object
-            The forward pass; or an object that has both, and arrays with gradients in attributes,
-            which are checked in place.
-        *backward_and_inputs
-            ``backward(dout, cache)``, which returns the gradients of the inputs, and the inputs;
-            of an object the inputs alone.
-        **settings
-            See `Settings`.
-
-        The cost is the sum of the output times a random, fixed upstream gradient `dout`: a constant
-        one would cancel in normalizing layers and hide faults.
+        The cost is the sum of the output times a random, fixed upstream gradient: a constant one
+        would cancel in normalizing layers and hide faults.
         """
         if layers.is_layer_object(forward, backward_and_inputs):
             turned, slots = layers.layer_object(forward, backward_and_inputs)
@@ -173,11 +150,7 @@ class Problem:
         primal: Callable[..., Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> Problem:
-        """Return the problem of a function that returns ``out, pullback``, as JAX's vjp does.
-
-        With ``primal=g``, `out` is also compared with ``g(*inputs)``, whose slopes the pullback's
-        gradients then have to be.
-        """
+        """Return the problem of a function that returns its pullback."""
         made = layers.pullback(f, primal)
         return cls._turned(made, layers.named(f, inputs), settings)
 
@@ -185,12 +158,7 @@ class Problem:
     def autograd(
         cls, f: Callable[..., Any], *inputs: Any, **settings: Unpack[SettingsKeywords]
     ) -> Problem:
-        """Return the problem of a function of a framework's tensors.
-
-        The gradient is what the framework's reverse mode makes of `f`, custom backward passes
-        included: PyTorch's functions and modules, JAX's ``custom_vjp``, primitives of HIPS
-        autograd, mygrad, micrograd, tinygrad.
-        """
+        """Return the problem of a function of a framework's tensors."""
         made = layers.differentiated(f, inputs)
         problem = cls._turned(made.turned, made.params, settings)
         data = {} if made.owner is None else {"module": made.owner}

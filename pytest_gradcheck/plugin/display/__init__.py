@@ -1,1 +1,1 @@
-"""What the plugin puts on the terminal beside pytest: failed checks, and the progress line."""
+"""The plugin's output on pytest's terminal: failed checks, and the progress line."""

@@ -1,4 +1,4 @@
-"""How pytest shows a failed check: the answer in one line, rows of what is right faint."""
+"""The look of a failed check: a one-line answer, and right parameters in faint rows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["recede", "say_in_one_line"]
 def say_in_one_line(
     report: pytest.TestReport, excinfo: ExceptionInfo[BaseException] | None, ascii: bool
 ) -> None:
-    """Put the answer of a failed check, unwrapped, where summaries and JUnit XML look for it.
+    """Set the crash message to the unwrapped answer, for the short summary and JUnit XML.
 
-    The text of the failure is wrapped to the terminal; pytest's short summary, annotations of CI
-    and the message in JUnit XML take its first line, which would be a part of the sentence.
+    pytest's short summary, CI annotations and JUnit XML take the first line of a failure. That text
+    is wrapped to the terminal, so its first line may be half a sentence.
     """
     from pytest_gradcheck.report.answer import answer
     from pytest_gradcheck.report.report import GradientError
@@ -30,7 +30,7 @@ def say_in_one_line(
 
 
 def recede(report: pytest.TestReport) -> None:
-    """Let the rows of what is right recede in the text of a failure, where there are colours."""
+    """Draw the rows of right parameters faint, on terminals with colours."""
     entries = getattr(getattr(report.longrepr, "reprtraceback", None), "reprentries", [])
     for entry in entries:
         if type(entry) is ReprEntry:
@@ -41,13 +41,13 @@ class _Entry(ReprEntry):
     """An entry of a traceback whose lines of right parameters are faint."""
 
     def toterminal(self, tw: Any) -> None:
-        """Write it, some of its lines faintly."""
+        """Write the entry, some of its lines faint."""
         writer: Any = _Receding(tw) if tw.hasmarkup else tw
         super().toterminal(writer)
 
 
 class _Receding:
-    """A terminal writer that writes failure lines which say that something is right faintly."""
+    """A terminal writer that draws the lines of right parameters faint."""
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer

@@ -1,4 +1,4 @@
-"""The line that a long check shows on a terminal, and that is gone when it ends."""
+"""The progress line of a long check, erased at its end."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pytest
 __all__ = ["Line", "waits"]
 
 PATIENCE = 1.0
-"""Seconds of a check after which the line is shown."""
+"""Seconds of a check before the line appears."""
 
 PAUSE = 0.25
-"""Seconds between two changes of it."""
+"""Seconds between two updates."""
 
 CI = ("CI", "BUILD_NUMBER")
-"""Variables of the environment by which pytest, too, knows that nobody is watching."""
+"""Environment variables by which pytest, too, recognizes CI."""
 
 
 def waits(config: pytest.Config) -> bool:
-    """Return whether somebody may be waiting at a terminal of this process."""
+    """Return whether this process has an interactive terminal."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput") or any(map(os.environ.get, CI)):
         return False
@@ -30,10 +30,10 @@ def waits(config: pytest.Config) -> bool:
 
 
 class Line:
-    """Shows how far a check of a test has come, through pytest's own terminal writer.
+    """Shows the progress of a test's check through pytest's terminal writer.
 
-    It is written behind whatever stands in the present line, and taken back by backspaces: what
-    pytest thinks of that line stays true.
+    It is appended to the current line and erased with backspaces, so that pytest's column counter
+    stays correct.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Line:
         self._last = 0.0
 
     def tell(self, done: int, total: int, seconds: float) -> None:
-        """Show how much is done of all, and how long the rest will take."""
+        """Show the share that is done, and the time that is left."""
         now = monotonic()
         if seconds < PATIENCE or now - self._last < PAUSE:
             return
@@ -57,11 +57,11 @@ class Line:
         self._show(f"{done:,} of {total:,}, {_duration(left)} left{self._found}")
 
     def find(self, wrong: int, checked: int) -> None:
-        """Say from now on how many components are wrong so far."""
+        """Set the number of wrong components to show."""
         self._found = f"; {wrong:,} of {checked:,} wrong so far" if wrong else ""
 
     def end(self) -> None:
-        """Take the line back."""
+        """Erase the line."""
         if self._shown:
             self._write("")
 
@@ -75,7 +75,7 @@ class Line:
             self._write(f" {figures}")
 
     def _write(self, text: str) -> None:
-        """Put a text in the place of what is shown; what tests print stays captured."""
+        """Replace the text that is shown; captured output of tests is not touched."""
         over = len(self._shown)
         back, blank = "\b" * over, " " * max(0, over - len(text))
         capture = self._config.pluginmanager.get_plugin("capturemanager")
@@ -87,7 +87,7 @@ class Line:
 
 
 def _write_past(writer: Any, message: str) -> None:
-    """Write to a terminal without a change of what pytest thinks of the present line."""
+    """Write to a terminal without changing pytest's column counter."""
     if hasattr(writer, "write_raw"):
         writer.write_raw(message, flush=True)
     else:  # before pytest 9  # pragma: no cover
@@ -96,7 +96,7 @@ def _write_past(writer: Any, message: str) -> None:
 
 
 def _duration(seconds: float) -> str:
-    """Return a time in the largest units that tell something.
+    """Return a duration in its largest useful unit.
 
     Examples
     --------
