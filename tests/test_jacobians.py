@@ -370,6 +370,22 @@ def test_a_hessian_that_is_not_symmetric_names_the_pair() -> None:
     assert [component.name for component in report.components] == ["hess[1, 4]"]
 
 
+def test_an_entry_that_was_changed_alone_is_the_answer_of_the_report() -> None:
+    report = check_gradients.hessian(grad, lambda x: changed(hess(x), 4, 1, by=3.0), X)
+    (finding,) = report.findings
+    assert (finding.code, finding.parameters) == ("asymmetric", ("theta",))
+    assert "hess[4, 1] was forgotten or changed alone" in finding.message
+    assert str(report).startswith("hess[1, 4] is 1 and hess[4, 1] is 3")
+
+
+def test_asymmetry_is_no_answer_where_both_entries_are_wrong() -> None:
+    report = check_gradients.hessian(
+        grad, lambda x: changed(changed(hess(x), 4, 1, by=3.0), 1, 4, by=7.0), X
+    )
+    assert [f.parameters for f in report.findings if f.code == "asymmetric"] == [()]
+    assert str(report).startswith("bug at hess[1, 4]: 7.000 x")
+
+
 def test_a_gradient_of_no_cost_has_a_hessian_that_agrees_and_is_not_symmetric() -> None:
     turn = np.array([[1.0, 2.0], [-2.0, 1.0]])
     report = check_gradients.hessian(lambda x: turn @ x, lambda x: turn, X[:2])

@@ -114,6 +114,7 @@ def _compared(
     entries, judged = full_columns(work)
     found = ()
     if work.pair.is_symmetric and not work.pair.is_lower and work.projection is None:
+        wrong = judged.codes >= Verdict.SUSPECT
         judged = judge_symmetry(entries, judged, work.settings)
-        found = asymmetric(entries, names, work.settings.suspect, point)
+        found = asymmetric(entries, wrong, names, work.theta, work.settings.suspect, point)
     return tabled(entries, judged), Scope(theta, m, True, exact), found

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from pytest_gradcheck.diagnosis.evidence import Mask
 from pytest_gradcheck.params.streams import stream
-from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.jacobian.matrices import OperatorMatrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
 from pytest_gradcheck.problem.jacobian.pushforward import DOUBLE
@@ -125,9 +126,12 @@ def _loose(pair: JacobianPair, *vectors: FloatArray) -> float:
 
 
 def asymmetric(
-    entries: Entries, names: EntryNames, suspect: float, point: str
+    entries: Entries, wrong: Mask, names: EntryNames, theta: Theta, suspect: float, point: str
 ) -> tuple[Finding, ...]:
-    """Return a finding that names the pair of entries in which a Hessian is least symmetric."""
+    """Return a finding that names the pair of entries in which a Hessian is least symmetric.
+
+    It explains all that is wrong where one entry of each pair is right.
+    """
     errors = asymmetries(entries)
     if errors.max(initial=0.0) <= suspect:
         return ()
@@ -140,16 +144,24 @@ def asymmetric(
     second = float(entries.analytic[upper, other])
     more = {0: "", 1: ", as is 1 more pair"}
     further = more.get(pairs - 1, f", as are {pairs - 1} more pairs")
+    named = (names.entry(one, other), names.entry(other, one))
+    mine = wrong[:, numbers]
+    alone = [
+        name for name, at in zip(named, ((lower, upper), (upper, lower)), strict=True) if mine[at]
+    ]
     message = (
-        f"{names.entry(one, other)} is {first:.7g} and {names.entry(other, one)} is {second:.7g}"
-        f"{further}, where a Hessian is symmetric: one of the two was forgotten or changed alone"
+        f"{named[0]} is {first:.7g} and {named[1]} is {second:.7g}{further}, where a Hessian is "
+        f"symmetric: {alone[0] if len(alone) == 1 else 'one of the two'} was forgotten or changed "
+        "alone"
     )
     values = entries.slopes.values
     bars = entries.slopes.error_bars
     gap = abs(values[lower, one] - values[upper, other])
     if gap > bars[lower, one] + bars[upper, other] + suspect * abs(first):
         message += "; nor are the differences of grad, so grad itself is no gradient of a cost"
-    return (Finding.cause("asymmetric", message, point=point),)
+    columns = np.flatnonzero(mine.any(axis=0)) if not (mine & mine.T).any() else ()
+    parameters = tuple({theta.owner(int(numbers[column])).name: None for column in columns})
+    return (Finding.cause("asymmetric", message, point=point, parameters=parameters),)
 
 
 def asymmetric_pairs(
