@@ -183,11 +183,11 @@ def factor_of_data(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypo
         columns / size, part.analytic[known] / size[0], rcond=None
     )
     value, strength = float(value), float(strength * size[0] / size[1])
+    if not value or abs(value - 1) < VISIBLE:
+        return  # the penalty alone, or all of the data
     found = Factor(value, max(part.precision, 1e-6) * abs(value))
     turned = found.is_near(-1.0)
     name = named_factor(found, evidence)
-    if abs(value - 1) < VISIBLE:
-        return
     own = named_strength(strength / (1 - value), evidence.numbers)
     if not (turned or name or (own and round_alternatives(found))):
         return
