@@ -58,7 +58,10 @@ def extrapolated(
     best = Slopes(np.full(places.size, np.nan), np.full(places.size, np.inf))
     before: list[FloatArray] = []
     for rung in range(RUNGS):
-        found = evaluator.differences(places, reach * FARTHEST * 0.5**rung)
+        steps = reach * FARTHEST * 0.5**rung
+        if np.all(SAFETY * noise.level / steps >= best.bars):
+            break  # noise alone leaves no less
+        found = evaluator.differences(places, steps)
         rounding = 2 * SAFETY * noise.at(found.sizes) / found.widths
         row = [found.slopes]
         for order, coarse in enumerate(before, 1):
@@ -87,9 +90,14 @@ def sharpened(part: ParameterEvidence, evidence: Evidence, doubtful: Indices) ->
     mine = mine[evidence.approximation.of_kind(Kind.SMOOTH, part.parameter.slice)[mine]]
     if noise is None or not mine.size:
         return part
+    reach = lengths(theta, evidence.gradient)[part.parameter.slice][mine]
+    if not doubtful.size:  # at the largest step, too, noise may leave no less than is known
+        tells = SAFETY * noise.level < part.bars[mine] * FARTHEST * reach
+        mine, reach = mine[tells], reach[tells]
+    if not mine.size:
+        return part
     places = part.parameter.start + mine
     evaluator = SerialEvaluator(evidence.pair.prober(), theta, float("nan"))
-    reach = lengths(theta, evidence.gradient)[places]
     with theta.kept(part.parameter.slice), np.errstate(all="ignore"):
         known = Slopes(part.numerical[mine], part.bars[mine])
         found = at_some_reach(evaluator, places, reach, noise, known)

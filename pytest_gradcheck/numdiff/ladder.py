@@ -422,14 +422,18 @@ class _Ladder:
         )
 
     def _is_limit(self, off: float) -> bool:
-        """Return whether central slopes at finer steps are the analytic value, two in a row."""
-        distances = [self._rungs[0].width / RATIO**power for power in (1, 2, 3)]
-        close = [
-            distance >= self._line.least
-            and abs(self._rung(distance).central - self._analytic) <= CLOSE * off
-            for distance in distances
-        ]
-        return any(map(all, pairwise(close)))
+        """Return whether central slopes at finer steps are the analytic value, two in a row.
+
+        Of three steps, so that the middle one is asked first.
+        """
+
+        def is_close(power: int) -> bool:
+            distance = self._rungs[0].width / RATIO**power
+            return distance >= self._line.least and (
+                abs(self._rung(distance).central - self._analytic) <= CLOSE * off
+            )
+
+        return is_close(2) and (is_close(1) or is_close(3))
 
     def _jumps(self, rungs: Sequence[_Rung], side: str) -> bool:
         """Return whether the cost rises by as much over a 14th of the distance, on one side.

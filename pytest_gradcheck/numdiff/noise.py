@@ -114,6 +114,9 @@ HUGE = 1e3
 FINEST_DECIMAL = 12
 """Decimals of the finest grid that costs may have been rounded to."""
 
+GRIDS = 4.0
+"""Noise up to so many times that of the grid is explained by it."""
+
 RETURNED = (np.float32, np.float16)
 """Types that costs may have been rounded to, the finest first."""
 
@@ -292,6 +295,7 @@ def measure_far(
     near = replace(near, measure_far=None)
     size = max(near.magnitude, near.rise)
     least = 4 * max(near.level, SAFETY * grain * size)  # terms of either sign cancel in a rise
+    along = _remembered(along)
     for spacing, most in FAR_SPACINGS:
         if most < inf and not 0 < residual < most * size:
             break
@@ -301,13 +305,29 @@ def measure_far(
         level = _level(row.values, FAR_ORDERS)
         plain = PLAIN * EPSILON * max(map(abs, row.values))
         asks = level > max(4 * near.level, plain) and (most == inf or _stands_out(row))
-        jump = _jump(along, row) if asks else 0.0
+        if asks and residual == inf:
+            asks = _is_dense(along, row, least)  # no jump explains that, and a dense one is small
+        jump = _jump(along, row, least=least) if asks else 0.0
         explains = residual < EXPLAINED * jump < EXPLAINED * LARGEST_TOLERANCE * size
-        if jump > least and (explains or _is_dense(along, row, least)):
+        if jump > least and (residual == inf or explains or _is_dense(along, row, least)):
             level = max(near.level, min(level, STANDS_FOR * jump))
             kind, digits = _kind_of_jumps({cost0, *row.values})
             return replace(near, level=level, kind=kind, digits=digits)
     return near
+
+
+def _remembered(along: Along) -> Along:
+    """Return costs along a direction that are not asked twice: rows have places in common."""
+    known: dict[float, float] = {}
+
+    def costs(distances: Sequence[float]) -> list[float]:
+        keys = [float(f"{distance:.12g}") for distance in distances]
+        new = [i for i, key in enumerate(keys) if key not in known]
+        values = along([distances[i] for i in new]) if new else ()
+        known.update(zip([keys[i] for i in new], map(float, values), strict=True))
+        return [known[key] for key in keys]
+
+    return costs
 
 
 def _moves(row: _Row) -> list[float]:
@@ -326,7 +346,7 @@ def _is_dense(along: Along, row: _Row, least: float) -> bool:
     """
     moves = _moves(row)
     place = sorted(range(len(moves)), key=moves.__getitem__)[2 * len(moves) // 3]
-    return _jump(along, row, place=place) > least
+    return _jump(along, row, place=place, least=least) > least
 
 
 def _stands_out(row: _Row) -> bool:
@@ -377,7 +397,7 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
     for factor in FINER:
         rise = abs(row.values[-1] - row.values[0]) / (len(row.values) * abs(row.spacing))
         size = max(magnitude, rise)
-        if level <= max(NEGLIGIBLE * size, quantum) or _jump(along, row):
+        if level <= max(NEGLIGIBLE * size, GRIDS * quantum) or _jump(along, row):
             break
         finer = _row(
             along, cost0, factor * FIRST_SPACING
@@ -390,7 +410,7 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
     whole = abs(row.values[-1] - row.values[0])
     if (min(steps) > 0 or max(steps) < 0) and whole > 8 * level:  # a rise, and not the noise
         rise = whole / (len(steps) * abs(row.spacing))
-    if 4 * quantum < level:
+    if GRIDS * quantum < level:
         kind = NoiseKind.SPREAD if level > PLAIN * EPSILON * magnitude else NoiseKind.ROUNDING
         digits = None
     return Noise(max(level, plain, quantum), magnitude, rise, True, kind, digits)
@@ -423,8 +443,11 @@ def _jump(
     start: float | None = None,
     stays: float = STAYS,
     place: int | None = None,
+    least: float = 0.0,
 ) -> float:
     """Return the size of a jump of the cost within a row of values, or 0 where there is none.
+
+    None, that is, beyond rounding, beyond a part of the rise that `stays`, and beyond `least`.
 
     What a polynomial through the row leaves of it is looked at, after the value of a `place` or
     where that moves most: of an interval always the quarter that moves most beside the slope that
@@ -448,6 +471,7 @@ def _jump(
     near = 0.25**quarterings
     pairs = rest([k + place + end for place in (0.2, 0.5, 0.8) for end in (0.0, near)])
     slope = median(map(sub, pairs[1::2], pairs[::2])) / near
+    least = max(least, PLAIN * EPSILON * max(map(abs, row.values)), stays * first)
     for _ in range(quarterings):
         width /= 4
         between = [low, *rest([left + i * width for i in (1, 2, 3)]), high]
@@ -455,10 +479,11 @@ def _jump(
             return 0.0
         moves = [abs(after - before - slope * width) for before, after in pairwise(between)]
         moved = max(moves)
+        if moved <= least:
+            return 0.0  # a bend, of which narrower intervals leave no more
         k = moves.index(moved)
         left, low, high = left + k * width, between[k], between[k + 1]
-    least = PLAIN * EPSILON * max(map(abs, row.values))
-    return moved if moved > max(least, stays * first) else 0.0
+    return moved
 
 
 def _polynomial(row: _Row, degree: int) -> Callable[[float], float]:

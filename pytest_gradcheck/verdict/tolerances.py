@@ -44,6 +44,9 @@ FEW = 3
 EQUAL = 0.02
 """By what part of it factors differ that are one."""
 
+BLUR = 0.3
+"""What part of an error bar noise fills at most, as a rule: factors may differ by that, too."""
+
 PLACES = (-0.9, -0.6, -0.35, -0.15, -0.05, 0.05, 0.15, 0.35, 0.6, 0.9)
 """Where along a line, in lengths, residuals are compared."""
 
@@ -124,9 +127,12 @@ def _has_a_pattern(approximation: Approximation, gradient: FloatArray) -> bool:
     among = np.count_nonzero(gradient) if approximation.seen else seen.size
     if seen.sum() < MOST * among:
         return True
-    parts = off[seen] / gradient[at][seen]
+    sizes = gradient[at][seen]
+    parts, blurs = off[seen] / sizes, BLUR * approximation.error_bars[at][seen] / np.abs(sizes)
     usual = float(np.median(parts))
-    return bool(parts.size >= FEW and np.all(np.abs(parts - usual) <= EQUAL * abs(usual)))
+    sharp = blurs <= 2 * EQUAL * abs(usual)
+    equal = np.abs(parts - usual) <= EQUAL * abs(usual) + blurs
+    return bool(np.count_nonzero(sharp) >= FEW and np.all(equal))
 
 
 def _lines(pair: Pair, length: FloatArray) -> Iterator[FloatArray]:

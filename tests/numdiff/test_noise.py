@@ -195,6 +195,21 @@ def test_jumps_of_several_sizes_are_noise_all_the_same(height: float) -> None:
         assert noise.kind is NoiseKind.JUMPS
 
 
+@pytest.mark.parametrize("at", [0.21, 0.47, 1.03])
+def test_a_bend_some_way_off_takes_few_calls(at: float) -> None:
+    calls: list[float] = []
+
+    def counted(t: float) -> float:
+        calls.append(t)
+        return math.exp(t) + 3 * max(t - at, 0.0)
+
+    near = measured_at(counted, 1.0)
+    calls.clear()
+    assert measure_far(each(counted), 1.0, near, 1e-4).level == near.level
+    assert len(calls) <= 100
+    assert len(set(calls)) == len(calls)
+
+
 @pytest.mark.parametrize("height", [1e-2, 1.0, 30.0])
 def test_another_branch_some_way_off_is_no_noise(height: float) -> None:
     for seed in range(30):

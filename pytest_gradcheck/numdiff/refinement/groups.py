@@ -109,15 +109,13 @@ class _Proof:
     def prove(self, members: Indices, bars: FloatArray, halvings: int) -> None:
         """Note the error bars of those members of a group, the loudest first, that are proven."""
         mine = self._open.of(members)
-        near, _ = self._steps(mine)
         weights = random_weights(mine.lengths, self._rng)
-        answer = self._ask(mine, weights, near)
         proven = np.zeros(members.size, np.bool_)
-        if answer.error <= ROOM * _least(mine):
-            own = mine.roundings + 2 * answer.error / mine.lengths
-            sharp = own <= _sharp_enough(mine)
-            if sharp.any() and self._is_borne_out(mine, weights, answer):
-                proven = sharp
+        if self._own_bars(mine, self._blur(mine, weights)) is not None:
+            answer = self._ask(mine, weights, self._steps(mine)[0])
+            own = self._own_bars(mine, answer.error)
+            if own is not None and self._is_borne_out(mine, weights, answer):
+                proven = own <= _sharp_enough(mine)
                 bars[members[proven]] = own[proven]
         rest = members[~proven]
         if halvings and rest.size >= SMALLEST_GROUP:
@@ -125,6 +123,21 @@ class _Proof:
             for part in (rest[:middle], rest[middle:]):
                 if part.size >= SMALLEST_GROUP:
                     self.prove(part, bars, halvings - 1)
+
+    def _blur(self, mine: Undecided, own: FloatArray) -> float:
+        """Return what noise leaves an answer with at least."""
+        near, _ = self._steps(mine)
+        return SAFETY * self._noise.level / near + float(np.linalg.norm(own * mine.roundings))
+
+    @staticmethod
+    def _own_bars(mine: Undecided, error: float) -> FloatArray | None:
+        """Return the error bars of differences that are off by so much in the sum.
+
+        None where they prove nothing.
+        """
+        own = mine.roundings + 2 * error / mine.lengths
+        proves = error <= ROOM * _least(mine) and np.any(own <= _sharp_enough(mine))
+        return own if proves else None
 
     def _steps(self, mine: Undecided) -> tuple[float, float]:
         """Return a step at which truncation is a small part, and the deepest that noise allows."""

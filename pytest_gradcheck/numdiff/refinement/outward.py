@@ -31,6 +31,9 @@ REACH = 0.3
 SURE = 1.5
 """Disagreements of so many times what is clear stay clear with the noise of two differences."""
 
+TELLING = 1e-4
+"""Error bars up to this part of a component's size tell by how much it is wrong."""
+
 LOUDEST = 6
 """Of those that agree, one of so many climbs a ladder all the same, which may have an error bar of
 a tenth of a tolerance: the loudest, in which a small error everywhere shows most."""
@@ -81,7 +84,8 @@ def looked_outward(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Outw
     hopeless = (rounding > RATIO * mine.tolerances) & (RATIO * after.steps > REACH * mine.lengths)
     right = (after.residuals <= rounding + after.slack) & ((rounding <= mine.tolerances) | hopeless)
     wrong = mine.residuals > CLEAR * error_bars + mine.slack
-    wrong &= error_bars <= np.maximum(mine.tolerances, LOOSE * mine.roundings)
+    enough = np.maximum(mine.tolerances, LOOSE * mine.roundings)
+    wrong &= error_bars <= np.maximum(enough, TELLING * mine.sizes)
     right, wrong = right & consistent & ~wrong, wrong & consistent
     right[_loudest(after, right & ~hopeless)] = False
     values = np.where(right, after.values, mine.values)
