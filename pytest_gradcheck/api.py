@@ -309,8 +309,8 @@ def check_problem(problem: Problem, raising: bool) -> Report:
     """Check a problem in the current context, and pass its report to the context's listeners."""
     __tracebackhide__ = True
     context = current()
-    if raising and context.before is not None:
-        context.before()
+    if raising and context.on_start is not None:
+        context.on_start()
     try:
         report = _report(problem, context)
     except ProblemError as error:
@@ -318,8 +318,8 @@ def check_problem(problem: Problem, raising: bool) -> Report:
     if not report.passed:
         added = tuple(context.extensions.diagnose(report))
         report = replace(report, findings=(*added, *report.findings)) if added else report
-    if context.receive is not None:
-        context.receive(report)
+    if context.on_report is not None:
+        context.on_report(report)
     if raising and not report.passed:
         raise GradientError(report)
     if raising and report.verdict == "suspect":
@@ -351,10 +351,10 @@ class _Result(NamedTuple):
 
 def _report(problem: Problem, context: Context) -> Report:
     began = perf_counter()
-    settings, _ = resolve([*context.layers, ("call", problem.settings)])
+    settings, _ = resolve([*context.sources, ("call", problem.settings)])
     seed = context.seed if settings.seed is None else settings.seed
     with (
-        Progress(context.watcher) as progress,
+        Progress(context.listener) as progress,
         prepared(problem, settings, seed, context.extensions) as points,
     ):
         if problem.form == "gradient" and settings.project is None:

@@ -16,9 +16,9 @@ from pytest_gradcheck.errors import first_error_wins
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from pytest_gradcheck.progress import Watcher
+    from pytest_gradcheck.progress import ProgressListener
 
-__all__ = ["Context", "Extensions", "Style", "current", "entered"]
+__all__ = ["Context", "Extensions", "Style", "current", "use_context"]
 
 
 class Style(NamedTuple):
@@ -78,16 +78,16 @@ class Context(NamedTuple):
 
     Attributes
     ----------
-    layers : tuple of (origin, values)
+    sources : tuple of (origin, values)
         Settings by their origins, the weakest first.
     seed : int
         The seed of random choices, unless a setting has another.
     style : Style
-    before : callable or None
+    on_start : callable or None
         Called before a check that may raise; it may skip the test.
-    receive : callable or None
+    on_report : callable or None
         Called with every finished report.
-    watcher : Watcher or None
+    listener : ProgressListener or None
         Is called with the progress of a check.
     canary : bool
         Whether every check has to notice planted faults as well.
@@ -97,12 +97,12 @@ class Context(NamedTuple):
     extensions : Extensions
     """
 
-    layers: tuple[tuple[str, Mapping[str, object]], ...] = ()
+    sources: tuple[tuple[str, Mapping[str, object]], ...] = ()
     seed: int = 0
     style: Style = Style()
-    before: Callable[[], None] | None = None
-    receive: Callable[[Any], None] | None = None
-    watcher: Watcher | None = None
+    on_start: Callable[[], None] | None = None
+    on_report: Callable[[Any], None] | None = None
+    listener: ProgressListener | None = None
     canary: bool = False
     draws: bool = False
     extensions: Extensions = Extensions()
@@ -116,7 +116,7 @@ def current() -> Context:
     return _stack[-1]()
 
 
-class entered:
+class use_context:
     """Make a context the innermost one for the length of a ``with`` block.
 
     Parameters
@@ -128,7 +128,7 @@ class entered:
     def __init__(self, context: Context | Callable[[], Context]) -> None:
         self._make = context if callable(context) else lambda: context
 
-    def __enter__(self) -> entered:
+    def __enter__(self) -> use_context:
         _stack.append(self._make)
         return self
 

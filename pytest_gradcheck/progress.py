@@ -7,25 +7,25 @@ from time import monotonic
 from types import TracebackType
 from typing import Protocol
 
-__all__ = ["Progress", "Watcher"]
+__all__ = ["Progress", "ProgressListener"]
 
-MOMENT = 0.1
+CHUNK_SECONDS = 0.1
 """Seconds of work in a chunk, and so between two calls of the listener."""
 
-MOST = 2_000
+MAX_CHUNK = 2_000
 """Items in a chunk at most, also without a listener: lists take ten times the memory of arrays."""
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """A listener that is called with the progress of a check."""
 
-    def tell(self, done: int, total: int, seconds: float) -> None:
+    def update(self, done: int, total: int, seconds: float) -> None:
         """Take the number of items done, the number known so far, and the seconds spent."""
 
     def find(self, wrong: int, checked: int) -> None:
         """Take the number of components found wrong so far, and of those checked."""
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Take note that the check has ended."""
 
 
@@ -34,14 +34,14 @@ class Progress:
 
     Parameters
     ----------
-    watcher : Watcher, optional
+    listener : ProgressListener, optional
         Without one nothing is counted, and no clock is read.
     """
 
-    def __init__(self, watcher: Watcher | None = None) -> None:
-        self._watcher = watcher
+    def __init__(self, listener: ProgressListener | None = None) -> None:
+        self._listener = listener
         self._done = self._total = 0
-        self._began = 0.0 if watcher is None else monotonic()
+        self._began = 0.0 if listener is None else monotonic()
 
     def __enter__(self) -> Progress:
         return self
@@ -52,8 +52,8 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._watcher is not None:
-            self._watcher.end()
+        if self._listener is not None:
+            self._listener.close()
 
     def expect(self, count: int) -> None:
         """Add items to do."""
@@ -62,19 +62,19 @@ class Progress:
     def advance(self, count: int) -> None:
         """Add items done, and call the listener."""
         self._done += count
-        if self._watcher is not None:
-            self._watcher.tell(self._done, self._total, monotonic() - self._began)
+        if self._listener is not None:
+            self._listener.update(self._done, self._total, monotonic() - self._began)
 
     def find(self, wrong: int, checked: int) -> None:
         """Report to the listener how many components are wrong so far, of those checked."""
-        if self._watcher is not None:
-            self._watcher.find(wrong, checked)
+        if self._listener is not None:
+            self._listener.find(wrong, checked)
 
-    def in_moments(self, count: int) -> Iterator[slice]:
+    def chunks(self, count: int) -> Iterator[slice]:
         """Yield slices of `count` items, each worth a fixed time, and report after every slice."""
-        if self._watcher is None:
-            for start in range(0, count, MOST):
-                yield slice(start, min(start + MOST, count))
+        if self._listener is None:
+            for start in range(0, count, MAX_CHUNK):
+                yield slice(start, min(start + MAX_CHUNK, count))
             return
         start, size = 0, 1
         while start < count:
@@ -83,4 +83,8 @@ class Progress:
             yield part
             self.advance(part.stop - part.start)
             start = part.stop
-            size = min(2 * size, MOST) if monotonic() - began < MOMENT else max(1, size // 2)
+            size = (
+                min(2 * size, MAX_CHUNK)
+                if monotonic() - began < CHUNK_SECONDS
+                else max(1, size // 2)
+            )

@@ -30,7 +30,7 @@ __all__ = [
     "unknown_name",
 ]
 
-Layer = tuple[str, Mapping[str, object]]
+Source = tuple[str, Mapping[str, object]]
 """The origin of values ("command line"), and the values."""
 
 Mode = Literal["auto", "full", "sample", "probe"]
@@ -251,20 +251,20 @@ def unknown_name(names: Iterable[str], also: Sequence[str] = ()) -> str | None:
     return None
 
 
-def merge(layers: Iterable[Mapping[str, object]]) -> dict[str, object]:
+def merge(sources: Iterable[Mapping[str, object]]) -> dict[str, object]:
     """Join mappings of settings; the later wins."""
     merged: dict[str, object] = {}
-    for layer in layers:
-        merged.update(layer)
+    for given in sources:
+        merged.update(given)
     return merged
 
 
-def resolve(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
+def resolve(sources: Sequence[Source]) -> tuple[Settings, dict[str, str]]:
     """Find every setting's value, and where it came from.
 
     Parameters
     ----------
-    layers : sequence of (origin, values)
+    sources : sequence of (origin, values)
         The weakest first. A value of None counts as unset, so that an option that was not given
         lets the ini file through.
 
@@ -287,13 +287,13 @@ def resolve(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for origin, layer in layers:
-        if not layer:
+    for origin, given in sources:
+        if not given:
             continue
-        message = unknown_name(layer)
+        message = unknown_name(given)
         if message:
             raise ProblemError("bad-setting", message)
-        for name, value in layer.items():
+        for name, value in given.items():
             if value is not None:
                 values[name] = value
                 origins[name] = origin

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_gradcheck import L2, Problem, ProblemError, Report, check_gradients
 from pytest_gradcheck.api import check_problem
-from pytest_gradcheck.context import Context, entered
+from pytest_gradcheck.context import Context, use_context
 
 Array = npt.NDArray[np.float64]
 Params = dict[str, Array]
@@ -123,7 +123,7 @@ def check(request: pytest.FixtureRequest, form: Form) -> Check:
     ) -> Report:
         if request.param == "call":
             return run(make(params, factors, settings))
-        with entered(Context(layers=(("marker", settings),))):
+        with use_context(Context(sources=(("marker", settings),))):
             return run(make(params, factors, {}))
 
     return checked

@@ -18,7 +18,7 @@ from pytest_gradcheck import (
     check_gradients,
     gradcheck,
 )
-from pytest_gradcheck.context import Context, entered
+from pytest_gradcheck.context import Context, use_context
 
 Array = npt.NDArray[np.float64]
 
@@ -741,7 +741,7 @@ def test_planted_faults_show_unless_the_matrix_cannot_be_decided(coarse: bool) -
     def outputs(x: Array) -> Array:
         return np.asarray((1e4 + fun(x)).astype(np.float32), np.float64) if coarse else fun(x)
 
-    with entered(lambda: Context(canary=True)):
+    with use_context(lambda: Context(canary=True)):
         report = check_gradients.jacobian(outputs, jac, X)
         thin = check_gradients.jacobian(banded, banded_jac, LONG[:400])
     assert ("canary" in [finding.code for finding in report.findings]) == coarse

@@ -149,7 +149,7 @@ class SerialEvaluator:
         plus = theta.stored(values + steps, numbers)
         minus = theta.stored(values - steps, numbers)
         both = np.empty((numbers.size, 2))
-        for part in self.progress.in_moments(numbers.size):
+        for part in self.progress.chunks(numbers.size):
             homes, places = theta.homes(numbers[part])
             lists = [side.tolist() for side in (places, plus[part], minus[part], values[part])]
             costs: list[float] = []
@@ -169,7 +169,7 @@ class SerialEvaluator:
         """Return the slopes of components from ladders of steps."""
         self.progress.expect(len(requests))
         slopes = []
-        for part in self.progress.in_moments(len(requests)):
+        for part in self.progress.chunks(len(requests)):
             slopes += [self._slope(request, noise, suspect) for request in requests[part]]
         return slopes
 

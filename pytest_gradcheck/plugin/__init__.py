@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_gradcheck.context import entered
+from pytest_gradcheck.context import use_context
 from pytest_gradcheck.plugin import hookspecs, options
 from pytest_gradcheck.settings import MARK
 
 if TYPE_CHECKING:
     from pytest_gradcheck.api import GradCheck
     from pytest_gradcheck.context import Context
-    from pytest_gradcheck.plugin.session import Run
+    from pytest_gradcheck.plugin.session import GradcheckSession
 
-NOTED = (MARK, "xdist_group")
+RELEVANT_MARKERS = (MARK, "xdist_group")
 """Markers that are read at collection; xdist's changes the node id."""
 
 
@@ -42,11 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{MARK}({options.signature()}): settings of the gradient checks of a test, which may also "
         "return a Problem or a list of them, or name the pair to check in the marker itself",
     )
-    moment = config.stash[MOMENT] = Moment(config)
-    surrounded = entered(moment.context).__enter__()
-    config.add_cleanup(surrounded.__exit__)
-    if options.demands(config):
-        moment.start(collected=False)
+    state = config.stash[STATE] = PluginState(config)
+    context = use_context(state.context).__enter__()
+    config.add_cleanup(context.__exit__)
+    if options.needs_session(config):
+        state.session(collected=False)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -54,7 +54,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return options.header(config)
 
 
-class Moment:
+class PluginState:
     """The plugin's state: the current test, and the session once a check or marker was seen.
 
     Hooks for checks cost every test a little, and most suites have none. The first marker or the
@@ -66,7 +66,7 @@ class Moment:
 
     Attributes
     ----------
-    layers : tuple of (origin, values)
+    sources : tuple of (origin, values)
         The settings of the run.
     item : pytest.Item or None
         The current test.
@@ -75,39 +75,39 @@ class Moment:
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        self.layers = options.layers(config)
+        self.sources = options.sources(config)
         self.item: pytest.Item | None = None
         self.tests = 0
         self._config = config
-        self._run: Run | None = None
+        self._session: GradcheckSession | None = None
         self._starting = Lock()  # a test may start its checks in threads
 
     @property
-    def follows(self) -> bool:
+    def is_active(self) -> bool:
         """Whether a gradient check or a marker has been seen."""
-        return self._run is not None
+        return self._session is not None
 
-    def start(self, collected: bool = True) -> Run:
+    def session(self, collected: bool = True) -> GradcheckSession:
         """Return the session that records the checks; the first call registers it."""
         with self._starting:
-            if self._run is None:
-                from pytest_gradcheck.plugin.items import followed
+            if self._session is None:
+                from pytest_gradcheck.plugin.items import register_session
 
-                self._run = followed(self._config, self.layers, collected)
-            return self._run
+                self._session = register_session(self._config, self.sources, collected)
+            return self._session
 
     def context(self) -> Context:
         """Return the context of a check: that of the current test, or of the run."""
         if self.item is None:
             from pytest_gradcheck.context import Context
 
-            return Context(layers=self.layers)
+            return Context(sources=self.sources)
         from pytest_gradcheck.plugin.items import context_of
 
-        return context_of(self.item, self.start())
+        return context_of(self.item, self.session())
 
 
-MOMENT = pytest.StashKey[Moment]()
+STATE = pytest.StashKey[PluginState]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -117,15 +117,15 @@ def pytest_make_collect_report(
     """Read the markers of tests; a wrong one is a collection error."""
     report = yield
     nodes: Sequence[pytest.Item | pytest.Collector] = report.result or ()
-    if nodes and not any(mark.name in NOTED for mark in collector.iter_markers()):
-        nodes = [node for node in nodes if _is_noted(node)]
+    if nodes and not any(mark.name in RELEVANT_MARKERS for mark in collector.iter_markers()):
+        nodes = [node for node in nodes if _is_relevant(node)]
     items = [node for node in nodes if isinstance(node, pytest.Item)]
     if items:
-        from pytest_gradcheck.plugin.markers import read
+        from pytest_gradcheck.plugin.markers import collect_markers
 
-        found, wrong = read(items, collector.config.stash[MOMENT].layers)
+        found, wrong = collect_markers(items, collector.config.stash[STATE].sources)
         if found:
-            collector.config.stash[MOMENT].start()
+            collector.config.stash[STATE].session()
         if wrong:
             report.outcome = "failed"
             report.longrepr = "\n".join(wrong)
@@ -133,10 +133,10 @@ def pytest_make_collect_report(
     return report
 
 
-def _is_noted(node: pytest.Item | pytest.Collector) -> bool:
+def _is_relevant(node: pytest.Item | pytest.Collector) -> bool:
     """Return whether a test uses the fixture, or has a relevant marker of its own."""
     for mark in node.own_markers:  # a loop: `any` takes longer, and this runs for every test
-        if mark.name in NOTED:
+        if mark.name in RELEVANT_MARKERS:
             return True
     return MARK in getattr(node, "fixturenames", ())
 
@@ -148,24 +148,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     This is no wrapper of the test protocol: plugins that run tests in processes of their own
     replace that.
     """
-    moment = item.config.stash[MOMENT]
-    moment.item = item
-    moment.tests += 1
+    state = item.config.stash[STATE]
+    state.item = item
+    state.tests += 1
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Forget the last test, and collect the checks of other processes."""
-    moment = session.config.stash[MOMENT]
+    state = session.config.stash[STATE]
     try:
         return (yield)
     finally:
-        moment.item = None
-        if not moment.follows and moment.tests < session.testscollected:
-            from pytest_gradcheck.plugin.items import told_of
+        state.item = None
+        if not state.is_active and state.tests < session.testscollected:
+            from pytest_gradcheck.plugin.items import reports_with_checks
 
-            for report in told_of(session.config):
-                moment.start().pytest_runtest_logreport(report)
+            for report in reports_with_checks(session.config):
+                state.session().pytest_runtest_logreport(report)
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_gradcheck.context import Context, Extensions, evaluating
-from pytest_gradcheck.plugin.markers import noted
-from pytest_gradcheck.plugin.options import Layers, draws
-from pytest_gradcheck.plugin.session import Run
+from pytest_gradcheck.plugin.markers import marker_options
+from pytest_gradcheck.plugin.options import Sources, draws
+from pytest_gradcheck.plugin.session import GradcheckSession
 
 if TYPE_CHECKING:
     from pytest_gradcheck.params.tree import Flattener
     from pytest_gradcheck.report.report import Finding, Report
 
-__all__ = ["context_of", "followed", "told_of"]
+__all__ = ["context_of", "register_session", "reports_with_checks"]
 
 
-class Progressed:
+class ItemChecks:
     """The checks of an item: their reports, whether one began, whether the item ended without.
 
     Attributes
@@ -46,33 +46,33 @@ class Progressed:
         self.reports.append(report)
 
 
-PROGRESSED = pytest.StashKey[Progressed]()
+ITEM_CHECKS = pytest.StashKey[ItemChecks]()
 
 
-def followed(config: pytest.Config, layers: Layers, collected: bool) -> Run:
+def register_session(config: pytest.Config, sources: Sources, collected: bool) -> GradcheckSession:
     """Return a new session, registered with pytest, and with the hooks of items."""
-    run = Run(config, layers, collected)
-    config.pluginmanager.register(run, "gradcheck-run")
-    config.pluginmanager.register(Checks(run), "gradcheck-checks")
-    return run
+    session = GradcheckSession(config, sources, collected)
+    config.pluginmanager.register(session, "gradcheck-run")
+    config.pluginmanager.register(ItemHooks(session), "gradcheck-checks")
+    return session
 
 
-def told_of(config: pytest.Config) -> list[pytest.TestReport]:
+def reports_with_checks(config: pytest.Config) -> list[pytest.TestReport]:
     """Return the test reports from xdist workers that carry gradient checks."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     every = () if reporter is None else reporter.stats.values()
-    return [report for reports in every for report in reports if _tells(report)]
+    return [report for reports in every for report in reports if _carries_checks(report)]
 
 
-def _tells(report: object) -> bool:
+def _carries_checks(report: object) -> bool:
     known = getattr(report, "__dict__", {})  # an attribute that is missing takes long to look for
     return "gradcheck" in known
 
 
-def context_of(item: pytest.Item, run: Run) -> Context:
+def context_of(item: pytest.Item, session: GradcheckSession) -> Context:
     """Return the context of an item's checks."""
-    marking = noted(item)
-    record = item.stash.setdefault(PROGRESSED, Progressed())
+    marker = marker_options(item)
+    record = item.stash.setdefault(ITEM_CHECKS, ItemChecks())
     off = item.config.option.gradcheck_off
 
     def begin() -> None:
@@ -83,22 +83,22 @@ def context_of(item: pytest.Item, run: Run) -> Context:
 
     def receive(report: Report) -> None:
         record.receive(report)
-        item.ihook.pytest_gradcheck_report(report=report, nodeid=marking.name)
+        item.ihook.pytest_gradcheck_report(report=report, nodeid=marker.name)
 
     return Context(
-        layers=(*run.layers, ("marker", marking.settings)),
-        seed=zlib.crc32(marking.name.encode()),
-        style=run.style,
-        before=begin,
-        receive=receive,
-        watcher=run.watcher(marking.name),
+        sources=(*session.sources, ("marker", marker.settings)),
+        seed=zlib.crc32(marker.name.encode()),
+        style=session.style,
+        on_start=begin,
+        on_report=receive,
+        listener=session.listener(marker.name),
         canary=item.config.option.gradcheck_canary,
         draws=draws(item.config),
-        extensions=Hooks(item),
+        extensions=HookExtensions(item),
     )
 
 
-class Hooks(Extensions):
+class HookExtensions(Extensions):
     """Extensions of an item's checks: pytest's hooks."""
 
     def __init__(self, item: pytest.Item) -> None:
@@ -123,41 +123,43 @@ class Hooks(Extensions):
         return [finding for answer in answers for finding in answer or ()]
 
 
-class Checks:
+class ItemHooks:
     """The hooks of items that check a gradient or are marked.
 
     Parameters
     ----------
-    run : Run
+    session : GradcheckSession
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, session: GradcheckSession) -> None:
+        self._session = session
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Check what a marked test returns or its marker names."""
         __tracebackhide__ = True
-        marking = noted(item)
-        if not marking.explicit or not isinstance(item, pytest.Function):
+        marker = marker_options(item)
+        if not marker.explicit or not isinstance(item, pytest.Function):
             return (yield)
-        from pytest_gradcheck.plugin.returned import checking
+        from pytest_gradcheck.plugin.returned import checking_return_value
 
-        with checking(item, marking, lambda returned: self._demand_a_check(item, returned)):
+        with checking_return_value(
+            item, marker, lambda returned: self._demand_a_check(item, returned)
+        ):
             return (yield)
 
     def _demand_a_check(self, item: pytest.Function, returned: object) -> None:
         """Record that a marked test ended without a check; under strict settings fail it."""
         __tracebackhide__ = True
-        record, marking = item.stash.setdefault(PROGRESSED, Progressed()), noted(item)
+        record, marker = item.stash.setdefault(ITEM_CHECKS, ItemChecks()), marker_options(item)
         if record.tried or item.config.option.gradcheck_off:
             return
         from pytest_gradcheck.settings import resolve
 
-        layers = [*self._run.layers, ("marker", marking.settings)]
-        if resolve(layers)[0].strict:
+        sources = [*self._session.sources, ("marker", marker.settings)]
+        if resolve(sources)[0].strict:
             pytest.fail(
-                f"{marking.name} is marked gradcheck, but checked no gradient", pytrace=False
+                f"{marker.name} is marked gradcheck, but checked no gradient", pytrace=False
             )
         record.unchecked = returned is None  # pytest warns of other values itself
 
@@ -166,26 +168,26 @@ class Checks:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach the checks to pytest's report, as builtins: xdist sends nothing else."""
-        record, marking = item.stash.get(PROGRESSED, None), noted(item)
-        if record is None and not (marking.explicit or marking.fixture):
+        record, marker = item.stash.get(ITEM_CHECKS, None), marker_options(item)
+        if record is None and not (marker.explicit or marker.fixture):
             return (yield)
         checks = _taken(record, item)
         if checks and item.config.option.xmlpath:
             _add_properties(item, checks)
         report = yield
         if checks:
-            from pytest_gradcheck.plugin.display.failures import say_in_one_line
+            from pytest_gradcheck.plugin.display.failures import set_crash_message
 
-            say_in_one_line(report, call.excinfo, self._run.style.ascii)
+            set_crash_message(report, call.excinfo, self._session.style.ascii)
         clean = call.when == "call" and report.passed and not hasattr(report, "wasxfail")
         report.gradcheck = {  # type: ignore[attr-defined]
-            "name": marking.name,
+            "name": marker.name,
             "checks": checks,
             "refusals": _refusals(call),
             "unchecked": clean and record is not None and record.unchecked,
         }
         if call.when == "teardown" and record is not None:  # a rerun begins anew
-            del item.stash[PROGRESSED]
+            del item.stash[ITEM_CHECKS]
         return report
 
     @pytest.hookimpl(trylast=True)
@@ -194,7 +196,7 @@ class Checks:
         return evaluating(value)
 
 
-def _taken(record: Progressed | None, item: pytest.Item) -> list[dict[str, Any]]:
+def _taken(record: ItemChecks | None, item: pytest.Item) -> list[dict[str, Any]]:
     """Return and clear the checks since the last report of an item, in brief."""
     if record is None or not record.reports:
         return []

@@ -10,12 +10,12 @@ import pytest
 from pytest_gradcheck.settings import MARK, PAIR_NAMES
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.settings import Layer
+    from pytest_gradcheck.settings import Source
 
-__all__ = ["Marking", "noted", "read"]
+__all__ = ["MarkerOptions", "collect_markers", "marker_options"]
 
 
-class Marking(NamedTuple):
+class MarkerOptions(NamedTuple):
     """The merged markers of a test.
 
     Attributes
@@ -37,45 +37,50 @@ class Marking(NamedTuple):
     pair: Mapping[str, Any] = {}
 
 
-MARKING = pytest.StashKey[Marking]()
+MARKER_OPTIONS = pytest.StashKey[MarkerOptions]()
 
 
-def read(items: Sequence[pytest.Item], layers: Sequence[Layer]) -> tuple[bool, list[str]]:
+def collect_markers(
+    items: Sequence[pytest.Item], sources: Sequence[Source]
+) -> tuple[bool, list[str]]:
     """Read the markers of tests; return whether there are any, and their errors.
 
     Tests that use the fixture get a marker, so that ``-m gradcheck`` selects them.
     """
     found, wrong = False, []
     for item in items:
-        marking = _noted(item)
-        found |= marking.explicit or marking.fixture
-        if marking.explicit:
-            message = _fault(item, layers)
+        marker = _merged(item)
+        found |= marker.explicit or marker.fixture
+        if marker.explicit:
+            message = _marker_error(item, sources)
             if message:
                 wrong.append(f"{item.nodeid}: {message}")
-        elif marking.fixture:
+        elif marker.fixture:
             item.add_marker(MARK)
     return found, wrong
 
 
-def noted(item: pytest.Item) -> Marking:
+def marker_options(item: pytest.Item) -> MarkerOptions:
     """Return the markers that were read at collection."""
-    return item.stash.get(MARKING, None) or _noted(item)
+    return item.stash.get(MARKER_OPTIONS, None) or _merged(item)
 
 
-def _noted(item: pytest.Item) -> Marking:
+def _merged(item: pytest.Item) -> MarkerOptions:
     marks = list(item.iter_markers(MARK))  # the closest first
     fixture = MARK in getattr(item, "fixturenames", ())
-    marking = _read(item.nodeid, fixture, marks) if marks else Marking(item.nodeid, False, fixture)
-    item.stash[MARKING] = marking
-    return marking
+    if marks:
+        options = _read(item.nodeid, fixture, marks)
+    else:
+        options = MarkerOptions(item.nodeid, False, fixture)
+    item.stash[MARKER_OPTIONS] = options
+    return options
 
 
-def _read(name: str, fixture: bool, marks: Sequence[pytest.Mark]) -> Marking:
+def _read(name: str, fixture: bool, marks: Sequence[pytest.Mark]) -> MarkerOptions:
     from pytest_gradcheck.settings import merge
 
     values = merge(mark.kwargs for mark in reversed(marks))
-    return Marking(
+    return MarkerOptions(
         name,
         True,
         fixture,
@@ -84,7 +89,7 @@ def _read(name: str, fixture: bool, marks: Sequence[pytest.Mark]) -> Marking:
     )
 
 
-def _fault(item: pytest.Item, layers: Sequence[Layer]) -> str | None:
+def _marker_error(item: pytest.Item, sources: Sequence[Source]) -> str | None:
     """Return the error in the markers of a test, or None."""
     marks = list(item.iter_markers(MARK))
     if not marks:
@@ -98,15 +103,15 @@ def _fault(item: pytest.Item, layers: Sequence[Layer]) -> str | None:
         message = unknown_name(mark.kwargs, also=PAIR_NAMES)
         if message:
             return f"@pytest.mark.{MARK}: bad-setting: {message}"
-    marking = noted(item)
-    missing = [name for name in ("cost", "grad", "params") if name not in marking.pair]
-    if marking.pair and missing:
+    marker = marker_options(item)
+    missing = [name for name in ("cost", "grad", "params") if name not in marker.pair]
+    if marker.pair and missing:
         return (
             f"@pytest.mark.{MARK}: bad-setting: a marker that names the pair has cost, grad and "
             f"params; {', '.join(missing)} is missing"
         )
     try:
-        resolve([*layers, ("marker", marking.settings)])
+        resolve([*sources, ("marker", marker.settings)])
     except ProblemError as error:
         return f"@pytest.mark.{MARK}: {error}"
     return None

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.settings import PAIR_NAMES, Layer, declarations, resolve
+from pytest_gradcheck.settings import PAIR_NAMES, Source, declarations, resolve
 
-__all__ = ["Layers", "declare", "demands", "flag", "ini_key", "layers", "signature"]
+__all__ = ["Sources", "declare", "flag", "ini_key", "needs_session", "signature", "sources"]
 
-Layers = tuple[tuple[str, dict[str, Any]], ...]
+Sources = tuple[tuple[str, dict[str, Any]], ...]
 """The settings of the run as ``(origin, values)``, the weaker first."""
 
 INI, LINE = "ini file", "command line"
@@ -87,7 +87,7 @@ def signature() -> str:
     return ", ".join([*pair, *others])
 
 
-def demands(config: pytest.Config) -> bool:
+def needs_session(config: pytest.Config) -> bool:
     """Return whether the run needs its session from the start, as where workers make the checks.
 
     Raises
@@ -103,7 +103,7 @@ def demands(config: pytest.Config) -> bool:
     return getattr(given, "dist", "no") != "no"
 
 
-def layers(config: pytest.Config) -> Layers:
+def sources(config: pytest.Config) -> Sources:
     """Return the settings of ini file and command line; refuse wrong ones by name."""
     from_ini: dict[str, Any] = {}
     from_line: dict[str, Any] = {}
@@ -130,7 +130,7 @@ def draws(config: pytest.Config) -> bool:
 
 def header(config: pytest.Config) -> str | None:
     """Return the settings of a run in one line, or None if all are defaults."""
-    said = {name: value for _, layer in layers(config) for name, value in layer.items()}
+    said = {name: value for _, given in sources(config) for name, value in given.items()}
     words = [name if value is True else f"{name}={value}" for name, value in said.items()]
     given = config.option
     words += [word for word in ("canary", "off") if getattr(given, f"gradcheck_{word}")]
@@ -195,7 +195,7 @@ def _hindrance(path: Path) -> str | None:
     return None if os.access(nearest, os.W_OK) else f"{nearest} is read-only"
 
 
-def _refuse_wrong(ini: Layer, line: Layer) -> None:
+def _refuse_wrong(ini: Source, line: Source) -> None:
     """Refuse invalid settings of the run, naming the option or the ini key."""
     try:
         resolve([ini, line])

@@ -17,21 +17,21 @@ import pytest
 
 from pytest_gradcheck.context import current
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.plugin.markers import Marking
+from pytest_gradcheck.plugin.markers import MarkerOptions
 from pytest_gradcheck.report.report import GradientError
 
 if TYPE_CHECKING:
     from pytest_gradcheck.problem.problem import Problem
 
-__all__ = ["checking"]
+__all__ = ["checking_return_value"]
 
 OTHERS = 8
 """Further wrong problems whose headlines are shown below the first."""
 
 
 @contextmanager
-def checking(
-    item: pytest.Function, marking: Marking, last: Callable[[object], None]
+def checking_return_value(
+    item: pytest.Function, marker: MarkerOptions, last: Callable[[object], None]
 ) -> Generator[None, None, None]:
     """Wrap a test to check its marker's pair and the problems it returns; `last` takes the rest.
 
@@ -43,10 +43,10 @@ def checking(
     def finish(returned: object) -> object:
         __tracebackhide__ = True
         problems, rest = _problems(returned)
-        if marking.pair:
+        if marker.pair:
             from pytest_gradcheck.problem.problem import Problem
 
-            problems.append(Problem(**marking.pair))
+            problems.append(Problem(**marker.pair))
         if problems:
             _check(original, problems)
         last(rest)

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_gradcheck.context import Style
-from pytest_gradcheck.plugin.options import Layers
+from pytest_gradcheck.plugin.options import Sources
 from pytest_gradcheck.report.record import Journal, Refusal, RunRecord, TestRecord
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.plugin.display.progress_line import Line
+    from pytest_gradcheck.plugin.display.progress_line import ProgressLine
     from pytest_gradcheck.report.report import GradientError
 
-__all__ = ["Run"]
+__all__ = ["GradcheckSession"]
 
 BODY = 4
 MARGIN = 4 + BODY
@@ -35,20 +35,20 @@ NARROWEST = 20
 GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
-class Run:
+class GradcheckSession:
     """The gradient checks of a pytest session.
 
     Parameters
     ----------
     config : pytest.Config
-    layers : tuple of (origin, values)
+    sources : tuple of (origin, values)
         The settings of the run.
     collected : bool
         Whether its collection has begun.
     """
 
-    def __init__(self, config: pytest.Config, layers: Layers, collected: bool) -> None:
-        self.layers = layers
+    def __init__(self, config: pytest.Config, sources: Sources, collected: bool) -> None:
+        self.sources = sources
         self._config = config
         self._collected = collected
         self._journal = Journal()
@@ -58,7 +58,7 @@ class Run:
         self._notes: list[str] = []
         self._changes: tuple[Mapping[str, Any], ...] = ()
         self._style: Style | None = None
-        self._waits: bool | None = None
+        self._interactive: bool | None = None
 
     @property
     def _is_worker(self) -> bool:
@@ -72,13 +72,13 @@ class Run:
             self._style = Style(*sent) if sent else _terminal_style(self._config)
         return self._style
 
-    def watcher(self, name: str) -> Line | None:
+    def listener(self, name: str) -> ProgressLine | None:
         """Return the progress line of a test's check; None without an interactive terminal."""
-        from pytest_gradcheck.plugin.display.progress_line import Line, waits
+        from pytest_gradcheck.plugin.display.progress_line import ProgressLine, is_interactive
 
-        if self._waits is None:
-            self._waits = waits(self._config)
-        return Line(self._config, name) if self._waits else None
+        if self._interactive is None:
+            self._interactive = is_interactive(self._config)
+        return ProgressLine(self._config, name) if self._interactive else None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -127,9 +127,9 @@ class Run:
             self._ended.add(key)
         told = getattr(report, "gradcheck", None)
         if report.failed and told is not None and told["checks"] and not self._is_worker:
-            from pytest_gradcheck.plugin.display.failures import recede
+            from pytest_gradcheck.plugin.display.failures import dim_right_rows
 
-            recede(report)
+            dim_right_rows(report)
         if told is not None or key in self._journal:
             self._journal.note(key, _phase(report, told or {}))
 
@@ -186,7 +186,7 @@ class Run:
         except (OSError, ValueError) as error:
             self._troubles.append(f"--gradcheck-compare {old}: {error}")
             return
-        if self._changes and resolve(self.layers)[0].strict:
+        if self._changes and resolve(self.sources)[0].strict:
             count = len({change["test"] for change in self._changes})
             self._troubles.append(
                 f"{count} test{'s' * (count != 1)} got worse since {old}, and the run is strict"
@@ -199,7 +199,7 @@ class Run:
         return RunRecord(
             tests=tuple(self._journal),
             environment=environment(self._config),
-            settings={name: value for _, layer in self.layers for name, value in layer.items()},
+            settings={name: value for _, given in self.sources for name, value in given.items()},
             exit_status=exit_status,
             cut_short=self._cut_short,
             troubles=tuple(self._troubles),

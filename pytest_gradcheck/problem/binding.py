@@ -1,7 +1,8 @@
-"""How a user's function is called: which of its arguments take what.
+"""The binding of a user's function: which of its arguments take the params, data and cache.
 
-Without `data` positionally, ``f(params, *args)``; with it by name: the one required argument left
-over takes the params, and one named ``cache`` what the cost returned beside its value.
+Without `data` the call is ``f(params, *args)``. With it arguments are matched by name: the one
+required argument that is left takes the params, and one named ``cache`` takes what the cost
+returned beside its value.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ from pytest_gradcheck.problem.layers import accepts, by_keyword, name_of
 __all__ = ["Call", "accepts", "bound"]
 
 USUAL = ("params", "parameters", "theta", "weights", "w", "W")
-"""What people call the argument that takes the params."""
+"""Usual names of the argument that takes the params."""
 
 
 def _nothing() -> None:
-    """Find no fault with a call whose arguments are matched by name."""
+    """Do nothing: arguments that are matched by name need no check."""
 
 
 class Call(NamedTuple):
-    """How to call a function of the user's.
+    """A call of a user's function.
 
     Attributes
     ----------
     function : callable
     args : tuple
-        Its positional arguments but for the params.
+        Positional arguments without the params.
     keywords : mapping
-        Its arguments by name but for the params and the cache.
+        Keyword arguments without the params and the cache.
     params : int, str or None
-        The place or the name of the argument that takes the params; None where none does.
+        The position or the name of the argument that takes the params; None if none does.
     wants_cache : bool
         Whether it takes what the cost returned beside its value.
     blame : callable
-        Raises ``unbound-argument`` where the call itself is at fault for a TypeError.
+        Raises ``unbound-argument`` if the call itself causes a TypeError.
     """
 
     function: Callable[..., Any]
@@ -51,7 +52,7 @@ class Call(NamedTuple):
     blame: Callable[[], None] = _nothing
 
     def with_tree(self, tree: Any, **cache: Any) -> Callable[[], Any]:
-        """Return the call with everything filled in, as cheap to make as Python has it."""
+        """Return the call with all arguments filled in, as a `partial`, which is cheap."""
         if isinstance(self.params, int):
             args = (*self.args[: self.params], tree, *self.args[self.params :])
             return partial(self.function, *args, **self.keywords, **cache)
@@ -60,15 +61,15 @@ class Call(NamedTuple):
         return partial(self.function, *self.args, **self.keywords, **cache, **{self.params: tree})
 
     def at(self, theta: Theta) -> Callable[[], Any]:
-        """Return the call with the params as they stand at each moment."""
+        """Return a call that takes the current params each time."""
         if theta.rebuilt:
             return lambda: self.with_tree(theta.tree)()
         return self.with_tree(theta.tree)  # one object throughout: its arrays are views
 
     def refuse(self, code: str, message: str, error: Exception) -> NoReturn:
-        """Raise what a call of the function raised as a ProblemError.
+        """Raise an exception of the function as a ProblemError.
 
-        What was said in better words already passes as it is, and so do the user's wishes: a skip.
+        ProblemErrors pass unchanged, and so do the exceptions of `wishes`: a skip, say.
         """
         __tracebackhide__ = True
         if isinstance(error, (ProblemError, *wishes())):
@@ -91,7 +92,7 @@ def bound(
     if data is None:
         if inplace and _goes_without(function, len(args)):
             return Call(function, args, {}, None)
-        # Whether it takes them shows when it is called; a signature takes its time to read.
+        # A wrong number shows at the first call; reading a signature now would take time.
         return Call(function, args, {}, 0, blame=partial(_check_positional, function, args, role))
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -149,15 +150,15 @@ def _by_name(
 def _optional_target(
     named: list[inspect.Parameter], data: Mapping[str, Any]
 ) -> inspect.Parameter | None:
-    """Return the argument with a default that is called like parameters, or None."""
+    """Return an optional argument that has a usual name of params, or None."""
     return next((p for p in named if p.name in USUAL and p.name not in data), None)
 
 
 def _goes_without(function: Any, count: int) -> bool:
     """Return whether a network that owns its arrays is called with its `count` arguments alone.
 
-    ``loss(x, t, train=False)`` could take params, x and t as well, by their number; that nothing
-    but x and t is required, and what its first argument is called, tells.
+    ``loss(x, t, train=False)`` could take params, x and t as well. But x and t are all that it
+    requires, and its first argument has no name of params.
     """
     if not accepts(function, count):
         return False
@@ -177,7 +178,7 @@ def _check_positional(function: Any, args: tuple[Any, ...], role: str) -> None:
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        return  # a builtin that tells no signature: its own error says what is wrong
+        return  # a builtin without a signature: its own error says what is wrong
     required = [
         p
         for p in parameters

@@ -1,4 +1,4 @@
-"""Networks that are objects: which of their arrays have a gradient, and how the answer names it."""
+"""Networks that are objects: their arrays that have a gradient, matched with the answer."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pytest_gradcheck.problem.layers import name_of
 from pytest_gradcheck.problem.problem import Problem
 
 Collect = Callable[[Any], dict[str, Any]]
-"""Takes the gradient's answer and returns gradients by the names of slots."""
+"""Takes the answer of `grad` and returns gradients by the names of slots."""
 
 
 class Network(NamedTuple):
-    """The arrays of a network that are checked, and what is to be said of the others."""
+    """The checked arrays of a network, and notes on the others."""
 
     slots: Slots
     notes: tuple[str, ...]
@@ -38,12 +38,12 @@ def network(
 ) -> Network:
     """Return the arrays of an object that have a gradient, from one call of both functions.
 
-    An array that is another one after the call is a cache, and no parameter.
+    An array that the call replaces is a cache and no parameter.
 
     Raises
     ------
     ProblemError
-        ``missing-gradient`` where none has one, and whatever the calls raise.
+        ``missing-gradient`` if none has one, and the errors of the calls.
     """
     before = slots_of(owner, foreign)
     answer = _first_answer(problem, owner, data)
@@ -71,7 +71,7 @@ def _same(now: Any, then: Any) -> bool:
 
 
 def _first_answer(problem: Problem, owner: Any, data: Mapping[str, Any] | None) -> Any:
-    """Call the cost, then the gradient, and return what the latter answers."""
+    """Call the cost, then the gradient, and return the latter's answer."""
     cost = bound(problem.cost, problem.args, data, True, "cost")
     with raised_as("cost-raised", lambda error: f"{name_of(problem.cost)} raised {error}"):
         returned = cost.with_tree(owner)()
@@ -105,7 +105,7 @@ def _by_answer(answer: Any, slots: Sequence[Slot]) -> tuple[Collect, list[Slot]]
 
 
 def _named(paths: Mapping[str, Path | None]) -> Collect:
-    """Return what takes a mapping in which each slot's gradient stands at the end of a path."""
+    """Return a function that reads each slot's gradient from a mapping, by a path of keys."""
     known = {name: path for name, path in paths.items() if path is not None}
 
     def collect(answer: Any) -> dict[str, Any]:
@@ -118,7 +118,7 @@ Path = tuple[Any, ...]
 
 
 def _path(answer: Mapping[Any, Any], slot: Slot, slots: Sequence[Slot]) -> Path | None:
-    """Return the keys under which an answer has the gradient of a slot, or None."""
+    """Return the path of keys to a slot's gradient in an answer, or None."""
     labels = [key.label for _, key in slot.above] + [slot.key.label]
     alone = sum(other.key.label == slot.key.label for other in slots) == 1
     for start in range(len(labels)):
@@ -134,7 +134,7 @@ def _path(answer: Mapping[Any, Any], slot: Slot, slots: Sequence[Slot]) -> Path 
 
 
 def _descended(answer: Any, labels: Sequence[Any]) -> Path | None:
-    """Return the keys that lead through an answer along labels, the last one spelled as it is."""
+    """Return the keys of an answer along labels; the last one may have another spelling."""
     path: list[Any] = []
     for number, label in enumerate(labels):
         names = _spelled(label) if number == len(labels) - 1 else [label]
@@ -164,7 +164,7 @@ def _at(answer: Any, path: Path | None) -> Any:
 
 
 def _by_order(answer: Sequence[Any], slots: Sequence[Slot]) -> tuple[Collect, list[Slot]] | None:
-    """Match a list, or a list of one for each layer, with slots in their order, by shape."""
+    """Match a list, or a list of lists for layers, with slots by order and shape."""
     entries = _flattened(answer)
     own = _by_attributes(slots)[1]
     for candidates in (own, slots):
@@ -179,7 +179,7 @@ def _by_order(answer: Sequence[Any], slots: Sequence[Slot]) -> tuple[Collect, li
 
 
 def _ordered(slots: Sequence[Slot]) -> Collect:
-    """Return what takes a list of gradients in the order of slots."""
+    """Return a function that reads gradients from a list in the order of slots."""
 
     def collect(answer: Any) -> dict[str, Any]:
         names = (slot.name for slot in slots)

@@ -1,4 +1,4 @@
-"""The pair that a check works with: cost(theta) and gradient(theta), made of a problem."""
+"""The pair of a check: cost(theta) and gradient(theta), made from a problem."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ BATCHED = (
     "write it along the last axes (W @ X, sum(axis=(-2, -1))), so that every leaf of params may "
     "have one more in front, or leave batched=True out"
 )
-"""What to do about a cost that does not take many thetas."""
+"""The remedy for a cost that does not take many thetas."""
 
 
 def frozen_calls(
     problem: Problem, data: Mapping[str, Any] | None
 ) -> Callable[[], AbstractContextManager[None]]:
-    """Return a maker of context managers in which a pair's functions draw the same every time."""
+    """Return a factory of context managers in which both functions draw the same random numbers."""
     given = () if callable(problem.params) else (problem.params,)
     return around_calls([*problem.args, *(data or {}).values(), *given])
 
@@ -46,7 +46,7 @@ class Pair:
     ----------
     problem : Problem
     theta : Theta
-        Where both look; whoever moves it calls again.
+        The parameters of both. A caller that moves them calls again.
     data : mapping or None
         The problem's data at this point (dropout or penalty switched off, say).
     settings : Settings
@@ -60,9 +60,9 @@ class Pair:
     problem, data, theta
         As above.
     penalty : L1, L2 or None
-        What is added to the cost.
+        The penalty added to the cost.
     evaluations : int
-        Calls of the cost so far; where it takes many thetas, how many it took.
+        Calls of the cost so far; under `batched` the number of thetas.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Pair:
 
     @property
     def _call_cost(self) -> Callable[[], Any]:
-        """The call of the cost at the present theta, to be made again and again."""
+        """A function that calls the cost at the present theta."""
         theta, call = self.theta, self._bound
         stacked = self._batched
         return self._within(call.with_tree(theta.stacked(theta.row)) if stacked else call.at(theta))
@@ -115,7 +115,7 @@ class Pair:
         return self._batched
 
     def value_of(self, tree: Any) -> float:
-        """Return the cost of params in a structure of their own, without a penalty of ours."""
+        """Return the cost of other params, without the penalty of `regularization`."""
         self.evaluations += 1
         return self._scalar(self._within(self._bound.with_tree(tree))())
 
@@ -140,7 +140,7 @@ class Pair:
         Raises
         ------
         ProblemError
-            ``bad-setting`` where it returns something else than a cost for each of them.
+            ``bad-setting`` if it does not return a cost for each of them.
         """
         self.evaluations += len(rows)
         try:
@@ -180,7 +180,7 @@ class Pair:
             return self.prober()()
 
     def _takes(self, params: Any) -> bool:
-        """Return whether the cost takes theta in another form, so that it is the form it minds."""
+        """Return whether the cost takes theta in another form, so that the form is at fault."""
         try:
             self._within(self._bound.with_tree(params))()
         except wishes():
@@ -190,7 +190,7 @@ class Pair:
         return True
 
     def _refuse_batched(self, inplace: bool) -> None:
-        """Refuse what has no leading axis."""
+        """Refuse settings and forms without a leading axis."""
         what = None
         if inplace:
             what = "a network that owns its arrays (inplace=True) has no leading axis"
@@ -206,9 +206,9 @@ class Pair:
     def prober(self) -> Callable[[], float]:
         """Return a function that returns the cost at a perturbed theta.
 
-        NaN where the cost has no value there: whatever it raises, it is our step's doing. It is
-        called twice for every component, hence a closure with little in it. The value is a number
-        from the moment it is returned: a cost may return one buffer again and again.
+        It returns NaN where the cost raises: our step has left the domain. It is called twice for
+        every component, so it is a small closure. It converts the value to a number at once: a cost
+        may reuse the buffer that it returns.
         """
         call, scalar, exact = self._call_cost, self._scalar, np.float64
         plain = self.penalty is None and not self._batched
@@ -235,7 +235,7 @@ class Pair:
         Raises
         ------
         ProblemError
-            ``gradient-raised``, or whatever is wrong with the answer.
+            ``gradient-raised``, or a code for a wrong answer.
         """
         if self._call_grad is None:
             return self._second(self._returned())
@@ -255,16 +255,16 @@ class Pair:
         return flatten_gradient(answer, self.theta)
 
     def gradient_after_cost(self) -> FloatArray:
-        """Return the analytic gradient where theta has moved since the last call of the cost.
+        """Call the cost, then return the analytic gradient, where theta has moved.
 
-        A network may keep what its backward pass needs, and only its cost computes that anew.
+        A network may cache values for its backward pass that only its cost updates.
         """
         if self._call_grad is not None and not self._call_grad.wants_cache:
             self._returned()
         return self.gradient()
 
     def moved(self) -> FloatArray:
-        """Return a copy of theta as it stands now."""
+        """Return a copy of the present theta."""
         theta = self.theta
         return np.concatenate(
             [np.array(theta.cells(p)[:], np.float64).reshape(-1) for p in theta.parameters]
@@ -279,11 +279,11 @@ class Pair:
         return name_of(self.problem.cost if self._joint else self.problem.grad)
 
     def _within(self, call: Callable[[], Any]) -> Callable[[], Any]:
-        """Return a call as it is made: within a context manager of its own, where there is one."""
+        """Return a call inside a new context manager of `around`, if there is one."""
         return call if self._around is None else partial(_around, self._around, call)
 
     def _returned(self) -> Any:
-        """Return all that a call of the cost returns."""
+        """Return everything that a call of the cost returns."""
         __tracebackhide__ = True
         self.evaluations += 1
         try:
@@ -341,14 +341,14 @@ def _shaped(array: np.ndarray[Any, Any]) -> str:
 
 
 def _around(around: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Any:
-    """Return what a call returns inside of a context manager of its own."""
+    """Return the value of a call inside a new context manager."""
     __tracebackhide__ = True
     with around():
         return call()
 
 
 def _beside(returned: Any, name: str) -> Any:
-    """Return what the cost returned beside its value: the second of two, or the rest."""
+    """Return what the cost returned beside its value: the second of two, or a tuple."""
     if isinstance(returned, tuple) and len(returned) == 2:
         return returned[1]
     if isinstance(returned, tuple) and len(returned) > 2:

@@ -1,4 +1,4 @@
-"""The points at which a pair is checked: given, random initializations, after some training."""
+"""The points of a check: given, random initializations, after some training."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from pytest_gradcheck.settings import Settings
 __all__ = ["Point", "Points", "Start", "descend", "prepared", "starts"]
 
 LEVEL = 1e-9
-"""A cost that rises by no more than this part has not risen: at a minimum, rounding does that."""
+"""The largest relative rise of the cost in a descent that is rounding at a minimum."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Point:
     name : str
         ``given``, ``random initialization 2``, ``given, after 50 steps``, ``given, penalty off``.
     pair : Pair
-        The cost and its gradient, with theta standing at this point.
+        The cost and its gradient, with theta at this point.
     unpenalized : Pair or None
-        The same with the penalty of the data switched off, where the data holds one.
+        The same with the penalty switched off, if the data hold one.
     penalized : Point or None
-        The point that has the penalty, where this is its twin without.
+        The point with the penalty, if this is its twin without.
     notes : tuple of str
-        What happened on the way to this point.
+        Notes for the report.
     """
 
     name: str
@@ -66,14 +66,14 @@ class Point:
 
     @property
     def twin(self) -> Point | None:
-        """The same theta with the penalty off, as a point of its own; None without a penalty."""
+        """A point with the same theta and the penalty off; None without a penalty."""
         if self.unpenalized is None:
             return None
         return Point(f"{self.name}, penalty off", self.unpenalized, penalized=self)
 
 
 class Points:
-    """The points of a problem, one after the other, each with theta standing there.
+    """The points of a problem in turn, each with theta moved there.
 
     Parameters
     ----------
@@ -82,11 +82,11 @@ class Points:
         The problem's data with dropout switched off.
     settings : Settings
     seed : int
-        Where random initializations start.
+        Seed of random initializations.
     extensions : Extensions
-        For containers that the core does not know.
+        They flatten containers of unknown types.
     notes : tuple of str
-        What was switched off.
+        Notes on what was switched off.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Points:
         return self._matrices
 
     def close(self) -> None:
-        """Put the user's arrays back, wherever the walk stands."""
+        """Put the user's arrays back, at any stage of the walk."""
         self._walk.close()
         self._matrices.close()
 
@@ -130,7 +130,7 @@ class Points:
         return sum(pair.evaluations for pair in self._pairs)
 
     def _walked(self) -> Generator[Point, None, None]:
-        """Yield the points; a point with a penalty is followed by its twin without."""
+        """Yield the points, each followed by its twin if it has a penalty."""
         settings = self._settings
         without = without_penalty(self._data)
         for start in starts(self._problem.params, settings, self._seed, self._foreign):
@@ -164,7 +164,7 @@ class Points:
     def _point(
         self, name: str, steps: int, theta: Theta, without: Mapping[str, Any] | None
     ) -> Point:
-        """Return the point that so many steps of descent lead to."""
+        """Return the point after that many steps of descent."""
         pair = self._pair(theta, self._data)
         upward = descend(pair, self._settings, name) if steps else None
         return Point(
@@ -181,7 +181,7 @@ class Points:
 
 
 def _refuse_objects(problem: Problem, params: Any) -> None:
-    """Refuse an object whose arrays are looked for by their gradients, where there is a matrix."""
+    """Refuse an object with unknown parameters for a matrix: no gradients would tell them."""
     if problem.form != "gradient":
         raise ProblemError(
             "unknown-params",
@@ -191,7 +191,7 @@ def _refuse_objects(problem: Problem, params: Any) -> None:
 
 
 def coarse_note(theta: Theta) -> tuple[str, ...]:
-    """Return a note on the parameters that the functions see in less than float64."""
+    """Return a note on the parameters that the functions get in less than float64."""
     kinds = {24: "float32", 11: "float16", 8: "bfloat16"}
     names: dict[str, list[str]] = {}
     for parameter in theta.selected:
@@ -208,7 +208,7 @@ def coarse_note(theta: Theta) -> tuple[str, ...]:
 def prepared(
     problem: Problem, settings: Settings, seed: int, extensions: Extensions
 ) -> Iterator[Points]:
-    """Switch off what is random, and enter the points of a problem; put all back at the end."""
+    """Switch off randomness and enter the points of a problem; restore both at the end."""
     frozen = settings.dropout == "freeze"
     data, switched_off = disabled(problem.data, settings.disable, frozen)
     said = [*switched_off, *by_manager(settings.dropout)]
@@ -231,7 +231,7 @@ def prepared(
 
 @dataclass(frozen=True)
 class Start:
-    """Parameters to begin at, and the name of that point."""
+    """Initial parameters, and the name of their point."""
 
     name: str
     params: Any
@@ -246,7 +246,7 @@ def starts(
     ------
     ProblemError
         ``bad-setting`` where more than one seed is asked for and params cannot be drawn,
-        ``unbound-argument`` where a callable wants more than a generator.
+        ``unbound-argument`` where a callable needs more than a generator.
     """
     if not is_initializer(params, foreign):
         if settings.seeds > 1:
@@ -276,17 +276,17 @@ def descend(pair: Pair, settings: Settings, point: str) -> str | None:
     Returns
     -------
     str or None
-        What to say of a descent that led upward.
+        A note on a descent that led upward.
 
     Raises
     ------
     ProblemError
-        ``nonfinite-cost`` where the descent runs away.
+        ``nonfinite-cost`` where the descent diverges.
     """
     descent = f"gradient descent from the point {point!r}"
     remedy = f"lower learning_rate={settings.learning_rate:g}"
     before = pair.cost()
-    with np.errstate(all="ignore"):  # it is our doing that a descent may run away
+    with np.errstate(all="ignore"):  # our descent may diverge
         for step in range(1, settings.train + 1):
             if not _stepped(pair, settings.learning_rate):
                 raise ProblemError(
@@ -308,7 +308,7 @@ def descend(pair: Pair, settings: Settings, point: str) -> str | None:
 
 
 def _stepped(pair: Pair, learning_rate: float) -> bool:
-    """Take one step, unless it leads to what is not finite."""
+    """Take one step, unless theta would not stay finite."""
     theta = pair.theta
     gradient = pair.gradient_after_cost() if theta.inplace else pair.gradient()
     moved = theta.base.copy()

@@ -1,4 +1,4 @@
-"""What is looked at before anything is compared: whether the pair can be checked at all."""
+"""The preflight of a pair: whether it can be checked at all."""
 
 from __future__ import annotations
 
@@ -27,18 +27,17 @@ __all__ = [
 ]
 
 SAME = 1e-13
-"""Two calls are the same when they differ by no more than this part: threaded sums may be added up
-in another order."""
+"""Two calls are equal within this relative difference: threaded sums may change their order."""
 
 ALIKE = 4 * float(np.finfo(np.float32).eps)
-"""Two calls differ by noise, which is measured, when they differ by no more than this part: sums in
-float32 whose order changes from call to call do. A dropout mask changes far more."""
+"""Two calls differ by noise within this relative difference, as float32 sums do whose order changes
+from call to call. A dropout mask changes far more."""
 
 ALIKE_IN_SINGLE = 1e-5
-"""The same where both calls return numbers of float32: long sums in it differ by more."""
+"""Like `ALIKE`, where both calls return float32 numbers: long sums differ by more."""
 
 UNDEFINED_STEP = 6e-6
-"""The step, in lengths, at which a cost is called that has no value at any."""
+"""The step, in lengths, of a call for the error of a cost that has no value at any step."""
 
 DROPOUT = (
     "is dropout still on, or a generator unseeded? Pass keep_prob by data=, use "
@@ -53,26 +52,26 @@ ACCUMULATES = (
 
 
 def examined(pair: Pair, noise: float | None = None) -> tuple[float, FloatArray, FloatArray | None]:
-    """Call cost and gradient twice at the present theta, and return what they say.
+    """Call cost and gradient twice at the present theta, and return their answers.
 
     Parameters
     ----------
     pair : Pair
     noise : float, optional
-        The relative noise of the cost, where the user knows it.
+        The relative noise of the cost, if the user states it.
 
     Returns
     -------
     cost0 : float
     gradient : array
     again : array or None
-        The gradient of the second call, where it is another.
+        The gradient of the second call, if it differs.
 
     Raises
     ------
     ProblemError
         ``nonfinite-cost``, ``nondeterministic-cost``, ``nondeterministic-gradient`` or
-        ``mutated-params``, besides whatever the calls themselves raise.
+        ``mutated-params``, and the errors of the calls themselves.
     """
     before = pair.theta.references
     here = pair.cost()
@@ -104,11 +103,11 @@ def examined(pair: Pair, noise: float | None = None) -> tuple[float, FloatArray,
 def spare_memory(
     theta: Theta, call: Callable[[Any], float | FloatArray], here: float | FloatArray
 ) -> None:
-    """Hand out copies where a function compares theta with an array that it kept.
+    """Pass copies of theta to a function that compares it with an array it has kept.
 
     ``if not np.array_equal(self.theta, theta): self.theta = theta; ...`` compares an array with
-    itself, and never sees that it holds other numbers. An array of its own tells, at a point where
-    the function differs from `here`; the kept one stands at the point of the check meanwhile.
+    itself, and never sees its numbers change. The test: a new array gives another value than the
+    shared one, at a point where the function differs from `here`.
     """
     signs = np.where(np.cos(np.arange(1.0, theta.base.size + 1)) < 0, -1.0, 1.0)
     reach = np.where(theta.base == 0, 1.0, np.abs(theta.base))
@@ -120,13 +119,13 @@ def spare_memory(
             own = call(theta.copied(values))
         except wishes():
             raise
-        except Exception:  # the domain ends before
+        except Exception:  # out of the domain
             return
         if not _alike(own, here):
             if not _alike(own, shared):
                 theta.hand_out_copies()
             return
-        call(theta.tree)  # kept again, in the place of the copy
+        call(theta.tree)  # it keeps the shared array again, and not the copy
 
 
 def _alike(one: float | FloatArray, other: float | FloatArray) -> bool:
@@ -135,7 +134,7 @@ def _alike(one: float | FloatArray, other: float | FloatArray) -> bool:
 
 @np.errstate(all="ignore")
 def alike_within(values: FloatArray, noise: float | None) -> float:
-    """Return by what part two calls may differ that returned such values."""
+    """Return the relative difference that two calls with such values may have."""
     single = np.array_equal(values, values.astype(np.float32), equal_nan=True)
     return max(ALIKE_IN_SINGLE if single else ALIKE, noise or 0.0)
 
@@ -183,7 +182,7 @@ def _compare_gradients(
 
 
 def _accumulates(first: FloatArray, second: FloatArray, pair: Pair, slack: float) -> bool:
-    """Return whether every call adds the same to what the one before has left."""
+    """Return whether every call adds the same to the gradient of the one before."""
     third = pair.gradient()
     with np.errstate(all="ignore"):
         added, more = second - first, third - second
@@ -191,7 +190,7 @@ def _accumulates(first: FloatArray, second: FloatArray, pair: Pair, slack: float
 
 
 def refuse_changed(theta: Theta, culprit: str) -> None:
-    """Raise ``mutated-params`` where theta is not what it was before a call of the culprit."""
+    """Raise ``mutated-params`` if a call of the culprit has changed theta."""
     name = theta.changed()
     if name is None:
         return
@@ -209,7 +208,7 @@ def refuse_undefined(pair: Pair, numbers: Indices) -> None:
     ----------
     pair : Pair
     numbers : int array
-        Components at which no step has met a value of the cost; the first is looked at.
+        Components at which the cost had no value at any step; the first is tried.
     """
     if not numbers.size:
         return
@@ -231,10 +230,10 @@ def refuse_undefined(pair: Pair, numbers: Indices) -> None:
 
 
 def refuse_unreached(moved: bool, gradient: FloatArray, theta: Theta, size: float) -> None:
-    """Raise ``unreached-params`` where the cost stays put though the gradient is not zero.
+    """Raise ``unreached-params`` if the cost is constant though the gradient is not zero.
 
-    A gradient that moves a cost of this size by less than its rounding, over the lengths of theta,
-    is as good as zero: units that are saturated leave 1e-50 of it.
+    A gradient counts as zero if it changes a cost of this size by less than rounding, over the
+    lengths of theta: saturated units leave 1e-50.
     """
     if moved or not any(gradient[parameter.slice].any() for parameter in theta.selected):
         return

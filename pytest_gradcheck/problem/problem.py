@@ -1,4 +1,4 @@
-"""What a user says: a cost, its gradient and the parameters, in one of the shapes of a pair."""
+"""The user's problem: a cost, its gradient and the parameters."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Problem:
     form : str
         ``gradient``, ``jacobian``, ``hessian`` or ``jvp``: what `grad` is of `cost`.
     details : mapping
-        What a form knows beside: ``lower`` of a Hessian, ``vjp`` of a pushforward, ``outputs`` of
-        a layer or pullback and the user's own ``functions``, ``notes`` for the report.
+        Details of a form: ``lower`` of a Hessian, ``vjp`` of a pushforward, ``outputs`` of a layer
+        or pullback and the user's own ``functions``, ``notes`` for the report.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Dropout off or frozen: what makes two calls of a stochastic cost comparable.
+"""Dropout switched off or frozen, so that two calls of a stochastic cost are comparable.
 
-Off is the course's way: one mask less, a cost that can be differentiated. Frozen keeps dropout on
-under one mask, as CS231n advises, so that its own backward pass is checked as well.
+Off is the course's way: without masks the cost is deterministic. Frozen keeps one mask, as CS231n
+advises, so that dropout's backward pass is checked as well.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PENALTIES = ("lambd", "l2", "l1", "weight_decay")
 def disabled(
     data: Mapping[str, Any] | None, disable: Mapping[str, Any] | None, frozen: bool
 ) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:
-    """Return `data` with dropout switched off, and what was changed for that, in words.
+    """Return `data` with dropout switched off, and notes on the changes.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def disabled(
 
 
 def _like(value: Any, off: float) -> Any:
-    """Return the off value in the shape of what it replaces; what is no number stays."""
+    """Return the off value in the shape of the value that it replaces; only numbers change."""
     if isinstance(value, (bool, np.bool_)):
         return bool(off)
     if isinstance(value, Mapping):
@@ -94,7 +94,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def without_penalty(data: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return `data` with its penalty switched off, or None where it holds none."""
+    """Return `data` with its penalty switched off, or None if it has none."""
     if data is None:
         return None
     off = {
@@ -106,12 +106,12 @@ def without_penalty(data: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 
 def around_check(dropout: Any) -> AbstractContextManager[Any]:
-    """Return the context manager that holds for a whole check.
+    """Return the context manager around a whole check.
 
     Raises
     ------
     ProblemError
-        ``bad-setting`` where `dropout` is none of the forms it can have.
+        ``bad-setting`` where `dropout` has an unknown form.
     """
     if dropout in ("off", "freeze"):
         return nullcontext()
@@ -128,7 +128,7 @@ def around_check(dropout: Any) -> AbstractContextManager[Any]:
 
 
 def by_manager(dropout: Any) -> tuple[str, ...]:
-    """Return what a context manager or a function that makes one switches off, in words."""
+    """Return a note on what a context manager, or a factory of one, switches off."""
     if dropout is None or isinstance(dropout, str):
         return ()
     name = getattr(dropout, "__qualname__", type(dropout).__qualname__)
@@ -137,10 +137,9 @@ def by_manager(dropout: Any) -> tuple[str, ...]:
 
 @contextmanager
 def outside(manager: AbstractContextManager[Any]) -> Iterator[Any]:
-    """Enter a context manager of somebody else's around a check.
+    """Enter a user's context manager around a check.
 
-    It has no say in what the check raises: it neither swallows that nor puts an error of its own
-    in front.
+    It can neither swallow an exception of the check nor replace it.
     """
     entered = manager.__enter__()
     with first_error_wins(lambda: manager.__exit__(None, None, None)):
@@ -150,7 +149,7 @@ def outside(manager: AbstractContextManager[Any]) -> Iterator[Any]:
 def models_stilled(
     problem: Problem, data: Mapping[str, Any] | None, extensions: Extensions, stack: ExitStack
 ) -> list[str]:
-    """Switch off the randomness of models among the pair's objects, and return whose."""
+    """Switch off the randomness of models among the pair's objects; return their names."""
     owners = [getattr(function, "__self__", None) for function in (problem.cost, problem.grad)]
     given = [] if is_initializer(problem.params, extensions.flatten) else [problem.params]
     models = [*(data or {}).values(), *problem.args, *owners, *given]

@@ -1,4 +1,4 @@
-"""Penalties that a cost leaves out and its gradient has: L2 and L1."""
+"""Penalties that a gradient contains and its cost does not: L2 and L1."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Penalty(ABC):
     m : int
         Number of examples.
     only : tuple of str
-        Names or glob patterns of the penalized parameters. Empty: all but biases, that is but those
-        whose last name begins with ``bias`` or is ``b`` with or without a number.
+        Names or glob patterns of the penalized parameters. Empty means all but biases, whose last
+        name begins with ``bias`` or is ``b`` with or without a number.
     """
 
     lambd: float
@@ -56,7 +56,7 @@ class Penalty(ABC):
             )
 
     def penalized(self, parameter: Parameter) -> bool:
-        """Return whether a parameter takes part."""
+        """Return whether a parameter is penalized."""
         patterns = (self.only,) if isinstance(self.only, str) else tuple(self.only)
         if patterns:
             return any(parameter.name == p or fnmatchcase(parameter.name, p) for p in patterns)
@@ -69,7 +69,7 @@ class Penalty(ABC):
 
     @abstractmethod
     def _magnitude(self, values: FloatArray) -> float:
-        """Return the sum that the penalty weighs."""
+        """Return the sum without its weight."""
 
 
 class L2(Penalty):
@@ -91,14 +91,14 @@ class L2(Penalty):
 
 
 class L1(Penalty):
-    """The sum of magnitudes: lambd / (2 m) times it."""
+    """The L1 norm: lambd / (2 m) times the sum of absolute values."""
 
     def _magnitude(self, values: FloatArray) -> float:
         return float(np.abs(values).sum())
 
 
 def penalized(penalty: object, theta: Theta) -> None:
-    """Refuse a penalty that is none, or that reaches no parameter.
+    """Refuse a penalty of a wrong type, or one that no parameter matches.
 
     Raises
     ------

@@ -70,7 +70,7 @@ from pytest_gradcheck.context import current
 from pytest_gradcheck.settings import resolve
 
 def write(name, **call):
-    settings, _ = resolve([*current().layers, ("call", call)])
+    settings, _ = resolve([*current().sources, ("call", call)])
     with open(name, "w") as file:
         json.dump({k: v for k, v in vars(settings).items() if k not in CODE}, file)
 

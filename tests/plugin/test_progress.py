@@ -35,7 +35,7 @@ def test_long(gradcheck):
 """
 
 
-class Watcher:
+class ProgressListener:
     """Remembers what it is told."""
 
     def __init__(self) -> None:
@@ -43,68 +43,68 @@ class Watcher:
         self.found: list[tuple[int, int]] = []
         self.ended = 0
 
-    def tell(self, done: int, total: int, seconds: float) -> None:
+    def update(self, done: int, total: int, seconds: float) -> None:
         assert seconds >= 0
         self.told.append((done, total))
 
     def find(self, wrong: int, checked: int) -> None:
         self.found.append((wrong, checked))
 
-    def end(self) -> None:
+    def close(self) -> None:
         self.ended += 1
 
 
-def watched(**settings: Any) -> Watcher:
-    watcher = Watcher()
-    with context.entered(Context(watcher=watcher)):
+def watched(**settings: Any) -> ProgressListener:
+    listener = ProgressListener()
+    with context.use_context(Context(listener=listener)):
         check_gradients(lambda x: np.sum(x**2, axis=-1), lambda x: 2 * x, np.ones(300), **settings)
-    return watcher
+    return listener
 
 
 @pytest.mark.parametrize("settings", [{}, {"batched": True}, {"workers": 2}, {"mode": "probe"}])
 def test_a_watcher_hears_of_all_that_is_to_be_done_and_of_the_end(
     settings: dict[str, Any],
 ) -> None:
-    watcher = watched(**settings)
-    done = [count for count, _ in watcher.told]
+    listener = watched(**settings)
+    done = [count for count, _ in listener.told]
     assert done == sorted(done)
-    assert watcher.told[-1] == ((4, 4) if "mode" in settings else (300, 300))
-    assert watcher.ended == 1
+    assert listener.told[-1] == ((4, 4) if "mode" in settings else (300, 300))
+    assert listener.ended == 1
 
 
 @pytest.mark.parametrize("settings", [{}, {"batched": True}, {"workers": 2}])
 def test_a_watcher_hears_how_many_components_are_wrong_so_far(settings: dict[str, Any]) -> None:
-    watcher = Watcher()
+    listener = ProgressListener()
 
     def wrong(x: Any) -> Any:
         gradient = 2 * x
         gradient[:40] *= 3
         return gradient
 
-    with context.entered(Context(watcher=watcher)):
+    with context.use_context(Context(listener=listener)):
         check_gradients(lambda x: np.sum(x**2, axis=-1), wrong, np.ones(300), **settings)
-    assert (40, 300) in watcher.found
-    assert watcher.told[-1][0] == watcher.told[-1][1]
+    assert (40, 300) in listener.found
+    assert listener.told[-1][0] == listener.told[-1][1]
 
 
 def test_a_watcher_hears_of_the_end_of_a_check_that_was_broken_off() -> None:
-    watcher = Watcher()
+    listener = ProgressListener()
 
     def broken(x: Any) -> float:
         if x[2] != 1.0:
             raise KeyboardInterrupt
         return float(x @ x)
 
-    with context.entered(Context(watcher=watcher)), pytest.raises(KeyboardInterrupt):
+    with context.use_context(Context(listener=listener)), pytest.raises(KeyboardInterrupt):
         gradcheck(broken, lambda x: 2 * x, np.ones(5))
-    assert watcher.ended == 1
+    assert listener.ended == 1
 
 
 def test_pieces_are_all_of_the_items_in_order() -> None:
-    progress = Progress(Watcher())
-    parts = list(progress.in_moments(1000))
+    progress = Progress(ProgressListener())
+    parts = list(progress.chunks(1000))
     assert [item for part in parts for item in range(1000)[part]] == list(range(1000))
-    assert list(Progress().in_moments(3)) == [slice(0, 3)]
+    assert list(Progress().chunks(3)) == [slice(0, 3)]
 
 
 def screen(output: str) -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import L2, GradientError, ProblemError, check_gradients, gradcheck
-from pytest_gradcheck.context import Context, Extensions, entered, evaluating
+from pytest_gradcheck.context import Context, Extensions, evaluating, use_context
 
 Array = npt.NDArray[np.float64]
 
@@ -158,7 +158,7 @@ def check_with(*models: Model, cost: Callable[..., float] | None = None, **setti
     def plain(x: Array, **models: Model) -> float:
         return float(x @ x)
 
-    with entered(Context(extensions=Stilled())):
+    with use_context(Context(extensions=Stilled())):
         return check_gradients(cost or plain, lambda x, **models: 2 * x, x, data=data, **settings)
 
 

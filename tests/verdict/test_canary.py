@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import Finding, Report, Settings, check_gradients
-from pytest_gradcheck.context import Context, entered
+from pytest_gradcheck.context import Context, use_context
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.params.theta import Theta
@@ -90,7 +90,7 @@ def test_the_gradient_that_was_handed_over_stays_as_it_is() -> None:
 
 def check(offset: float, fault: float = 0.0, canary: bool = True) -> Report:
     x = np.random.default_rng(9).uniform(0.2, 0.8, 5)
-    with entered(Context(canary=canary)):
+    with use_context(Context(canary=canary)):
         return check_gradients(
             lambda x: float(np.sin(x).sum()) + offset,
             lambda x: np.cos(x) * (1 + fault * (np.arange(5) == 2)),
@@ -114,7 +114,7 @@ def test_a_check_that_would_have_missed_a_fault_passes_only_without_the_proof(ca
         noise = zlib.crc32(p["a"].tobytes() + p["b"].tobytes()) / 2**31 - 1
         return float(1e-8 * p["a"].sum() + np.exp(p["b"]).sum()) + 1e-6 * noise
 
-    with entered(Context(canary=canary)):
+    with use_context(Context(canary=canary)):
         report = check_gradients(
             cost,
             lambda p: {"a": np.full(2, 1e-8), "b": np.exp(p["b"])},

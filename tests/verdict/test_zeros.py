@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import Report, check_gradients
-from pytest_gradcheck.context import Context, entered
+from pytest_gradcheck.context import Context, use_context
 
 Array = npt.NDArray[np.float64]
 Params = dict[str, Array]
@@ -281,7 +281,7 @@ def test_a_zero_that_was_never_filled_in_is_found_at_any_size() -> None:
 
 
 def test_canaries_are_not_planted_into_dust() -> None:
-    with entered(Context(canary=True)):
+    with use_context(Context(canary=True)):
         assert check_gradients(*normalized(0.01, 3)).passed
 
 

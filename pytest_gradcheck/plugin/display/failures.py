@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from _pytest._code.code import ExceptionInfo, ReprEntry
 
-__all__ = ["recede", "say_in_one_line"]
+__all__ = ["dim_right_rows", "set_crash_message"]
 
 
-def say_in_one_line(
+def set_crash_message(
     report: pytest.TestReport, excinfo: ExceptionInfo[BaseException] | None, ascii: bool
 ) -> None:
     """Set the crash message to the unwrapped answer, for the short summary and JUnit XML.
@@ -29,7 +29,7 @@ def say_in_one_line(
     crash.message = f"GradientError: {plain_ascii(sentence) if ascii else sentence}"
 
 
-def recede(report: pytest.TestReport) -> None:
+def dim_right_rows(report: pytest.TestReport) -> None:
     """Draw the rows of right parameters faint, on terminals with colours."""
     entries = getattr(getattr(report.longrepr, "reprtraceback", None), "reprentries", [])
     for entry in entries:
@@ -42,11 +42,11 @@ class _Entry(ReprEntry):
 
     def toterminal(self, tw: Any) -> None:
         """Write the entry, some of its lines faint."""
-        writer: Any = _Receding(tw) if tw.hasmarkup else tw
+        writer: Any = _DimmingWriter(tw) if tw.hasmarkup else tw
         super().toterminal(writer)
 
 
-class _Receding:
+class _DimmingWriter:
     """A terminal writer that draws the lines of right parameters faint."""
 
     def __init__(self, writer: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["Line", "waits"]
+__all__ = ["ProgressLine", "is_interactive"]
 
 PATIENCE = 1.0
 """Seconds of a check before the line appears."""
@@ -21,7 +21,7 @@ CI = ("CI", "BUILD_NUMBER")
 """Environment variables by which pytest, too, recognizes CI."""
 
 
-def waits(config: pytest.Config) -> bool:
+def is_interactive(config: pytest.Config) -> bool:
     """Return whether this process has an interactive terminal."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput") or any(map(os.environ.get, CI)):
@@ -29,7 +29,7 @@ def waits(config: pytest.Config) -> bool:
     return bool(reporter.isatty and reporter.verbosity >= 0)
 
 
-class Line:
+class ProgressLine:
     """Shows the progress of a test's check through pytest's terminal writer.
 
     It is appended to the current line and erased with backspaces, so that pytest's column counter
@@ -44,10 +44,10 @@ class Line:
 
     def __init__(self, config: pytest.Config, name: str) -> None:
         self._config, self._name = config, name
-        self._shown = self._found = ""
+        self._text = self._found = ""
         self._last = 0.0
 
-    def tell(self, done: int, total: int, seconds: float) -> None:
+    def update(self, done: int, total: int, seconds: float) -> None:
         """Show the share that is done, and the time that is left."""
         now = monotonic()
         if seconds < PATIENCE or now - self._last < PAUSE:
@@ -60,9 +60,9 @@ class Line:
         """Set the number of wrong components to show."""
         self._found = f"; {wrong:,} of {checked:,} wrong so far" if wrong else ""
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Erase the line."""
-        if self._shown:
+        if self._text:
             self._write("")
 
     def _show(self, figures: str) -> None:
@@ -76,14 +76,14 @@ class Line:
 
     def _write(self, text: str) -> None:
         """Replace the text that is shown; captured output of tests is not touched."""
-        over = len(self._shown)
+        over = len(self._text)
         back, blank = "\b" * over, " " * max(0, over - len(text))
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         writer = self._config.get_terminal_writer()
         message = f"{back}{text}{blank}" + "\b" * len(blank)
         with nullcontext() if capture is None else capture.global_and_fixture_disabled():
             _write_past(writer, message)
-        self._shown = text
+        self._text = text
 
 
 def _write_past(writer: Any, message: str) -> None:

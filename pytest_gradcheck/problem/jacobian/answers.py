@@ -63,7 +63,7 @@ def laid_out_matrix(answer: Any, expected: Expected) -> Matrix:
 
 
 def _as_array(answer: Any) -> npt.NDArray[Any] | None:
-    """Return an answer that is one array of numbers, or None."""
+    """Return an answer as one array of numbers, or None."""
     if isinstance(answer, dict):
         return None
     try:
@@ -78,7 +78,7 @@ def _as_array(answer: Any) -> npt.NDArray[Any] | None:
 
 
 def _is_opaque(answer: Any, expected: Expected) -> bool:
-    """Return whether an answer is an object that nothing can be looked up in."""
+    """Return whether an answer is an object without entries to look up."""
     if callable(answer) or isinstance(answer, (str, bytes)) or hasattr(answer, "rmatvec"):
         return True
     if isinstance(answer, (dict, list, tuple, np.ndarray)):
@@ -124,7 +124,7 @@ def _structured(answer: Any, expected: Expected) -> Matrix:
 
 
 def _by_output(answer: Any, node: Node, outputs: Theta, label: str) -> list[tuple[int, str, Any]]:
-    """Return the part of the answer for each array of the outputs, and what it is called."""
+    """Return the part of the answer for each array of the outputs, and its name."""
     if isinstance(node, Leaf):
         return [(node.number, label, answer)]
     found: list[tuple[int, str, Any]] = []

@@ -1,4 +1,4 @@
-"""Matrices of outputs by components of theta, and what their entries are called."""
+"""Matrices of outputs by components of theta, and the names of their entries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Block:
-    """A part of the answer with an index of its own: how its entries are called.
+    """A part of the answer with an index of its own, from which its entries get their names.
 
     Attributes
     ----------
@@ -40,13 +40,13 @@ class Block:
     shape : tuple of int
         Of the array that the user returned.
     rows, columns : slice
-        The outputs and the components of theta that it is about.
+        Its outputs and its components of theta.
     wide : int
-        The length of a row of that array, once it is a matrix of outputs by the user's numbers.
+        The length of a row of that array as a matrix of outputs by the user's numbers.
     is_complex : bool
         Whether each of those numbers is a pair of components.
     corner : (int, int)
-        Where its first entry stands in that matrix.
+        The place of its first entry in that matrix.
     """
 
     label: str
@@ -58,7 +58,7 @@ class Block:
     is_complex: bool = False
 
     def name(self, row: int, column: int) -> str:
-        """Return what a user would type to look at an entry: ``jac[3, 12]``."""
+        """Return the expression by which a user reads an entry: ``jac[3, 12]``."""
         down, along = row - self.rows.start, column - self.columns.start
         part = f".{PARTS[along % 2]}" if self.is_complex else ""
         along = self.corner[1] + (along // 2 if self.is_complex else along)
@@ -73,7 +73,7 @@ class Matrix(Protocol):
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """How the entries are called."""
+        """The blocks that name the entries."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -103,7 +103,7 @@ class DenseMatrix:
         return self.values.shape[0], self.values.shape[1]
 
     def columns(self, numbers: Indices) -> FloatArray:
-        """Return columns as the rows of an array of shape (k, m), which is not to be changed."""
+        """Return columns as the rows of an array of shape (k, m), which must not be written to."""
         if np.array_equal(numbers, np.arange(self.shape[1])):
             return np.ascontiguousarray(self.values.T)
         return np.ascontiguousarray(self.values.T[numbers])
@@ -147,7 +147,7 @@ class SparseMatrix:
 
 @dataclass(frozen=True)
 class OperatorMatrix:
-    """A matrix that is only known by what it does to a vector."""
+    """A matrix that is known by its products with vectors alone."""
 
     matvec: Callable[[FloatArray], FloatArray]
     rmatvec: Callable[[FloatArray], FloatArray] | None
@@ -171,7 +171,7 @@ class OperatorMatrix:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a Jacobian has to be like.
+    """The shape that a Jacobian has to have.
 
     Attributes
     ----------
@@ -206,7 +206,7 @@ class Expected:
 
     @property
     def wide(self) -> int:
-        """How many numbers of the user's the parameters are, complex ones counted once."""
+        """The count of the user's numbers in the parameters; a complex one counts once."""
         return sum(parameter.leaf_size for parameter in self.theta.parameters)
 
     @property
@@ -215,9 +215,9 @@ class Expected:
         return np.concatenate([np.arange(p.start, p.stop) for p in self.theta.selected])
 
     def chosen_rows(self, shape: tuple[int, ...]) -> Indices | None:
-        """Return the rows of a matrix that leaves unchecked parameters out; None where none does.
+        """Return the rows of a matrix without the unchecked parameters; None where they are in.
 
-        A Hessian leaves them out of its rows as well.
+        The rows of a Hessian lack them as well.
         """
         (m, n), chosen = self.shape, self.selected
         if chosen.size == n:
@@ -296,7 +296,7 @@ def selected_blocks(expected: Expected, rows: Indices, chosen: Indices) -> tuple
 
 
 def misshapen(shape: tuple[int, ...], expected: Expected) -> str:
-    """Say which shape fits where a matrix has another, and what may have happened to it."""
+    """Describe the shape that a matrix should have, and the likely mistake."""
     m, n = expected.shape[0], expected.wide
     said = f"{expected.label} has shape {shape}, where {m} outputs and {n} parameters"
     said += f" make {expected.described()}"
@@ -312,7 +312,7 @@ def misshapen(shape: tuple[int, ...], expected: Expected) -> str:
 
 
 def name_of_entry(blocks: Sequence[Block], row: int, column: int) -> str:
-    """Return what a user would type to look at an entry."""
+    """Return the expression by which a user reads an entry."""
     for block in blocks:
         rows, columns = block.rows, block.columns
         if rows.start <= row < rows.stop and columns.start <= column < columns.stop:

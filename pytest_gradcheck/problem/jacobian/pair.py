@@ -38,7 +38,7 @@ class JacobianPair:
     problem : Problem
         Its form is ``jacobian``, ``hessian`` or ``jvp``.
     theta : Theta
-        Where both look; whoever moves it calls again.
+        The parameters of both. A caller that moves them calls again.
     data : mapping or None
         The problem's data at this point.
     settings : Settings
@@ -52,9 +52,9 @@ class JacobianPair:
     evaluations : int
         Calls of the function so far.
     label : str
-        What names of entries begin with: ``jac`` or ``hess``.
+        The first part of the names of entries: ``jac`` or ``hess``.
     has_outputs : bool
-        Whether there are outputs to be told apart, and not one cost.
+        Whether entries belong to outputs, and not to one cost.
     """
 
     has_outputs = True
@@ -117,7 +117,7 @@ class JacobianPair:
         return (self.outputs.base.size,)
 
     def output_name(self, number: int) -> str:
-        """Return what a user would type to look at an output: ``out[3]``."""
+        """Return the expression by which a user reads an output: ``out[3]``."""
         parameter = self.outputs.owner(number)
         whole = "grad" if self._symmetric else "out"
         if is_one_array(self.outputs):
@@ -146,7 +146,7 @@ class JacobianPair:
     def prober(self) -> Callable[[], FloatArray]:
         """Return a function that returns the outputs at a perturbed theta.
 
-        NaN throughout where that lies outside of the function's domain.
+        It returns NaN throughout outside of the function's domain.
         """
         size, call = self.outputs.base.size, self._bound.at(self.theta)
 
@@ -157,7 +157,7 @@ class JacobianPair:
                 returned = self._made(call)
             except wishes():
                 raise
-            except Exception:  # a step that leaves the domain is our doing
+            except Exception:  # our step left the domain
                 return np.full(size, math.nan)
             return self._vector(self._first_of(returned))
 
@@ -169,7 +169,7 @@ class JacobianPair:
         Raises
         ------
         ProblemError
-            ``gradient-raised``, or whatever is wrong with the answer.
+            ``gradient-raised``, or a code for a wrong answer.
         """
         if self.problem.form == "jvp":
             return self._pushforward()
@@ -205,7 +205,7 @@ class JacobianPair:
         return OperatorMatrix(push, None if vjp is None else pull, shape, ())
 
     def entry_name(self, blocks: Sequence[Block], row: int, column: int) -> str:
-        """Return what an entry is called: as it stands in the matrix, where there is one."""
+        """Return the name of an entry: by its place in the matrix, if there is one."""
         if blocks:
             return name_of_entry(blocks, row, column)
         parameter = self.theta.owner(column)
@@ -214,22 +214,22 @@ class JacobianPair:
 
     @property
     def derivative_label(self) -> str:
-        """What causes are told about: the matrix by its label, or the pushforward."""
+        """The subject of causes: the matrix by its label, or the pushforward."""
         return "the pushforward" if self.problem.form == "jvp" else self.label
 
     @property
     def numerical_name(self) -> str:
-        """What causes call the approximation."""
+        """The name of the approximation in causes."""
         return f"the numerical {'Hessian' if self._symmetric else 'Jacobian'}"
 
     @property
     def derivative_name(self) -> str:
-        """What messages call the user's derivative."""
+        """The name of the user's derivative in messages."""
         return self._name if self._joint else name_of(self.problem.grad)
 
     @property
     def adjoint_name(self) -> str:
-        """What messages call the pullback, or the other half of an operator."""
+        """The name of the pullback, or of an operator's ``rmatvec``, in messages."""
         vjp = self.problem.details.get("vjp")
         return "rmatvec" if vjp is None else name_of(vjp)
 
@@ -250,7 +250,7 @@ class JacobianPair:
             return call()
 
     def _returned(self) -> Any:
-        """Return all that a call of the function returns."""
+        """Return everything that a call of the function returns."""
         __tracebackhide__ = True
         self.evaluations += 1
         try:
@@ -283,7 +283,7 @@ class JacobianPair:
         return self._vector(out, name_of(self.problem.grad))
 
     def _vector(self, out: Any, name: str | None = None) -> FloatArray:
-        """Return outputs as one vector of its own; `name` is who returned them."""
+        """Return outputs as a new vector; `name` is the function that returned them."""
         layout = self._layout
         if type(out) is np.ndarray and out.dtype == np.float64 and layout is not None:
             parameters = layout.parameters
@@ -336,7 +336,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _said(value: Any) -> str:
-    """Say what was given in the place of a function."""
+    """Describe the value given instead of a function."""
     if callable(value):
         return name_of(value)
     plain = value is None or isinstance(value, (bool, int, float, str))
@@ -348,7 +348,7 @@ def _described(out: Any) -> str:
 
 
 def _refuse_settings(settings: Settings, form: str) -> None:
-    """Refuse settings that make no sense of a matrix, or along a projection, by name."""
+    """Refuse settings by name that have no meaning for a matrix or along a projection."""
     what = "project=" if form == "gradient" else f"a {form}"
     for name in ("batched", "workers"):
         if getattr(settings, name) > 1 or getattr(settings, name) is True:

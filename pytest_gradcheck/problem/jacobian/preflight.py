@@ -1,4 +1,4 @@
-"""What is looked at before a Jacobian is compared: whether it can be checked at all."""
+"""The preflight of a Jacobian: whether it can be checked at all."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ["examined_matrix"]
 
 
 def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[FloatArray, Matrix]:
-    """Call the function and its Jacobian twice at the present theta, and return what they say.
+    """Call the function and its Jacobian twice at the present theta, and return both answers.
 
-    Two calls may differ within the relative noise that the user knows of.
+    Two calls may differ by the relative `noise` that the user states.
 
     Raises
     ------
     ProblemError
         ``nonfinite-cost``, ``nondeterministic-cost``, ``nondeterministic-gradient`` or
-        ``mutated-params``, besides whatever the calls themselves raise.
+        ``mutated-params``, and the errors of the calls themselves.
     """
     before = pair.theta.references
     here = pair.values()
@@ -63,7 +63,7 @@ def examined_matrix(pair: JacobianPair, noise: float | None = None) -> tuple[Flo
 def _compare_matrices(
     first: Matrix, second: Matrix, pair: JacobianPair, noise: float | None
 ) -> None:
-    """Compare what two calls of the Jacobian do to one vector."""
+    """Compare the products of two Jacobians with one vector."""
     weights = np.cos(np.arange(1.0, pair.theta.base.size + 1))
     weights[~pair.theta.is_selected] = 0.0
     with np.errstate(all="ignore"):

@@ -13,7 +13,7 @@ __all__ = ["ProjectedCost"]
 
 
 class ProjectedCost(JacobianPair):
-    """A cost and its gradient, which are compared along projected changes of the parameters."""
+    """A cost and its gradient, compared along projected changes of the parameters."""
 
     has_outputs = False
 
@@ -24,12 +24,12 @@ class ProjectedCost(JacobianPair):
 
     @property
     def derivative_label(self) -> str:
-        """What causes are told about."""
+        """The subject of causes."""
         return "the gradient"
 
     @property
     def numerical_name(self) -> str:
-        """What causes call the approximation."""
+        """The name of the approximation in causes."""
         return "the numerical gradient along the projection"
 
     def _first_of(self, returned: Any) -> Any:

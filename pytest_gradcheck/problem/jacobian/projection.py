@@ -1,4 +1,4 @@
-"""Constrained parameters: changes projected onto those that are allowed."""
+"""Constrained parameters: changes are projected onto the allowed ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_gradcheck.problem.layers import name_of
 __all__ = ["Projection"]
 
 ROUNDING = 1e-9
-"""How far two sides of a law of projections may differ, as a part of their size."""
+"""The relative tolerance of the laws of projections."""
 
 
 class Projection:
@@ -44,7 +44,7 @@ class Projection:
         self._refuse_others()
 
     def of(self, vector: FloatArray) -> FloatArray:
-        """Return the nearest change that is allowed."""
+        """Return the nearest allowed change."""
         theta, project = self._theta, self._project
         parts = [p.shaped(vector[p.slice].copy()) for p in theta.parameters]
         if isinstance(project, Mapping):
@@ -74,7 +74,7 @@ class Projection:
                 )
 
     def _refuse_others(self) -> None:
-        """Refuse what is not linear, not symmetric, or not the same when done twice."""
+        """Refuse what is not linear, not symmetric, or not idempotent."""
         rng = stream("projection", 0)
         u, v = (rng.standard_normal(self._theta.base.size) for _ in range(2))
         pu, pv = self.of(u), self.of(v)

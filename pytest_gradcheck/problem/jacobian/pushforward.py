@@ -1,7 +1,7 @@
 """Pushforwards as matrices: ``tangent = jvp(x, dx)`` is a Jacobian times a vector.
 
-Three ways to call one are understood: ``jvp(x, w, dx, dw)``, as SciPy's ``hessp(x, p)`` is called
-too; and JAX's ``jvp((x, w), (dx, dw))``, which returns ``(out, tangent)``.
+Two call forms are known: ``jvp(x, w, dx, dw)``, of which SciPy's ``hessp(x, p)`` is one; and JAX's
+``jvp((x, w), (dx, dw))``, which returns ``(out, tangent)``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pytest_gradcheck.problem.layers import name_of
 __all__ = ["DOUBLE", "Pushforward", "pulled_back"]
 
 JAX = ("primals", "tangents")
-"""What JAX's users call the two arguments of a rule for ``jax.custom_jvp``."""
+"""Usual names of the two arguments of a ``jax.custom_jvp`` rule."""
 
 DOUBLE = 53
 """Binary digits of float64."""
@@ -55,7 +55,7 @@ class Pushforward:
         Raises
         ------
         ProblemError
-            ``gradient-raised``, or whatever is wrong with the answer.
+            ``gradient-raised``, or a code for a wrong answer.
         """
         inputs = tuple(self._theta.tree.values())
         tangents = tuple(self._tangents(vector).values())
@@ -94,7 +94,7 @@ class Pushforward:
     def _of_tuples(
         self, inputs: tuple[Any, ...], tangents: tuple[Any, ...], first: Exception
     ) -> Any:
-        """Return the answer to tuples of one input and one tangent, or raise what was raised."""
+        """Return the answer to tuples of one input and one tangent, or raise `first`."""
         try:
             returned = self._jvp(inputs, tangents)
         except wishes():
@@ -118,7 +118,7 @@ def tangents_like(theta: Theta, vector: FloatArray) -> dict[str, Any]:
 
 
 def _tangent(p: Parameter, vector: FloatArray) -> Any:
-    """Return the part of one parameter, in the digits that the functions see of it."""
+    """Return the part of one parameter, in the precision that the functions get."""
     part = p.shaped(vector[p.slice])
     if p.scalar:
         return part.item()
@@ -131,7 +131,7 @@ def _is_of(parameter: str, name: str) -> bool:
 
 
 def _takes_tuples(jvp: Callable[..., Any], count: int) -> bool:
-    """Return whether a pushforward is called as JAX's, with a tuple of inputs and of tangents."""
+    """Return whether a pushforward takes a tuple of inputs and one of tangents, as JAX's do."""
     try:
         names = tuple(inspect.signature(jvp).parameters)
     except (TypeError, ValueError):
@@ -144,10 +144,10 @@ def _takes_tuples(jvp: Callable[..., Any], count: int) -> bool:
 def pulled_back(
     vjp: Callable[..., Any], theta: Theta, upstream: Any, lay_out: Callable[[Any], FloatArray]
 ) -> FloatArray:
-    """Return what the user's pullback makes of an upstream gradient, laid out like theta.
+    """Return the user's pullback of an upstream gradient, laid out like theta.
 
-    It is called as ``vjp(x, dout)``, with several inputs ``vjp(x, w, dout)``; or it returns
-    ``(out, pullback)`` from the inputs alone, as for `gradcheck.vjp`.
+    Its forms are ``vjp(x, dout)``, ``vjp(x, w, dout)`` and, as for `gradcheck.vjp`, a function of
+    the inputs that returns ``(out, pullback)``.
     """
     inputs = tuple(theta.tree.values())
     if accepts(vjp, len(inputs) + 1):

@@ -23,7 +23,7 @@ __all__ = ["operator_matrix", "sparse_matrix"]
 
 
 def sparse_matrix(answer: Any, expected: Expected) -> Matrix:
-    """Read a matrix of ``scipy.sparse``: what it does not store is 0."""
+    """Read a ``scipy.sparse`` matrix: entries that it does not store are 0."""
     shape = tuple(int(size) for size in answer.shape)
     chosen, (m, n) = expected.selected, expected.shape
     rows = None if shape == (m, expected.wide) else expected.chosen_rows(shape)
@@ -81,7 +81,7 @@ def _of_parameters(
 
 
 def operator_matrix(answer: Any, expected: Expected) -> Matrix:
-    """Read an object with ``matvec``, and perhaps ``rmatvec``: a matrix by what it does."""
+    """Read an object with ``matvec``, and perhaps ``rmatvec``, as a matrix."""
     m, n = expected.shape
     if expected.wide != n:
         raise ProblemError(
@@ -104,14 +104,14 @@ def operator_matrix(answer: Any, expected: Expected) -> Matrix:
 
 
 def _product(answer: Any, name: str, vector: FloatArray, due: tuple[str, int]) -> FloatArray:
-    """Return what an operator makes of a vector.
+    """Return the product of an operator with a vector.
 
     Raises
     ------
     ProblemError
         ``gradient-raised``, ``shape-mismatch`` or ``nonnumeric-gradient``.
     NotImplementedError
-        As SciPy's operators raise that have no ``rmatvec``.
+        From a SciPy operator without ``rmatvec``.
     """
     label, size = due
     try:

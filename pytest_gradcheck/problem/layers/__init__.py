@@ -1,4 +1,4 @@
-"""What is no cost yet: layers, pullbacks, functions of a framework, objects with both passes."""
+"""Layers, pullbacks, functions of a framework and layer objects, each turned into a cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A function of a framework as a cost and a gradient: what is checked of it, and in which dtype."""
+"""A function of a framework as a cost and a gradient: its checked tensors and their dtype."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from pytest_gradcheck.problem.layers.reverse import (
 
 
 class Differentiated(NamedTuple):
-    """A function whose gradient a framework makes, ready to be checked.
+    """A function whose gradient a framework computes, ready to be checked.
 
     Attributes
     ----------
     turned : Turned
     params : dict
-        What is checked: parameters of the function itself, and inputs, by name.
+        The checked tensors by name: parameters of the function itself, and inputs.
     owner : object or None
         The copy of a module that is called, so that its randomness can be switched off.
     notes : tuple of str
-        What a report is to say of it.
+        Notes for the report.
     """
 
     turned: Turned
@@ -46,7 +46,7 @@ class Differentiated(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """A function of named inputs, and which of them belong to itself."""
+    """A function of named inputs, and its own parameters among them."""
 
     call: Callable[..., Any]
     own: Inputs
@@ -57,7 +57,7 @@ class _Source(NamedTuple):
 def differentiated(f: Callable[..., Any], inputs: tuple[Any, ...]) -> Differentiated:
     """Return a function of a framework as a cost and a gradient.
 
-    In float64 where the code allows, which is tried; else in the dtype that it is given.
+    In float64 if a trial call succeeds, else in the dtype of the inputs.
     """
     names = named(_with_signature(f), inputs)
     mode = reverse_mode(f, names)
@@ -67,7 +67,7 @@ def differentiated(f: Callable[..., Any], inputs: tuple[Any, ...]) -> Differenti
         return _made(source, mode, False, ())
     try:
         made = _made(wide, mode, True, ("float32 inputs are checked in float64",))
-        with around_calls(())():  # a trial, of which no generator is to know
+        with around_calls(())():  # a trial that must not advance any generator
             _, cache = made.turned.cost(made.params)
             made.turned.gradient(cache)
     except ProblemError:
@@ -92,7 +92,7 @@ def _made(source: _Source, mode: ReverseMode, wide: bool, notes: tuple[str, ...]
 
 
 def _with_signature(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what names a function's arguments: `forward`, where f is called through it."""
+    """Return the function that has the signature: `forward` where f calls it."""
     f = getattr(f, "fun", f)  # of a primitive of autograd
     owner = getattr(f, "__self__", f)
     forward = getattr(owner, "forward", None)
@@ -145,7 +145,7 @@ def _kind(value: Any) -> tuple[str, type]:
 
 
 def _widened(source: _Source, mode: ReverseMode) -> _Source | None:
-    """Return a function and its inputs in float64, or None where they are that already."""
+    """Return a function and its inputs in float64, or None if they are float64 already."""
     changed: list[bool] = []
 
     def widen(value: Any) -> Any:

@@ -25,14 +25,14 @@ from pytest_gradcheck.problem.layers.passes import Turned, turned
 from pytest_gradcheck.problem.layers.upstream import Pull
 
 OUTPUTS = ("output", "out", "outputs", "y", "Y", "a", "A", "z", "Z")
-"""Where layers keep their output that do not return it."""
+"""Attributes of layers that keep their output instead of returning it."""
 
 INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "grad_inputs", "input_grad")
-"""Where they keep the gradient of their input."""
+"""Attributes that keep the gradient of the input."""
 
 
 def is_layer_object(value: Any, inputs: tuple[Any, ...]) -> bool:
-    """Return whether a value has both passes, and is not given with a backward pass apart."""
+    """Return whether a value has both passes, and no separate backward pass follows."""
     has_both = callable(getattr(value, "backward", None)) and callable(_forward(value))
     return has_both and not (inputs and callable(inputs[0]) and not hasattr(inputs[0], "dtype"))
 
@@ -43,7 +43,7 @@ def _forward(layer: Any) -> Any:
 
 
 class _ObjectPass:
-    """Both passes of an object. Inputs are copied for each call: layers keep what they get."""
+    """Both passes of an object. Each call gets copies of the inputs: layers keep them."""
 
     def __init__(self, layer: Any, inputs: dict[str, Any]) -> None:
         self.layer, self._names = layer, list(inputs)
@@ -53,7 +53,7 @@ class _ObjectPass:
         self.slots: list[Slot] = []
 
     def forward(self, inputs: dict[str, Any]) -> tuple[Any, Pull]:
-        """Return the output, and the backward pass of this very call."""
+        """Return the output, and the backward pass of this call."""
         moved = [slot for slot in self.slots if inputs[slot.name] is not slot.leaf]
         before = [_now(slot) for slot in moved]
         for slot in moved:
@@ -63,7 +63,7 @@ class _ObjectPass:
         finally:
             for slot, kept in zip(moved, before, strict=True):
                 _write(slot, kept)
-        if returned is None:  # it keeps its output, as its cache
+        if returned is None:  # some keep their output as the cache
             returned = _kept(self.layer, OUTPUTS)
         out, cache = returned, ()
         if isinstance(returned, tuple) and len(returned) > 1:
@@ -90,13 +90,13 @@ class _ObjectPass:
 
 
 def _kept(layer: Any, names: Sequence[str]) -> Any:
-    """Return a copy of what a layer keeps under the first of the names that it has, or None."""
+    """Return a copy of the first of these attributes that a layer has, or None."""
     values = (getattr(layer, name, None) for name in names)
     return next((_copied(value) for value in values if value is not None), None)
 
 
 def _first(answer: Any, count: int) -> list[Any]:
-    """Return the gradients of as many inputs, whatever else a backward pass returns."""
+    """Return the gradients of `count` inputs, without what else a backward pass returns."""
     if isinstance(answer, (tuple, list)) and len(answer) >= count:
         return list(answer[:count])
     return [answer]
@@ -118,7 +118,7 @@ def _write(slot: Slot, numbers: Any) -> None:
 
 
 def layer_object(layer: Any, inputs: tuple[Any, ...]) -> tuple[Turned, Slots]:
-    """Return a layer object as a cost and a gradient, and the inputs and arrays that are checked.
+    """Return a layer object as a cost and a gradient, with its checked inputs and arrays.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def layer_object(layer: Any, inputs: tuple[Any, ...]) -> tuple[Turned, Slots]:
 def _with_gradients(made: _ObjectPass, layer: Any, given: dict[str, Any]) -> list[Slot]:
     """Return the arrays of a layer that have a gradient after its backward pass.
 
-    An array that is another one after a second forward pass is a cache.
+    An array that a second forward pass replaces is a cache.
     """
     foreign = current().extensions.flatten
     out, _ = made.forward(given)

@@ -1,4 +1,4 @@
-"""What users call their functions and the arguments of them."""
+"""Names that users give to functions and arguments."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ UPSTREAM = frozenset(
         "output_grad",
     ]
 )
-"""What people call the upstream gradient that a backward pass takes."""
+"""Usual names of the upstream gradient in a backward pass."""
 
 CACHE = frozenset(
     ["cache", "caches", "ctx", "res", "residual", "residuals", "saved", "memo", "memory", "tape"]
 )
-"""What people call what the forward pass has saved."""
+"""Usual names of the cache of a forward pass."""
 
 
 def name_of(function: Any) -> str:
-    """Return what messages call a user's function: where it is local, by what stands in its body.
+    """Return the name of a user's function in messages, without the function that it is local to.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def by_keyword(
 def named(
     function: Callable[..., Any], inputs: tuple[Any, ...], data: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return the inputs under the names of the function's arguments, but for those of data."""
+    """Return the inputs by the names of the function's arguments, those of data excepted."""
     by_place, rest = _arguments(function)
     by_place = [name for name in by_place if name not in data]
     further = [f"{rest}[{i}]" for i in range(len(inputs) - len(by_place))]
@@ -107,13 +107,13 @@ def accepts(function: Callable[..., Any], count: int) -> bool:
         inspect.signature(function).bind(*[None] * count)
     except TypeError:
         return False
-    except ValueError:  # a builtin that tells no signature
+    except ValueError:  # a builtin without a signature
         return True
     return True
 
 
 def takes_cache_first(backward: Callable[..., Any]) -> bool | None:
-    """Return whether ``backward(cache, dout)`` is the order, as in JAX; None where no name says."""
+    """Return whether the order is ``backward(cache, dout)``, as in JAX; None if no name tells."""
     by_place, _ = _arguments(backward)
     if len(by_place) < 2:
         return False if by_place and by_place[0] in UPSTREAM else None
@@ -124,7 +124,7 @@ def takes_cache_first(backward: Callable[..., Any]) -> bool | None:
 
 
 def _arguments(function: Callable[..., Any]) -> tuple[list[str], str]:
-    """Return the names of the arguments by position, and of the one that takes all others."""
+    """Return the names of the positional arguments, and that of ``*args``."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

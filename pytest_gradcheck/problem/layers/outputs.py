@@ -1,8 +1,8 @@
-"""Which output of a layer is wrong: the ones whose upstream gradient brings the error in.
+"""The wrong outputs of a layer: those whose upstream gradient brings the error in.
 
-The slope along a direction through the inputs is a sum over outputs. What each of them should add
-is known from one difference of the whole output; what a group of them adds, from the backward pass
-of an upstream gradient that is zero elsewhere. Halving the groups that are off leads to them.
+The slope along a direction in the inputs is a sum over outputs. One difference of the whole output
+gives the term of each. The backward pass of an upstream gradient that is zero elsewhere gives the
+sum of a group. Bisection of the groups that disagree finds the wrong outputs.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from pytest_gradcheck.problem.layers.upstream import SEED, Forward, Pull, Upstre
 from pytest_gradcheck.report.report import Finding, PointReport
 
 STEP = 1e-5
-"""Of the difference, in lengths of the inputs; the error that is looked for is a visible one."""
+"""Step of the difference, in lengths of the inputs. It need not be exact: the error is known to be
+visible."""
 
 COARSE_STEP = 1e-2
 """The same for float32."""
 
 OFF = 1e-3
-"""A group of outputs is off where it adds this part too much of what its terms come to."""
+"""A group of outputs disagrees if its sum differs by this part of its terms."""
 
 CALLS = 64
-"""Backward passes that may be spent."""
+"""Backward passes at most."""
 
 
 class Outputs:
-    """The outputs of a layer, each of which may be wrong alone.
+    """The outputs of a layer, any of which may be wrong.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class Outputs:
         self.upstream, self.output, self.again = upstream, output, again
 
     def finding(self, report: PointReport, inputs: Any) -> Finding | None:
-        """Return which outputs are wrong, where the others are right, or None."""
+        """Return a finding that names the wrong outputs, or None if the others are not right."""
         wrong = [c.parameter for c in report.components if c.verdict == "bug"]
         causes = (finding for finding in report.findings if finding.code != "partial")
         told = {name for finding in causes for name in finding.parameters}
@@ -63,7 +64,7 @@ class Outputs:
             names = [] if passed_on else parts.wrong()
         except wishes():
             raise
-        except Exception:  # a question more than the check needs: it stands without an answer
+        except Exception:  # the check does not depend on this answer
             return None
         if passed_on:
             off = (p.name for p in report.parameters if p.verdict in ("suspect", "bug"))
@@ -78,7 +79,7 @@ class Outputs:
 def _without_mask(
     outputs: list[str], count: int, parameters: tuple[str, ...], point: str
 ) -> Finding:
-    """Return the finding that outputs which stand still pass their upstream gradient on."""
+    """Return the finding that constant outputs pass their upstream gradient back."""
     name = parameters[0] if len(parameters) == 1 else None
     return Finding.cause(
         "mask",
@@ -92,7 +93,7 @@ def _without_mask(
 
 
 class _Parts:
-    """What each output adds to the slope along one direction, and what the backward pass says.
+    """The terms of each output in the slope along one direction, true and by the backward pass.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ class _Parts:
         return np.asarray((sides[0] - sides[1]) / (2 * step))
 
     def passed_on(self) -> list[str]:
-        """Return the outputs that stand still, where those alone are wrong; empty elsewhere."""
+        """Return the constant outputs if those alone are wrong, else none."""
         still = self._slopes == 0
         if self.count < 2 or not still.any() or still.all():
             return []
@@ -132,7 +133,7 @@ class _Parts:
         return [_named(_component(self._layout, int(at))) for at in np.flatnonzero(still)]
 
     def wrong(self) -> list[str]:
-        """Return the names of the outputs whose part is wrong, unless all are."""
+        """Return the names of the outputs whose term is wrong, unless all are."""
         if self.count < 2:
             return []
         layout = self._layout
@@ -149,7 +150,7 @@ class _Parts:
         return [] if whole or self._left < 0 else found
 
     def _halved(self, group: Indices) -> Indices:
-        """Return the outputs of a group whose parts are off."""
+        """Return the outputs of a group whose terms are wrong, by bisection."""
         self._left -= 1
         if self._left < 0:
             return group
@@ -161,7 +162,7 @@ class _Parts:
         return np.concatenate([self._halved(part) for part in (group[:half], group[half:])])
 
     def _is_off(self, group: Indices) -> bool:
-        """Return whether the backward pass of a group's upstream gradient is not what it adds."""
+        """Return whether the backward pass gives another sum for a group than the difference."""
         values = np.zeros(self.count)
         values[group] = self._outputs.upstream.values[group]
         layout = _theta(self._out)
@@ -173,10 +174,10 @@ class _Parts:
 
 
 def with_outputs(report: PointReport, outputs: Outputs | None, inputs: Any) -> PointReport:
-    """Return a report with what was found about a backward pass beside its numbers.
+    """Return a report with the findings about a backward pass.
 
-    It fails for what is wrong with how the upstream gradient is treated; and it says which output
-    is wrong, where one is.
+    A wrong treatment of the upstream gradient fails it. A finding names the wrong outputs, if some
+    are right.
     """
     if outputs is None:
         return report
@@ -207,7 +208,7 @@ def _component(layout: Theta, number: int) -> str:
 
 
 def _named(name: str) -> str:
-    """Return the name of an output as a user would type it: ``out[1]``, ``out.mean``."""
+    """Return the expression by which a user reads an output: ``out[1]``, ``out.mean``."""
     if name == "theta" or name.startswith("theta["):
         return f"out{name[5:]}"
     return f"out{name}" if name.startswith("[") else f"out.{name}"

@@ -1,7 +1,7 @@
 """Layers and pullbacks as costs: their output times a fixed, random upstream gradient.
 
-A cost that returns ``(value, cache)`` and a gradient that takes ``cache`` is a shape every pair may
-have, so a layer needs no machinery of its own: it is turned into one.
+A layer becomes a cost that returns ``(value, cache)`` and a gradient that takes ``cache``, which is
+a form of any pair.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pytest_gradcheck.problem.layers.upstream import Pull, Upstream
 
 
 class Turned(NamedTuple):
-    """A layer as a cost of its inputs and the gradient of that.
+    """A layer as a cost of its inputs, and the gradient of that cost.
 
     Attributes
     ----------
     cost, gradient : callable
     outputs : Outputs
-        What is known of the outputs and of the upstream gradient.
+        The outputs and the upstream gradient.
     functions : tuple of callables
         The user's own.
     """
@@ -41,13 +41,13 @@ class Pass(Protocol):
     functions: tuple[Callable[..., Any], ...]
 
     def forward(self, inputs: dict[str, Any]) -> tuple[Any, Pull]:
-        """Return the output, and what takes the upstream gradient."""
+        """Return the output, and a function of the upstream gradient."""
 
 
 class _Layer:
     """``out, cache = forward(*inputs)`` and ``gradients = backward(dout, cache)``.
 
-    A forward that returns its output alone gives backward the inputs in place of a cache.
+    If forward returns its output alone, backward gets the inputs instead of a cache.
     """
 
     def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
@@ -65,7 +65,7 @@ class _Layer:
         else:
             out, rest = returned, tuple(inputs.values())
         if not accepts(self._backward, 1 + len(rest)) and accepts(self._backward, 1):
-            rest = ()  # a method of an object that has kept what it needs
+            rest = ()  # a method of an object that keeps its cache
         return out, lambda dout: self._pulled(dout, rest)
 
     def _pulled(self, dout: Any, rest: tuple[Any, ...]) -> Any:
@@ -76,7 +76,7 @@ class _Layer:
         return self._backward(dout, *rest)
 
     def _tried(self, dout: Any, cache: Any) -> bool:
-        """Return whether the order of JAX is the one that works, where the other raises."""
+        """Return whether JAX's order of arguments works, where the other raises."""
         try:
             self._backward(dout, cache)
         except wishes():
@@ -101,7 +101,7 @@ class _Pullback:
         self.name = name_of(f)
 
     def forward(self, inputs: dict[str, Any]) -> tuple[Any, Pull]:
-        """Return the output and the pullback, in whichever order they came."""
+        """Return the output and the pullback, which may come in either order."""
         returned = self._f(*inputs.values())
         if isinstance(returned, tuple) and len(returned) >= 2:
             if callable(returned[1]):
@@ -116,14 +116,14 @@ class _Pullback:
 
 
 def layer(forward: Callable[..., Any], backward: Callable[..., Any]) -> Turned:
-    """Return a layer as a cost and a gradient that messages call by the user's names."""
+    """Return a layer as a cost and a gradient with the user's names in messages."""
     return turned(_Layer(forward, backward), name_of(backward))
 
 
 def pullback(f: Callable[..., Any], primal: Callable[..., Any] | None = None) -> Turned:
     """Return a function that returns its pullback as a cost and a gradient.
 
-    With `primal` the cost is made of that function's output, and the two outputs are compared.
+    With `primal` the cost takes that function's output, and the two outputs are compared.
     """
     return turned(_Pullback(f), f"the pullback of {name_of(f)}", primal)
 
@@ -135,10 +135,9 @@ def turned(made: Pass, gradient_name: str, primal: Callable[..., Any] | None = N
     ----------
     made : Pass
     gradient_name : str
-        What messages call the backward pass.
+        The name of the backward pass in messages.
     primal : callable, optional
-        Makes the output that the cost is of, where that is not the output of the pass itself. The
-        two are compared.
+        Returns the output for the cost, if the pass itself should not. The two are compared.
     """
     upstream = Upstream(made.name)
 
@@ -161,7 +160,7 @@ def turned(made: Pass, gradient_name: str, primal: Callable[..., Any] | None = N
         same_start = around_calls(list(inputs.values()))
 
         def once_more() -> Pull:
-            with same_start():  # of what is random, as in the first forward pass
+            with same_start():  # a second forward pass of the same random numbers
                 return again(inputs)
 
         if pull is None:
@@ -174,7 +173,7 @@ def turned(made: Pass, gradient_name: str, primal: Callable[..., Any] | None = N
 
 
 def completed(pull: Pull, inputs: Mapping[str, Any]) -> Pull:
-    """Return a pullback whose answer for a single input may be that input's gradient itself."""
+    """Return a pullback that wraps the gradient of a single input into a tuple."""
     if len(inputs) > 1:
         return pull
     ((name, value),) = inputs.items()

@@ -1,7 +1,7 @@
-"""The reverse modes of frameworks: the gradients that they make of a function.
+"""The reverse modes of frameworks: how each differentiates a function.
 
-Each is called as its own users call it. What has a custom backward pass is a function like any
-other: the cost is its output alone, the gradient what reverse mode makes of it.
+Each is called as its users call it. A function with a custom backward pass is a function like any
+other: the cost is its output, the gradient that of reverse mode.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Inputs = dict[str, Any]
 
 
 class ReverseMode:
-    """How a framework calls a function, and how it differentiates one; its own words for both."""
+    """A framework's ways of calling and of differentiating a function."""
 
     def around(self) -> AbstractContextManager[Any]:
-        """Return the context in which the framework keeps float64 what is float64."""
+        """Return the context manager in which the framework keeps float64."""
         return nullcontext()
 
     def widened(self, value: Any) -> Any:
@@ -38,7 +38,7 @@ class ReverseMode:
         return value
 
     def leaf(self, value: Any) -> Any:
-        """Return a tensor as the user would hand it over to have it differentiated."""
+        """Return a tensor as a leaf that is differentiated."""
         return value
 
     def output(self, f: Function, inputs: list[Any]) -> Any:
@@ -50,14 +50,14 @@ class ReverseMode:
         return _is_array(value)
 
     def checked(self, own: Inputs, inputs: Inputs) -> tuple[list[str], list[str]]:
-        """Return the names of what is checked, and of tensors that are left alone."""
+        """Return the names of checked tensors, and of those left out."""
         every = {**own, **inputs}
         return [n for n, v in every.items() if _has(v, self.is_checked)], []
 
     def vjp(self, f: Function, inputs: list[Any]) -> tuple[Any, Callable[[Any], Any]]:
-        """Return a function's output, and what makes gradients of the inputs from an upstream one.
+        """Return a function's output and its pullback.
 
-        Gradients come as a list in the order of the inputs, nested as they are.
+        The pullback returns a list of gradients in the order of the inputs, nested like them.
         """
         raise NotImplementedError
 
@@ -76,7 +76,7 @@ class Torch(ReverseMode):
         return self._is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
 
     def checked(self, own: Inputs, inputs: Inputs) -> tuple[list[str], list[str]]:
-        """Return what requires a gradient; where nothing does, all tensors are to be checked."""
+        """Return the tensors that require a gradient; if none does, all of them."""
         every = {**own, **inputs}
         floats = {n: list(_leaves(v, self._is_number)) for n, v in every.items()}
         floats = {name: tensors for name, tensors in floats.items() if tensors}
@@ -91,7 +91,7 @@ class Torch(ReverseMode):
         return value.detach().to(wide).requires_grad_(value.requires_grad)
 
     def leaf(self, value: Any) -> Any:
-        """Return a copy that requires a gradient; of NumPy's arrays as well."""
+        """Return a copy that requires a gradient, also of NumPy arrays."""
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             value = self._torch.tensor(value)
         return value.detach().clone().requires_grad_() if self._is_float(value) else value
@@ -102,7 +102,7 @@ class Torch(ReverseMode):
             return f(*inputs)
 
     def vjp(self, f: Function, inputs: list[Any]) -> tuple[Any, Callable[[Any], Any]]:
-        """Return the output and the gradients that ``torch.autograd.grad`` makes."""
+        """Return the output and the pullback of ``torch.autograd.grad``."""
         out = f(*inputs)
         leaves = [leaf for leaf in _leaves(inputs, self._is_float) if leaf.requires_grad]
 
@@ -131,7 +131,7 @@ class Jax(ReverseMode):
         self._numpy = self._jax.numpy
 
     def around(self) -> AbstractContextManager[Any]:
-        """Return the context in which JAX has float64."""
+        """Return the context manager that enables float64 in JAX."""
         manager: AbstractContextManager[Any] = self._jax.enable_x64(True)
         return manager
 
@@ -144,7 +144,7 @@ class Jax(ReverseMode):
         return isinstance(value, float) or self._is_float(value)
 
     def widened(self, value: Any) -> Any:
-        """Return an array of JAX's in float64."""
+        """Return a JAX array in float64."""
         if not self.is_checked(value):
             return value
         wide = np.complex128 if self._numpy.iscomplexobj(value) else np.float64
@@ -152,7 +152,7 @@ class Jax(ReverseMode):
             return self._numpy.asarray(value, wide)
 
     def leaf(self, value: Any) -> Any:
-        """Return NumPy's arrays and numbers as JAX's: a custom_vjp takes no others."""
+        """Return NumPy arrays and numbers as JAX arrays, which custom_vjp requires."""
         return self._numpy.asarray(value) if isinstance(value, (np.ndarray, float)) else value
 
     def vjp(self, f: Function, inputs: list[Any]) -> tuple[Any, Callable[[Any], Any]]:
@@ -160,7 +160,7 @@ class Jax(ReverseMode):
         out, pull = self._jax.vjp(f, *inputs)
 
         def conjugate(tree: Any) -> Any:
-            """Return gradients as dRe + i dIm, which JAX has as dRe - i dIm."""
+            """Conjugate JAX's gradients, which are dRe - i dIm, to dRe + i dIm."""
             return self._jax.tree_util.tree_map(_conjugate, tree)
 
         return out, lambda dout: list(conjugate(pull(conjugate(dout))))
@@ -191,7 +191,7 @@ class Autograd(ReverseMode):
 
 
 class Remembering(ReverseMode):
-    """Tensors that remember where they come from: mygrad, micrograd, tinygrad and their cousins."""
+    """Tensors that record their graph: mygrad, micrograd, tinygrad and the like."""
 
     def is_checked(self, value: Any) -> bool:
         """Return whether a value is a tensor of floats."""
@@ -199,7 +199,7 @@ class Remembering(ReverseMode):
         return taken is not None and taken.array is not None and hasattr(value, "backward")
 
     def leaf(self, value: Any) -> Any:
-        """Return a tensor that mygrad does not take for a constant."""
+        """Return a tensor that mygrad differentiates."""
         if getattr(value, "constant", False) and type(value).__module__.startswith("mygrad"):
             return type(value)(np.array(value.data), constant=False)
         return value
@@ -213,8 +213,8 @@ class Remembering(ReverseMode):
         return value.astype(np.float64)
 
     def vjp(self, f: Function, inputs: list[Any]) -> tuple[Any, Callable[[Any], Any]]:
-        """Return the output and the gradients that ``backward`` leaves in the inputs."""
-        inputs = [each(value, _fresh) for value in inputs]  # it adds to what is in them
+        """Return the output and a pullback that reads the gradients from the inputs."""
+        inputs = [each(value, _fresh) for value in inputs]  # backward adds to gradients
         out = f(*inputs)
 
         def pull(dout: Any) -> Any:
@@ -231,7 +231,7 @@ class Remembering(ReverseMode):
 
 
 def _fresh(value: Any) -> Any:
-    """Return a tensor of the same numbers, in which no gradient has been left."""
+    """Return a tensor of the same numbers without a gradient."""
     taken = take(value)
     return value if taken is None or taken.array is None else taken.rebuild(taken.parts)
 
@@ -240,7 +240,7 @@ def _weighed(out: Any, upstream: Any) -> Any:
     """Return the sum of an output's entries times those of an upstream gradient."""
     try:
         products = out * upstream
-    except (TypeError, AttributeError):  # of one's own, and multiplied by numbers alone
+    except (TypeError, AttributeError):  # homemade, which multiply by numbers alone
         products = out * upstream.data
     return products.sum() if hasattr(products, "sum") else products
 
@@ -258,7 +258,7 @@ def _is_array(value: Any) -> bool:
 
 
 def each(value: Any, of: Callable[[Any], Any]) -> Any:
-    """Return a nesting like another with something else in the place of each tensor."""
+    """Return a nesting like another, with `of(tensor)` for each tensor."""
     try:
         layout = lay_out(value, foreign=current().extensions.flatten)
     except ProblemError as error:
@@ -302,7 +302,7 @@ def _inside(value: Any) -> list[Any]:
 
 
 def _mapped(value: Any, of: Callable[[Any], Any]) -> Any:
-    """Return what belongs to the tensors of a nesting: lists in the place of containers."""
+    """Return `of(tensor)` for the tensors of a nesting, with lists for containers."""
     children = children_of(value)
     if children is None and take(value) is None:
         children = attributes_of(value)
@@ -312,12 +312,12 @@ def _mapped(value: Any, of: Callable[[Any], Any]) -> Any:
 
 
 def reverse_mode(f: Function, inputs: Mapping[str, Any]) -> ReverseMode:
-    """Return the framework whose function or whose tensors these are.
+    """Return the framework of a function or of its tensors.
 
     Raises
     ------
     ProblemError
-        ``unknown-params`` where no framework is in sight.
+        ``unknown-params`` if there is none.
     """
     values = [*inputs.values(), f, getattr(f, "__self__", None)]
     roots = {root for value in values for root in _roots(value, set())}
@@ -341,7 +341,7 @@ def reverse_mode(f: Function, inputs: Mapping[str, Any]) -> ReverseMode:
 
 
 def _roots(value: Any, seen: set[int]) -> Iterator[str]:
-    """Yield the top-level packages of a value's types, of what it contains too."""
+    """Yield the top-level packages of the types of a value and its contents."""
     if id(value) in seen or value is None:
         return
     seen.add(id(value))
@@ -355,11 +355,11 @@ def _roots(value: Any, seen: set[int]) -> Iterator[str]:
 
 
 FRAMEWORKS = frozenset(("torch", "jax", "jaxlib", "autograd", "mygrad", "micrograd", "tinygrad"))
-"""Packages of frameworks, whose functions are none of the user's own."""
+"""Packages of frameworks: their functions are not the user's."""
 
 
 def users_functions(f: Function) -> tuple[Function, ...]:
-    """Return the functions of the user's own that a function of a framework is made of."""
+    """Return the user's own functions in a function of a framework."""
     owner = getattr(f, "__self__", f)
     parts = [f, *(getattr(f, name, None) for name in ("__wrapped__", "fun", "fwd", "bwd"))]
     parts += [getattr(owner, name, None) for name in ("forward", "backward")]
@@ -372,7 +372,7 @@ def users_functions(f: Function) -> tuple[Function, ...]:
 
 
 class Reversed:
-    """A function of a framework as a pass: its output, and what reverse mode makes of it."""
+    """A function of a framework as a pass: its output and its pullback."""
 
     def __init__(self, f: Function, mode: ReverseMode, wide: bool, known: Inputs) -> None:
         self._f, self._mode, self._known = f, mode, known
@@ -384,7 +384,7 @@ class Reversed:
         return self._mode.around() if self._wide else nullcontext()
 
     def _bound(self, names: list[str]) -> Function:
-        """Return the function of the inputs that are checked; the others keep their places."""
+        """Return the function of the checked inputs; the others stay bound at their positions."""
         order = list(self._known)
 
         def bound(*checked: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The upstream gradient of a layer: random, fixed, and asked about before it is trusted.
+"""The upstream gradient of a layer: random and fixed. The first call tests its treatment.
 
 The cost of a layer is the sum of its outputs, each times its entry of the upstream gradient. The
 entries are random, since a constant one would cancel in normalizing layers, and scaled by how far
@@ -25,16 +25,16 @@ SEED = 0
 """Fixed, so that a run repeats."""
 
 DIRECTIONS = 3
-"""Along which the inputs are moved to see how far each output moves."""
+"""Random directions of the inputs, along which the size of each output's change is measured."""
 
 DISTANCE = 1e-4
-"""How far, in lengths of the inputs."""
+"""The distance along them, in lengths of the inputs."""
 
 DULL = 1e-9
-"""An output that moves by less than this part of its size does not move but by rounding."""
+"""An output that changes by less than this part of its size changes by rounding alone."""
 
 APART = 1e-4
-"""Beyond this part of the largest entry two pullbacks differ, and not by rounding alone."""
+"""Two pullbacks differ if they do by more than this part of the largest entry."""
 
 Forward = Callable[[Any], Any]
 """Takes the inputs and returns the output."""
@@ -53,9 +53,9 @@ class Upstream:
     Attributes
     ----------
     name : str
-        What messages call the function whose output it belongs to.
+        The name in messages of the function that returns the output.
     faults : list of (code, message)
-        What was found when the backward pass was first called.
+        Findings of the first call of the backward pass.
     """
 
     name: str
@@ -65,14 +65,14 @@ class Upstream:
     _telling: Order | None = None
 
     def weigh(self, out: Any, forward: Forward, inputs: Any) -> float:
-        """Return the sum of an output's entries, each times its own of the upstream gradient.
+        """Return the sum of an output's entries times the upstream gradient.
 
         Parameters
         ----------
         out : object
             Any nesting of arrays.
         forward : callable
-            Makes such an output of other inputs, to see how far each entry of it moves.
+            Returns such an output for other inputs, to measure the change of each entry.
         inputs : object
             What `out` was made of.
         """
@@ -87,7 +87,7 @@ class Upstream:
         return np.zeros(0) if self._values is None else self._values
 
     def compare(self, out: Any, primal: Any) -> None:
-        """Note where the output of a forward pass that saves is another than that of one alone."""
+        """Record a fault if the output differs from that of the primal function."""
         here, there = self._layout(out), self._layout(primal)
         same = here.base.shape == there.base.shape
         coarse = min(parameter.digits for parameter in (*here.parameters, *there.parameters)) < 53
@@ -110,18 +110,18 @@ class Upstream:
         )
 
     def pulled(self, out: Any, pull: Pull, pulls: Callable[[], Pull], inputs: Any) -> Any:
-        """Return the gradients that a backward pass makes of the upstream gradient.
+        """Return the gradients that a backward pass returns for the upstream gradient.
 
-        The first time it is asked whether it changes that gradient, and whether it is linear in it
-        whatever its memory order. Where it is not, what it makes of twice the gradient in another
-        order is returned, halved: a fault has to show.
+        The first call tests whether it changes that gradient, and whether it is linear in it for
+        any memory order. If not, half of its answer to
+        twice the gradient in another order is returned, so that the fault shows.
 
         Parameters
         ----------
         out : object
             The output.
         pull : callable
-            The backward pass of the forward pass that made it.
+            The backward pass of the forward pass that returned it.
         pulls : callable
             Returns the backward pass of another forward pass.
         inputs : object
@@ -137,7 +137,7 @@ class Upstream:
 
     @contextmanager
     def plainly(self) -> Iterator[None]:
-        """Take what a backward pass makes of the upstream gradient itself, linear or not."""
+        """Return the answer to the upstream gradient itself, linear or not."""
         before, self._telling = self._telling, None
         try:
             yield
@@ -160,16 +160,16 @@ class Upstream:
             drawn = drawn / self._sizes(layout.base, forward, inputs)
         return layout.stored(drawn, slice(0, drawn.size))
 
-    @np.errstate(all="ignore")  # a step may leave the domain; that is our doing
+    @np.errstate(all="ignore")  # our step may leave the domain
     def _sizes(self, here: FloatArray, forward: Forward, inputs: Any) -> FloatArray:
-        """Return how far each output moves with the inputs, relative to the usual one."""
+        """Return the change of each output with the inputs, relative to the usual change."""
         squares, count = np.zeros(here.size), 0
         for moved in _moved(inputs):
             try:
                 base = self._layout(forward(moved)).base
             except wishes():
                 raise
-            except Exception:  # outside of the domain: nothing to be learnt there
+            except Exception:  # outside of the domain
                 continue
             if base.shape == here.shape and np.all(np.isfinite(base)):
                 squares, count = squares + (base - here) ** 2, count + 1
@@ -179,14 +179,14 @@ class Upstream:
         return np.where(sizes > 0, sizes / usual, 1.0)
 
     def _like(self, out: Any, factor: float) -> Any:
-        """Return the upstream gradient, times a factor, like an output, for a function to keep."""
+        """Return a copy of the upstream gradient, times a factor, structured like an output."""
         assert self._values is not None
         layout = self._layout(out)
         layout.write(factor * self._values)
         return layout.tree
 
     def _unchanged(self, pull: Pull, out: Any) -> Any:
-        """Return a backward pass's answer, unless it changes the upstream gradient."""
+        """Return a backward pass's answer, and refuse a change of the upstream gradient."""
         dout = self._like(out, 1.0)
         answer = pull(dout)
         assert self._values is not None
@@ -206,7 +206,7 @@ class Upstream:
         return answer
 
     def _examine(self, answer: Any, out: Any, pulls: Callable[[], Pull], inputs: Any) -> None:
-        """Ask whether the pullback is linear in the upstream gradient, in any memory order."""
+        """Test whether the pullback is linear in the upstream gradient, in any memory order."""
         theta = Theta(inputs, foreign=current().extensions.flatten)
         once = flatten_gradient(answer, theta)
         for order in self._orders(out):
@@ -247,7 +247,7 @@ class Upstream:
             )
 
     def _orders(self, out: Any) -> Iterator[Order]:
-        """Yield the memory orders that tell: Fortran's where an array has several axes."""
+        """Yield the memory orders to test: Fortran's only where an array has several axes."""
         yield other_order
         if any(sum(n > 1 for n in parameter.shape) > 1 for parameter in self._layout(out).selected):
             yield fortran_order
@@ -255,7 +255,7 @@ class Upstream:
     def _doubled(
         self, out: Any, pulls: Callable[[], Pull], inputs: Any, order: Order
     ) -> FloatArray:
-        """Return what a backward pass makes of twice the upstream gradient, as one vector."""
+        """Return a backward pass's answer to twice the upstream gradient, as one vector."""
         theta = Theta(inputs, foreign=current().extensions.flatten)
         dout = order(self._like(out, 2.0))
         if order is as_it_is:
@@ -272,12 +272,12 @@ class Upstream:
 
 
 def as_it_is(dout: Any) -> Any:
-    """Return an upstream gradient in the memory order that it has."""
+    """Return an upstream gradient in its own memory order."""
     return dout
 
 
 def other_order(dout: Any) -> Any:
-    """Return an upstream gradient whose arrays are views with gaps, their axes in other order."""
+    """Return an upstream gradient of non-contiguous views with another order of axes."""
     if isinstance(dout, np.ndarray) and dout.dtype != object:
         wide = np.zeros((*dout.shape[::-1], 2), dout.dtype)
         view = wide[..., 0].T
@@ -291,7 +291,7 @@ def other_order(dout: Any) -> Any:
 
 
 def fortran_order(dout: Any) -> Any:
-    """Return an upstream gradient whose arrays have their first axis fastest, and no gaps."""
+    """Return an upstream gradient of contiguous arrays in Fortran order."""
     if isinstance(dout, np.ndarray) and dout.dtype != object:
         return np.array(dout, order="F")
     if type(dout).__module__ == "torch" and hasattr(dout, "as_strided"):
@@ -313,7 +313,7 @@ ORDERS: dict[Order, str] = {
     other_order: "another memory order",
     fortran_order: "Fortran's memory order",
 }
-"""What messages call them."""
+"""Their names in messages."""
 
 
 def _moved(inputs: Any) -> Iterator[Any]:
