@@ -1,8 +1,8 @@
-"""The gradient's answer, in any of the shapes people return it, laid out like theta.
+"""The gradient's answer, in any structure that people return, laid out like theta.
 
 A backprop may answer in the structure of the parameters, as one flat vector, as a list in the same
-order, or as a dict whose keys carry a prefix (``dW1``, ``grad_W1``). Entries nobody asked for
-(``dZ2``, ``dA1``) are ignored; what is missing, misshapen or no number is named.
+order, or as a dict whose keys carry a prefix (``dW1``, ``grad_W1``). Other entries (``dZ2``,
+``dA1``) are ignored. Errors name entries that are missing, misshapen or no numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pytest_gradcheck.params.tree import Branch, Leaf, Node, children_of, leaves
 __all__ = ["flatten_gradient", "left_in"]
 
 # Prefixed names first: a dict that holds both `W1` and `dW1` carries the parameters beside their
-# gradients, as the caches of many a course do.
+# gradients, as the caches of many courses do.
 CONVENTIONS = ("d{}", "d_{}", "grad_{}", "grad{}", "g_{}", "g{}", "delta_{}", "nabla_{}", "{}_grad")
 
 PLAIN = "{}"
@@ -83,19 +83,19 @@ def flatten_gradient(answer: Any, theta: Theta) -> FloatArray:
 
 
 def _entries(answer: Any, node: Node) -> Any:
-    """Return what of an answer belongs to the parts of a framework's value, where that says so."""
+    """Return the part of an answer for a framework's value, if its adapter selects one."""
     if isinstance(node, Branch) and node.foreign is not None and node.foreign.taken.entries:
         return node.foreign.taken.entries(answer)
     return answer
 
 
 def left_in(tree: Any, node: Node, theta: Theta) -> Any:
-    """Return the gradients that reverse mode has left in tensors, nested like the parameters.
+    """Return the gradients that reverse mode left in tensors, nested like the parameters.
 
     Parameters
     ----------
     tree : object
-        What the gradient was called with.
+        The argument of the gradient.
     node : Node
         Its structure.
     theta : Theta
@@ -103,7 +103,7 @@ def left_in(tree: Any, node: Node, theta: Theta) -> Any:
     Returns
     -------
     list, dict, array or None
-        None where no tensor has an attribute ``grad`` that is filled in.
+        None if ``grad`` of every tensor is empty.
     """
     if not isinstance(node, Branch):
         return None
@@ -111,7 +111,7 @@ def left_in(tree: Any, node: Node, theta: Theta) -> Any:
         found = [left_in(look(tree, key), child, theta) for key, child in node.holding]
         return None if all(item is None for item in found) else found
     own = _entries(tree, node)
-    if own is not tree:  # a Module, whose parameters carry them
+    if own is not tree:  # a Module, whose parameters have them
         return own if any(item is not None for item in own.values()) else None
     return getattr(tree, "grad", None)
 
@@ -138,7 +138,7 @@ def _flat(answer: Any, theta: Theta) -> FloatArray | None:
 
 
 def _flat_complex(answer: npt.NDArray[Any], theta: Theta) -> FloatArray | None:
-    """Read one vector of a number for each of the user's, complex ones counted once."""
+    """Read one vector of the user's numbers, complex ones among them."""
     if isinstance(theta.root, Leaf) or answer.ndim != 1:
         return None
     for parameters in (theta.parameters, theta.selected):
@@ -188,13 +188,13 @@ def _collected(answer: Any, node: Node, theta: Theta, label: str) -> Found:
 
 def _collected_leaf(answer: Any, node: Leaf, theta: Theta, label: str) -> Found:
     if type(answer) is np.ndarray:
-        return {node.number: (label, answer)}  # at once: what most of them are
+        return {node.number: (label, answer)}  # first: most values are arrays
     parameter = theta.parameters[node.number]
     if isinstance(answer, Mapping) and len(answer) == 1:
         ((key, value),) = answer.items()
         return {node.number: (str(key), value)}
     if isinstance(answer, tuple) and answer and not _fits(answer, parameter):
-        return {node.number: (label, answer[0])}  # (gradient, whatever else it returns)
+        return {node.number: (label, answer[0])}  # (gradient, other values)
     return {node.number: (label, answer)}
 
 
@@ -242,7 +242,7 @@ def _by_name(named: Mapping[Any, Any], node: Branch, theta: Theta, label: str) -
 
 
 def _strange(named: Mapping[Any, Any], node: Branch) -> bool:
-    """Return whether no entry is named after a parameter: a named tuple then counts by order."""
+    """Return whether no entry has a parameter's name: a named tuple is then read by order."""
     labels = [key.label for key, _ in node.holding]
     return not any(
         _spelled(pattern, label) in named for pattern in (*CONVENTIONS, PLAIN) for label in labels
@@ -250,10 +250,10 @@ def _strange(named: Mapping[Any, Any], node: Branch) -> bool:
 
 
 def _spellings(node: Branch, named: Mapping[Any, Any]) -> tuple[Any, ...]:
-    """Return the names of a node's entries by the one rule, for the whole dict, that finds most.
+    """Return the names of a node's entries by the spelling that finds most of them.
 
-    Plain names that hold the parameters themselves do not count beside prefixed ones: where one of
-    those is missing, it is a missing gradient.
+    Plain names whose values are the parameters themselves do not count beside prefixed ones: a
+    missing prefixed name is a missing gradient.
     """
     labels = tuple(key.label for key, _ in node.holding)
 
@@ -285,7 +285,7 @@ def _equal(entry: Any, item: Any) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _all_spelled(pattern: str, labels: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the names of entries by one rule; a gradient is asked for many times."""
+    """Return the names of entries by one spelling; cached, as a gradient is read many times."""
     return tuple(_spelled(pattern, label) for label in labels)
 
 
@@ -318,7 +318,7 @@ def _by_order(answer: Sequence[Any], node: Branch, theta: Theta, label: str) -> 
             refused = refused or error
     if isinstance(answer, tuple) and answer:
         try:
-            return _whole(answer[0], node, theta, label)  # (gradients, whatever else it returns)
+            return _whole(answer[0], node, theta, label)  # (gradients, other values)
         except ProblemError as error:
             refused = refused or error
     if refused:
@@ -372,7 +372,7 @@ def _numeric(value: Any, parameter: Parameter, label: str, theta: Theta) -> Floa
     """Return an entry as a float64 array of the parameter's shape."""
     entry = label if label and label != "the gradient" else f"the gradient of {parameter.name}"
     if value is None and label:
-        return np.zeros(parameter.shape)  # as frameworks have it: the cost does not depend on it
+        return np.zeros(parameter.shape)  # None in frameworks: the cost does not depend on it
     if value is None:
         raise ProblemError(
             "missing-gradient",
@@ -387,7 +387,7 @@ def _numeric(value: Any, parameter: Parameter, label: str, theta: Theta) -> Floa
             f"{entry} is no array of numbers, but a {type(value).__name__} ({error})",
         ) from error
     if array.dtype.kind == "c" and not parameter.is_complex and not array.imag.any():
-        array = array.real  # as solvers of complex systems return it
+        array = array.real  # complex with zero imaginary parts
     if array.dtype.kind not in ("fiuc" if parameter.is_complex else "fiu"):
         raise ProblemError(
             "nonnumeric-gradient",
@@ -413,7 +413,7 @@ def _kind(value: Any, array: np.ndarray[Any, Any]) -> str:
 
 
 def _crosswise(got: tuple[int, ...], parameter: Parameter, theta: Theta) -> str:
-    """Return which other parameter has this shape, where it is the only one."""
+    """Return the other parameter that has this shape, if there is just one."""
     fitting = [p.name for p in theta.parameters if p.leaf_shape == got and p is not parameter]
     if len(fitting) != 1 or got == parameter.leaf_shape[::-1]:
         return ""
@@ -434,7 +434,7 @@ def _shape_hint(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def _summed_axes(got: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the axes over which a sum would turn the one shape into the other, or None."""
+    """Return the axes over which a sum reduces one shape to the other, or None."""
     extra = len(got) - len(wanted)
     if extra < 0:
         return None

@@ -1,4 +1,4 @@
-"""The layout of theta: which parameters a structure holds, their names, shapes and slices.
+"""The layout of theta: the parameters of a structure, their names, shapes and slices.
 
 `lay_out` walks any nesting of dicts, lists, tuples, named tuples, dataclasses and object arrays
 once, and gives every float leaf a slice of one flat vector. No number is written here.
@@ -40,13 +40,13 @@ FloatArray = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 Selection = slice | Indices
-"""Components of theta: a run of them, or any by their numbers in ascending order."""
+"""Components of theta: a slice, or their numbers in ascending order."""
 
 PARTS = ("real", "imag")
 """The parts of a complex number, as NumPy calls them."""
 
 WHOLE = "theta"
-"""The name of a parameter that is all there is."""
+"""The name of a parameter that is the whole of params."""
 
 
 def scatter(part: npt.NDArray[Any], place: Selection, size: int, fill: Any = 0) -> npt.NDArray[Any]:
@@ -67,15 +67,15 @@ class Parameter:
     name : str
         ``W1``, ``layers[0].bias``, ``theta`` (params is one array), ``[1]`` (params is a list).
     shape : tuple of int
-        Empty for a scalar. That of pairs of reals, with a last axis of two, where it is complex.
+        Empty for a scalar. A complex parameter has a last axis of two: real and imaginary part.
     start, stop : int
         Its slice of theta.
     dtype : numpy dtype
-        The user's own, whatever it is checked in.
+        The user's own.
     scalar : bool
-        Whether the leaf is a Python or NumPy scalar, which no view can stand for.
+        Whether the leaf is a Python or NumPy scalar, of which there is no view.
     digits : int
-        Binary digits of the numbers that the functions see: 53 for float64, 24 for float32.
+        Binary digits of the numbers that the functions get: 53 for float64, 24 for float32.
     """
 
     name: str
@@ -114,7 +114,7 @@ class Parameter:
     def shaped(self, values: FloatArray) -> npt.NDArray[Any]:
         """Return components, along the last axis of an array, in the shape of the user's array.
 
-        A view, of complex numbers where the user's are.
+        The result is a view, complex if the user's array is.
         """
         lead = values.shape[:-1]
         if not self.is_complex:
@@ -125,12 +125,12 @@ class Parameter:
     def index(self, component: int) -> tuple[int, ...]:
         """Return the index, within the parameter, of a component of theta.
 
-        Of a complex one followed by 0 for the real part and 1 for the imaginary one.
+        For a complex number it ends with 0, the real part, or 1, the imaginary part.
         """
         return tuple(int(i) for i in np.unravel_index(component - self.start, self.shape))
 
     def component_name(self, index: tuple[int, ...]) -> str:
-        """Return what a user would type to look at a component: ``W1[3, 7]``, ``z[3].imag``."""
+        """Return the expression by which a user reads a component: ``W1[3, 7]``, ``z[3].imag``."""
         if self.is_complex and index:
             return f"{self._named(index[:-1])}.{PARTS[index[-1]]}"
         return self._named(index)
@@ -143,7 +143,7 @@ class Parameter:
         return np.empty(0, self.dtype).real.dtype
 
     def rounded(self, values: FloatArray) -> FloatArray:
-        """Return `values` as they read back once the functions have seen them."""
+        """Return `values` rounded to the precision that the functions get."""
         if self.digits >= 53:
             return values
         if digits_of(self.dtype) == self.digits:
@@ -153,7 +153,7 @@ class Parameter:
         return np.asarray(np.ldexp(rounded, exponent - self.digits), np.float64)
 
     def spacing(self, value: float) -> float:
-        """Return the distance from `value` to the next number that the functions can see."""
+        """Return the distance from `value` to the next number of that precision."""
         if self.digits >= 53:
             return float(np.spacing(abs(value)))
         if digits_of(self.dtype) == self.digits:
@@ -162,18 +162,18 @@ class Parameter:
 
 
 class Owned(NamedTuple):
-    """Where the user keeps a parameter.
+    """The place of a parameter in the user's structure.
 
     Attributes
     ----------
     holder : object
-        The container that holds the leaf, or None where params is the leaf.
+        The container that holds the leaf, or None if params is the leaf.
     key : Key or None
         The step from the holder to the leaf.
     leaf : object
         The leaf itself.
     write : callable, optional
-        Writes numbers to where the leaf was copied from: a tensor of a framework.
+        Writes numbers to the original of a copied leaf: a tensor of a framework.
     """
 
     holder: Any
@@ -193,9 +193,9 @@ class Layout:
     selected : tuple of Parameter
         Those that are checked.
     root : Node
-        The structure, for whoever has to walk another one beside it.
+        The structure, to walk another one in parallel.
     owned : tuple of Owned
-        Where the user keeps each parameter.
+        The places of the parameters.
     holders : tuple of Branch
         The user's containers that hold a parameter somewhere below.
     """
@@ -208,7 +208,7 @@ class Layout:
 
     @cached_property
     def starts(self) -> Indices:
-        """Where the parameters begin in theta."""
+        """The start of each parameter in theta."""
         return np.array([parameter.start for parameter in self.parameters])
 
     @cached_property
@@ -246,12 +246,12 @@ class Layout:
 
     @cached_property
     def is_coarse(self) -> bool:
-        """Whether the functions see fewer digits of some parameter than theta has."""
+        """Whether the functions get some parameter in less precision than float64."""
         return any(parameter.digits < 53 for parameter in self.parameters)
 
     @cached_property
     def is_rebuilt(self) -> bool:
-        """Whether no view can stand for some leaf, so that each call gets another structure."""
+        """Whether some leaf has no view, so that each call gets a new structure."""
         return bool(self.foreign_numbers) or any(p.scalar for p in self.parameters)
 
     def owners(self, numbers: Indices) -> Indices:
@@ -264,11 +264,11 @@ class Layout:
 
     @cached_property
     def _all_pieces(self) -> list[tuple[int, Selection, slice]]:
-        """All of theta by parameter: vectors over all of it are moved along again and again."""
+        """The pieces of the whole of theta, cached for moves along dense vectors."""
         return [(n, slice(0, p.size), p.slice) for n, p in enumerate(self.parameters)]
 
     def pieces(self, place: Selection) -> Iterator[tuple[int, Selection, slice]]:
-        """Yield a place by parameter: its number, which of its components, which of the place."""
+        """Yield for each parameter its number, its components, and their positions in `place`."""
         if isinstance(place, slice):
             if (place.start, place.stop) == (0, self.parameters[-1].stop):
                 yield from self._all_pieces
@@ -409,13 +409,13 @@ class _Walk:
 
 
 def _children(value: Any) -> list[tuple[PathEntry, Any]] | None:
-    """Return what a container or an object holds, or None for anything else."""
+    """Return the children of a container or an object, or None for anything else."""
     children = children_of(value)
     return attributes_of(value) if children is None else children
 
 
 def _replace(holder: Any, key: PathEntry, taken: Taken, numbers: Any) -> None:
-    """Put a framework's array of other numbers in the place of one that cannot be written to."""
+    """Replace an immutable array of a framework by one of other numbers."""
     assign(holder, key, taken.rebuild(numbers))
 
 
@@ -439,7 +439,7 @@ def _masked(name: str) -> str:
 
 
 def _foreign_leaves(node: Node) -> Iterator[int]:
-    """Yield the numbers of the parameters in what only others know."""
+    """Yield the numbers of the parameters in foreign containers and arrays."""
     if not isinstance(node, Branch):
         return
     if node.foreign is not None:
@@ -478,7 +478,7 @@ def _select(
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Match a name against a pattern; a name in brackets (``[1]``) is also meant literally."""
+    """Match a name against a pattern; brackets (``[1]``) also match literally."""
     return name == pattern or fnmatchcase(name, pattern)
 
 

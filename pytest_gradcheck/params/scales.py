@@ -1,4 +1,4 @@
-"""How large the numbers of a problem are: root mean squares, and lengths of change."""
+"""Scales of a problem: root mean squares, and lengths of change."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pytest_gradcheck.params.theta import FloatArray, Theta
 __all__ = ["SAFE_SQUARE", "finite_or_zero", "lengths", "of_each", "rms", "rms_of_each"]
 
 SAFE_SQUARE = 1e-200
-"""Sums of squares between this and its reciprocal have neither underflown nor overflown."""
+"""Sums of squares between this and its reciprocal have neither underflowed nor overflowed."""
 
 
 SMALL = 1e-3
 """Components below this part of a parameter's root mean square are small."""
 
 OFTEN = 10
-"""Of numbers that are spread evenly about 0 a part of about `SMALL` is small; where it is so many
-times more, sizes spread over decades."""
+"""Of numbers spread evenly about 0 a part of about `SMALL` is small. If it is this many times more,
+sizes spread over decades."""
 
 FIRST_RANK = 9
-"""Estimates from the few smallest components hang on chance: they take that of this rank."""
+"""The smallest components have the estimate of this rank: their own depend on chance."""
 
 CHANCE = 1e3
-"""A component may be so many times smaller by chance than its rank makes it."""
+"""A component may be this many times smaller by chance than its rank implies."""
 
 STEEP = 10.0
-"""How much more than is usual the cost may change over a component's length."""
+"""How many times the usual change the cost may have over a component's length."""
 
 
 def lengths(theta: Theta, gradient: FloatArray | None = None) -> FloatArray:
@@ -40,7 +40,7 @@ def lengths(theta: Theta, gradient: FloatArray | None = None) -> FloatArray:
     at most 1, and 1 where that is zero as well.
 
     Where the sizes of one parameter spread over decades, its root mean square says nothing of the
-    small ones. They are then as long as their rank makes them, or as the gradient allows.
+    small ones. Their lengths then follow from their rank, or from the gradient.
 
     Parameters
     ----------
@@ -67,10 +67,9 @@ def lengths(theta: Theta, gradient: FloatArray | None = None) -> FloatArray:
 def _spread_lengths(sizes: FloatArray, usual: float, slopes: FloatArray | None) -> FloatArray:
     """Return the lengths of components whose sizes spread over decades.
 
-    Of numbers spread evenly over -L to L, a part of s/L is smaller than s. So s over that part is
-    an estimate of L from below, by those components alone that are as small. But a small number
-    may as well belong to a cost that changes over a large length: the slope tells, which is then
-    no steeper than that of the others.
+    Of numbers spread evenly over -L to L, a part of s/L is smaller than s. So s over that part
+    estimates L, from components of that size and below alone. But a small number may belong to a
+    cost that changes over a large length. Then its slope is no steeper than those of the others.
     """
     order = np.argsort(sizes, kind="stable")
     zeros = int(np.count_nonzero(sizes == 0))
@@ -84,13 +83,13 @@ def _spread_lengths(sizes: FloatArray, usual: float, slopes: FloatArray | None) 
     result[order[zeros:]] = known
     if slopes is None:
         return result
-    allowed = np.zeros(sizes.size)  # a gradient of zero tells nothing: it may be forgotten
+    allowed = np.zeros(sizes.size)  # a gradient of 0 may be forgotten, and tells nothing
     np.divide(STEEP * rms(slopes * sizes), slopes, out=allowed, where=slopes > 0)
     return np.asarray(np.maximum(result, np.minimum(allowed, usual)))
 
 
 def of_each(values: Sequence[float] | FloatArray, theta: Theta) -> FloatArray:
-    """Return values of parameters as values of all their components."""
+    """Return values of parameters, repeated for all their components."""
     return np.array(values).repeat(theta.sizes)
 
 
@@ -112,7 +111,7 @@ def finite_or_zero(values: FloatArray) -> FloatArray:
 
 def rms(values: FloatArray) -> float:
     """Return the root mean square of the finite values, 0 where there is none."""
-    square = float(values @ values)  # may overflow, where NumPy's warnings are off
+    square = float(values @ values)  # may overflow; callers switch off NumPy's warnings
     if SAFE_SQUARE < square < 1 / SAFE_SQUARE:
         return math.sqrt(square / values.size)
     largest = float(np.abs(values).max(initial=0.0))

@@ -1,8 +1,8 @@
-"""Where the numbers of theta live: in a vector of our own, or in the user's own arrays.
+"""The storage of theta: a vector of our own, or the user's own arrays.
 
-`CopiedStorage` builds the structure that the user's functions receive once, its arrays being views
-into one vector: to perturb a component is to write one number. `InplaceStorage` writes into the
-user's own arrays, because the functions look at those, and gives them back bit by bit.
+`CopiedStorage` builds the structure for the user's functions once. Its arrays are views into one
+vector, so that a perturbation writes one number. `InplaceStorage` writes into the user's own
+arrays, because the functions read those, and restores them bit by bit.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FlatStorage(Protocol):
 
 
 class Storage(ABC):
-    """The numbers of theta, and the structure in which the user's functions see them.
+    """The numbers of theta, and the structure in which the user's functions get them.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Storage(ABC):
     @property
     @abstractmethod
     def tree(self) -> Any:
-        """What the functions are called with, at the present theta."""
+        """The argument of the functions at the present theta."""
 
     @abstractmethod
     def cells(self, number: int) -> FlatStorage:
@@ -69,9 +69,10 @@ class Storage(ABC):
 
     @abstractmethod
     def homes(self, numbers: Indices) -> tuple[Sequence[FlatStorage], Indices]:
-        """Return where components are stored: the cells of each, and its place in them.
+        """Return the cells of each component, and its place in them.
 
-        A memoryview where there is one: it takes single numbers in less time than an array.
+        Cells are memoryviews where possible: writing a single number takes less time than in an
+        array.
         """
 
     @abstractmethod
@@ -84,7 +85,7 @@ class Storage(ABC):
 
     @abstractmethod
     def move_back(self, place: Selection) -> None:
-        """Put theta back in a place, to where it stands at the check."""
+        """Move a selection of theta back to the point of the check."""
 
     def shift(self, place: Selection, weight: FloatArray, distance: float) -> float:
         """Move one component; return the distance that it went, after rounding."""
@@ -110,7 +111,7 @@ class Storage(ABC):
 
     @abstractmethod
     def restore(self) -> None:
-        """Put what belongs to the user back as it came."""
+        """Restore the user's own arrays and containers."""
 
     def _first_changed(self) -> str | None:
         found = current_leaves(self.tree_as_handed_out, self._layout.root, self._foreign)
@@ -126,11 +127,11 @@ class Storage(ABC):
 
     @abstractmethod
     def _is_intact(self, number: int, found: Any) -> bool:
-        """Return whether a parameter is what it was, from what stands in its place now."""
+        """Return whether the present value of a parameter is unchanged."""
 
 
 class CopiedStorage(Storage):
-    """A vector of our own, and a structure like the user's whose arrays are views into it."""
+    """A vector of our own, and a structure like the user's with views into it."""
 
     def __init__(self, layout: Layout, foreign: Flattener | None) -> None:
         super().__init__(layout, foreign)
@@ -142,7 +143,7 @@ class CopiedStorage(Storage):
 
     @property
     def tree(self) -> Any:
-        """What the functions are called with: another object each time where it is rebuilt."""
+        """The argument of the functions: a new object each time, if it is rebuilt."""
         if self.is_rebuilt:
             self._shown = self._vector.copy()
             root = self._layout.root
@@ -154,12 +155,12 @@ class CopiedStorage(Storage):
         return self._tree
 
     def copied(self, values: FloatArray) -> Any:
-        """Return a structure like the user's that holds other numbers, in arrays of its own."""
+        """Return a structure like the user's with other numbers, in new arrays."""
         vector = values.copy()
         return self._build(self._layout.root, vector, self._views_of(vector))
 
     def hand_out_copies(self) -> None:
-        """Let `tree` be new arrays each time, for functions that keep what they are given."""
+        """Make `tree` return new arrays each time, for functions that keep their argument."""
         self.is_rebuilt = self._copies = True
 
     @property
@@ -169,12 +170,12 @@ class CopiedStorage(Storage):
 
     @property
     def references(self) -> int:
-        """How many references there are to what the functions were given."""
+        """The number of references to the argument of the functions."""
         return sys.getrefcount(self._vector) + sum(map(sys.getrefcount, self._views))
 
     @property
     def row(self) -> FloatArray:
-        """Theta as it stands at each moment, as the one row of an array."""
+        """The present theta as an array of one row."""
         row: FloatArray = self._vector.reshape(1, -1)
         return row
 
@@ -194,7 +195,7 @@ class CopiedStorage(Storage):
     def move(self, place: Selection, weights: FloatArray, distance: float) -> None:
         """Move theta along a vector."""
         if isinstance(place, slice):
-            part = self._vector[place]  # no array is made, however large theta is
+            part = self._vector[place]  # no temporary array, however large theta is
             np.multiply(weights, distance, out=part)
             part += self.base[place]
         else:
@@ -206,7 +207,7 @@ class CopiedStorage(Storage):
         """Move one component; return the distance that it went, after rounding."""
         if self._layout.is_coarse or not isinstance(place, slice):
             return super().shift(place, weight, distance)
-        start, size = self.base.item(place.start), weight.item()  # plain numbers are quicker
+        start, size = self.base.item(place.start), weight.item()  # Python numbers are faster
         there = start + distance * size
         self._vector[place.start] = there
         return float((there - start) / size)
@@ -224,7 +225,7 @@ class CopiedStorage(Storage):
         return self._first_changed()
 
     def restore(self) -> None:
-        """Do nothing: what belongs to the user was never written to."""
+        """Do nothing: the user's arrays were never written to."""
 
     def _views_of(self, vector: FloatArray) -> list[Any]:
         return [self._view(vector, number) for number in range(len(self._layout.parameters))]
@@ -235,7 +236,7 @@ class CopiedStorage(Storage):
         if not isinstance(leaf, np.ndarray) or type(leaf) is np.ndarray:
             return view
         own = view.view(type(leaf))
-        own.__array_finalize__(leaf)  # what a subclass carries beside its numbers
+        own.__array_finalize__(leaf)  # attributes of a subclass
         return own
 
     def _build(self, node: Node, vector: FloatArray, views: Sequence[Any]) -> Any:
@@ -280,7 +281,7 @@ class InplaceStorage(Storage):
 
     @property
     def tree(self) -> Any:
-        """What the user handed over, whole where slots of it are checked."""
+        """The user's params; the whole object where slots are checked."""
         return self._params.owner if isinstance(self._params, Slots) else self._params
 
     @property
@@ -289,7 +290,7 @@ class InplaceStorage(Storage):
         return self._params
 
     def cells(self, number: int) -> FlatStorage:
-        """Return the user's own array, flat, or the place of a number."""
+        """Return the user's own array, flat, or the cell of a number."""
         return self._cells[number]
 
     def homes(self, numbers: Indices) -> tuple[Sequence[FlatStorage], Indices]:
@@ -320,7 +321,7 @@ class InplaceStorage(Storage):
         return None if self._all_intact() else self._first_changed()
 
     def _all_intact(self) -> bool:
-        """Return whether all are plain arrays that are what they were, at a glance."""
+        """Return whether all are plain arrays and unchanged, in one comparison."""
         if not self._all_plain:
             return False
         found = current_leaves(self._params, self._layout.root, self._foreign)
@@ -332,14 +333,14 @@ class InplaceStorage(Storage):
 
     @cached_property
     def _all_plain(self) -> bool:
-        """Whether nothing but the arrays themselves says whether they are what they were."""
+        """Whether all leaves are float64 arrays, whose own bits tell a change."""
         plain = (type(leaf) is np.ndarray and leaf.dtype == np.float64 for leaf in self._leaves)
         return not self._layout.foreign_numbers and all(plain)
 
     def restore(self) -> None:
-        """Put the user's own arrays, bit by bit, and their containers back as they came.
+        """Restore the user's own arrays, bit by bit, and their containers.
 
-        One that cannot be put back keeps none of the others from it.
+        An error in one does not prevent the others.
         """
         pairs = zip(self._layout.owned, self._saved, strict=True)
         undos = [
@@ -386,11 +387,11 @@ class InplaceStorage(Storage):
 
 
 _WRITABLE = np.empty(0).flags
-"""Of what is no array."""
+"""Cells of a leaf that is no array."""
 
 
 class _Scalar:
-    """The storage of a scalar in the user's own container, as cells."""
+    """The cell of a scalar in the user's own container."""
 
     def __init__(self, container: Any, key: PathEntry, like: type) -> None:
         self._container, self._key, self._like = container, key, like
@@ -408,7 +409,7 @@ class _Scalar:
 
 
 class _Elsewhere:
-    """The storage of what NumPy sees a copy of only: a framework's array, a complex number."""
+    """Cells of which NumPy has only a copy: a framework's array, a complex number."""
 
     def __init__(self, parameter: Parameter, leaf: Any, write: Callable[[Any], None]) -> None:
         self._parameter, self._reals, self._write = parameter, _as_reals(leaf).copy(), write
@@ -422,7 +423,7 @@ class _Elsewhere:
 
 
 def _quickest(cells: FlatStorage) -> FlatStorage:
-    """Return cells as a memoryview, where one can write single numbers into them."""
+    """Return cells as a memoryview, if single numbers can be written into it."""
     if not isinstance(cells, np.ndarray) or cells.dtype != np.float64:
         return cells
     flags = cells.flags
@@ -445,7 +446,7 @@ def _bits(vector: FloatArray) -> memoryview:
 
 
 def _put_back(leaf: npt.NDArray[Any], saved: npt.NDArray[Any]) -> None:
-    """Write into an array what it held, though it was made read-only meanwhile."""
+    """Restore the contents of an array, even if it has been made read-only."""
     is_readonly = not leaf.flags.writeable
     if is_readonly:
         leaf.flags.writeable = True
@@ -455,16 +456,16 @@ def _put_back(leaf: npt.NDArray[Any], saved: npt.NDArray[Any]) -> None:
 
 
 def _holds(found: Any, expected: FloatArray) -> bool:
-    """Return whether something is an array or a number of these values, bit by bit."""
+    """Return whether an array or a number equals the expected values bit by bit."""
     try:
         values = _as_reals(found)
-    except (TypeError, ValueError):  # something else stands in a parameter's place
+    except (TypeError, ValueError):  # another type has replaced the parameter
         return False
     return bool(values.tobytes() == expected.tobytes())
 
 
 def stacked(node: Node, views: Sequence[FloatArray]) -> Any:
-    """Return the structure of a node with arrays of our own in the place of its leaves."""
+    """Return the structure of a node with our arrays for its leaves."""
     if isinstance(node, Leaf):
         return views[node.number]
     if isinstance(node, Static):
@@ -473,7 +474,7 @@ def stacked(node: Node, views: Sequence[FloatArray]) -> Any:
 
 
 def _refuse_unwritable(layout: Layout) -> None:
-    """Refuse arrays that are read-only or overlap, and numbers in what takes no other number."""
+    """Refuse arrays that are read-only or overlap, and numbers in immutable containers."""
     arrays: list[tuple[str, Any]] = []
     for parameter, owned in zip(layout.parameters, layout.owned, strict=True):
         if owned.write is not None:
@@ -499,7 +500,7 @@ def _refuse_unwritable(layout: Layout) -> None:
 def _refuse_shared(arrays: Sequence[tuple[str, Any]]) -> None:
     """Refuse arrays that share memory.
 
-    In the order of their addresses, an array is compared with those before it that reach as far.
+    In the order of addresses, an array is compared with those before it that extend into it.
     """
     bounds = [_extent(array) for _, array in arrays]
     reaching: list[int] = []
@@ -518,7 +519,7 @@ def _refuse_shared(arrays: Sequence[tuple[str, Any]]) -> None:
 
 
 def _extent(array: Any) -> tuple[int, int]:
-    """Return the addresses in memory between which an array lies."""
+    """Return the memory bounds of an array."""
     address = array.__array_interface__["data"][0]
     if array.flags.c_contiguous:
         return address, address + array.nbytes
@@ -528,7 +529,7 @@ def _extent(array: Any) -> tuple[int, int]:
 
 
 def _refuse_overlap(parameter: Parameter, array: Any) -> None:
-    """Refuse an array some of whose entries are the same number in memory."""
+    """Refuse an array with entries that share memory."""
     if array.flags.c_contiguous or array.flags.f_contiguous:
         return
     offsets = np.zeros((), np.intp)

@@ -1,10 +1,10 @@
-"""Random numbers: private streams for a check, and the user's generators held still.
+"""Random numbers: private streams of a check, and restored states of the user's generators.
 
-What a check draws is independent of what a test draws.
+The draws of a check are independent of those of a test.
 
-A test's data usually come from ``default_rng(0)`` or another small seed. Numbers drawn from the
-same seed would *be* those data: an upstream gradient equal to the input hides every fault that
-confuses the two. So each purpose has a stream of its own, behind a key that no test uses.
+A test's data usually come from ``default_rng(0)`` or another small seed. Numbers from the same seed
+would *be* those data: an upstream gradient equal to the input hides every fault that confuses the
+two. So each purpose has a stream of its own, with a key that no test uses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from pytest_gradcheck.params.tree import children_of
 
 KEY = 0x9E3779B97F4A7C15F39CC0605CEDC834
-"""Fixed, so that a run repeats: the digits of the golden ratio, which nobody takes for a seed."""
+"""A constant, so that a run repeats: digits of the golden ratio, an unlikely seed."""
 
 
 def _entropy(purpose: str, seed: int) -> list[int]:
@@ -32,7 +32,7 @@ def _entropy(purpose: str, seed: int) -> list[int]:
 def stream(purpose: str, seed: int) -> np.random.Generator:
     """Return a generator for one purpose (``"upstream"``, ``"directions"``), from a check's seed.
 
-    Independent of ``default_rng(k)``, ``np.random.seed(k)`` and ``random.seed(k)`` for every k.
+    It is independent of ``default_rng(k)``, ``np.random.seed(k)`` and ``random.seed(k)`` for any k.
 
     Examples
     --------
@@ -43,20 +43,20 @@ def stream(purpose: str, seed: int) -> np.random.Generator:
 
 
 def random_bytes(purpose: str, seed: int, count: int) -> bytes:
-    """Return random bytes for one purpose, from Python's generator, which is ready sooner."""
+    """Return random bytes for one purpose, from Python's generator, which starts faster."""
     key, salt, seed = _entropy(purpose, seed)
     return random.Random(f"{key}/{salt}/{seed}").randbytes(count)
 
 
 def around_calls(values: Sequence[Any]) -> Callable[[], AbstractContextManager[None]]:
-    """Return a maker of context managers that start every call from one state of all generators.
+    """Return a factory of context managers in which all generators start from one state.
 
     Parameters
     ----------
     values : sequence
-        What the functions are given; every ``Generator`` and ``RandomState`` in it counts, however
-        deep in containers, besides NumPy's global generator, `random` and, where it is loaded,
-        PyTorch's. All are put back as they were.
+        Arguments of the functions. Every ``Generator`` and ``RandomState`` in them counts, at any
+        depth, as do NumPy's global generator, `random` and, if loaded, PyTorch's. All states are
+        restored.
     """
     local = list({id(generator): generator for generator in _generators(values, set())}.values())
     start = _states(local)

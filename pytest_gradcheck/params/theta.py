@@ -1,6 +1,6 @@
-"""theta: the parameters of a cost as one flat float64 vector that can be moved.
+"""theta: the parameters of a cost as one flat float64 vector to perturb.
 
-A `Theta` is a `Layout` (what is where) and a `Storage` (the numbers).
+A `Theta` is a `Layout` (names, shapes, slices) and a `Storage` (the numbers).
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ __all__ = ["FlatStorage", "FloatArray", "Indices", "Parameter", "Selection", "Th
 
 
 class Theta:
-    """The parameters as a vector that can be moved and is always put back.
+    """The parameters as a vector that is perturbed and always restored.
 
     Parameters
     ----------
     params : any nesting of containers
-        What the user handed over. Never written to unless `inplace`.
+        The user's params. Never written to unless `inplace`.
     inplace : bool
-        Perturb the user's own arrays, because the functions look at those.
+        Perturb the user's own arrays, because the functions read those.
     only, exclude : sequences of str
         Names or glob patterns of the parameters to check; the others are held fixed.
     foreign : callable, optional
-        Takes containers and arrays apart that only others know.
+        Flattens containers and arrays of unknown types.
 
     Attributes
     ----------
@@ -90,12 +90,12 @@ class Theta:
 
     @property
     def rebuilt(self) -> bool:
-        """Whether the functions are called with another object each time."""
+        """Whether the functions get a new object each time."""
         return isinstance(self.storage, CopiedStorage) and self.storage.is_rebuilt
 
     @property
     def references(self) -> int:
-        """How many references there are to what the functions were given; 0 under `inplace`."""
+        """The number of references to the argument of the functions; 0 under `inplace`."""
         return 0 if self.inplace else self._copy.references
 
     @property
@@ -105,7 +105,7 @@ class Theta:
 
     @property
     def tree(self) -> Any:
-        """What the functions are called with, at the present theta."""
+        """The argument of the functions at the present theta."""
         return self.storage.tree
 
     @property
@@ -115,16 +115,16 @@ class Theta:
 
     @property
     def needs_hook(self) -> bool:
-        """Whether a hook of this process may be needed to take the params apart."""
+        """Whether a hook of this process may be needed to flatten the params."""
         return self._foreign is not None and bool(self.layout.foreign_numbers)
 
     @property
     def row(self) -> FloatArray:
-        """Theta as it stands at each moment, as the one row of an array; not under `inplace`."""
+        """The present theta as an array of one row; not under `inplace`."""
         return self._copy.row
 
     def copied(self, values: FloatArray) -> Any:
-        """Return the structure with other numbers, in arrays of its own; not under `inplace`."""
+        """Return the structure with other numbers, in new arrays; not under `inplace`."""
         return self._copy.copied(values)
 
     def hand_out_copies(self) -> None:
@@ -137,7 +137,7 @@ class Theta:
         return self.storage
 
     def stacked(self, rows: FloatArray) -> Any:
-        """Return the structure with many thetas, the rows of an array, on a leading axis of all.
+        """Return the structure with many thetas, the rows of an array, on a leading axis.
 
         Its arrays are views into `rows`, scalars among them.
         """
@@ -149,7 +149,7 @@ class Theta:
         return stacked(self.root, arrays)
 
     def parts(self, value: Any) -> Any:
-        """Return what a foreign container or array holds, in a form that is known."""
+        """Return the contents of a foreign container or array in a known form."""
         taken = flatten_foreign(value, self._foreign)
         if taken is None:
             return value.filled(0) if isinstance(value, np.ma.MaskedArray) else value
@@ -168,7 +168,7 @@ class Theta:
         return self.storage.cells(int(self.owners(np.array(parameter.start))))
 
     def homes(self, numbers: Indices) -> tuple[Sequence[FlatStorage], Indices]:
-        """Return where components are stored; see `Storage.homes`."""
+        """Return the cells of components; see `Storage.homes`."""
         return self.storage.homes(numbers)
 
     def stored(self, values: FloatArray, place: Selection) -> FloatArray:
@@ -203,16 +203,16 @@ class Theta:
         place : slice or array of int
             The components in which the vector is not zero.
         weights : array
-            What it is there.
+            Its values there.
         distance : float
-            In lengths of the vector as it is given.
+            In lengths of that vector.
         """
         with self.kept(place):
             self.move(place, weights, distance)
             yield
 
     def kept(self, place: Selection) -> AbstractContextManager[None]:
-        """Put theta back in a place, however it was moved, at the end of a ``with`` block."""
+        """Restore a selection of theta at the end of a ``with`` block."""
         return first_error_wins(lambda: self.storage.move_back(place))
 
     def move_base(self, values: FloatArray) -> None:
@@ -221,9 +221,9 @@ class Theta:
         self.write(self.base)
 
     def guarded(self) -> AbstractContextManager[None]:
-        """Give the user's arrays back bit by bit at the end of a block, whatever ended it."""
+        """Restore the user's arrays bit by bit at the end of a ``with`` block."""
         return first_error_wins(self.storage.restore)
 
     def changed(self) -> str | None:
-        """Return the name of the first parameter that is not what it was, or None."""
+        """Return the name of the first parameter that has changed, or None."""
         return self.storage.changed()

@@ -1,4 +1,4 @@
-"""Nestings of containers: the steps into them, what they hold, and copies with other contents."""
+"""Nestings of containers: paths into them, their children, and copies with other contents."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ __all__ = [
 
 
 class PathEntry(NamedTuple):
-    """One step from a container to what it holds: a dict key, an attribute, a position, or all."""
+    """An entry of a path into containers: a dict key, an attribute, an index, or the whole."""
 
     label: Any
     kind: str = "key"
 
     def text(self, first: bool) -> str:
-        """Return the step as a user would type it to look at the value."""
-        if self.kind == "whole":  # a foreign array's only part, which has its name
+        """Return the entry as a user types it to read the child."""
+        if self.kind == "whole":  # the only child of a foreign array, which has its name
             return ""
         if self.kind == "attribute" or isinstance(self.label, str):
             label = printable(str(self.label))
@@ -64,7 +64,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Static:
-    """A part of the structure that holds no floats; the functions receive it as it is."""
+    """A part of the structure without floats, passed to the functions unchanged."""
 
     value: Any
 
@@ -78,10 +78,10 @@ class Branch:
     original: Any
     items: tuple[Any, ...]
     foreign: ForeignChildren | None = None
-    """How a value was taken apart that is none of Python's and NumPy's own."""
+    """The flattened form of a value that is none of Python's and NumPy's own."""
 
     def of(self, items: Sequence[Any]) -> Any:
-        """Return a container like this one that holds other items."""
+        """Return a container like this one with other items."""
         if self.foreign is not None:
             return self.foreign.rebuild(items)
         return _rebuilt(self.original, self.keys, items)
@@ -106,9 +106,9 @@ def leaves(node: Node) -> list[int]:
 
 
 def children_of(value: Any) -> list[tuple[PathEntry, Any]] | None:
-    """Return the steps and values of a container, or None for anything else."""
+    """Return the path entries and children of a container, or None for anything else."""
     if type(value) is np.ndarray and value.dtype != object:
-        return None  # at once: most of what is asked about
+        return None  # first: most values have these types
     if type(value) is dict or isinstance(value, Mapping):
         return [(PathEntry(key), item) for key, item in value.items()]
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -126,28 +126,28 @@ def children_of(value: Any) -> list[tuple[PathEntry, Any]] | None:
 
 
 Flattener = Callable[[Any], Any]
-"""Takes what only others know apart, into ``(parts, rebuild)``; see `pytest_gradcheck_flatten`."""
+"""Flattens a foreign value into ``(parts, rebuild)``; see `pytest_gradcheck_flatten`."""
 
 PLAIN = frozenset((dict, list, tuple, np.ndarray, bool, int, float, complex, str, type(None)))
-"""Types that nobody else is asked about."""
+"""Types that no hook flattens."""
 
 
 PLAIN_LEAVES = PLAIN - {dict, list, tuple, np.ndarray}
 
 SHALLOW = 50
-"""Levels of nesting for which Python's own limit leaves room enough."""
+"""Levels of nesting that fit Python's default recursion limit."""
 
 FRAMES = 10
-"""Calls of functions for each level, at most."""
+"""Function calls for each level, at most."""
 
 
 def flatten_foreign(value: Any, foreign: Flattener | None) -> Taken | None:
-    """Return a foreign container or array in its parts, by the user's hook or an adapter, or None.
+    """Flatten a foreign container or array by the user's hook or an adapter; None if neither does.
 
     Raises
     ------
     ProblemError
-        ``bad-setting`` where the hook returns something else.
+        ``bad-setting`` if the hook returns a wrong value.
     """
     if type(value) in PLAIN or isinstance(value, np.generic):
         return None
@@ -165,13 +165,13 @@ def flatten_foreign(value: Any, foreign: Flattener | None) -> Taken | None:
 
 @dataclass(frozen=True)
 class ForeignChildren:
-    """A foreign value as a container: what it holds, step by step, and how it was taken apart."""
+    """A foreign value as a container: its children by path entry, and its flattened form."""
 
     children: list[tuple[PathEntry, Any]]
     taken: Taken
 
     def rebuild(self, items: Sequence[Any]) -> Any:
-        """Return a value like it that holds other items."""
+        """Return a value like it with other items."""
         parts = self.taken.parts
         if isinstance(parts, Mapping):
             return self.taken.rebuild(dict(zip(parts, items, strict=True)))
@@ -179,7 +179,7 @@ class ForeignChildren:
 
 
 def foreign_children(value: Any, foreign: Flattener | None) -> ForeignChildren | None:
-    """Return what only others know as a container, or None."""
+    """Return a foreign value as a container, or None."""
     taken = flatten_foreign(value, foreign)
     if taken is None:
         return None
@@ -195,7 +195,7 @@ def foreign_children(value: Any, foreign: Flattener | None) -> ForeignChildren |
 
 
 def _rebuilt(original: Any, keys: Sequence[PathEntry], items: Sequence[Any]) -> Any:
-    """Return a container like `original` that holds `items`."""
+    """Return a container like `original` with other items."""
     if type(original) is dict:
         return {key.label: item for key, item in zip(keys, items, strict=True)}
     if isinstance(original, tuple):
@@ -212,15 +212,15 @@ def _rebuilt(original: Any, keys: Sequence[PathEntry], items: Sequence[Any]) -> 
 
 
 def assign(container: Any, key: PathEntry, value: Any) -> None:
-    """Put a value at a step of a container."""
+    """Set the child of a container at a path entry."""
     if key.kind == "attribute":
-        object.__setattr__(container, key.label, value)  # a frozen dataclass refuses its own
+        object.__setattr__(container, key.label, value)  # a frozen dataclass refuses `setattr`
     else:
         container[key.label] = value
 
 
 MISSING = object()
-"""What stands where nothing does."""
+"""Sentinel for a child that has been removed."""
 
 
 def is_immutable(container: Any) -> bool:
@@ -234,7 +234,7 @@ def is_immutable(container: Any) -> bool:
 
 
 def look(container: Any, key: PathEntry) -> Any:
-    """Return what stands at a step of a container now, or a sentinel where nothing does."""
+    """Return the present child of a container at a path entry, or `MISSING`."""
     try:
         if key.kind == "attribute":
             return getattr(container, key.label)
@@ -244,7 +244,7 @@ def look(container: Any, key: PathEntry) -> Any:
 
 
 def current_leaves(tree: Any, node: Node, foreign: Flattener | None) -> list[Any]:
-    """Return what a structure holds now at the place of every parameter, in their order."""
+    """Return the present leaves of a structure in the order of the parameters."""
     if isinstance(node, Leaf):
         return [tree]
     found: list[Any] = []
@@ -263,7 +263,7 @@ def current_leaves(tree: Any, node: Node, foreign: Flattener | None) -> list[Any
 
 
 def restore_container(holder: Branch) -> None:
-    """Put back what a container of the user's held, where a function has rebound it."""
+    """Restore the children of a user's container that a function has replaced."""
     container = holder.original
     pairs = zip(holder.keys, holder.items, strict=True)
     moved = [(key, item) for key, item in pairs if look(container, key) is not item]
@@ -271,7 +271,7 @@ def restore_container(holder: Branch) -> None:
         container[:] = holder.items
         return
     for key, item in moved:
-        with suppress(TypeError):  # a read-only mapping, whose entries cannot be set through it
+        with suppress(TypeError):  # a read-only mapping
             assign(container, key, item)
 
 
@@ -288,7 +288,7 @@ def _depth(value: Any) -> int:
 
 @contextmanager
 def room_for_recursion(value: Any) -> Iterator[None]:
-    """Let functions call themselves once a level, however deep containers are nested."""
+    """Raise the recursion limit to walk deeply nested containers."""
     before, depth = sys.getrecursionlimit(), _depth(value)
     if depth <= SHALLOW:
         yield
@@ -301,7 +301,7 @@ def room_for_recursion(value: Any) -> Iterator[None]:
 
 
 def describe(value: Any) -> str:
-    """Return what a value is, in a few words."""
+    """Describe a value in a few words."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} and shape {value.shape}"
     if isinstance(value, (dict, list, tuple)) and not value:

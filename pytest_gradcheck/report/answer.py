@@ -1,4 +1,4 @@
-"""What a report comes to, in one sentence; and its figures in words that agree with the verdict."""
+"""The answer of a report in one sentence, and figures in words that agree with the verdict."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["answer", "explanation", "figure", "figure_words", "place", "ratio"]
 WRONG = ("suspect", "bug", "nonfinite")
 
 PLACES = ("unnamed", "line", "output")
-"""Codes of findings that tell where an error is, and no cause."""
+"""Codes of findings that tell the place of an error, and no cause."""
 
 UNPROVED = ("canary", "stationary", "vacuous")
 """Codes of findings that fail a check in which no component is wrong."""
 
 
 def answer(report: Report) -> str:
-    """Return the cause, where one explains all that is wrong, else the verdict and the worst.
+    """Return the cause, if one explains all errors, else the verdict and the worst component.
 
-    The line at which the error enters stands at the end, where it is known.
+    It ends with the line at which the error enters, if that is known.
     """
     return _answer(report) + place(report)
 
@@ -65,7 +65,7 @@ def _answer(report: Report) -> str:
 
 
 def explanation(report: Report) -> Finding | None:
-    """Return the finding that explains all that is wrong at the worst point, if there is one.
+    """Return the finding that explains all errors at the worst point, if there is one.
 
     A law of the whole matrix may be broken where each of its components is right.
     """
@@ -83,7 +83,7 @@ def explanation(report: Report) -> Finding | None:
 
 
 def _agreeing(parameters: Sequence[ParameterReport]) -> str:
-    """Return how many components agree, and with what."""
+    """Return a phrase with the number of components that agree."""
     checked = sum(parameter.checked for parameter in parameters)
     covered = sum(parameter.covered for parameter in parameters)
     if covered == checked:
@@ -92,7 +92,7 @@ def _agreeing(parameters: Sequence[ParameterReport]) -> str:
 
 
 def _comparison(component: Component) -> str:
-    """Return how a gradient compares with its approximation, in a few words."""
+    """Compare a component with its approximation in a few words."""
     if not math.isfinite(component.analytic):
         return f"the gradient is {component.analytic}"
     if component.verdict == "nonfinite":
@@ -108,7 +108,7 @@ def _comparison(component: Component) -> str:
 
 
 def ratio(component: Component) -> str | None:
-    """Return analytic over numerical as one reads it, or None where rounding leaves no digit.
+    """Return analytic / numerical in a readable form, or None if no digit is certain.
 
     Examples
     --------
@@ -138,10 +138,10 @@ def figure(value: float) -> str:
 
 
 def figure_words(point: PointReport) -> str:
-    """Return the course's figure with its band, or what it does not show where that disagrees.
+    """Return the course's figure with its band, or a remark where the band contradicts the verdict.
 
-    One wrong component among large right ones leaves it small; and what lies within error bars may
-    make it large.
+    One wrong component among large right ones leaves it small, and differences within error bars
+    may make it large.
     """
     error = point.relative_error
     word = band(error)

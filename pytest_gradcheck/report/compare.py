@@ -1,7 +1,7 @@
-"""Two runs beside each other: what got worse since an earlier report.
+"""The comparison of two runs: what got worse since an earlier report.
 
-A file of ``--gradcheck-report run.json`` is the earlier one. A test that is in one run only is told
-of where it was checked before and is not any more; a new test has nothing to be compared with.
+The earlier run is a file of ``--gradcheck-report run.json``. A test that is no longer checked is
+reported; a new test has nothing to be compared with.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from pytest_gradcheck.report.record import SCHEMA, RunRecord, TestRecord
 __all__ = ["changes", "earlier"]
 
 WORSE = 10.0
-"""How many times as large a relative error or a resolution has to be, to count as worse."""
+"""A relative error or a resolution is worse if it is this many times as large."""
 
 SLOWER = 1.5
-"""How many times as many calls of the cost count as slower; fewer may hang on a processor."""
+"""A check is slower if it makes this many times the cost calls; less may depend on the
+processor."""
 
 FEW = 100
-"""Calls of the cost below which none is slow."""
+"""Cost calls below which no check is slow."""
 
 FLOOR = 1e-5
-"""Errors and resolutions below are as good as any: they are rounding's."""
+"""Errors and resolutions below this are rounding."""
 
 
 def earlier(path: Path) -> Mapping[str, Any]:
@@ -117,6 +118,6 @@ def _worst_verdict(checks: list[Mapping[str, Any]]) -> str:
 
 
 def _largest(checks: list[Mapping[str, Any]], name: str) -> float:
-    """Return the largest figure of a name; what is no number is larger than any."""
+    """Return the largest figure of a name; NaN counts as infinite."""
     values = [float(check[name]) for check in checks]
     return max((math.inf if math.isnan(value) else value for value in values), default=0.0)

@@ -16,14 +16,14 @@ from pytest_gradcheck.report.summary import totals
 __all__ = ["write"]
 
 ROWS = 200
-"""Rows of a Markdown table at most: a step summary of GitHub's ends at a megabyte."""
+"""Rows of a Markdown table at most: a GitHub step summary holds a megabyte."""
 
 
 def write(path: Path, run: RunRecord) -> None:
-    """Write a run to a file, in the form that its suffix names.
+    """Write a run to a file, in the format of its suffix.
 
-    Markdown is added to what the file holds where its name has no suffix, and where it is the file
-    that ``GITHUB_STEP_SUMMARY`` names: other steps write there, too.
+    Markdown is appended to a file without a suffix, and to the file of ``GITHUB_STEP_SUMMARY``:
+    other steps write there, too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
@@ -41,7 +41,7 @@ def write(path: Path, run: RunRecord) -> None:
 
 
 def _is_shared(path: Path) -> bool:
-    """Return whether others write to a file of Markdown as well."""
+    """Return whether others write to a Markdown file as well."""
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     return not path.suffix or (summary is not None and path.resolve() == Path(summary).resolve())
 
@@ -97,7 +97,7 @@ def _row(test: TestRecord, check: Mapping[str, Any]) -> str:
 
 
 def _causes(check: Mapping[str, Any]) -> list[str]:
-    """Return the headline of a check, and the causes that it does not tell already."""
+    """Return the headline of a check, and the causes that are not in it."""
     headline = check["headline"]
     return [headline, *(cause for cause in check["causes"] if cause not in headline)]
 
@@ -109,7 +109,7 @@ def _code(name: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return words of users as what they are: no HTML, no cell of a table, no line, no emphasis."""
+    """Escape text of users: no HTML, no table cells, no line breaks, no emphasis."""
     plain = " ".join(text.split())
     for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         plain = plain.replace(mark, entity)

@@ -15,19 +15,18 @@ COLUMNS = 60
 
 BLOCKS = "·▒▓█"
 ASCII_BLOCKS = ".-+#"
-"""None, some, half and more, all of the entries behind a character are wrong."""
+"""A character's entries are wrong: none, some, half and more, all."""
 
 WRONG = ("suspect", "bug", "nonfinite")
 
 WHERE = ("partial", "mask", "accumulated", "upstream")
-"""Causes that tell where errors are."""
+"""Causes that tell the place of errors."""
 
 
 def best_map(point: PointReport, style: Style) -> list[str]:
-    """Return the map of the parameter whose pattern it shows best, or none.
+    """Return the map of the parameter with the clearest pattern, or none.
 
-    A pattern shows where some entries are wrong and some are not, and best where a cause tells
-    where they are.
+    A pattern needs wrong and right entries, and is clearest if a cause tells their places.
     """
     if point.matrix is not None:
         return _matrix_map(point, point.matrix, style)
@@ -45,13 +44,13 @@ def _wrong(parameter: ParameterReport) -> int:
 
 
 def error_map(point: PointReport, name: str, style: Style) -> list[str]:
-    """Return the lines of a map, at most 12, or none where there is nothing to be drawn.
+    """Return the lines of a map, at most 12, or none if there is nothing to draw.
 
     Parameters
     ----------
     point : PointReport
     name : str
-        The parameter's. One that is no matrix, or not known entry by entry, has no map.
+        Of the parameter. It has no map unless it is a matrix with all entries known.
     style : Style
     """
     parameter = next((p for p in point.parameters if p.name == name), None)
@@ -65,7 +64,7 @@ def error_map(point: PointReport, name: str, style: Style) -> list[str]:
 
 
 def _matrix_map(point: PointReport, shape: tuple[int, int], style: Style) -> list[str]:
-    """Return the map of a Jacobian, where some of its entries are wrong and all of those known."""
+    """Return the map of a Jacobian, if some of its entries are wrong and all of those are known."""
     wrong = [c.entry for c in point.components if c.entry is not None and c.verdict in WRONG]
     count, checked = sum(map(_wrong, point.parameters)), sum(p.checked for p in point.parameters)
     if min(shape) < 2 or not 0 < len(wrong) == count < checked == shape[0] * shape[1]:

@@ -1,8 +1,8 @@
-"""One record of a run, from which every renderer draws.
+"""The record of a run, from which all reports are rendered.
 
-A test is in it that has a check or was to have one: also where it was skipped, ended in an error
-before its check, failed after it, or has a pair that could not be checked. All of it is plain
-Python: workers send it over, and files hold it.
+It has every test with a check or a marker: also one that was skipped, that ended before its check,
+that failed after it, or whose pair could not be checked. All of it is plain Python, so that workers
+can send it and files can hold it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SCHEMA = 2
 """The version of the JSON file; ``report.schema.json`` describes it."""
 
 STATES = ("wrong", "refused", "failed", "undecided", "expected", "unchecked", "skipped", "right")
-"""What a reader wants to know of a test first, the worst first."""
+"""The states of a test, the worst first."""
 
 RED = frozenset(STATES[:3])
-"""States of tests that make a run red."""
+"""States of tests that fail a run."""
 
 LISTED = 1000
-"""Components of a check that a file lists at most; it says how many it left out."""
+"""Components of a check that a file lists at most; it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class TestRecord:
-    """What a test came to.
+    """The result of a test.
 
     Attributes
     ----------
@@ -50,19 +50,19 @@ class TestRecord:
     outcome : str
         pytest's: ``passed``, ``failed``, ``error``, ``skipped``, ``xfailed`` or ``xpassed``.
     seconds : float
-        Of all its phases, in its last run.
+        Duration of all its phases, in its last run.
     reruns : int
-        How often it was run again.
+        The number of its reruns.
     reason : str
         Why it was skipped or expected to fail; or the first line of its error.
     checks : tuple of mapping
-        What `summary.brief` tells of each check.
+        Each check, from `summary.brief`.
     refusals : tuple of Refusal
     unchecked : bool
-        Whether a test that is marked ended without a check.
+        Whether a marked test ended without a check.
     """
 
-    __test__ = False  # no class of tests, whatever pytest makes of its name
+    __test__ = False  # no test class, in spite of its name
 
     nodeid: str
     path: str = ""
@@ -101,7 +101,7 @@ class TestRecord:
 
     @property
     def worst(self) -> Mapping[str, Any] | None:
-        """The check that stands for all: of Hypothesis, which makes many, the last failing one."""
+        """The check that represents the test: of Hypothesis's many the last failing one."""
         failing = [check for check in self.checks if not check["passed"]]
         if failing and self.hypothesis:
             return failing[-1]
@@ -120,7 +120,7 @@ def _badness(check: Mapping[str, Any]) -> tuple[bool, float]:
 
 @dataclass(frozen=True)
 class Environment:
-    """Where and on what a run was made; an entry that nobody can tell is empty."""
+    """The environment of a run; unknown entries are empty."""
 
     date: str = ""
     python: str = ""
@@ -140,18 +140,18 @@ class RunRecord:
     Attributes
     ----------
     tests : tuple of TestRecord
-        In the order of their names, for any number of workers.
+        In the order of their names, whatever the number of workers.
     environment : Environment
     settings : mapping
         Of the command line and the ini file: those that differ from the defaults.
     exit_status : int
         pytest's.
     cut_short : bool
-        Whether the run ended before all of its tests did.
+        Whether the run was interrupted.
     troubles : tuple of str
-        What is amiss with the run itself: a gate that is not met, say.
+        Faults of the run itself: a gate that is not met, say.
     changes : tuple of mapping
-        What got worse since the run that it is compared with; see `compare`.
+        Changes for the worse since an earlier run; see `compare`.
     """
 
     tests: tuple[TestRecord, ...] = ()
@@ -164,7 +164,7 @@ class RunRecord:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing that has to do with gradients made the run red."""
+        """Whether no gradient check failed the run."""
         return not self.troubles and not any(test.state in RED for test in self.tests)
 
     @property
@@ -200,7 +200,7 @@ class RunRecord:
 
 
 def _test(test: TestRecord) -> dict[str, Any]:
-    """Return a test as JSON types; its checks stand apart, each with the name of its test."""
+    """Return a test as JSON types; its checks are a list of their own, with the test's name."""
     return {
         "test": test.nodeid,
         "path": test.path,
@@ -216,7 +216,7 @@ def _test(test: TestRecord) -> dict[str, Any]:
 
 
 def _check(test: TestRecord, check: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a check as JSON types, its components and findings once and not once a point too."""
+    """Return a check as JSON types, its components and findings once and not again by point."""
     report = dict(check["report"])
     components = report.pop("components")
     report["points"] = [
@@ -240,10 +240,10 @@ def _plain(value: float) -> float | str:
 
 
 class Journal:
-    """Notes of tests while they run, put together to records.
+    """Collects the phases of tests while they run, and joins them to records.
 
-    A test is told of in phases; one that is run again begins anew. It is noted under its node id
-    and whoever runs it: xdist can give every worker all tests.
+    pytest reports a test in phases, and a rerun starts a new record. The key is node id and worker:
+    under xdist every worker may run all tests.
     """
 
     def __init__(self) -> None:
@@ -261,18 +261,18 @@ class Journal:
         return iter(records.values())
 
     def begin(self, key: tuple[str, str]) -> None:
-        """Forget what an earlier run of a test came to, but that it took place."""
+        """Forget the result of an earlier run of a test, and count the rerun."""
         if (known := self._records.get(key)) is not None:
             self._records[key] = TestRecord(known.nodeid, reruns=known.reruns + 1)
 
     def note(self, key: tuple[str, str], phase: TestRecord) -> None:
-        """Add what a phase of a test came to; the worse outcome stands."""
+        """Add the result of a phase; the worse outcome is kept."""
         known = self._records.get(key, TestRecord(phase.nodeid))
         self._records[key] = _joined(known, phase)
 
 
 def _joined(known: TestRecord, more: TestRecord) -> TestRecord:
-    """Return what two parts of a test came to together."""
+    """Return the joint result of two phases of a test."""
     order = ("passed", "xpassed", "xfailed", "skipped", "failed", "error")
     return dataclasses.replace(
         more,

@@ -49,11 +49,12 @@ class Component:
         Beyond the error bar.
     verdict : str
     point : str
-        The name of the point it was seen at.
+        The name of its point.
     output : str or None
-        In Jacobians and pushforwards the output whose derivative it is: ``out[3]``.
+        In Jacobians and pushforwards, the output that it is a derivative of: ``out[3]``.
     entry : (int, int) or None
-        There, its row and its column in the matrix of all outputs by all of theta.
+        In Jacobians and pushforwards, its row and column in the matrix of all outputs by all of
+        theta.
     """
 
     parameter: str
@@ -81,13 +82,13 @@ class Finding:
         ``cause`` or ``warning``.
     parameter : str or None
     message : str
-        What was seen, in numbers, and what usually does that.
+        The observation, in numbers, and its usual reason.
     factor : float or None
     point : str
     where : (str, int) or None
-        The file and the line that it is about.
+        Its file and line.
     parameters : tuple of str
-        The names of all parameters that it explains.
+        The parameters that it explains.
     """
 
     code: str
@@ -142,15 +143,16 @@ class ParameterReport:
     name : str
     shape : tuple of int
     size, checked, covered : int
-        Components; those that were differenced one by one; and those that were looked at in any
-        way, one by one or by a random direction.
+        The numbers of components: all, those differenced one by one, and those seen in any way, one
+        by one or by a random direction.
     relative_error : float
-        The course's figure over this parameter; where random directions have seen it, an estimate
-        from the first of them.
+        The course's figure of this parameter; under random directions, an estimate from the first
+        of them.
     verdict : str
-        The worst of its components, and of what random directions saw that no component explains.
+        The worst of its components, and of residuals along random directions that no component
+        explains.
     counts : mapping of str to int
-        Components by verdict, of those that were differenced one by one.
+        The numbers of components by verdict, of those differenced one by one.
     resolution : float
         The smallest relative error in any one component that would have been reported; where not
         all were differenced one by one, of a component as large as the parameter's gradients are
@@ -169,7 +171,7 @@ class ParameterReport:
 
 
 class Drawable(Protocol):
-    """What can be drawn of a point."""
+    """The pictures of a point."""
 
     def drawn(self) -> dict[str, Any]:
         """Return maps, a scatter and a curve as plain lists; see `verdict.pictures`."""
@@ -197,7 +199,7 @@ class PointReport:
     matrix : (int, int) or None
         There, the number of outputs and of components of theta.
     picture : callable or None
-        Returns what can be drawn of the point.
+        Returns the data of the point's pictures.
     """
 
     name: str
@@ -212,12 +214,12 @@ class PointReport:
     picture: Callable[[], Drawable] | None = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave what can be drawn behind: it holds arrays of the check."""
+        """Drop the picture, which holds arrays of the check."""
         return {**self.__dict__, "picture": None}
 
 
 def badness(point: PointReport) -> tuple[bool, int, float, float]:
-    """Return what points are compared by, the worst being the largest."""
+    """Return a sort key of points; the worst has the largest."""
     worst = point.components[0].relative_error if point.components else 0.0
     return not point.passed, VERDICTS.index(point.verdict), worst, point.relative_error
 
@@ -236,17 +238,17 @@ class Report:
     findings : tuple of Finding
         Of all points, causes first.
     evaluations : int
-        Calls of the cost, all of them.
+        All calls of the cost.
     points : tuple of PointReport
     seed : int
-        Enough to repeat the run.
+        The seed of all random choices: it repeats the run.
     settings : Settings
     notes : tuple of str
-        What was done to the data before the check (``dropout off: keep_prob 0.8 -> 1.0``).
+        Changes of the data before the check (``dropout off: keep_prob 0.8 -> 1.0``).
     style : Style
-        How its text is drawn.
+        The style of its text.
     seconds : float
-        How long the check took.
+        Duration of the check.
 
     Examples
     --------
@@ -285,7 +287,7 @@ class Report:
         return self.worst_point.parameters
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON types; NaN and infinities become their names."""
+        """Return the report as plain JSON types; NaN and infinities become strings."""
         fields = {
             item.name: getattr(self, item.name)
             for item in dataclasses.fields(self)
@@ -309,7 +311,7 @@ class Report:
         )
 
     def _repr_html_(self) -> str:
-        """Return the card of the page, for a notebook; the plain text without the extra `html`."""
+        """Return the HTML card for a notebook; the plain text without the extra `html`."""
         try:
             from pytest_gradcheck.report.html import card
         except ImportError:
@@ -322,7 +324,7 @@ class Report:
         return self.text(self.style)
 
     def text(self, style: Style) -> str:
-        """Return the report as the terminal shows it in some style."""
+        """Return the text of the report in a style."""
         guard = Guard()
         with guard.of("drawing the report"):
             from pytest_gradcheck.report.terminal import failure_text
@@ -347,9 +349,9 @@ def _plain(value: Any) -> Any:
 
 
 def _setting(value: Any) -> Any:
-    """Return a setting as a plain type; what has none (a context manager, say) as its name.
+    """Return a setting as a plain type; other values (a context manager, say) as their names.
 
-    A name and no ``repr`` with an address, which would differ from run to run.
+    A ``repr`` with an address would differ from run to run.
     """
     if isinstance(value, (bool, int, float, str, type(None))):
         return _plain(value)
@@ -403,7 +405,7 @@ class GradientError(AssertionError):
     def __reduce__(self) -> tuple[Callable[..., GradientError], tuple[Report, str]]:
         """Let a pool of processes send it, which would look for its class in ``builtins``.
 
-        What can only be said in code (a context manager, a function) stays behind.
+        Settings that are code (a context manager, a function) are dropped.
         """
         settings = dataclasses.replace(
             self.report.settings, dropout=None, disable=None, regularization=None
@@ -416,5 +418,5 @@ def _gradient_error(report: Report, text: str) -> GradientError:
     return GradientError(report, text)
 
 
-# pytest prints the module before the name; without it the first line has room for the cause.
+# pytest prints the module before the name. Without it the first line has room for the cause.
 GradientError.__module__ = "builtins"

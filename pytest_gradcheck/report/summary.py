@@ -1,4 +1,4 @@
-"""The summary after a run: a check in brief, and a bounded number of lines about all of them."""
+"""The summary of a run: checks in brief, in a bounded number of lines."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["brief", "drawn", "lines", "told_whole", "totals"]
 
 FAILURES = 20
 TESTS = 200
-"""Tests that are listed at most: where only failures are, and where all are."""
+"""Tests listed at most: by default, which lists failures, and in verbose mode."""
 
 CHANGES = 20
 INDENT = " " * 7
 
 Check = Mapping[str, Any]
-"""What `brief` returns."""
+"""The type of `brief`'s result."""
 
 SHORTEST = 32
-"""Columns of a name that are left however much is told of it."""
+"""Columns that a name keeps at least."""
 
 WORDS = {
     "wrong": ("FAIL", "red"),
@@ -34,11 +34,11 @@ WORDS = {
     "skipped": ("skipped", ""),
     "unchecked": ("none", "yellow"),
 }
-"""How a test's state is told, and in which colour; other states are told by their verdict."""
+"""The word and the colour of a test's state; other states have the word of their verdict."""
 
 
 def brief(report: Report) -> dict[str, Any]:
-    """Return what the summary needs of a check, in builtin types that can be sent anywhere."""
+    """Return the parts of a check that the summary needs, as builtin types."""
     from pytest_gradcheck.report.terminal import headline
 
     error = report.relative_error
@@ -61,12 +61,12 @@ def brief(report: Report) -> dict[str, Any]:
 
 
 def told_whole(report: Report) -> dict[str, Any]:
-    """Return all of a check, for a file."""
+    """Return the whole of a check, for a file."""
     return {**brief(report), "report": report.to_dict()}
 
 
 def drawn(report: Report) -> dict[str, Any]:
-    """Return all of a check with what can be drawn of it, for a page."""
+    """Return the whole of a check with its pictures, for a page."""
     pictures = [None if p.picture is None else p.picture().drawn() for p in report.points]
     return {**told_whole(report), "pictures": pictures}
 
@@ -130,7 +130,7 @@ def _is_shown(test: TestRecord, verbosity: int) -> bool:
 
 
 def _colour(run: RunRecord) -> str:
-    """Return red for what fails, yellow for what a reader should look at, else green."""
+    """Return red for failures, yellow for warnings, else green."""
     if any(test.state in ("wrong", "refused") for test in run.tests):
         return "red"
     passing = [check for test in run.tests for check in test.checks if check["passed"]]
@@ -138,7 +138,7 @@ def _colour(run: RunRecord) -> str:
 
 
 def totals(tests: Sequence[TestRecord]) -> str:
-    """Return how many checks there were, and how they ended."""
+    """Return the numbers of checks by result, in one line."""
     checked = [test for test in tests if test.checks]
     checks = [(test, check) for test in checked for check in test.checks]
     right = sum(check["passed"] for _, check in checks)
@@ -166,7 +166,7 @@ def totals(tests: Sequence[TestRecord]) -> str:
 
 
 def _others(tests: Iterable[TestRecord]) -> Iterator[str]:
-    """Yield how many tests came to no check, by what kept them from it."""
+    """Yield the numbers of tests without a check, by reason."""
     tests = tuple(tests)
     codes = Counter(refusal.code for test in tests for refusal in test.refusals)
     if codes:
@@ -181,7 +181,7 @@ def _some(count: int, word: str) -> str:
 
 
 def _test(test: TestRecord, verbosity: int, width: int) -> Iterator[tuple[str, str]]:
-    """Yield the lines of a test: its worst check stands for all, of which Hypothesis makes many."""
+    """Yield the lines of a test, which show its worst check."""
     worst = test.worst
     verdict = "none" if worst is None else str(worst["verdict"])
     word, colour = WORDS.get(test.state, (verdict, "yellow" if verdict == "suspect" else "green"))
@@ -203,7 +203,7 @@ def _test(test: TestRecord, verbosity: int, width: int) -> Iterator[tuple[str, s
 
 
 def _both(word: str, name: str, told: str, width: int) -> str:
-    """Return a name and what is told of it in one line: the name is cut before the figures are."""
+    """Return a name and its figures in one line; the name is cut, not the figures."""
     room = max(SHORTEST, width - len(word) - len(": ") - len(told))
     if len(name) > room:
         name = "…" + name[len(name) - room + 1 :]
@@ -211,7 +211,7 @@ def _both(word: str, name: str, told: str, width: int) -> str:
 
 
 def _slowest(tests: Sequence[TestRecord], most: int | None) -> Iterator[tuple[str, str]]:
-    """Yield the slowest checks, with their calls and the time of one."""
+    """Yield the slowest checks, with their calls and the time of a call."""
     checks = [(check["seconds"], test.nodeid, check) for test in tests for check in test.checks]
     checks.sort(key=lambda one: (-one[0], one[1]))
     if not checks:
@@ -232,6 +232,6 @@ def _figures(check: Check) -> str:
 
 
 def _band(check: Check) -> str:
-    """Return the course's word for a relative error, where it does not contradict the verdict."""
+    """Return the course's word for a relative error, unless it contradicts the verdict."""
     contradicts = check["passed"] and check["band"] in ("look closer", "bug")
     return "" if contradicts else f" ({check['band']})"

@@ -1,8 +1,7 @@
 """A report as text for the terminal: the answer first, then how much and where.
 
-At most 60 lines whatever the size of the problem, no line wider than the style allows, and plain
-ASCII where the style asks for it. Sentences are wrapped and tables give up columns; no figure is
-ever cut.
+It has at most 60 lines for any size of the problem, no line wider than the style, and plain ASCII
+if the style is. Sentences are wrapped and tables drop columns; no figure is cut.
 """
 
 from __future__ import annotations
@@ -43,13 +42,13 @@ OUTPUTS = 6
 
 GAP = "  "
 SHORTEST = 12
-"""Columns of a name below which a table gives up others of its columns."""
+"""A table drops other columns before names get shorter than this."""
 
 LONGEST = 28
-"""Columns that a name has in a sentence that may go over several lines."""
+"""Columns of a name in a sentence of several lines."""
 
 CLAUSE = ",;:"
-"""What stands at the end of a clause."""
+"""Marks at the end of a clause."""
 
 PREFIX = 23 - 8
 """pytest puts ``E       GradientError: `` before the first line, and only its margin of 8 before
@@ -59,19 +58,19 @@ DIGITS = (7, 5, 4, 3)
 """Digits of values in a table: the most that fit."""
 
 MARK = "  <- "
-"""Begins what is said of a line of code, behind it."""
+"""The mark before a remark on a line of code."""
 
 UNBOUNDED = 10_000
-"""A width at which a table shortens nothing."""
+"""A width at which nothing is shortened."""
 
 HELD = "\N{NO-BREAK SPACE}"
-"""Stands for a space at which no line is broken."""
+"""Placeholder for a space without a line break."""
 
 SHORTER = ("the numerical gradient", "the numerical one")
-"""Words that are shortened, and to what, where a place is to stand beside them."""
+"""Words and their short forms, to make room for a place beside them."""
 
 VERB = re.compile(" (?:is|are|should) ")
-"""What comes after the names in a sentence."""
+"""The verb after the names in a sentence."""
 
 BRACKETS = re.compile(r" \([^()]*\)")
 
@@ -112,21 +111,21 @@ def failure_text(report: Report, style: Style) -> str:
 
 
 def plain_ascii(text: str) -> str:
-    """Return `text` without a character that an ASCII terminal cannot show."""
+    """Return `text` in characters that an ASCII terminal can show."""
     return text.translate(ASCII).encode("ascii", "backslashreplace").decode()
 
 
 def fitted(line: str, style: Style) -> str:
-    """Return a line of a report as the style has it, cut where it is too wide."""
+    """Return a line of a report in a style, cut to its width."""
     if style.ascii:
         return plain_ascii(_cut(plain_ascii(line), style.width))
     return _cut(line, style.width)
 
 
 def headline(report: Report, width: int) -> str:
-    """Return the answer in one line of at most `width` columns: names give way first, then words.
+    """Return the answer in one line of at most `width` columns.
 
-    A line ends at a word: no figure is cut.
+    Names are shortened first, then words are left out; no figure is cut.
     """
     sentence = _squeezed(answer(report), report, width)
     if len(sentence) <= width:
@@ -137,12 +136,11 @@ def headline(report: Report, width: int) -> str:
 
 
 def _first(sentence: str, end: str, code: str, style: Style) -> list[str]:
-    """Return the answer, wrapped; its first line stands behind the exception's name.
+    """Return the answer, wrapped; pytest prints its first line behind the exception's name.
 
-    The place at the end of the answer stands on that line, behind what was seen or the first clause
-    of it; what stands there in brackets gives way to it. Where that does not fit, the code of the
-    cause stands before the place, and the sentence below: half of what was seen may say the
-    opposite.
+    The place is on that line, behind the observation or its first clause, and replaces a remark in
+    brackets. If that does not fit, the line has the code of the cause and the place, and the
+    sentence follows: half of an observation may say the opposite.
     """
     sentence = plain_ascii(sentence) if style.ascii else sentence
     width = max(style.width - PREFIX, 5)
@@ -166,14 +164,14 @@ def _first(sentence: str, end: str, code: str, style: Style) -> list[str]:
 
 
 def _clause(text: str) -> str:
-    """Return as much of a text as ends a clause, where that is most of it, or an empty string."""
+    """Return the clauses that fit, if they are most of the text, else an empty string."""
     ends = [at + 1 for at, mark in enumerate(text) if mark in CLAUSE and text[at + 1 :][:1] == " "]
     long_enough = [at for at in ends if 2 * at >= len(text) or at >= SHORTEST]
     return text[: long_enough[-1]] if long_enough else ""
 
 
 def _squeezed(sentence: str, report: Report, width: int, least: int = SHORTEST) -> str:
-    """Return a sentence with names shortened in their middles, where it is too long."""
+    """Return a sentence, with names shortened in their middles if it is too long."""
     cause = explanation(report)
     names = [c.name for c in report.components[:1]] if cause is None else list(cause.parameters)
     for name in sorted(names, key=len, reverse=True):
@@ -184,7 +182,7 @@ def _squeezed(sentence: str, report: Report, width: int, least: int = SHORTEST) 
 
 
 def _context(report: Report, point: PointReport, width: int) -> Iterator[str]:
-    """Yield how much is wrong, where it was looked at, and what it took."""
+    """Yield the number of wrong components, the point, and the calls."""
     yield from _wrapped(_totals(report, point), width)
     checked = sum(parameter.checked for parameter in point.parameters)
     covered = sum(parameter.covered for parameter in point.parameters)
@@ -200,7 +198,7 @@ def _context(report: Report, point: PointReport, width: int) -> Iterator[str]:
 
 
 def _totals(report: Report, point: PointReport) -> str:
-    """Return how many components are wrong, of how many, and which is the worst."""
+    """Return the numbers of wrong and of all components, and the worst one."""
     totals: dict[str, int] = {}
     for parameter in point.parameters:
         for verdict, count in parameter.counts.items():
@@ -229,7 +227,7 @@ def _point(point: PointReport, shown: bool) -> str:
 
 
 def _others(report: Report, point: PointReport, width: int) -> Iterator[str]:
-    """Yield the findings beside the one that is the answer."""
+    """Yield the findings except the answer."""
     told = explanation(report)
     shown = [finding for finding in _distinct(report.findings) if not _is(finding, told)]
     for finding in shown[:FINDINGS]:
@@ -242,7 +240,7 @@ def _others(report: Report, point: PointReport, width: int) -> Iterator[str]:
 
 
 def _marked(line: str, width: int) -> str:
-    """Return a line of code with the mark behind it; of a long one its arrow alone is left."""
+    """Return a line of code with its remark; of a long line only the arrow is kept."""
     code, arrow, _ = line.partition(MARK)
     if not arrow or len(line) <= width:
         return line
@@ -254,7 +252,7 @@ def _is(finding: Finding, told: Finding | None) -> bool:
 
 
 def _distinct(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings without those that another point made in the same words."""
+    """Return findings without duplicates from other points."""
     found: dict[tuple[str, str], Finding] = {}
     for finding in findings:
         found.setdefault((finding.code, finding.message), finding)
@@ -272,7 +270,7 @@ def _parameter_table(point: PointReport, width: int) -> list[str]:
 
 
 def _output_table(point: PointReport, width: int) -> list[str]:
-    """Return a row an output where these are few, or those that are to blame where they are."""
+    """Return a row for each output if these are few, else rows of the wrong ones."""
     rows, (count, _) = point.outputs, point.matrix or (0, 0)
     if count > OUTPUTS:
         rows = tuple(row for row in rows if row.verdict != "ok")
@@ -306,12 +304,12 @@ def _badness(row: ParameterReport) -> tuple[int, float]:
 
 
 def _component_table(point: PointReport, width: int) -> list[str]:
-    """Return the worst components; many of one ratio are one row."""
+    """Return the worst components; those of one ratio share a row."""
     groups = _alike(point.components)
     shown = groups[:COMPONENTS]
     head = ("worst", "analytic", "numerical", "ratio", "rel. error", "verdict")
     spare = ("rel. error", "verdict", "ratio")
-    # Digits go before letters of a name, and these before the last digits.
+    # Drop digits first, then letters of names, then the last digits.
     tries = [(UNBOUNDED, digits) for digits in DIGITS[:-1]] + [(width, digits) for digits in DIGITS]
     for room, digits in tries:
         rows = [_row(group, digits) for group in shown]
@@ -326,7 +324,7 @@ def _component_table(point: PointReport, width: int) -> list[str]:
 
 
 def _alike(components: Sequence[Component]) -> list[list[Component]]:
-    """Return components with those of their parameter that have the same verdict and ratio."""
+    """Group components by parameter, verdict and ratio."""
     groups: dict[tuple[str, ...], list[Component]] = {}
     for component in components:
         said = ratio(component)
@@ -357,8 +355,8 @@ def _table(
 ) -> list[str]:
     """Return aligned rows under a head, at most `width` wide.
 
-    Where that leaves names less than `least`, the columns named in `spare` go, in their order, and
-    then the names in the first column are shortened.
+    If names get less than `least`, the columns in `spare` are dropped in their order; then the
+    names in the first column are shortened.
     """
     kept = list(range(len(head)))
     widths = [max(len(row[i]) for row in [head, *rows]) for i in kept]
@@ -384,10 +382,10 @@ def _table(
 
 
 def _shortened(names: Sequence[str], width: int) -> list[str]:
-    """Return names at most `width` wide, without the beginning that all of them have in common."""
+    """Return names at most `width` wide, without their common prefix."""
     if len(names) < 2 or all(len(name) <= width for name in names):
         return [_middle(name, width) for name in names]
-    ends = zip(min(names), max(names), strict=False)  # what these two share, all do
+    ends = zip(min(names), max(names), strict=False)  # their common prefix is that of all
     shared = "".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], ends))
     common = re.sub(r"\w*$", "", shared)
     return [_middle(f"…{name[len(common) :]}" if common else name, width) for name in names]

@@ -1,8 +1,7 @@
-"""Values of other libraries as arrays: one small table, and no library imported for it.
+"""Values of other libraries as arrays: one table of adapters, and no library is imported.
 
-A type is recognized by the modules that it and its bases were defined in. A library whose types
-nobody handed over is not looked for, and none is imported here: what has to be called is found in
-``sys.modules``, where it stands once somebody has such a value.
+A type is recognized by the modules of itself and its bases. Nothing is imported here: a library
+that made a value is in ``sys.modules`` already.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ ADAPTERS: dict[str, Take] = {
     "scipy": tables.sparse,
     "lmfit": tables.lmfit,
 }
-"""What takes a value apart, by the top-level package of its type or of one of its bases."""
+"""The adapters, by the top-level package of a value's type or of one of its bases."""
 
 _of_types: WeakKeyDictionary[type, Take | None] = WeakKeyDictionary()
 
 
 def _adapter(kind: type) -> Take | None:
-    """Return what takes values of a type apart, or None."""
+    """Return the adapter of a type, or None."""
     if kind in _of_types:
         return _of_types[kind]
     found = None
@@ -52,7 +51,7 @@ def _adapter(kind: type) -> Take | None:
 
 
 def take(value: Any) -> Taken | None:
-    """Return a library's value in parts that are known, or None where it is none.
+    """Flatten a value of a library; None for anything else.
 
     Examples
     --------
@@ -64,12 +63,12 @@ def take(value: Any) -> Taken | None:
     if taken is None and "jax" in sys.modules:
         taken = tensors.pytree(value)
     if taken is None and isinstance(value, getattr(sys.modules.get("cupy"), "ndarray", ())):
-        taken = tensors.cupy(value)  # of a module that stands in for CuPy
+        taken = tensors.cupy(value)  # of a module that poses as CuPy
     return taken
 
 
 def numbers_of(value: Any) -> Any:
-    """Return a library's array as a NumPy array, whatever its dtype, and anything else as it is.
+    """Return a library's array of any dtype as a NumPy array, and anything else unchanged.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Scalars and tensors as people write them to learn: micrograd's ``Value`` and its many cousins.
+"""Homemade scalars and tensors: micrograd's ``Value`` and the like.
 
-They have numbers in ``data``, a gradient in ``grad`` and a method ``backward``, whatever their
-class is called and wherever it was written.
+They have numbers in ``data``, a gradient in ``grad`` and a method ``backward``; name and module of
+the class do not matter.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pytest_gradcheck.params.frameworks.taken import Taken, digits_of, nothing
 
 
 def adapter(kind: type) -> Callable[[Any], Taken | None] | None:
-    """Return what takes values of a type apart, where it has a method ``backward``."""
+    """Return the adapter of a type that has a method ``backward``."""
     return take if callable(getattr(kind, "backward", None)) else None
 
 
 def take(value: Any) -> Taken | None:
-    """Take a value apart that has numbers in ``data`` and room for a gradient in ``grad``."""
+    """Flatten a value that has ``data`` and ``grad``."""
     data = getattr(value, "data", None)
     if not hasattr(value, "grad") or not isinstance(data, (float, int, np.generic, np.ndarray)):
         return None
@@ -38,7 +38,7 @@ def take(value: Any) -> Taken | None:
 
 
 def _like(value: Any, numbers: Any) -> Any:
-    """Return a leaf of other numbers, whose gradient begins at zero as in a fresh one."""
+    """Return a leaf of other numbers, with a zero gradient as in a new one."""
     twin = copy.copy(value)
     twin.data = np.array(numbers) if isinstance(value.data, np.ndarray) else float(numbers)
     grad = value.grad

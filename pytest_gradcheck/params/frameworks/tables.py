@@ -1,4 +1,4 @@
-"""Tables, labelled arrays, sparse matrices and parameters of a fit."""
+"""Adapters of pandas, xarray, scipy.sparse and lmfit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_gradcheck.params.frameworks.taken import Taken, nothing
 
 
 def pandas(value: Any) -> Taken | None:
-    """Take a series or a frame apart; a frame of several dtypes into its columns of floats."""
+    """Flatten a series or a frame; a frame of several dtypes into its float columns."""
     library = sys.modules["pandas"]
     if isinstance(value, library.DataFrame):
         return _frame(value)
@@ -30,7 +30,7 @@ def pandas(value: Any) -> Taken | None:
         value.iloc[:] = numbers
 
     def entries(answer: Any) -> Any:
-        """Return a series in the order of the labels, which count in pandas."""
+        """Return a series in the order of the labels, by which pandas aligns."""
         if isinstance(answer, library.Series) and set(answer.index) == set(value.index):
             return answer if answer.index.equals(value.index) else answer.reindex(value.index)
         return answer
@@ -52,7 +52,7 @@ def _frame(value: Any) -> Taken:
             value.iloc[:, :] = numbers
 
         def entries(answer: Any) -> Any:
-            """Return a frame in the order of the columns, which have names in pandas."""
+            """Return a frame in the order of the columns, by whose names pandas aligns."""
             named = set(getattr(answer, "columns", ())) == set(value.columns)
             return answer[list(value.columns)] if named else answer
 
@@ -70,7 +70,7 @@ def _frame(value: Any) -> Taken:
 
 
 def xarray(value: Any) -> Taken | None:
-    """Take a labelled array apart, or a set of them by name."""
+    """Flatten a labelled array, or a dataset by names."""
     library = sys.modules["xarray"]
     if isinstance(value, library.Dataset):
         return Taken(dict(value.data_vars), lambda parts: value.assign(parts))
@@ -93,7 +93,7 @@ def xarray(value: Any) -> Taken | None:
 
 
 def sparse(value: Any) -> Taken | None:
-    """Take a sparse matrix apart into its stored entries; its pattern stays."""
+    """Flatten a sparse matrix into its stored entries; its pattern is fixed."""
     library = sys.modules.get("scipy.sparse")
     if library is None or not library.issparse(value):
         return None
@@ -131,7 +131,7 @@ def _coordinates(places: Any) -> tuple[Any, ...]:
 
 
 def lmfit(value: Any) -> Taken | None:
-    """Take the parameters of a fit apart into those that vary and are no expression of others."""
+    """Flatten the parameters of a fit into those that vary and are no expressions."""
     library = sys.modules["lmfit"]
     if isinstance(value, library.Parameter):
 
@@ -159,7 +159,7 @@ def _valued(parameter: Any, number: Any) -> Any:
 
 
 def _set(parameter: Any, number: float) -> None:
-    """Set a value; a bound that it oversteps gives way, which would otherwise hold it back."""
+    """Set a value, and widen a bound that would clip it."""
     if number < parameter.min:
         parameter.min = number
     if number > parameter.max:

@@ -1,4 +1,4 @@
-"""What an adapter says of a library's value."""
+"""The parts of a library's value, as an adapter returns them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy.typing as npt
 
 
 class Taken(NamedTuple):
-    """A library's value, taken apart.
+    """A flattened value of a library.
 
     Attributes
     ----------
     parts : dict, list, array or float
-        What it holds by name or by position; or the numbers of the whole. An empty list where it
-        holds no floats.
+        Its children by name or by position, or all of its numbers. An empty list if it holds no
+        floats.
     rebuild : callable
         Makes such a value of other parts in the same form.
     digits : int
-        Binary digits that the numbers of such a value have, 53 for float64.
+        Binary digits of its numbers, 53 for float64.
     write : callable, optional
         Writes other numbers into the value itself, where `parts` is a copy of them.
     is_fixed : bool
-        Whether the value cannot be written to at all: its holder gets another one.
+        Whether the value is immutable, so that its holder gets another one.
     array : callable, optional
-        Returns all of an array, of any dtype, as NumPy's.
+        Returns the whole array, of any dtype, as a NumPy array.
     entries : callable, optional
         Takes a gradient like the whole value and returns the part that belongs to `parts`.
     """
@@ -45,7 +45,7 @@ DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 """Binary digits of floats by the name of their dtype, the implicit one included."""
 
 EIGHT_BITS = 4
-"""Of the float8 types: at most."""
+"""The same of the float8 types, at most."""
 
 
 @cache
@@ -67,5 +67,5 @@ def digits_of(dtype: Any) -> int:
 
 
 def nothing(value: Any, array: Callable[[], npt.NDArray[Any]] | None = None) -> Taken:
-    """Return a value that holds no floats, and stays as it is."""
+    """Return a value without floats, which stays unchanged."""
     return Taken([], lambda _: value, array=array)

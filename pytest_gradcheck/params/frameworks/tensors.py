@@ -1,4 +1,4 @@
-"""Tensors of frameworks that differentiate, each in its own dtype and on its own device."""
+"""Adapters of autodiff frameworks: tensors keep their dtype and device."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 
 def torch(value: Any) -> Taken | None:
-    """Take a tensor or a Module apart: a Module into its parameters, by their names."""
+    """Flatten a tensor, or a Module into its parameters by their names."""
     library = sys.modules["torch"]
     if isinstance(value, library.nn.Module):
         return _module(value)
@@ -37,7 +37,7 @@ def torch(value: Any) -> Taken | None:
 
 
 def _torch_array(value: Any) -> Array:
-    """Return a tensor's numbers: its own memory where NumPy knows its dtype, else a copy."""
+    """Return a tensor's numbers: a view where NumPy knows its dtype, else a copy."""
     plain = value.detach()
     if str(plain.layout) != "torch.strided":
         plain = plain.to_dense()
@@ -90,7 +90,7 @@ def _module_like(value: Any, parts: dict[str, Any]) -> Any:
 
 
 def _gradients_of_module(answer: Any) -> Any:
-    """Return the gradients that a Module's parameters carry, by name, where it is the answer."""
+    """Return the gradients in a Module's parameters, by name, if it is the answer."""
     if isinstance(answer, sys.modules["torch"].nn.Module):
         return {name: p.grad for name, p in answer.named_parameters() if p.requires_grad}
     return answer
@@ -100,7 +100,7 @@ def _gradients_of_module(answer: Any) -> Any:
 
 
 def jax(value: Any) -> Taken | None:
-    """Take an array apart; a traced one has no numbers."""
+    """Flatten an array; a traced one has no numbers."""
     library = sys.modules["jax"]
     if not isinstance(value, library.Array) or isinstance(value, library.core.Tracer):
         return None
@@ -123,12 +123,12 @@ def _jax_like(value: Any, numbers: Any) -> Any:
     library = sys.modules["jax"]
     is_wide = value.dtype.name in ("float64", "complex128")
     with library.enable_x64(True) if is_wide else nullcontext():
-        made = library.numpy.array(numbers, dtype=value.dtype)  # a copy: ours goes on changing
+        made = library.numpy.array(numbers, dtype=value.dtype)  # a copy, as our vector changes
     return made if value.sharding == made.sharding else library.device_put(made, value.sharding)
 
 
 def pytree(value: Any) -> Taken | None:
-    """Take a container apart that was registered with JAX, by the names that it gives."""
+    """Flatten a container that is registered with JAX, by JAX's keys."""
     tree: Any = getattr(sys.modules["jax"], "tree_util", None)
     registry: Any = getattr(tree, "default_registry", None)
     if registry is None:  # JAX is being imported
@@ -147,7 +147,7 @@ def pytree(value: Any) -> Taken | None:
 
 
 def _label(key: Any) -> Any:
-    """Return the name or the number that stands in a key of a JAX pytree."""
+    """Return the name or the index in a key of a JAX pytree."""
     for attribute in ("name", "key", "idx"):
         if hasattr(key, attribute):
             return getattr(key, attribute)
@@ -158,7 +158,7 @@ def _label(key: Any) -> Any:
 
 
 def mygrad(value: Any) -> Taken | None:
-    """Take a tensor apart, which is a NumPy array and what was made of it."""
+    """Flatten a tensor, which wraps a NumPy array."""
     if not isinstance(value, sys.modules["mygrad"].Tensor):
         return None
     return _wrapped(value, lambda: value.data, partial(_mygrad_like, value))
@@ -169,7 +169,7 @@ def _mygrad_like(value: Any, numbers: Any) -> Any:
 
 
 def tinygrad(value: Any) -> Taken | None:
-    """Take a lazy tensor apart; writing to one is an assignment that is carried out at once."""
+    """Flatten a lazy tensor; writing to one is an assignment that is realized at once."""
     library = sys.modules["tinygrad"]
     if not isinstance(value, library.Tensor):
         return None
@@ -188,7 +188,7 @@ def _tinygrad_like(value: Any, numbers: Any) -> Any:
 
 
 def cupy(value: Any) -> Taken | None:
-    """Take an array on a device apart: nothing but ``get`` and ``asarray`` cross the border."""
+    """Flatten an array on a device: only ``get`` and ``asarray`` copy from and to it."""
     library = sys.modules.get("cupy")
     if not hasattr(value, "get") or not hasattr(value, "dtype"):
         return None

@@ -1,4 +1,4 @@
-"""Objects that nobody described: their attributes, and whether floats are hidden in them."""
+"""Objects of unknown classes: their attributes, and whether they hold floats."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ CODE = (
     np.random.BitGenerator,
     np.random.SeedSequence,
 )
-"""What runs, and holds no parameters."""
+"""Types of code, which hold no parameters."""
 
 PLAIN = (bool, int, str, bytes, bytearray, type(None), range, slice, np.integer, np.bool_)
-"""What holds no floats."""
+"""Types that hold no floats."""
 
 FOREIGN_ARRAYS = ("__array__", "__array_interface__", "__cuda_array_interface__", "__dlpack__")
-"""What arrays of other libraries can be told by."""
+"""Attributes by which arrays of other libraries are recognized."""
 
 LIBRARIES = sys.stdlib_module_names | {"numpy"}
-"""Where types come from whose attributes are nobody's parameters."""
+"""Packages whose objects have no parameters as attributes."""
 
 
 def attributes_of(value: Any) -> list[tuple[PathEntry, Any]] | None:
-    """Return the attributes of an object of somebody's own class, or None for anything else.
+    """Return the attributes of an object of a user's class, or None for anything else.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def attributes_of(value: Any) -> list[tuple[PathEntry, Any]] | None:
     """
     kind = type(value)
     if kind is np.ndarray:
-        return None  # at once: most of what is asked about
+        return None  # first: most values have these types
     if isinstance(value, (*CODE, *PLAIN, float, complex, np.ndarray, np.generic)):
         return None
     if kind.__module__.partition(".")[0] in LIBRARIES or _is_array(value):
@@ -71,7 +71,7 @@ def _is_array(value: Any) -> bool:
 
 
 def holds_floats(value: Any) -> bool:
-    """Return whether a value that no container and no array is known to be holds floats.
+    """Return whether a value of unknown type holds floats.
 
     Examples
     --------
@@ -110,8 +110,8 @@ def _array_holds_floats(value: np.ndarray[Any, Any]) -> bool:
 def is_initializer(params: Any, foreign: Flattener | None = None) -> bool:
     """Return whether params is a function ``params(rng)`` that draws them.
 
-    Containers, objects with arrays in them, and what a hook or an adapter takes apart are none,
-    callable or not.
+    Containers, objects with arrays in them, and values with a hook or an adapter are not, even if
+    callable.
     """
     if not callable(params):
         return False
@@ -123,7 +123,7 @@ def is_initializer(params: Any, foreign: Flattener | None = None) -> bool:
 
 
 def _holds_arrays(entries: list[tuple[PathEntry, Any]] | None) -> bool:
-    """Return whether an array of floats stands among attributes, or somewhere below them."""
+    """Return whether there is an array of floats in attributes, or below them."""
     seen: set[int] = set()
     open_ = [item for _, item in entries or ()]
     while open_:

@@ -1,8 +1,8 @@
-"""Arrays that objects own: where they stand in a network or layer, and where their gradients do.
+"""Slots: arrays that a network or layer owns, and the places of their gradients.
 
-A `Slot` is a place in somebody's object that holds an array, a number or a tensor. Its gradient is
-found by what people call it: ``dW``, ``grad_W`` or ``W_grad`` beside ``W``; ``grads["W"]``;
-``W.grad``; a list of gradients in the order of a list of parameters.
+A `Slot` is a place in a user's object that holds an array, a number or a tensor. Its gradient is
+found by usual names: ``dW``, ``grad_W`` or ``W_grad`` beside ``W``; ``grads["W"]``; ``W.grad``; a
+list of gradients in the order of a list of parameters.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from pytest_gradcheck.params.tree import (
 )
 
 SPELLINGS = ("d{}", "d_{}", "grad_{}", "grad{}", "{}_grad", "{}_gradient", "g_{}", "delta_{}")
-"""What people call the gradient of what has a name, beside that."""
+"""Usual names of a gradient beside its parameter."""
 
 COLLECTIONS = ("grads", "grad", "gradients", "gradient", "dparams", "d_params", "grad_params")
-"""What people call a dict or a list of gradients."""
+"""Usual names of a dict or a list of gradients."""
 
 NUMBERS = ("data", "value", "values", "array", "val")
-"""What people call the numbers of a parameter that is an object with a gradient of its own."""
+"""Usual names of the numbers in a parameter object that has its gradient as an attribute."""
 
 RESETS = ("zero_grad", "zero_grads", "zero_gradients", "clear_grads", "zerograd")
-"""What people call the method that sets gradients to zero."""
+"""Usual names of the method that sets gradients to zero."""
 
 
 @dataclass
@@ -47,15 +47,15 @@ class Slot:
     Attributes
     ----------
     name : str
-        What a user would type to look at it, ``layers[0].W``.
+        The expression by which a user reads it, ``layers[0].W``.
     leaf : object
-        What stood there when it was found.
+        The value when it was found.
     holder : object
         The container or object that holds it.
     key : Key
-        The step to it.
+        The last step of its path.
     above : tuple of (holder, Key)
-        The steps that lead to `holder`, from the whole.
+        The path from the whole to `holder`.
     """
 
     name: str
@@ -66,11 +66,11 @@ class Slot:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of what stands there."""
+        """The shape of the value."""
         return tuple(np.shape(numbers_of(self.leaf)))
 
     def gradient(self) -> Any:
-        """Return the gradient that stands under a usual name now, or None."""
+        """Return the present gradient under a usual name, or None."""
         for found in self._named():
             value = numbers_of(found)
             if value is not None and np.shape(value) == self.shape and _is_real(value):
@@ -109,7 +109,7 @@ def _under(entries: Mapping[Any, Any], label: str, spellings: Sequence[str]) -> 
 
 
 def _item(collection: Any, label: Any) -> Iterator[Any]:
-    """Yield what a dict or a list of gradients has for a name or a position."""
+    """Yield the entry of a dict or a list of gradients for a name or a position."""
     if isinstance(collection, Mapping):
         yield collection.get(label)
         if isinstance(label, str):
@@ -180,15 +180,15 @@ def _is_leaf(value: Any) -> bool:
 
 
 class Slots(dict[str, Any]):
-    """What stands in slots, by their names; writing an entry writes to the object that owns it.
+    """The values of slots by their names; writing one writes to its owner.
 
     Parameters
     ----------
     slots : sequence of Slot
     owner : object
-        The whole, which the functions are called with.
+        The whole object, with which the functions are called.
     collect : callable
-        Takes the gradient's answer and returns gradients by the names of the slots.
+        Takes the answer of `grad` and returns gradients by the names of the slots.
     """
 
     def __init__(
@@ -210,12 +210,12 @@ class Slots(dict[str, Any]):
         assign(slot.holder, slot.key, value)
 
     def reset(self) -> None:
-        """Set the gradients to zero, where the object or its parts have a method for that."""
+        """Set the gradients to zero, if the object or its parts have a method for it."""
         zero_gradients(self.owner)
 
 
 def zero_gradients(owner: Any) -> None:
-    """Call the method of an object, or of those in a list or dict, that zeroes gradients."""
+    """Call the method that zeroes gradients, of an object or of those in a list or dict."""
     for name in RESETS:
         method = getattr(owner, name, None)
         if callable(method):
@@ -228,7 +228,7 @@ def zero_gradients(owner: Any) -> None:
 
 @dataclass
 class _Seen:
-    """What an object and everything below it held."""
+    """The saved contents of an object and everything below it."""
 
     contents: list[tuple[Any, Any]] = field(default_factory=list)
     arrays: list[tuple[Any, Any]] = field(default_factory=list)
@@ -237,7 +237,7 @@ class _Seen:
 
 @contextmanager
 def put_back(*values: Any) -> Iterator[None]:
-    """Give objects back as they are, down to their arrays' bits, whatever happens meanwhile."""
+    """Restore objects at the end of a block, down to the bits of their arrays."""
     seen = _Seen()
     _look_through(values, seen, set())
     try:
@@ -246,7 +246,7 @@ def put_back(*values: Any) -> Iterator[None]:
         for holder, kept in seen.contents:
             _restore(holder, kept)
         for array, numbers in seen.arrays:
-            with suppress(ValueError):  # it has become read-only, and so is as it was
+            with suppress(ValueError):  # read-only by now, and so unchanged
                 array[...] = numbers
         for generator, state in seen.generators:
             generator.bit_generator.state = state
@@ -286,7 +286,7 @@ def _restore(holder: Any, kept: Any) -> None:
 
 
 def nothing_found(value: Any, slots: Sequence[Slot]) -> ProblemError:
-    """Return the error of an object in which no array has a gradient."""
+    """Return the error for an object without a gradient of any array."""
     names = ", ".join(slot.name for slot in slots[:8]) or "no arrays"
     kind = type(value).__name__
     return ProblemError(

@@ -1,4 +1,4 @@
-"""A run as one page of HTML that needs nothing beside itself, and a report as a card of it.
+"""A run as a self-contained HTML page, and a report as a card of it.
 
 The page works without scripts: every check can be opened, and all of its points are shown. Scripts
 add a filter and turn the points into tabs.
@@ -29,17 +29,17 @@ COMPONENTS = 100
 """Components shown of a check; the JSON report has more."""
 
 CHECKS = 5
-"""Checks of a test that are shown: the worst of those that a loop or Hypothesis makes."""
+"""Checks of a test that are shown, worst first: a loop or Hypothesis may make many."""
 
 FILTERS = {
     "wrong": ("wrong", "refused", "failed"),
     "undecided": ("undecided", "expected", "unchecked", "skipped"),
 }
-"""What the filter calls groups of states."""
+"""The groups of states in the filter."""
 
 
 def page(run: RunRecord) -> str:
-    """Return a page in plain ASCII: what is beyond it stands there as character references."""
+    """Return a page in plain ASCII; other characters are character references."""
     ranked = sorted(run.tests, key=lambda test: (STATES.index(test.state), test.nodeid))
     text = _template("page.html.j2").render(
         run=run,
@@ -52,7 +52,7 @@ def page(run: RunRecord) -> str:
 
 
 def card(check: Mapping[str, Any]) -> str:
-    """Return what the page has of one check, with its style, for a notebook."""
+    """Return the card of one check, with its style, for a notebook."""
     text = _template("card.html.j2").render(check=_check(0, check), limit=COMPONENTS)
     return text.encode("ascii", "xmlcharrefreplace").decode()
 
@@ -71,7 +71,7 @@ def _template(name: str) -> Template:
 
 
 def _test(number: int, test: TestRecord) -> dict[str, Any]:
-    """Return what the page tells of a test."""
+    """Return the template's data of a test."""
     shown = sorted(test.checks, key=lambda check: (check["passed"], -_error(check)))[:CHECKS]
     if test.hypothesis and test.worst is not None:
         shown = [test.worst]
@@ -91,7 +91,7 @@ def _error(check: Mapping[str, Any]) -> float:
 
 
 def _check(number: int, check: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the page tells of a check, its points with their pictures."""
+    """Return the template's data of a check, its points with their pictures."""
     report = check["report"]
     several = len(report["points"]) > 1
     points = [
@@ -143,7 +143,7 @@ def _is_looked_at(drawn: Mapping[str, Any]) -> bool:
 
 
 def _figure(value: float | str) -> str:
-    """Return a small number in brief; what is no number came as its name."""
+    """Return a number in brief; NaN and infinities come as their names."""
     return value if isinstance(value, str) else f"{value:.1e}" if value else "0"
 
 
@@ -152,7 +152,7 @@ def _digits(value: float | str) -> str:
 
 
 def _ratio(component: Mapping[str, Any]) -> str:
-    """Return the analytic value over the numerical one, where that says something."""
+    """Return analytic / numerical, where that has a certain digit."""
     analytic, numerical = component["analytic"], component["numerical"]
     if isinstance(analytic, str) or isinstance(numerical, str) or numerical == 0:
         return ""

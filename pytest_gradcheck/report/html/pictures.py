@@ -1,8 +1,8 @@
 """Pictures of a check as inline SVG, drawn by matplotlib from plain lists.
 
-They take their colour of text from the page, so that they are as good in the dark as in the light.
-The colour maps are cividis, for errors, and a diverging blue and orange, for values: people who
-cannot tell red from green can read both.
+Text has the page's colour, so that pictures fit the dark and the light theme. The colour maps are
+cividis, for errors, and a diverging blue and orange, for values: people who cannot tell red from
+green can read both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pytest_gradcheck.errors import printable
 __all__ = ["curve_picture", "errors_picture", "map_picture", "scatter_picture"]
 
 INK = "#010203"
-"""Stands for the page's colour of text, until the picture is written."""
+"""Placeholder for the page's text colour, until the picture is written."""
 
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -45,7 +45,7 @@ STYLE: dict[str, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "image.composite_image": False,
-    "text.parse_math": False,  # names of users are no formulas
+    "text.parse_math": False,  # names of users are no TeX
 }
 
 LOW, HIGH = 1e-10, 1.0
@@ -58,13 +58,13 @@ WIDTH = 7.4
 
 
 def _styled(salt: str) -> AbstractContextManager[None]:
-    """Return a context of this style; ids of one salt are no other picture's."""
+    """Return a context manager of the style; `salt` makes ids unique."""
     style: Any = {**STYLE, "svg.hashsalt": salt}
     return mpl.rc_context(style)
 
 
 def map_picture(drawn: Mapping[str, Any], salt: str) -> tuple[str, str]:
-    """Return maps of a parameter, relative error and both values, and what they show in words."""
+    """Return maps of a parameter, relative error and both values, and a description."""
     rows, columns = len(drawn["errors"]), len(drawn["errors"][0]) if drawn["errors"] else 0
     shape = " x ".join(map(str, drawn["shape"])) or "scalar"
     said = f"{drawn['name']}, {shape}: {_told(drawn)}"
@@ -90,7 +90,7 @@ def map_picture(drawn: Mapping[str, Any], salt: str) -> tuple[str, str]:
 
 
 def errors_picture(maps: Sequence[Mapping[str, Any]], salt: str) -> tuple[str, str]:
-    """Return the relative errors of parameters side by side, and what they show in words."""
+    """Return the relative errors of parameters side by side, and a description."""
     said = f"relative errors, no cell is wrong: {', '.join(one['name'] for one in maps)}"
     with _styled(salt):
         figure = Figure(figsize=(WIDTH, 0.95))
@@ -107,7 +107,7 @@ def errors_picture(maps: Sequence[Mapping[str, Any]], salt: str) -> tuple[str, s
 
 
 def _short(name: str, room: int) -> str:
-    """Return a name as a title: cut, and without what no font has."""
+    """Return a name as a title: cut, and without characters outside of fonts."""
     name = printable(name)
     return name if len(name) <= room else name[: room - 1] + "\u2026"
 
@@ -130,7 +130,7 @@ def _image(
 
 
 def _key(bar: Colorbar, scale: Normalize) -> None:
-    """Give a colour bar few ticks: its ends and its middle."""
+    """Set three ticks of a colour bar: its ends and its middle."""
     bar.minorticks_off()
     if isinstance(scale, LogNorm):
         bar.set_ticks([1e-10, 1e-5, 1.0], labels=["1e-10", "1e-5", "1"])
@@ -163,7 +163,7 @@ def _mark_lines(axis: Axes, drawn: Mapping[str, Any], rows: int, columns: int) -
 
 
 def _told(drawn: Mapping[str, Any]) -> str:
-    """Return what a map shows, in words, for who cannot see it."""
+    """Return a description of a map, for readers who cannot see it."""
     codes = [code for row in drawn["verdicts"] for code in row if code >= 0]
     wrong = sum(code >= 3 for code in codes)
     said = [f"{wrong} of {len(codes)} cells are wrong" if wrong else "no cell is wrong"]
@@ -180,7 +180,7 @@ def _listed(lines: Sequence[int]) -> str:
 
 
 def scatter_picture(drawn: Mapping[str, Any], factor: float | None, salt: str) -> tuple[str, str]:
-    """Return the numerical gradient over the analytic one, with the diagonal, and words for it."""
+    """Return the numerical gradient over the analytic one, with the diagonal, and a description."""
     pairs = list(zip(drawn["analytic"], drawn["numerical"], drawn["wrong"], strict=True))
     span = max((abs(value) for pair in pairs for value in pair[:2]), default=1.0) or 1.0
     with _styled(salt):
@@ -216,7 +216,7 @@ def scatter_picture(drawn: Mapping[str, Any], factor: float | None, salt: str) -
 
 
 def curve_picture(drawn: Mapping[str, Any], salt: str) -> tuple[str, str]:
-    """Return the error over the step, with the one that the verdict rests on, and words for it."""
+    """Return the curve of error over step, with the step of the verdict, and a description."""
     floor = min((error for error in drawn["errors"] if error > 0), default=1e-16)
     with _styled(salt):
         figure = Figure(figsize=(WIDTH / 2, 2.6))
@@ -245,18 +245,18 @@ def _decade(value: float, _: int | None = None) -> str:
 
 
 def _shortened(tag: re.Match[str]) -> str:
-    """Return a tag whose coordinates have two decimals; what stands between tags is for readers."""
+    """Return a tag with coordinates of two decimals; text between tags is unchanged."""
     return re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0])
 
 
 def _svg(figure: Figure, label: str) -> str:
-    """Return a figure as an SVG element that a page may hold many of."""
+    """Return a figure as an SVG element that is unique in a page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'<(g|svg|text) id="[^"]*"', r"<\1", text)  # ids of groups: of no use, not unique
+    text = re.sub(r'<(g|svg|text) id="[^"]*"', r"<\1", text)  # unused, not unique
     text = re.sub(r" font-family: [^;\"]*;", "", text)  # the page's own
     text = re.sub(r"<[^>]*>", _shortened, text)
     text = re.sub(r"\s+", " ", text).replace("> <", "><")
