@@ -1,8 +1,7 @@
-"""What the pattern of errors gives away: findings, each said in numbers.
+"""The diagnosis: findings from the pattern of errors, each in numbers.
 
-A finding that is not sure is not made: a cause has to explain every component, right and wrong,
-within its error bar, and beyond what chance could do. `rules` holds a table of causes, `engine`
-tries them.
+A cause is reported only if it explains every component, right and wrong, within its error bar, and
+if chance cannot. `rules` has the table of causes, and `engine` tries them.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ def findings(comparison: Comparison, pair: Pair, point: str, clues: Clues) -> tu
     comparison : Comparison
         The two gradients, and the verdicts on their components.
     pair : Pair
-        To ask for the gradient at other points, where something is wrong.
+        Evaluates the gradient at other points, if something is wrong.
     point : str
         The name of the point.
     clues : Clues
-        What is known beside the gradients; its guard takes notes of what fails here.
+        Facts beside the gradients; its guard notes errors of the diagnosis itself.
     """
     approximation, gradient = comparison.approximation, comparison.gradient
     judgement, noise, settings = comparison.judgement, comparison.noise, comparison.settings

@@ -1,4 +1,4 @@
-"""Warnings, which a right pair may get: kinks, nothing tested, not decided."""
+"""Warnings, which a right pair may get as well: kinks, untested and undecided components."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_gradcheck.verdict.judge import Judgement, Verdict, judged
 __all__ = ["branch", "coarse", "kink", "precision", "stationary", "unnamed", "vacuous"]
 
 POOR = 1e-3
-"""A check that resolves less than this, the error of a bug, says so."""
+"""A check warns if it cannot resolve this relative error, that of a bug."""
 
 
 COARSEST_TOLERANCE = 3e-5
@@ -35,7 +35,7 @@ def kink(
     judgement: Judgement,
     point: str,
 ) -> Iterator[Finding]:
-    """Tell of kinks: both slopes, and where the gradient lies."""
+    """Warn of kinks: both slopes, and the position of the gradient."""
     part = parameter.slice
     at_kink = parameter.start + np.flatnonzero(approximation.of_kind(Kind.KINK, part))
     if not at_kink.size:
@@ -58,7 +58,7 @@ def kink(
 
 
 def _where(valid: bool, nearby: bool) -> str:
-    """Return where a gradient lies, said of the slopes on either side of a kink."""
+    """Describe the position of a gradient relative to the two slopes at a kink."""
     if nearby and valid:
         return "outside them, and is a limit of right gradients nearby: a valid subgradient"
     if nearby:
@@ -76,7 +76,7 @@ def _kink_of_a_direction(name: str, approximation: Approximation, point: str) ->
 
 
 def vacuous(parameter: Parameter, approximation: Approximation, point: str) -> Iterator[Finding]:
-    """Tell of a gradient of zeros that nothing was tested, if the numerical one is 0 as well."""
+    """Warn that nothing was tested where analytic and numerical gradient are 0."""
     part = parameter.slice
     if approximation.of_kind(Kind.KINK, part).any():
         return
@@ -96,7 +96,7 @@ def vacuous(parameter: Parameter, approximation: Approximation, point: str) -> I
 def branch(
     parameter: Parameter, approximation: Approximation, gradient: FloatArray, point: str
 ) -> Iterator[Finding]:
-    """Tell of special branches at the very point: the slopes in them and around them."""
+    """Warn of special branches at the very point: the slopes in them and around them."""
     mine = [n for n in approximation.around if parameter.start <= n < parameter.stop]
     if not mine:
         return
@@ -117,9 +117,9 @@ def branch(
 def stationary(
     theta: Theta, approximation: Approximation, noise: Noise, point: str
 ) -> Iterator[Finding]:
-    """Tell that the point is a stationary one, where a gradient proves little, or that nothing is.
+    """Warn of a stationary point, at which little is proved.
 
-    A cost that does not move with any parameter was not tested.
+    If the cost moves with no parameter, nothing was tested.
     """
     if not noise.moved:
         for parameter in theta.selected:
@@ -140,7 +140,7 @@ def precision(
     noise: Noise,
     point: str,
 ) -> Iterator[Finding]:
-    """Tell how many components cannot be decided, and why."""
+    """Warn of undecided components, with their number and the reason."""
     part = parameter.slice
     undecided = judgement.verdicts[part] == Verdict.INCONCLUSIVE
     seen = approximation.seen.get(parameter.name)
@@ -171,9 +171,9 @@ def unnamed(
     point: str,
     explained: Collection[str | None],
 ) -> Iterator[Finding]:
-    """Tell of what random directions saw and the search could not put down to components.
+    """Report residuals along random directions that no component explains.
 
-    Not of what a cause has been found for, in the parameters that are `explained`.
+    Those of parameters in `explained` already have a cause.
     """
     for name, seen in approximation.seen.items():
         if judged(seen, settings) < Verdict.SUSPECT or (seen.crowded and name in explained):
@@ -202,7 +202,7 @@ def _why_unnamed(seen: ProbeResult) -> str:
 def coarse(
     approximation: Approximation, judgement: Judgement, noise: Noise, point: str
 ) -> Iterator[Finding]:
-    """Say what a noisy cost hides, though every component could be decided."""
+    """Warn of the resolution of a noisy cost, though every component could be decided."""
     if noise.relative <= 100 * EPSILON:
         return
     worst = float(judgement.resolutions.max())
@@ -218,7 +218,7 @@ def coarse(
 
 
 def _noise_reason(noise: Noise) -> str:
-    """Say what hides a slope, by its name where that is known."""
+    """Describe the noise that hides a slope, by its kind if that is known."""
     jumps = f"{math.sqrt(12) * noise.level:.1g}, {noise.relative:.1g} of its size"
     if noise.kind is NoiseKind.DECIMALS:
         return f"the cost is rounded to {noise.digits} decimals: return it as it is"
@@ -244,7 +244,7 @@ def _noise_reason(noise: Noise) -> str:
 
 
 def _spread_reason(noise: Noise) -> str:
-    """Say what hides a slope, where noise has no shape of its own."""
+    """Describe noise of unknown kind that hides a slope."""
     if noise.relative < 100 * EPSILON:
         return (
             f"|J| = {noise.magnitude:.2g} is so large beside its slope that its rounding "

@@ -1,8 +1,8 @@
-"""The engine: asks every rule about every wrong parameter, and words what is sure.
+"""The engine: tries every rule on every wrong parameter, and words the causes that are sure.
 
-What several parameters have in common is one cause, and the one that explains most parameters wins.
-Where many parameters are wrong, some of them are asked for everything, and the others only for what
-those have: the work is linear in parameters and in components.
+A cause that several parameters share is one finding, and the cause of most parameters wins. If many
+parameters are wrong, all rules are tried on some of them, and only the successful rules on the
+others: the work is linear in parameters and in components.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from pytest_gradcheck.report.report import Finding
 __all__ = ["causes"]
 
 ASKED = 24
-"""Wrong parameters that are asked for every cause; the others for those that these have."""
+"""Wrong parameters on which all rules are tried; on the others only those that succeeded."""
 
 HERE = {1: "is", 2: "are"}
 NEARBY = {
     1: "should be 0 here, and changes nearby by",
     2: "should be 0 here, and change nearby by",
 }
-"""What stands between a name, or several, and what was seen."""
+"""The verb between one name, or several, and the observation."""
 
 SHARPENED = 4
-"""Parameters without a cause that are differenced again, to more digits."""
+"""Parameters without a cause that are differenced again to more digits, at most."""
 
 DOUBT = 6.0
-"""Bits that a cause needs more while other parameters stay unexplained."""
+"""Extra bits that a cause needs while other parameters are unexplained."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A hypothesis that came true for one parameter."""
+    """A hypothesis that holds for one parameter."""
 
     part: ParameterEvidence
     rule: Rule
@@ -60,12 +60,12 @@ class Candidate:
 
     @property
     def code(self) -> str:
-        """The code of the finding that it would be."""
+        """The code of its finding."""
         return self.hypothesis.code or self.rule.code
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What two parameters with one cause have in common."""
+        """A key that parameters with the same cause share."""
         hypothesis = self.hypothesis
         factor = hypothesis.factor
         if factor is None:
@@ -73,11 +73,11 @@ class Candidate:
         return (self.code, f"{factor:.4g}")
 
     def sureness(self) -> float:
-        """Return its bits beyond the alternatives that were tried."""
+        """Return its bits, less those of the alternatives tried."""
         return self.bits - math.log2(self.hypothesis.tried)
 
     def agreement(self, other: Candidate) -> float:
-        """Return how many bits the agreement of two fitted factors has."""
+        """Return the bits of the agreement of two fitted factors."""
         mine, others = self.hypothesis.factor, other.hypothesis.factor
         if self.hypothesis.free == 0 or mine is None or others is None or mine == others:
             return math.inf
@@ -86,7 +86,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Cause:
-    """What several parameters, or one, have in common."""
+    """A cause of one parameter, or of several together."""
 
     candidates: tuple[Candidate, ...]
 
@@ -96,7 +96,7 @@ class Cause:
         return tuple(candidate.part.name for candidate in self.candidates)
 
     def is_sure(self, more: float = 0.0) -> bool:
-        """Return whether all of them together are no chance. A number is fitted once for all."""
+        """Return whether all of them together exclude chance; a number is fitted once for all."""
         first = max(self.candidates, key=lambda candidate: candidate.bits)
         bits = first.bits
         for other in self.candidates:
@@ -107,7 +107,7 @@ class Cause:
 
 
 def causes(evidence: Evidence) -> tuple[Finding, ...]:
-    """Return the causes of what is wrong at a point, those of most parameters first."""
+    """Return the causes at a point, those of most parameters first."""
     wrong = evidence.wrong_parts
     legible = [p for p in wrong if p.is_legible and not (p.sparse or p.where)]
     candidates = _candidates(legible, RULES, evidence)
@@ -144,7 +144,7 @@ def _of_changes(evidence: Evidence) -> tuple[Finding, ...]:
 
 
 def _sharper(parts: Sequence[ParameterEvidence], evidence: Evidence) -> list[ParameterEvidence]:
-    """Return what of some parameters is known better once more calls are spent on them."""
+    """Return the parameters about which further calls tell more digits."""
     with evidence.clues.guard.of("the search for more digits"):
         some = parts[:SHARPENED]
         both = [(sharpened(part, evidence, _doubtful(part, evidence)), part) for part in some]
@@ -153,7 +153,7 @@ def _sharper(parts: Sequence[ParameterEvidence], evidence: Evidence) -> list[Par
 
 
 def _doubtful(part: ParameterEvidence, evidence: Evidence) -> Indices:
-    """Return the components that alone stand against a cause."""
+    """Return the components that alone contradict a cause."""
     for rule in RULES:
         for hypothesis in rule.hypotheses(part, evidence):
             places = near_misses(part, hypothesis)
@@ -165,7 +165,7 @@ def _doubtful(part: ParameterEvidence, evidence: Evidence) -> Indices:
 def _candidates(
     parts: Sequence[ParameterEvidence], rules: Sequence[Rule], evidence: Evidence
 ) -> list[Candidate]:
-    """Return the hypotheses that came true, of every part and every rule."""
+    """Return the hypotheses that hold, of every part and every rule."""
     first = [c for part in parts[:ASKED] for c in _tried(part, rules, evidence)]
     if len(parts) <= ASKED:
         return first
@@ -176,7 +176,7 @@ def _candidates(
 def _tried(
     part: ParameterEvidence, rules: Sequence[Rule], evidence: Evidence
 ) -> Iterator[Candidate]:
-    """Yield what comes true of a part, up to the first that is sure by itself."""
+    """Yield the hypotheses that hold for a part, up to the first that is sure by itself."""
     for rule in rules:
         with evidence.clues.guard.of(f"the rule {rule.name}"):
             for hypothesis in rule.hypotheses(part, evidence):
@@ -189,7 +189,7 @@ def _tried(
 
 
 def _grouped(candidates: Sequence[Candidate]) -> list[Cause]:
-    """Return what parameters have in common."""
+    """Group candidates by the cause that they share."""
     groups: dict[tuple[str, ...], dict[str, Candidate]] = {}
     for candidate in candidates:
         group = groups.setdefault(candidate.key, {})
@@ -200,9 +200,9 @@ def _grouped(candidates: Sequence[Candidate]) -> list[Cause]:
 
 
 def _sure(groups: Sequence[Cause], wrong: int) -> list[Cause]:
-    """Return the causes that are sure, each parameter's being the one of most parameters.
+    """Return the causes that are sure, for each parameter that of most parameters.
 
-    A cause of few parameters needs more where others stay unexplained.
+    A cause of few parameters needs more bits while others are unexplained.
     """
     found: list[Cause] = []
     taken: set[str] = set()
@@ -217,7 +217,7 @@ def _sure(groups: Sequence[Cause], wrong: int) -> list[Cause]:
 
 
 def _where(rest: Sequence[ParameterEvidence], evidence: Evidence) -> list[Cause]:
-    """Return where what is left is wrong: rows, columns, a few entries.
+    """Return the places of unexplained errors: rows, columns, a few entries.
 
     Parameters that are wrong in the same places have one cause.
     """

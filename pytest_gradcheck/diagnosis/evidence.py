@@ -1,4 +1,4 @@
-"""What a diagnosis looks at: two gradients and their comparison, a parameter at a time."""
+"""The evidence of a diagnosis: two gradients and their comparison, by parameter."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from pytest_gradcheck.verdict.judge import Judgement, Verdict
 __all__ = ["Clues", "Evidence", "Mask", "ParameterEvidence", "gradient_at"]
 
 CLEAR = 1e-3
-"""How wide the error bar of a component may be that counts as right."""
+"""The widest relative error bar of a component that counts as right."""
 
 SOUND = 0.03
-"""How wide the error bar of a component that is sound may be, as a part of the least error beside
-it: in a cost that is rounded no component may be right beyond doubt."""
+"""The widest error bar of a sound component, as a part of the least error of a wrong one: under a
+rounded cost no component may count as right."""
 
 APART = 0.3
-"""How wide the error bar of a component may be that counts as right, as such a part."""
+"""The widest error bar of a component that counts as right, as the same part."""
 
 CLASSICAL = 1e-6
-"""Stands for the error bars of the classical check, which has none: a part of the root mean square
+"""The error bar assumed in the classical check, which has none, as a part of the root mean square
 of a parameter."""
 
 EXACT = 1e-9
 """The relative precision of a gradient that was computed in float64."""
 
 COARSE = 1e-9
-"""Noise of the cost, relative, from which on its gradient is taken for as coarse."""
+"""The relative noise of the cost from which on its gradient is assumed as coarse."""
 
 SINGLE = 1e-5
-"""The relative precision of a gradient that was computed in float32, or looks like it."""
+"""The relative precision of a gradient that was, or seems, computed in float32."""
 
 Mask = npt.NDArray[np.bool_]
 Number = TypeVar("Number", bound=np.generic)
@@ -53,16 +53,16 @@ Number = TypeVar("Number", bound=np.generic)
 
 @dataclass(frozen=True)
 class Clues:
-    """What is known beside the two gradients.
+    """Facts beside the two gradients.
 
     Attributes
     ----------
     numbers : callable
         Returns the numbers and dimensions in sight of the pair.
     unpenalized : Pair or None
-        The same point with the penalty of the data switched off, where it can be.
+        The same point with the penalty of the data switched off, if there is one.
     guard : Guard
-        Takes notes of what fails in a diagnosis.
+        Notes errors of the diagnosis itself.
     """
 
     numbers: Callable[[], KnownNumbers] = KnownNumbers
@@ -72,7 +72,7 @@ class Clues:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The comparison at a point: arrays over theta, and the pair itself to ask again."""
+    """The comparison at a point: arrays over theta, and the pair itself for further calls."""
 
     comparison: Comparison
     pair: Pair
@@ -106,7 +106,7 @@ class Evidence:
 
     @property
     def is_layer(self) -> bool:
-        """Whether the parameters are the inputs of a layer, which nobody penalizes."""
+        """Whether the parameters are inputs of a layer, which have no penalty."""
         return "outputs" in self.pair.problem.details
 
     def alike(self, part: ParameterEvidence) -> list[ParameterEvidence]:
@@ -177,7 +177,7 @@ class Evidence:
 
     @cached_property
     def _right(self) -> Mask:
-        """Where a component is right, and not because all is 0 or the error bar is wide."""
+        """Where a component is right, though not by being 0 or by a wide error bar."""
         size = np.abs(self.gradient) + np.abs(self.approximation.values)
         narrow = self.approximation.error_bars < CLEAR * size
         right: Mask = self._known & (self.judgement.verdicts == Verdict.OK) & narrow
@@ -216,27 +216,28 @@ class Evidence:
 
 @dataclass(frozen=True)
 class ParameterEvidence:
-    """One parameter's share of the evidence: flat arrays of its size.
+    """The evidence on one parameter: flat arrays of its size.
 
     Attributes
     ----------
     parameter : Parameter
     theta, analytic, numerical, bars : float64 arrays
-        NaN in `numerical` where a component was not looked at.
+        `numerical` is NaN where a component was not differenced.
     known : bool array
         Where both gradients are numbers, the approximation with an error bar.
     wrong : bool array
         Where the verdict is suspect or bug.
     right : bool array
-        Where it is ok, and not because both are 0 or the error bar is wide, which says nothing.
+        Where the verdict is ok, except by both being 0 or by a wide error bar.
     precision : float
         Of the analytic gradient, relative.
     sparse : bool
-        Whether all that is wrong is known: a random direction over the others is silent.
+        Whether all wrong components are known: the residual of a random direction over the others
+        is 0.
     open : bool
-        Whether more is wrong than is known: a random direction over the others is not silent.
+        Whether further components are wrong: that residual is not 0.
     where : str or None
-        The slice that all of it lies in, as random directions say.
+        The slice that holds all errors, by random directions.
     """
 
     parameter: Parameter
@@ -279,7 +280,7 @@ class ParameterEvidence:
 
     @cached_property
     def sound(self) -> Mask:
-        """Where a fault as large as the least of those that are wrong would show, and none does."""
+        """Where an error as large as the least one seen would show, and none does."""
         size = np.abs(self.analytic) + np.abs(self.numerical)
         with np.errstate(all="ignore"):
             least = _least(np.abs(self.analytic - self.numerical), size, self.wrong)
@@ -293,7 +294,7 @@ class ParameterEvidence:
 
     @cached_property
     def is_legible(self) -> bool:
-        """Whether a pattern can be looked for: something is wrong, and all of that is known."""
+        """Whether a pattern can be tried: there are wrong components, and all of them are known."""
         return bool(self.n_wrong) and not np.any(self.wrong & ~self.known)
 
     @cached_property
@@ -308,17 +309,17 @@ class ParameterEvidence:
 
 
 def _least(off: FloatArray, size: FloatArray, wrong: Mask) -> float:
-    """Return the least relative error of what is wrong; infinity where nothing is."""
+    """Return the least relative error of wrong components; infinity if there are none."""
     with np.errstate(all="ignore"):
         return float(np.nanmin(off[wrong] / size[wrong], initial=np.inf))
 
 
 def gradient_at(pair: Pair, theta: FloatArray) -> FloatArray | None:
-    """Return the analytic gradient at another theta, or None where there is none to be had."""
+    """Return the analytic gradient at another theta, or None outside of its domain."""
     with pair.theta.at(theta), np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is our doing that theta stands there
+        warnings.simplefilter("ignore")  # our own choice of theta
         try:
             gradient = pair.gradient_after_cost()
         except ProblemError:
-            return None  # outside of the gradient's domain, which says nothing of the fault
+            return None  # outside of the gradient's domain
     return gradient if np.all(np.isfinite(gradient)) else None

@@ -1,11 +1,10 @@
-"""Rules, the hypotheses that they make, and how sure a hypothesis is.
+"""Rules, their hypotheses, and the certainty of a hypothesis in bits.
 
-A rule looks at one parameter and yields hypotheses: what the analytic gradient would be if this
-were the fault. A hypothesis has to come true in *every* component that is known, right or wrong,
-within its own error bars. That it does may still be chance. What each wrong component tells is
-counted in bits: how much narrower the window is that it was predicted to lie in than the error
-that is to be explained. A number that was fitted takes back as much as one component tells, and
-alternatives that were tried take back the logarithm of their number.
+A rule takes one parameter and yields hypotheses: the analytic gradient that a fault would give. A
+hypothesis has to hold in *every* known component, right or wrong, within its own error bars. It may
+still do so by chance. Each wrong component counts in bits: the logarithm of its error over the
+window in which it was predicted. A fitted number costs the bits of one component, and alternatives
+cost the logarithm of their number.
 """
 
 from __future__ import annotations
@@ -35,52 +34,52 @@ __all__ = [
 ]
 
 NEEDED = 14.0
-"""Bits that a hypothesis has to have beyond its free numbers: one in 16,000 by chance."""
+"""Bits that a hypothesis needs beyond its free numbers: a chance of one in 16,000."""
 
 CAP = 20.0
-"""Bits that one component tells at most: structure repeats digits more often than chance does."""
+"""Bits of one component at most: structure repeats digits more often than chance does."""
 
 BLURRED = 7.0
-"""Bits below which a component tells nothing: a window of a hundredth takes in what is alike."""
+"""Bits below which a component does not count: a window of a hundredth holds similar numbers."""
 
 FEW = 20
-"""One component of so many may be missed by little, and is looked at again."""
+"""One component in this many may be missed by little, and is differenced again."""
 
 LITTLE = 30.0
-"""By how many error bars."""
+"""The most by which it may be missed, in error bars."""
 
 ENOUGH = 4096
-"""Components that are counted; more of them make nothing surer."""
+"""Components that are counted at most."""
 
 DIGITS = 1e5
-"""Components count as one where they agree in that many steps of a factor of e."""
+"""Components count as one if they agree in this many steps of a factor of e."""
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What the analytic gradient of a parameter would be, if a fault were this one.
+    """The analytic gradient that a fault would give, with its error bars and words.
 
     Attributes
     ----------
     prediction, bars : arrays
-        Of the analytic gradient, and the error bars of that.
+        The predicted analytic gradient, and its error bars.
     observation : str
-        What was seen, after "W is".
+        The observation, after "W is".
     why : str
-        What usually does that.
+        Its usual reason.
     code : str or None
-        Of the finding, where a rule has several.
+        The code of the finding, if its rule has several.
     factor : float or None
     free : int
-        How many numbers were fitted.
+        The number of fitted numbers.
     tried : float
-        How many alternatives the rule had, coincidences with numbers in sight included.
+        The number of alternatives of the rule, coincidences with numbers in sight included.
     blurred : float
-        Bits below which a component tells nothing.
+        Bits below which a component does not count.
     cap : float
-        Bits that a component tells at most.
+        Bits of a component at most.
     bits : float or None
-        What it tells, where that is counted in places and not in digits.
+        Its bits, if they count places and not digits.
     """
 
     prediction: FloatArray
@@ -107,16 +106,16 @@ Maker = Callable[[ParameterEvidence, Evidence], Iterator[Hypothesis]]
 
 @dataclass(frozen=True)
 class Rule:
-    """A cause: its code, what usually does it, its row in the docs, and its hypotheses.
+    """A cause: its code, its usual reason, its row in the docs, and its hypotheses.
 
     Attributes
     ----------
     code : str
-        Of its findings, unless a hypothesis says otherwise.
+        The code of its findings, unless a hypothesis has another.
     summaries : mapping of str to str
-        Its codes, with the fault in a word, for the table of findings.
+        Its codes with their faults in a word, for the table of findings.
     why : str
-        What usually does it, unless a hypothesis says otherwise.
+        Its usual reason, unless a hypothesis has another.
     hypotheses : callable
         Yields the hypotheses about a parameter, the simplest first.
     """
@@ -128,7 +127,7 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """The name of the function that makes the hypotheses."""
+        """The name of the generator function."""
         return self.hypotheses.__name__
 
 
@@ -156,7 +155,7 @@ def comes_true(part: ParameterEvidence, hypothesis: Hypothesis) -> bool:
 def near_misses(part: ParameterEvidence, hypothesis: Hypothesis) -> Indices:
     """Return the few components that a hypothesis misses by little, where it predicts all others.
 
-    Error bars are safe, and not sure: of hundreds of components one may be off by more.
+    Error bars are safe, not certain: one component in hundreds may exceed its own.
     """
     known = np.flatnonzero(part.known)
     missed = _misses(part, hypothesis, part.known) > 0
@@ -168,7 +167,7 @@ def near_misses(part: ParameterEvidence, hypothesis: Hypothesis) -> Indices:
 
 
 def _misses(part: ParameterEvidence, hypothesis: Hypothesis, where: Mask) -> FloatArray:
-    """Return by how much predictions miss the analytic gradient, beyond what is allowed."""
+    """Return the error of predictions beyond what is allowed."""
     analytic, predicted = part.analytic[where], hypothesis.prediction[where]
     allowed = hypothesis.bars[where] + _rounding(part, analytic, predicted)
     missed = np.abs(analytic - predicted) - allowed
@@ -176,14 +175,14 @@ def _misses(part: ParameterEvidence, hypothesis: Hypothesis, where: Mask) -> Flo
 
 
 def _rounding(part: ParameterEvidence, analytic: FloatArray, predicted: FloatArray) -> FloatArray:
-    """Return how far a gradient may be off by the rounding of its own arithmetic."""
+    """Return the rounding error of a gradient's own arithmetic."""
     size = np.maximum(np.abs(analytic), np.abs(predicted))
     rounding: FloatArray = part.precision * (size + 1e-3 * part.scale)
     return rounding
 
 
 def information(part: ParameterEvidence, hypothesis: Hypothesis) -> float:
-    """Return how many bits the wrong components tell in favour of a hypothesis that comes true.
+    """Return the bits of the wrong components in favour of a hypothesis that holds.
 
     Components that repeat each other count once.
     """

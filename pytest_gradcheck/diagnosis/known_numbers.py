@@ -1,10 +1,10 @@
-"""The numbers in sight of a pair: what a factor may be, and what a penalty's strength.
+"""The numbers in sight of a pair, which may be factors or strengths of penalties.
 
 A factor of 20 says little; "20 is the number of examples in X" says which mean is missing. So the
-arrays and numbers that the pair's functions can see are looked at: their data and arguments, the
-defaults of these, and the closures and globals that their code names, a few calls deep. That reads
-references which the functions themselves read at every call, and never calls, copies or changes
-anything.
+arrays and numbers that the pair's functions can read are collected: their data and arguments, the
+defaults of these, and the closures and globals that their code names, a few calls deep. This is
+safe: it reads references that the functions themselves read at every call, and never calls, copies
+or changes anything.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from pytest_gradcheck.problem.regularization import Penalty
 __all__ = ["Dimension", "KnownNumbers", "named_strength", "numbers_in_sight"]
 
 EXACT = 1e-5
-"""A strength is a number in sight when it is off by no more than this part of it."""
+"""The relative tolerance within which a strength is a number in sight."""
 
 TELLING = 5
-"""Sizes of axes below are no news: almost any small factor is made up of small sizes."""
+"""Sizes of axes below this do not count: almost any small factor is a product of small sizes."""
 
 MOST = 100_000
 """Entries of an array of indices that are counted."""
 
 ENTRIES = 20
-"""Entries of a container in the data that are looked at."""
+"""Entries of a container in the data that are read."""
 
 DEEP = 3
-"""Calls of functions by functions through which names of arrays are followed."""
+"""Depth of nested functions through which names are followed."""
 
 COUNTS = re.compile("^[mnNM]$|batch|n_samples|num_examples")
 """Names of numbers of examples."""
@@ -51,7 +51,7 @@ COUNTS = re.compile("^[mnNM]$|batch|n_samples|num_examples")
 FACTORS = re.compile(
     "lr|rate|^eta$|alpha|beta|gamma|keep|dropout|temp|^tau$|^T$|scale|sigma|std|weight|^d[tx]$|^h$|moment"
 )
-"""Names of numbers that are factors; any other global is not taken for one."""
+"""Names of globals that may be factors."""
 
 
 STRENGTH = re.compile("lam|reg|decay|^l[12]$|alpha|pen|ridge|shrink|^mu$|^wd$", re.IGNORECASE)
@@ -77,7 +77,7 @@ class KnownNumbers:
     axes : tuple of Dimension
     numbers : mapping of str to float
     given : frozenset of str
-        Names of the numbers that are arguments, and not merely in sight.
+        Names of the numbers that are arguments.
     indices : mapping of str to array
         Arrays of integers, which may be indices into a parameter.
     arrays : mapping of str to array
@@ -91,7 +91,7 @@ class KnownNumbers:
     arrays: Mapping[str, Any] = field(default_factory=dict)
 
     def said(self, size: int) -> str:
-        """Return what a number of things is the number of."""
+        """Name the count that a number is."""
         mine = self._of_size.get(size)
         if not mine:
             names = [name for name, number in self.numbers.items() if number == size]
@@ -110,10 +110,10 @@ class KnownNumbers:
 
     @cached_property
     def examples(self) -> list[int]:
-        """Return what may be the number of examples, the likeliest first.
+        """Return possible numbers of examples, the likeliest first.
 
-        An axis that several arrays of the data have in common, or none of the params has: the
-        numbers of features, units and classes are sizes of params as well.
+        These are axes that several arrays of the data share, or that no parameter has: numbers of
+        features, units and classes are sizes of params as well.
         """
         data = [d for d in self.axes if not d.of_params and d.size > 1]
         own = {d.size for d in self.axes if d.of_params}
@@ -165,7 +165,7 @@ class KnownNumbers:
 
     @cached_property
     def factors(self) -> list[tuple[str, float]]:
-        """Return the numbers that may be factors: arguments, and what has a factor's name."""
+        """Return the numbers that may be factors: arguments, and those with a factor's name."""
         return [
             (name, number)
             for name, number in self.numbers.items()
@@ -177,7 +177,7 @@ class KnownNumbers:
 def numbers_in_sight(
     problem: Problem, data: Mapping[str, Any] | None, penalty: Any, theta: Theta
 ) -> KnownNumbers:
-    """Return the sizes of everything that a pair names: data, arguments, closures, params."""
+    """Return the numbers and sizes in data, arguments, closures and params of a pair."""
     axes: list[Dimension] = []
     numbers: dict[str, float] = {}
     indices: dict[str, Any] = {}
@@ -202,7 +202,7 @@ def numbers_in_sight(
 
 
 def _named_values(problem: Problem, data: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
-    """Yield what a pair's functions can see, by name."""
+    """Yield the values that a pair's functions can read, by name."""
     for name, value in _given(problem, data).items():
         yield name, value
         for key, item in (children_of(value) or [])[:ENTRIES]:
@@ -253,7 +253,7 @@ def _seen_by(function: Any, seen: set[int], depth: int) -> Iterator[tuple[str, A
 
 
 def _defaults(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yield arguments that a function has values for: `def cost(params, X=X)`."""
+    """Yield arguments with default values: `def cost(params, X=X)`."""
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.default is not inspect.Parameter.empty:
             yield name, parameter.default
@@ -264,7 +264,7 @@ def _outer_names(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
         try:
             yield name, cell.cell_contents
-        except ValueError:  # a name that has no value yet
+        except ValueError:  # a name without a value yet
             continue
     inner = [const for const in code.co_consts if isinstance(const, types.CodeType)]
     for name in dict.fromkeys(name for one in (code, *inner) for name in one.co_names):
@@ -273,7 +273,7 @@ def _outer_names(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def named_strength(strength: float, numbers: KnownNumbers) -> str | None:
-    """Return how a penalty's strength is made up of the numbers in sight, or None."""
+    """Return a penalty's strength as an expression of numbers in sight, or None."""
     for name, number in numbers.numbers.items():
         likely = name in PENALTIES or STRENGTH.search(name.rsplit(".", 1)[-1])
         if number and (likely or (name in numbers.given and number != int(number))):
@@ -284,7 +284,7 @@ def named_strength(strength: float, numbers: KnownNumbers) -> str | None:
 
 
 def _shares(name: str, number: float, numbers: KnownNumbers) -> Iterator[tuple[str, float]]:
-    """Yield what a strength is made up of, the likeliest first: examples are what is averaged."""
+    """Yield expressions of a strength, the likeliest first: averages are over examples."""
     yield name, number
     yield f"2 {name}", 2 * number
     examples = [count for count in numbers.counts if count in numbers.examples]

@@ -1,7 +1,7 @@
-"""Slopes to more digits than a verdict needs, where a cause hangs on them.
+"""Slopes to more digits than a verdict needs, for causes.
 
-A wrong component is differenced no better than to be called wrong. Whether it is twice the slope or
-2.003 times takes more digits, which a few more calls of a smooth cost give.
+A wrong component is differenced only until it is wrong for sure. Whether it is 2 or 2.003 times the
+slope takes more digits, which a few more calls of a smooth cost give.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ FARTHEST = 0.1
 """The largest step, in lengths of a component."""
 
 SHORTER = (0.03, 1e-3)
-"""Parts of those steps that are tried next, where a cost bends sooner than that."""
+"""Parts of that step that are tried next, if a cost bends sooner."""
 
 RUNGS = 5
 """Steps, each half of the one before. Five central differences leave an error of order h**10."""
 
 MARGIN = 4.0
-"""Error bars are so many times what the last two extrapolations differ by."""
+"""The error bar over the difference of the last two extrapolations."""
 
 MOST = 6
-"""Components of a point that are looked at: single numbers are what digits are short of."""
+"""Components of a point at most: single numbers lack digits, large arrays do not."""
 
 FEW = 8
-"""Sharp wrong components from which on a pattern is found without more digits, or there is none."""
+"""Sharp wrong components from which on more digits would not help to find a pattern."""
 
 
 class Slopes(NamedTuple):
@@ -52,8 +52,8 @@ def extrapolated(
 ) -> Slopes:
     """Return the slopes in some components by Richardson's extrapolation of central differences.
 
-    Of the whole tableau the entry with the least error bar counts, as in Ridders' method: how far
-    it is from the two that it is made of, and what noise over its step leaves.
+    As in Ridders' method, the entry of the tableau with the least error bar counts: its distance
+    from the two entries that it is made of, and noise over its step.
     """
     best = Slopes(np.full(places.size, np.nan), np.full(places.size, np.inf))
     before: list[FloatArray] = []
@@ -112,10 +112,10 @@ def sharpened(part: ParameterEvidence, evidence: Evidence, doubtful: Indices) ->
 def at_some_reach(
     evaluator: SerialEvaluator, places: Indices, reach: FloatArray, noise: Noise, known: Slopes
 ) -> Slopes:
-    """Return the slopes from the largest steps that tell more than is known, or the least tried.
+    """Return the slopes from the largest steps that improve on the known ones, or from the least.
 
-    Where a component is large, and what it is taken off is as large, the cost bends sooner than at
-    its length: the slopes of long steps are others, and may agree by chance.
+    Where a component enters as a small difference of large numbers, the cost bends sooner than at
+    its length: slopes of long steps are wrong, and may agree by chance.
     """
     found = Slopes(np.full(places.size, np.nan), np.full(places.size, np.inf))
     for part in (1.0, *SHORTER):
@@ -128,7 +128,7 @@ def at_some_reach(
 
 
 def _short_of_digits(part: ParameterEvidence) -> Indices:
-    """Return the largest wrong components where few have the digits that tell a pattern."""
+    """Return the largest wrong components, if too few have the digits for a pattern."""
     with np.errstate(all="ignore"):
         bits = np.log2(np.abs(part.numerical / part.bars)[part.wrong])
     if np.count_nonzero(bits >= BLURRED) >= FEW or not np.any(bits > 0):

@@ -1,9 +1,9 @@
-"""What a point and its twin without the penalty say together.
+"""Findings from a point and its twin without the penalty.
 
-A relative error is one of the whole gradient. Where the penalty's part is a thousand times as large
-as the data's, a fault of one per cent in the data term is one of 1e-5 in the sum, and passes. The
-point without the penalty finds it; this says that only that point could. And where only the point
-with the penalty fails, the fault lies in the penalty, whatever its pattern.
+A relative error is relative to the whole gradient. If the penalty's part is a thousand times the
+data's, an error of one per cent in the data term is one of 1e-5 in the sum, and passes. Only the
+point without the penalty can show it, and a warning says so. If only the point with the penalty
+fails, the penalty is wrong, whatever the pattern.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["HIDES", "blamed_on_penalty", "dominated"]
 MISSING, WRONG = "missing-regularization", "wrong-regularization"
 
 HIDES = 100.0
-"""How many times the data's part the penalty's may be before it is said to hide it."""
+"""The ratio of the penalty's to the data's part above which the penalty hides the data term."""
 
 
 def dominated(
@@ -34,17 +34,18 @@ def dominated(
     Parameters
     ----------
     whole, data : Approximation
-        The numerical gradients at one theta, with the penalty and with it off. What they differ in
-        is the penalty's part, whatever the user's gradient says of it.
+        The numerical gradients at one theta, with the penalty and with it off. Their difference is
+        the penalty's part.
     parameters : sequence of Parameter
         Those that were checked.
     point : str
-        The name of the point that has the penalty.
+        The name of the point with the penalty.
 
     Returns
     -------
     tuple of Finding
-        None for a parameter whose data term is 0 throughout: that is `vacuous` without the penalty.
+        There is none for a parameter whose data term is 0 throughout: that is `vacuous` without the
+        penalty.
     """
     return tuple(_found(whole, data, parameters, point))
 
@@ -57,7 +58,7 @@ def _found(
     for parameter in parameters:
         seen = parameter.start + np.flatnonzero(known[parameter.slice])
         part_of_data = _norm(data.values[seen])
-        with np.errstate(all="ignore"):  # so large a ratio that it overflows is large
+        with np.errstate(all="ignore"):  # an overflow means a large ratio
             part_of_penalty = _norm(whole.values[seen] - data.values[seen])
             ratio = float(np.divide(part_of_penalty, part_of_data))
         if part_of_data > 0 and ratio > HIDES:
@@ -84,7 +85,7 @@ def _norm(values: FloatArray) -> float:
 
 
 def blamed_on_penalty(whole: PointReport, twin: PointReport) -> PointReport:
-    """Return the report of a point, with the penalty blamed for what is right without it."""
+    """Return the report of a point, with the penalty as the cause if the twin passes."""
     codes = {finding.code for finding in whole.findings}
     if whole.passed or not twin.passed or codes & {MISSING, WRONG}:
         return whole

@@ -1,4 +1,4 @@
-"""Names and numbers in a row, as messages have them."""
+"""Lists of names and numbers for messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["listed", "numbered"]
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
-    """Return names in a row, the middle of a long one left out.
+    """Join names, without the middle of a long list.
 
     Examples
     --------
@@ -21,7 +21,7 @@ def listed(names: Sequence[str], most: int = 4) -> str:
 
 
 def numbered(values: Sequence[int]) -> str:
-    """Return numbers in a row, runs of them shortened.
+    """Join numbers, with runs shortened.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The check of a matrix of derivatives at a point: what `api` does for a gradient."""
+"""The check of a matrix of derivatives at a point, as `api` checks a gradient."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["MatrixTerms", "check_matrix"]
 
 @dataclass(frozen=True)
 class MatrixTerms:
-    """What is the same for every point of a check."""
+    """The parts of a check that all its points share."""
 
     settings: Settings
     seed: int
@@ -46,7 +46,7 @@ class MatrixTerms:
 
 @dataclass(frozen=True)
 class MatrixResult:
-    """What a point's check came to, and notes of what failed in the diagnosis."""
+    """The result of a check at one point, and notes on errors of the diagnosis."""
 
     report: PointReport
     notes: tuple[str, ...]
@@ -60,7 +60,7 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
         pair.output_name if pair.has_outputs else None,
         pair.output_shape,
     )
-    with np.errstate(all="ignore"):  # a step may leave the function's domain; that is our doing
+    with np.errstate(all="ignore"):  # our step may leave the function's domain
         calls = VectorEvaluator(pair.prober(), pair.theta, here, terms.progress)
         work = Work(calls, pair, matrix, terms.settings, terms.seed)
         table, scope, found = _compared(work, names, point)
@@ -82,7 +82,7 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
 def _with_causes(
     found: tuple[Finding, ...], work: Work, table: Table, point: str, guard: Guard
 ) -> tuple[Finding, ...]:
-    """Return findings with what the pattern of errors gives away before them."""
+    """Return the causes from the pattern of errors, then the other findings."""
     pair = work.pair
     numbers = partial(numbers_in_sight, pair.problem, pair.data, None, work.theta)
     with guard.of("the diagnosis"):
@@ -95,7 +95,7 @@ def _with_causes(
 def _compared(
     work: Work, names: EntryNames, point: str
 ) -> tuple[Table, Scope, tuple[Finding, ...]]:
-    """Compare in the way that the settings and the size ask for."""
+    """Compare by the method that the settings and the size choose."""
     theta, m = work.theta, work.calls.here.size
     exact = np.zeros(m)
     groups = coloured_groups(work)

@@ -1,4 +1,4 @@
-"""A sparse matrix whose columns are differenced in groups, zeros that are not stored included."""
+"""A sparse matrix, differenced in groups of columns, with the zeros that are not stored."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pytest_gradcheck.verdict.judge import Verdict
 __all__ = ["coloured_groups", "coloured_table"]
 
 GAIN = 2
-"""How many times fewer groups than columns there have to be."""
+"""Columns for each group, at least."""
 
 ALONE = 200
-"""Columns at most that are differenced again, each alone, where their group is wrong."""
+"""Columns of wrong groups that are differenced again one by one, at most."""
 
 
 def coloured_groups(work: Work) -> list[Indices] | None:
-    """Return groups of columns that can be moved together, or None where that gains nothing."""
+    """Return groups of columns that can be moved together, or None without a gain."""
     matrix, pair = work.matrix, work.pair
     plain = work.settings.mode in ("auto", "full") and not (pair.is_symmetric and pair.is_lower)
     if work.projection is not None:
@@ -70,9 +70,9 @@ def coloured_table(work: Work, groups: list[Indices]) -> Table:
 
 
 def _asked_alone(work: Work, matrix: SparseMatrix, table: Table, numbers: Indices) -> Table:
-    """Return a table with columns that were differenced alone in the place of what it has of them.
+    """Return a table in which columns have the values that were differenced alone.
 
-    Of the entries that are not stored those that are not ok.
+    It gains the entries that are not stored and not ok.
     """
     if not numbers.size:
         return table
@@ -89,7 +89,7 @@ def _asked_alone(work: Work, matrix: SparseMatrix, table: Table, numbers: Indice
 def _hidden(
     work: Work, groups: list[Indices], weights: FloatArray, loud: npt.NDArray[np.bool_]
 ) -> Indices:
-    """Return the columns with entries that are not stored and not zero, as their groups show."""
+    """Return the columns that, by their groups, have entries that are not stored and not zero."""
     residuals = Residuals(work.calls, work.noise, work.matrix.along, weights, 0.5 * EPSILON)
     columns: set[int] = set()
     for number in np.flatnonzero(loud.any(axis=1)).tolist():
@@ -99,7 +99,7 @@ def _hidden(
 
 
 def _weights(work: Work) -> FloatArray:
-    """Return how far each component moves in its group: its length, or 1 in the classical check."""
+    """Return the weight of each component in its group: its length, or 1 in the classical check."""
     weights = random_weights(work.theta, work.seed, "groups")
     return np.ones_like(weights) if work.settings.eps is not None else weights
 

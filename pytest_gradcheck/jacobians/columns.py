@@ -1,4 +1,4 @@
-"""Columns of a matrix that are differenced one by one: all of them, or some of each parameter."""
+"""Columns of a matrix, differenced one by one: all of them, or samples of each parameter."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from pytest_gradcheck.verdict.jacobian.entries import Entries, Judged, Table, ju
 __all__ = ["full_columns", "sampled_table", "slopes_of"]
 
 NOTHING = 1e-12
-"""A weight below is what rounding leaves of a zero."""
+"""A weight below this is a rounded zero."""
 
 
 def slopes_of(work: Work, directions: list[Direction], target: Target) -> Slopes:
-    """Return the slopes along directions, as the settings want them."""
+    """Return the slopes along directions by the method that the settings choose."""
     if work.settings.eps is not None:
         return classical_slopes(work.calls, directions, work.settings.eps)
     return approximate_slopes(work.calls, directions, work.noise, target)
@@ -70,7 +70,7 @@ def _projected_columns(
 ) -> tuple[Entries, Judged]:
     """Compare the slopes along projected changes of single components.
 
-    A component that is not allowed to change at all is left out.
+    A component that cannot change at all is left out.
     """
     theta, length = work.theta, lengths(work.theta)
     kept, directions, analytic = [], [], []
@@ -96,9 +96,9 @@ def _projected_columns(
 
 
 def _asked(pair: JacobianPair, numbers: Indices) -> npt.NDArray[np.bool_] | None:
-    """Return which entries are compared, of shape (k, m); None where all are.
+    """Return a mask of the compared entries, of shape (k, m); None for all.
 
-    Of a Hessian the rows of the checked parameters, and perhaps the lower triangle alone.
+    Of a Hessian these are the rows of the checked parameters, perhaps in the lower triangle alone.
     """
     if not pair.is_symmetric or not (pair.is_lower or not pair.theta.is_selected.all()):
         return None

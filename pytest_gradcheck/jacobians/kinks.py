@@ -1,10 +1,13 @@
-"""Rows of a matrix at kinks: the pair is asked again at points nearby.
+"""Rows of a matrix at kinks: the pair is evaluated again at points nearby.
 
 Where values tie (sorting, pooling, top-k) the slopes along the axes bound no derivative: a row may
 lie outside of them and be right, or between them in every entry and be wrong. A row is right at a
 kink where it is the limit of right rows at points nearby, or a mean of such limits (F. H. Clarke,
-Optimization and Nonsmooth Analysis, 1983). What is neither is asked about as the gradient of its
+Optimization and Nonsmooth Analysis, 1983). A row that is neither is compared as the gradient of its
 output alone.
+
+`verdict.kinks` does the same for one gradient, whose limits it reads off much nearer. Here each
+nudge serves all rows, so both have the nudges and the hulls in common and no more.
 """
 
 from __future__ import annotations
@@ -33,55 +36,55 @@ from pytest_gradcheck.verdict.kinks.limits import nudges
 __all__ = ["corrected_at_kinks"]
 
 AWAY = 1e-4
-"""How far theta is nudged, in lengths."""
+"""The length of a nudge of theta, in lengths."""
 
 STEP = 1e-2
-"""The step of differences there, as a part of the nudge: no kink may come in reach."""
+"""The step of differences there, as a part of the nudge, so that it reaches no kink."""
 
 SAME = 0.02
-"""By what part of its size a row may differ at a nudged point: it changes with the nudge."""
+"""Relative tolerance of an equal row at a nudged point: rows change with theta."""
 
 ROOM = 30.0
-"""And at least so many cube roots of the noise, where rows are to prove right."""
+"""The least nudge for a proof, in cube roots of the noise."""
 
 KEPT = 0.1
-"""By what part of its size a row may change on the way there."""
+"""Relative change of a row that is allowed on the way there."""
 
 SHOWN = 0.25
-"""What part of what looks wrong may go unseen there at most."""
+"""The part of an error that a proof may miss."""
 
 RIGHT = 1e-5
-"""By what part of its size a slope may differ from the row's there."""
+"""Relative tolerance of a slope there."""
 
 ORDERLY = 8
-"""Nudges that settle ties as code does, which come first."""
+"""Nudges that settle ties as code does, tried first."""
 
 OWN = 10
-"""Rows that are also nudged along themselves, and against."""
+"""Rows along which, and against which, theta is nudged as well."""
 
 NUDGES = 60
 """Random nudges that all rows share."""
 
 ENOUGH = 12
-"""As many that are asked about rows none of whose entries is wrong by itself."""
+"""Random nudges for rows without a wrong entry."""
 
 MEANS = (8, 16, 32, 64, 88)
-"""Nudges after which means of limits are looked at."""
+"""Numbers of nudges after which means of limits are tried."""
 
 COLUMNS = 500
 """Columns up to which an operator is written out at nudged points."""
 
 NUMBERS = 20_000_000
-"""Numbers at nudged points that are kept at a time."""
+"""Numbers at nudged points in memory at a time."""
 
 Bools = npt.NDArray[np.bool_]
 
 
 def corrected_at_kinks(work: Work, entries: Entries, judged: Judged) -> tuple[Entries, Judged]:
-    """Return entries and verdicts, corrected at kinks by what points nearby tell.
+    """Return entries and verdicts, corrected at kinks from points nearby.
 
-    Rows that looked wrong and prove to be subgradients stand at a kink. Those whose entries all lie
-    between two slopes, and that are no subgradients, are wrong where they differ from the nearest.
+    Rows that looked wrong and are proved to be subgradients get the verdict kink. Rows between the
+    slopes of kinks that are no subgradients are wrong where they differ from the nearest one.
     """
     kinds, count = entries.slopes.kinds, entries.numbers.size
     written = count <= COLUMNS or not isinstance(work.matrix, OperatorMatrix)
@@ -96,7 +99,7 @@ def corrected_at_kinks(work: Work, entries: Entries, judged: Judged) -> tuple[En
     jumping: Bools = proved.copy()
     most = max(1, NUMBERS // (count * MEANS[-1]))
     for mine in (rows[k : k + most] for k in range(0, rows.size, most)):
-        nearby = _Nearby(work, entries, mine, judged)
+        nearby = _NearbyRows(work, entries, mine, judged)
         proved[mine] = nearby.proved(NUDGES if wrong[mine].any() else ENOUGH)
         jumping[mine] = nearby.jumping()
     judged = _allowed(judged, proved)
@@ -108,7 +111,7 @@ def corrected_at_kinks(work: Work, entries: Entries, judged: Judged) -> tuple[En
 
 
 def _allowed(judged: Judged, proved: Bools) -> Judged:
-    """Return verdicts in which what looks wrong in rows that were proved stands at a kink."""
+    """Return verdicts in which wrong entries of proved rows are kinks."""
     open_ = (judged.codes >= Verdict.SUSPECT) | (judged.codes == Verdict.INCONCLUSIVE)
     open_ &= proved
     if not open_.any():
@@ -119,7 +122,7 @@ def _allowed(judged: Judged, proved: Bools) -> Judged:
 
 
 def _at_kinks(entries: Entries, judged: Judged, jumping: Bools) -> Entries:
-    """Return entries in which what is wrong in rows that jump stands at a kink."""
+    """Return entries in which wrong entries of jumping rows are of the kind kink."""
     at = jumping & (judged.codes >= Verdict.SUSPECT)
     if not at.any():
         return entries
@@ -130,7 +133,7 @@ def _at_kinks(entries: Entries, judged: Judged, jumping: Bools) -> Entries:
 def _refused(
     entries: Entries, judged: Judged, instead: dict[tuple[int, int], float], work: Work
 ) -> tuple[Entries, Judged]:
-    """Return entries that have other values, where their rows are no subgradients, and verdicts."""
+    """Return entries with the values of subgradients for rows that are none, and verdicts."""
     if not instead:
         return entries, judged
     values, codes, errors = (
@@ -147,9 +150,9 @@ def _refused(
 
 
 def _loudness(entries: Entries, rows: Indices, judged: Judged) -> FloatArray:
-    """Return how far off entries look that are wrong, and how far kinks part; else infinity.
+    """Return the residuals of wrong entries, and infinity elsewhere.
 
-    Of rows in which nothing looks wrong those at kinks, whose two slopes may lie as far apart.
+    In rows without a wrong entry, those at kinks have half the distance of their slopes.
     """
     slopes = entries.slopes
     off = np.abs(slopes.values[:, rows] - entries.analytic[:, rows])
@@ -163,8 +166,8 @@ def _loudness(entries: Entries, rows: Indices, judged: Judged) -> FloatArray:
     return loud
 
 
-class _Nearby:
-    """What a matrix and its function are at points nearby, for some rows."""
+class _NearbyRows:
+    """A matrix and its function at points nearby, for some rows."""
 
     def __init__(self, work: Work, entries: Entries, rows: Indices, judged: Judged) -> None:
         self._work, self._entries, self._rows = work, entries, rows
@@ -188,7 +191,7 @@ class _Nearby:
         return proved
 
     def jumping(self) -> Bools:
-        """Return which rows are others at half of the points nearby, and more."""
+        """Return which rows differ at more than half of the points nearby."""
         apart = np.zeros(self._rows.size)
         for point in self._known:
             apart += ~self._is_same(point.matrix)
@@ -240,7 +243,7 @@ class _Nearby:
         return np.asarray(matrix[:, self._rows])
 
     def _right_at(self, at: _Point) -> Bools:
-        """Return which rows are right along a nudge, as far away as noise needs; asked once."""
+        """Return which rows are right along a nudge, as far away as noise requires; cached."""
         if at.right is None:
             move = self._away / AWAY * at.nudge
             matrix = at.matrix if self._away == AWAY else self._matrix(move)
@@ -256,7 +259,7 @@ class _Nearby:
     def _right_along(self, theta: FloatArray, matrix: FloatArray, k: int) -> Bools:
         """Return which rows have the slopes of their outputs at a point, along a random vector.
 
-        None of which that is said where it would hide what looks wrong.
+        A row does not count if the tolerance would hide its error.
         """
         work = self._work
         numbers, rows = self._entries.numbers, self._rows
@@ -287,7 +290,7 @@ class _Nearby:
         return self._is_in_hull(k, [p.matrix[:, k] for p in self._known if self._right_at(p)[k]])
 
     def _is_in_hull(self, k: int, limits: list[FloatArray]) -> bool:
-        """Return whether a row lies in the hull of others, in its lengths."""
+        """Return whether a row lies in the hull of others, scaled by lengths."""
         if not limits:
             return False
         points, own = np.array(limits) * self._length, self._here[:, k] * self._length
@@ -300,7 +303,7 @@ class _Nearby:
 
 @dataclass
 class _Point:
-    """A nudge, the matrix along it, and which rows of it are right; None if not asked."""
+    """A nudge, the matrix there, and which rows are right; None if not tested."""
 
     nudge: FloatArray
     matrix: FloatArray

@@ -1,7 +1,7 @@
-"""A matrix that is too large to be differenced whole: seen along random vectors, then searched.
+"""A large matrix: compared along random vectors, then searched.
 
-Every call shows all outputs, so that a random vector over the components tells at once which rows
-are wrong; halving it tells which columns.
+Every call returns all outputs, so one random vector over the components shows all wrong rows;
+bisection finds the columns.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ CROWDED = 0.25
 
 
 class Seen(NamedTuple):
-    """What random vectors have seen of a matrix.
+    """The residuals of a matrix along random vectors, and their resolutions.
 
     Attributes
     ----------
     residuals : list of Residual
-        Along each of them.
+        One for each vector.
     by_output, by_parameter : array
-        The smallest relative error of an entry that would show, where it is of the usual size of
-        that output's or of that parameter's.
+        The smallest relative error that would show, of an entry of the usual size in that output or
+        parameter.
     """
 
     residuals: list[Residual]
@@ -57,14 +57,14 @@ class Seen(NamedTuple):
 
 
 def is_matrix_probed(work: Work) -> bool:
-    """Return whether random vectors are to look at all entries."""
+    """Return whether the matrix is compared along random vectors."""
     if work.settings.mode == "probe":
         return True
     return is_large(work) and work.settings.eps is None and work.projection is None
 
 
 def is_large(work: Work) -> bool:
-    """Return whether ``mode="auto"`` does not take all entries."""
+    """Return whether ``mode="auto"`` samples entries."""
     size = work.theta.checked_size
     large = size > FULL or size * work.calls.here.size > ENTRIES
     return work.settings.mode == "auto" and large
@@ -79,7 +79,7 @@ def probed_table(work: Work, point: str) -> tuple[Table, Seen, tuple[Finding, ..
         The columns that were differenced: samples, and what a search found.
     Seen
     tuple of Finding
-        What is wrong and was not found.
+        Errors that were not located.
     """
     seen = _seen(work)
     loud = np.any([np.abs(one.off) > 2 * one.bars for one in seen.residuals], axis=0)
@@ -100,7 +100,7 @@ def probed_table(work: Work, point: str) -> tuple[Table, Seen, tuple[Finding, ..
 
 
 def _drawn(work: Work, samples: int) -> Indices:
-    """Return so many components in all, from every parameter where there are few of them."""
+    """Draw this many components in all, from every parameter if there are few."""
     drawn = drawn_columns(work.theta, samples, work.seed)
     if drawn.size <= samples:
         return drawn
@@ -108,7 +108,7 @@ def _drawn(work: Work, samples: int) -> Indices:
 
 
 def _seen(work: Work) -> Seen:
-    """Return the residuals along random vectors, and what would have shown in them."""
+    """Return the residuals along random vectors, and their resolutions."""
     numbers, count = all_columns(work.theta), work.theta.checked_size
     vectors = [_vector(work, k) for k in range(work.settings.probes)]
     directions = [Direction(numbers, weights[numbers], 1.0) for weights in vectors]
@@ -129,17 +129,17 @@ def _seen(work: Work) -> Seen:
 
 
 def _told(bars: npt.ArrayLike, each: FloatArray, suspect: float) -> FloatArray:
-    """Return what shows of an entry that adds so much to a slope, as a relative error."""
+    """Return the resolution of entries, from their parts in a slope."""
     with np.errstate(divide="ignore", invalid="ignore"):
         told = np.where(each > 0, 4 * np.asarray(bars) / each, 0.0)
     return np.clip(np.where(np.isfinite(told), told, 1.0), suspect, 1.0)
 
 
 def _shares(work: Work, vectors: Sequence[FloatArray]) -> FloatArray:
-    """Return what an entry of usual size adds to the slopes along vectors, by parameter.
+    """Return the part of an entry of usual size in the slopes along vectors, by parameter.
 
-    At the least: of components that the vectors move by less, it adds less. Where all entries of a
-    parameter are zero, a fault is as large as the others' entries.
+    It is the least over components, which vectors weight differently. A parameter of zeros has the
+    usual size of the others.
     """
     largest = np.abs(np.stack(vectors)).max(axis=0)
     shares = np.zeros(len(work.theta.parameters))
@@ -175,7 +175,7 @@ def _searched(work: Work, loud: npt.NDArray[np.bool_]) -> Found:
 
 
 def _unexplained(work: Work, table: Table, whole: Residual) -> npt.NDArray[np.bool_]:
-    """Return the outputs that are off along a random vector by what no named entry explains."""
+    """Return the outputs whose residual along a random vector no named entry explains."""
     weights, m = _vector(work, 0), whole.off.size
     apart = (table.values - table.analytic) * weights[table.numbers]
     bars = table.bars * np.abs(weights[table.numbers])

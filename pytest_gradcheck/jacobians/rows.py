@@ -1,4 +1,4 @@
-"""One row of a matrix at a kink, asked about as the gradient of its output alone."""
+"""One row of a matrix at a kink, compared as the gradient of its output alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NONE: Indices = np.empty(0, np.intp)
 def subgradients_instead(
     work: Work, entries: Entries, rows: Indices
 ) -> dict[tuple[int, int], float]:
-    """Return the values of the nearest subgradients where rows are seen to be none.
+    """Return the values of the nearest subgradients for rows that are none.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def subgradients_instead(
     Returns
     -------
     dict
-        (direction, output) of an entry to what it would have to be.
+        (direction, output) of an entry to its value in a subgradient.
     """
     calls = _Calls(work, rows)
     most = work.pair.evaluations + work.settings.search_calls
@@ -61,7 +61,7 @@ def subgradients_instead(
 
 
 class _Calls:
-    """The function and its matrix at any theta, some rows of them, each point called once."""
+    """The function and its matrix at any theta, for some rows; cached by point."""
 
     def __init__(self, work: Work, rows: Indices) -> None:
         self._work, self._rows = work, rows
@@ -72,14 +72,14 @@ class _Calls:
         self.theta = work.theta
 
     def value(self, place: int) -> float:
-        """Return an output as theta stands."""
+        """Return an output at the present theta."""
         there = self._here()
         if there not in self._known:
             self._known[there] = self._outputs()[self._rows]
         return float(self._known[there][place])
 
     def row(self, place: int) -> FloatArray:
-        """Return a row of the matrix as theta stands, laid out like theta."""
+        """Return a row of the matrix at the present theta, laid out like theta."""
         there = self._here()
         if there not in self._written:
             matrix = self._work.pair.matrix().columns(self._columns)
@@ -105,12 +105,12 @@ class _Row:
         return lambda: self._calls.value(self._place)
 
     def gradient_after_cost(self) -> FloatArray:
-        """Return the row as theta stands."""
+        """Return the row at the present theta."""
         return self._calls.row(self._place)
 
 
 def _approximation(work: Work, entries: Entries, row: int) -> Approximation:
-    """Return what is known of an output as the numerical gradient of a cost."""
+    """Return the known slopes of an output as the numerical gradient of a cost."""
     slopes, numbers, size = entries.slopes, entries.numbers, work.theta.base.size
     values, bars = np.full(size, np.nan), np.zeros(size)
     kinds = np.full(size, Kind.SMOOTH, np.int8)

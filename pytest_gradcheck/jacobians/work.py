@@ -25,13 +25,13 @@ class Work:
     Attributes
     ----------
     calls : VectorEvaluator
-        How the function is called.
+        Evaluates the function.
     pair : JacobianPair
     matrix : Matrix
         The user's.
     settings : Settings
     seed : int
-        Of what is drawn.
+        Of random choices.
     """
 
     calls: VectorEvaluator
@@ -42,12 +42,12 @@ class Work:
 
     @property
     def theta(self) -> Theta:
-        """Where the function and the matrix look."""
+        """The parameters of the function and the matrix."""
         return self.calls.theta
 
     @cached_property
     def projection(self) -> Projection | None:
-        """What changes of the parameters are allowed; None where all are."""
+        """The projection onto allowed changes of the parameters; None if all are allowed."""
         project = self.settings.project
         return None if project is None else Projection(project, self.theta)
 
@@ -63,7 +63,7 @@ class Work:
         Raises
         ------
         ProblemError
-            ``unreached-params`` where no output moves though the matrix is not zero.
+            ``unreached-params`` if no output moves though the matrix is not zero.
         """
         weights = random_weights(self.theta, self.seed, "noise of outputs")
         weights = weights if self.projection is None else self.projection.of(weights)

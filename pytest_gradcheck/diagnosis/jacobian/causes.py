@@ -1,4 +1,4 @@
-"""The causes that a matrix tells: of the whole, of rows and columns, of parameters' blocks."""
+"""The causes of a matrix: of the whole, of rows and columns, of parameters' blocks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pytest_gradcheck.report.report import Finding
 __all__ = ["matrix_causes"]
 
 WHOLE: tuple[Rule, ...] = (zero, sign, factor, transposed)
-"""Rules of gradients that are asked of the whole matrix, and of the block of each parameter."""
+"""Rules of gradients that are tried on the whole matrix and on the block of each parameter."""
 
 MOVED: tuple[Rule, ...] = (shifted, offset, transformed)
-"""The same, of what is less usual than a row or a column that is wrong."""
+"""Like `WHOLE`, but less usual than a wrong row or column, and so tried after those."""
 
 Maker = Callable[[], Iterator[Hypothesis]]
 """Makes the hypotheses of one cause."""
@@ -36,7 +36,7 @@ LINES: tuple[Callable[[Scene], Iterator[Hypothesis]], ...] = (
 
 
 def matrix_causes(scene: Scene, point: str) -> tuple[Finding, ...]:
-    """Return what is wrong with a matrix, and what usually does that; nothing that is not sure."""
+    """Return the causes of a wrong matrix that are sure."""
     whole = scene.whole
     if not whole.is_legible:
         return ()
@@ -57,7 +57,7 @@ def matrix_causes(scene: Scene, point: str) -> tuple[Finding, ...]:
 
 
 def _of_rules(rules: Sequence[Rule], part: MatrixPart, scene: Scene) -> Iterator[Maker]:
-    """Yield what makes the hypotheses of rules of gradients, with their codes."""
+    """Yield makers of hypotheses from rules of gradients, with their codes."""
     for rule in rules:
         yield partial(_coded, rule, part, scene)
 
@@ -76,7 +76,7 @@ def _first(
     makers: Sequence[Maker],
     part: MatrixPart | None = None,
 ) -> Hypothesis | None:
-    """Return the first hypothesis that comes true of every entry and is no chance."""
+    """Return the first hypothesis that holds for every entry and excludes chance."""
     mine = scene.whole if part is None else part
     for maker in makers:
         with scene.evidence.clues.guard.of(f"the rule {_name(maker)}"):

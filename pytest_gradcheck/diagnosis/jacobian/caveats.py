@@ -1,4 +1,4 @@
-"""Warnings about a matrix: what could not be decided, kinks, and what tested nothing."""
+"""Warnings about a matrix: undecided entries, kinks, and untested parameters."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pytest_gradcheck.verdict.judge import Verdict
 __all__ = ["matrix_caveats"]
 
 SINGLE = 1e-9
-"""Relative noise of an output from which on it is not that of float64."""
+"""Relative noise of an output above that of float64."""
 
 CHUNK = 1 << 16
-"""Entries that are looked at in one go."""
+"""Entries in one chunk."""
 
 Name = Callable[[int], str]
 
@@ -60,7 +60,7 @@ def _undecided(
 
 
 def _kinks(table: Table, output_name: Name, point: str) -> tuple[Finding, ...]:
-    """Tell of kinks: entries that are valid in subgradients there, and those that are not."""
+    """Warn of kinks: entries of valid subgradients, and others."""
     told = []
     wrong = (table.codes >= Verdict.SUSPECT) & (table.kinds == Kind.KINK)
     for at, where in (
@@ -83,7 +83,7 @@ def _kinks(table: Table, output_name: Name, point: str) -> tuple[Finding, ...]:
 
 
 def _stationary(table: Table, point: str) -> tuple[Finding, ...]:
-    """Tell of a matrix that is zero beside rounding, and not zero."""
+    """Warn of a matrix that is zero beside rounding, and not exactly zero."""
     if not table.analytic.any():
         return ()
     for start in range(0, table.bars.size, CHUNK):  # the first one tells, as a rule

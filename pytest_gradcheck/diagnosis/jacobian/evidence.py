@@ -1,4 +1,4 @@
-"""What a diagnosis of a matrix looks at: its entries beside their approximations."""
+"""The evidence of a diagnosis of a matrix: its entries and their approximations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pytest_gradcheck.verdict.judge import Judgement, Verdict
 __all__ = ["MatrixPart", "Scene", "scene_of"]
 
 CLEAR = 1e-3
-"""How wide the error bar of an entry may be that counts as right."""
+"""The widest relative error bar of an entry that counts as right."""
 
 EXACT = 1e-9
 """The relative precision of a matrix that was computed in float64."""
@@ -33,10 +33,10 @@ SINGLE = 1e-5
 """The same in float32."""
 
 CLASSICAL = 1e-6
-"""What stands for the error bars of the classical check, which has none."""
+"""The relative error bar assumed in the classical check, which has none."""
 
 COARSE = 1e-9
-"""Relative noise of the outputs from which on the matrix is taken for as coarse."""
+"""Relative noise of the outputs from which on the matrix is assumed as coarse."""
 
 NONE: Indices = np.zeros(0, np.intp)
 
@@ -55,7 +55,7 @@ class MatrixPart(ParameterEvidence):
     columns: Indices = field(default_factory=lambda: NONE)
 
     def of(self, kept: npt.NDArray[np.bool_], name: str, shape: tuple[int, ...]) -> MatrixPart:
-        """Return some of the entries as a part of their own."""
+        """Return some of the entries as a part."""
         return MatrixPart(
             parameter=_named(name, shape, int(np.count_nonzero(kept))),
             theta=self.theta[kept],
@@ -77,22 +77,22 @@ def _named(name: str, shape: tuple[int, ...], size: int) -> Parameter:
 
 @dataclass(frozen=True)
 class Scene:
-    """A matrix with wrong entries, and what is known about it.
+    """A matrix with wrong entries, and the facts about it.
 
     Attributes
     ----------
     whole : MatrixPart
-        All entries that were looked at; in the shape of the matrix where these are all.
+        All entries that were compared; in the shape of the matrix if these are all.
     theta : Theta
     evidence : Evidence
         For rules that look at numbers in sight.
     matrix_name, numerical_name : str
-        What messages call the user's matrix and its approximation.
+        The names of the user's matrix and of its approximation in messages.
     output_name : callable
     is_symmetric : bool
         Whether it is a Hessian.
     is_asymmetric : bool
-        Whether it is one that is not symmetric: the pair of entries is named already.
+        Whether it is a Hessian that is not symmetric, which has a finding already.
     """
 
     whole: MatrixPart
@@ -106,7 +106,7 @@ class Scene:
 
     @cached_property
     def n_outputs(self) -> int:
-        """How many rows were looked at."""
+        """The number of rows that were compared."""
         return int(self.whole.rows.max(initial=-1)) + 1
 
     @cached_property
@@ -116,7 +116,7 @@ class Scene:
         return tuple(self.theta.parameters[number].name for number in owners.tolist())
 
     def component_name(self, number: int) -> str:
-        """Return what a user would type to look at a component of theta."""
+        """Return the expression by which a user reads a component of theta."""
         parameter = self.theta.owner(number)
         return parameter.component_name(parameter.index(number))
 
@@ -124,7 +124,7 @@ class Scene:
 def scene_of(
     table: Table, pair: JacobianPair, noise: OutputNoise | None, point: str, clues: Clues
 ) -> Scene:
-    """Return the scene that a table of entries shows."""
+    """Return the scene of a table of entries."""
     table = table.ordered()
     whole = _whole(table, pair, noise)
     approximation = Approximation(

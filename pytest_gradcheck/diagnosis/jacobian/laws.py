@@ -21,7 +21,7 @@ from pytest_gradcheck.verdict.judge import Verdict
 __all__ = ["asymmetric", "asymmetric_pairs", "broken_laws"]
 
 LOOSE = 1e-9
-"""How far two sides of a law may differ in float64, as a part of the sizes of their terms."""
+"""Tolerance of a law in float64, as a part of the sizes of its terms."""
 
 SINGLE = 1e-4
 """The same, where the operator computes in float32."""
@@ -31,7 +31,7 @@ GRID = 16
 """Random numbers are multiples of a part of 1, which any float holds."""
 
 ROWS = 200
-"""Rows of an adjoint that are compared one by one where it is wrong."""
+"""Rows up to which a wrong adjoint is compared row by row."""
 
 
 def broken_laws(matrix: OperatorMatrix, pair: JacobianPair, point: str) -> tuple[Finding, ...]:
@@ -48,7 +48,7 @@ def broken_laws(matrix: OperatorMatrix, pair: JacobianPair, point: str) -> tuple
 
 
 def _round_numbers(rng: np.random.Generator, size: int) -> FloatArray:
-    """Return random numbers that, as their sums in the laws, are exact in float16 as well."""
+    """Return random numbers that are exact in float16, as are their sums in the laws."""
     return np.asarray(np.round(GRID * np.clip(rng.standard_normal(size), -3, 3)) / GRID)
 
 
@@ -78,7 +78,7 @@ def _not_adjoint(
     assert matrix.rmatvec is not None
     try:
         pulled = matrix.rmatvec(left)
-    except NotImplementedError:  # SciPy's operators have the method, whether or not it is given
+    except NotImplementedError:  # SciPy's operators always have the method
         return ()
     pushed = matrix.along(right)
     pulled = np.where(pair.theta.is_selected, pulled, 0.0)
@@ -95,7 +95,7 @@ def _not_adjoint(
 
 
 def _wrong_row(matrix: OperatorMatrix, pair: JacobianPair) -> str:
-    """Say in which entry the two differ most, where there are few rows to be asked about."""
+    """Name the entry in which the two differ most, if there are few rows."""
     m, n = matrix.shape
     assert matrix.rmatvec is not None
     if m > ROWS or n > ROWS:
@@ -113,9 +113,9 @@ def _wrong_row(matrix: OperatorMatrix, pair: JacobianPair) -> str:
 
 
 def _loose(pair: JacobianPair, *vectors: FloatArray) -> float:
-    """Return how far both sides of a law may differ: more where numbers are of float32.
+    """Return the tolerance of a law, which is wider in float32.
 
-    All that come back, or some parameter, whose tangents are then of float32 too.
+    That is where all results have float32 numbers, or some parameter does, and so its tangents.
     """
     if any(parameter.digits < DOUBLE for parameter in pair.theta.selected):
         return SINGLE

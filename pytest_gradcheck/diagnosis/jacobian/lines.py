@@ -1,4 +1,4 @@
-"""Causes that are one factor a row, or one a column: signs, weights, scales, chain rules."""
+"""Causes with one factor a row, or one a column: signs, weights, scales, chain rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["by_column", "by_row", "conjugated"]
 Bools = npt.NDArray[np.bool_]
 
 SEVERAL = 3
-"""Lines that have to be wrong for their factors to be looked for in an array."""
+"""Wrong lines from which on their factors are compared with arrays in sight."""
 
 POWERS: tuple[tuple[str, str, Callable[[FloatArray], FloatArray]], ...] = (
     ("1/{}", "{} is left out", lambda w: 1 / w),
@@ -31,7 +31,7 @@ POWERS: tuple[tuple[str, str, Callable[[FloatArray], FloatArray]], ...] = (
     ("{}^2", "the square of {} stands there once too often", lambda w: w * w),
     ("{}/2", "{} is halved", lambda w: w / 2),
 )
-"""What a factor of each line may be of an array in sight, and what that says."""
+"""The powers of an array in sight that factors may be, with words."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class _Lines:
     wrong : bool array
         Which lines have a wrong entry.
     factors, errors : arrays
-        The factor of each line with its error; 1 where no entry is wrong, NaN where none is clear.
+        The factor of each line and its error; 1 if no entry is wrong, NaN if none is clear.
     """
 
     of: Indices
@@ -57,7 +57,7 @@ class _Lines:
     errors: FloatArray
 
     def prediction(self, part: MatrixPart, factors: FloatArray, errors: FloatArray) -> Hypothesis:
-        """Return the hypothesis that each line has its factor, still without words."""
+        """Return the hypothesis that each line has its factor, without words yet."""
         each, error = factors[self.of], errors[self.of]
         bars = np.abs(each) * part.bars + error * np.abs(part.numerical)
         return Hypothesis(each * part.numerical, bars, "")
@@ -131,7 +131,7 @@ def by_column(scene: Scene) -> Iterator[Hypothesis]:
 
 
 def _which(what: str, lines: _Lines, names: list[str], scene: Scene) -> str:
-    """Return which lines are wrong, in words: ``in row 3 (out[3])``."""
+    """Name the wrong lines: ``in row 3 (out[3])``."""
     if lines.wrong.all():
         return ""
     owned = _parameter_of(what, lines, scene)

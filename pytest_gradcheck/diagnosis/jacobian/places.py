@@ -1,4 +1,4 @@
-"""Causes that are told by where entries stand: exchanged rows, triangles, diagonals, blocks."""
+"""Causes in the places of entries: exchanged rows, triangles, diagonals, blocks."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from pytest_gradcheck.params.theta import Indices
 __all__ = ["exchanged", "gauss_newton", "off_diagonal", "triangle", "where"]
 
 LINES = 200
-"""Wrong rows or columns up to which their right order is looked for."""
+"""Wrong rows or columns up to which their order is searched for."""
 
 FEW = 3
-"""Entries up to which each is named where they alone are wrong."""
+"""Wrong entries up to which each is named."""
 
 EIGEN = 300
-"""Rows of a Hessian up to which its eigenvalues are looked at."""
+"""Rows of a Hessian up to which its eigenvalues are computed."""
 
 PAIRS = {
     2.0: "each pair is counted twice, once for either order",
     0.5: "each pair is counted once, where both orders are due",
     -1.0: "the sign is turned round there",
 }
-"""What usually makes a factor off the diagonal."""
+"""The usual reason of a factor off the diagonal."""
 
 SQUARES = {
     2.0: "the squares are counted twice, as pairs are in both orders",
     0.5: "the 2 of a square's second derivative is missing",
     -1.0: "the sign is turned round there",
 }
-"""What usually makes a factor on the diagonal."""
+"""The usual reason of a factor on the diagonal."""
 
 FLAT = 1e-9
 """An eigenvalue below this part of the largest is zero."""
 
 
 def exchanged(scene: Scene) -> Iterator[Hypothesis]:
-    """Make the hypotheses that rows, or columns, are right and stand in another's place."""
+    """Make the hypotheses that right rows, or columns, are in each other's places."""
     part = scene.whole
     if len(part.shape) != 2 or not part.is_complete:
         return
@@ -73,7 +73,7 @@ def exchanged(scene: Scene) -> Iterator[Hypothesis]:
 
 
 def _told(part: MatrixPart, axis: int) -> Indices:
-    """Return the numbers of the rows, or of the columns, that were looked at."""
+    """Return the numbers of the rows, or of the columns, that were compared."""
     return np.unique(part.columns if axis else part.rows)
 
 
@@ -133,7 +133,7 @@ def gauss_newton(scene: Scene) -> Iterator[Hypothesis]:
     """Make the hypothesis of a Hessian without the second derivatives of the residuals.
 
     A product J'J has no negative eigenvalue, and a zero one where there are fewer residuals than
-    parameters. What is left of the Hessian is symmetric, and fills it.
+    parameters. The rest of the Hessian is symmetric, and fills it.
     """
     part = scene.whole
     if not scene.is_symmetric or len(part.shape) != 2 or not part.is_complete:
@@ -202,7 +202,7 @@ def _is_factor(part: MatrixPart, mine: npt.NDArray[np.bool_], found: Factor) -> 
 
 
 def _filled(scene: Scene) -> str | None:
-    """Return the rows, the columns or the block that is wrong, where all else is right."""
+    """Return the rows, the columns or the block that is wrong, if all else is right."""
     part = scene.whole
     rows, columns = np.unique(part.rows[part.wrong]), np.unique(part.columns[part.wrong])
     inside = {
@@ -229,7 +229,7 @@ def _filled(scene: Scene) -> str | None:
 
 
 def _entries(scene: Scene) -> str | None:
-    """Return the single entries that are wrong, where they are a few among many."""
+    """Return the single wrong entries, if they are a few among many."""
     part = scene.whole
     bad = np.flatnonzero(part.wrong)
     if bad.size > FEW or 4 * bad.size > part.n_right + bad.size:

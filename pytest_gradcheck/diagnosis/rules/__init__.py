@@ -1,4 +1,4 @@
-"""The table of rules: the causes that one parameter tells, the simplest first."""
+"""The table of rules: the causes that one parameter shows, the simplest first."""
 
 from __future__ import annotations
 
@@ -63,24 +63,24 @@ RULES: tuple[Rule, ...] = (
     clipped,
     run,
 )
-"""Each tells what the wrong gradient is. The first that is sure explains a parameter."""
+"""Rules of what the wrong gradient is. The first that is sure explains a parameter."""
 
 WHERE_RULES: tuple[Rule, ...] = (some_entries, zeros)
-"""Each tells only where a gradient is wrong; asked of what is left."""
+"""Rules of where a gradient is wrong, tried on unexplained parameters."""
 
 SPREAD_CAUSES: Mapping[str, str] = {
     "upstream": "the error comes from the layers above",
     "stale": "it is the gradient of another point",
 }
-"""Causes that several parameters tell, with a word on each; see `propagation`."""
+"""Causes that several parameters show together, with a word on each; see `propagation`."""
 
 CAUSES: Mapping[str, str] = {
     **{code: said for rule in (*RULES, *WHERE_RULES) for code, said in rule.summaries.items()},
     **SPREAD_CAUSES,
 }
-"""Codes of causes, from the simplest on, with a word on each.
+"""Codes of causes, the simplest first, with a word on each.
 
-Beside them, ``unnamed`` says that there is more.
+Beside them ``unnamed`` reports further errors.
 """
 
 WARNINGS: Mapping[str, str] = {

@@ -1,8 +1,8 @@
-"""Causes at a stationary point: no gradient is to be seen there, but how it changes nearby is.
+"""Causes at a stationary point: the change of the gradient nearby tells them.
 
-Where the slopes of the parts of a cost cancel, a factor of one of them leaves that part, and
-nothing to compare it with. Some way off both gradients have moved, and by how much each has moved
-tells what their values do not.
+Where the slopes of the terms of a cost cancel, a wrong factor of one leaves an error without a
+gradient to compare it with. Some way off both gradients have changed, and the ratio of the changes
+tells the factor.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from pytest_gradcheck.params.theta import FloatArray
 __all__ = ["CHANGE_RULES", "changes"]
 
 FARTHER = 0.2
-"""How far, in lengths of each component, the gradients are looked at again."""
+"""The distance, in lengths of each component, of the second point."""
 
 MOST = 100
-"""Wrong components up to which they are: each of them is differenced there."""
+"""Wrong components at most: each is differenced there."""
 
 ROUNDING = 1e-13
 """The precision of a difference of two gradients, relative to either."""
@@ -39,7 +39,7 @@ ROUNDING = 1e-13
 def constant(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     """Make the hypothesis that the gradients change by the same, and differ by a constant.
 
-    What tells is that they change at all: by how much more than an error bar.
+    Its bits come from the size of the changes over the error bars.
     """
     with np.errstate(all="ignore"):
         bits = np.log2(np.abs(part.numerical) / part.bars)[part.wrong]
@@ -53,13 +53,13 @@ def constant(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis
 
 
 CHANGE_RULES: tuple[Rule, ...] = (*(constant, zero, sign, factor, transposed, shifted),)
-"""Rules that hold for how gradients change as for the gradients themselves."""
+"""Rules that hold for changes of gradients as for the gradients themselves."""
 
 
 def changes(evidence: Evidence) -> list[ParameterEvidence]:
     """Return how the gradients of wrong parameters change near a stationary point; empty elsewhere.
 
-    The analytic gradient there less that here, and the numerical one.
+    They are differences of the analytic and of the numerical gradient between two points.
     """
     parts = [part for part in evidence.wrong_parts if part.is_legible and part.is_complete]
     still = all(np.all(np.abs(p.numerical) <= p.bars) for p in evidence.parts if p.is_complete)
@@ -98,7 +98,7 @@ def changes(evidence: Evidence) -> list[ParameterEvidence]:
 
 
 def _is_still(evidence: Evidence, parts: list[ParameterEvidence], noise: Noise) -> bool:
-    """Return whether slopes of all digits are none: beside a huge gradient few digits are known."""
+    """Return whether all slopes are 0 within the digits that are known beside a large gradient."""
     theta = evidence.pair.theta
     evaluator = SerialEvaluator(evidence.pair.prober(), theta, float("nan"))
     found = [_slopes(evaluator, part, lengths(theta), noise) for part in parts]
@@ -108,7 +108,7 @@ def _is_still(evidence: Evidence, parts: list[ParameterEvidence], noise: Noise) 
 def _slopes(
     evaluator: SerialEvaluator, part: ParameterEvidence, reach: FloatArray, noise: Noise
 ) -> Slopes:
-    """Return the slopes in the components of a parameter, where theta stands."""
+    """Return the slopes in the components of a parameter at the present theta."""
     place = part.parameter.slice
     with np.errstate(all="ignore"):
         return extrapolated(evaluator, np.r_[place], reach[place], noise)

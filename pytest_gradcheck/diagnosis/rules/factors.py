@@ -1,4 +1,4 @@
-"""One number between two gradients: how well it is known, how it is written, what it may be."""
+"""The factor between two gradients: its error, its text, and the number that it may be."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ __all__ = [
 ]
 
 CERTAIN = 1e-2
-"""How likely any of the numbers in sight may be hit by chance."""
+"""The largest chance with which some number in sight may match."""
 
 ROUND = (1.0, 5.0, 10.0, 0.1, 0.5, 2.0, 0.25, 100.0)
 """Norms to which gradients are clipped."""
 
 FEWEST_CLIPPED = 5
-"""Components of a gradient that was clipped by its norm; that of fewer is round by chance."""
+"""Components of a clipped gradient at least: the norm of fewer may be round by chance."""
 
 FEW_DIGITS = 64.0
-"""Numbers of one digit that a factor may be, powers of ten and reciprocals included; those of two
-and of three digits are some eight times as many each."""
+"""The number of one-digit factors, powers of ten and reciprocals included. Each further digit has
+some eight times as many."""
 
 LARGEST = 1_000_000
-"""A reciprocal of a larger count is written as a decimal number."""
+"""The largest n for which a factor is written 1/n."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Factor:
     error: float
 
     def is_near(self, number: float) -> bool:
-        """Return whether the factor is a number, or minus the number, as far as it is known."""
+        """Return whether the factor is plus or minus a number, within its error."""
         return abs(abs(self.value) - abs(number)) <= self.error + 1e-12 * abs(number)
 
     def bars(self, part: ParameterEvidence) -> FloatArray:
@@ -58,14 +58,14 @@ class Factor:
 
 
 class Named(NamedTuple):
-    """What a factor may be, and how many alternatives were tried up to it."""
+    """A number that a factor may be, and the number of alternatives tried up to it."""
 
     said: str
     tried: int
 
 
 def fitted_factor(part: ParameterEvidence, where: Mask) -> Factor | None:
-    """Return the factor between the gradients in some components, or None where none are clear."""
+    """Return the factor between the gradients in some components, or None if none are clear."""
     clear = where & (np.abs(part.numerical) > 10 * part.bars)
     if not clear.any() or not part.scale:
         return None
@@ -74,7 +74,7 @@ def fitted_factor(part: ParameterEvidence, where: Mask) -> Factor | None:
         bars = part.bars[clear] / part.scale
         weights = (theirs / (bars + part.precision * (np.abs(theirs) + np.abs(ours)))) ** 2
         if not 0 < weights.sum() < np.inf:
-            return None  # numbers beyond what can be squared
+            return None  # squares that overflow
         ratios = ours / theirs
         value = float(np.average(ratios, weights=weights))
         errors = abs(value) * bars / np.abs(theirs) + part.precision * np.abs(ratios)
@@ -83,7 +83,7 @@ def fitted_factor(part: ParameterEvidence, where: Mask) -> Factor | None:
 
 
 def readable(factor: Factor) -> str:
-    """Return a factor as one reads it.
+    """Return a factor as text.
 
     Examples
     --------
@@ -102,10 +102,10 @@ def readable(factor: Factor) -> str:
 
 
 def named_factor(factor: Factor, evidence: Evidence) -> Named | None:
-    """Return what a factor is and what usually does that, or None where nothing in sight is it.
+    """Return the number in sight that a factor is, and the usual reason, or None.
 
-    A number in sight may be hit by chance: the better the factor is known and the fewer have been
-    tried, the surer it is no chance.
+    A number may match by chance: the narrower the error and the fewer the alternatives, the less
+    likely.
     """
     turned = "; the sign is turned round" if factor.value < 0 else ""
     relative = factor.error / abs(factor.value)
@@ -117,9 +117,9 @@ def named_factor(factor: Factor, evidence: Evidence) -> Named | None:
 
 
 def round_alternatives(factor: Factor) -> float | None:
-    """Return how many numbers are as round as a factor is, within its error bar; None if it is not.
+    """Return the number of equally round numbers, or None if a factor is not round.
 
-    Numbers that people write by mistake have few digits, or are one by a small count.
+    Mistaken factors have few digits, or are reciprocals of small integers.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def round_alternatives(factor: Factor) -> float | None:
 
 
 def unnamed_factor(factor: Factor) -> str:
-    """Return what usually makes a factor that is no number in sight."""
+    """Return the usual reason of a factor that is no number in sight."""
     turned = "the sign is turned round, and " if factor.value < 0 else ""
     size = abs(factor.value)
     if size > 1:
@@ -145,7 +145,7 @@ def unnamed_factor(factor: Factor) -> str:
 
 
 def _candidates(evidence: Evidence) -> Iterator[tuple[float, str]]:
-    """Yield what a factor may be, the most likely first: the number, and what it says."""
+    """Yield candidates for a factor, the likeliest first: the number, and its reason."""
     numbers = evidence.numbers
     yield 2.0, "the 2 of a square's derivative too often, or a 1/2 of the cost is left out"
     yield 0.5, "the 2 of a square's derivative is missing, or a 1/2 too many"
@@ -156,7 +156,7 @@ def _candidates(evidence: Evidence) -> Iterator[tuple[float, str]]:
     norm = float(np.linalg.norm(evidence.gradient))
     for size in (
         ROUND if evidence.gradient.size >= FEWEST_CLIPPED else ()
-    ):  # the factor is what it is: it is the norm that tells
+    ):  # the norm tells, whatever the factor
         if abs(norm - size) <= 1e-7 * size:
             unclipped = float(np.linalg.norm(evidence.approximation.values))
             yield norm / unclipped, f"the norm of the gradient is {size:g}: it is clipped"

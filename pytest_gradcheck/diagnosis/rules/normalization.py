@@ -1,4 +1,4 @@
-"""Causes in a normalization: its mean and its variance hang on what they normalize."""
+"""Causes in a normalization: its mean and variance depend on its input."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from pytest_gradcheck.params.theta import FloatArray
 __all__ = ["normalization"]
 
 FEWEST = 4
-"""Entries that are normalized together, at least: up to two numbers are fitted to them."""
+"""Entries of a normalized group at least: up to two numbers are fitted to them."""
 
 LEFT = 0.02
-"""What a constant that is added to the variance may leave, as a part."""
+"""The part that a constant added to the variance may leave."""
 
 TERMS = (
     ((True, False), "a constant", "term of the mean is"),
     ((False, True), "a multiple of {name} - mean({name})", "term of the variance is"),
     ((True, True), "a constant and a multiple of {name}", "terms of mean and variance are"),
 )
-"""Which of the two terms is left out, what the gradient has more then, and how they are called."""
+"""The term that is left out, the vectors that the gradient then contains, and their names."""
 
 
 @rule("normalization", "a term of a normalization is missing")
 def normalization(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
-    """Make the hypotheses of a normalization whose mean or variance is taken for a constant.
+    """Make the hypotheses of a normalization with a constant mean or variance.
 
-    What is normalized may be shifted as a whole, and stretched, and nothing changes: its gradient
-    is orthogonal to a constant and to the deviations from the mean. What of the analytic gradient
-    is not, is what the terms of the mean and of the variance would take away.
+    A shift or a stretch of the input changes nothing, so the gradient is orthogonal to a constant
+    and to the deviations from the mean. The terms of mean and variance would remove those parts of
+    the analytic gradient.
     """
     if not part.is_complete or len(part.shape) < 2:
         return
     if np.all(np.abs(part.numerical) <= part.bars):
-        return  # zeros are orthogonal to anything
+        return  # zeros are orthogonal to everything
     ours, theirs, theta, bars = (
         part.grid(v) for v in (part.analytic, part.numerical, part.theta, part.bars)
     )
@@ -46,7 +46,7 @@ def normalization(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypot
         if count < FEWEST or part.size < 2 * count:
             continue
         constant, beside = np.ones(part.shape), theta - theta.mean(axis=axes, keepdims=True)
-        within = bars + bars.max(axis=axes, keepdims=True)  # what is fitted has errors of others
+        within = bars + bars.max(axis=axes, keepdims=True)  # errors of all enter a fit
         over = " and ".join(map(str, axes))
         for (mean, variance), more, terms in TERMS:
             still = [constant, beside] if variance else [constant]
@@ -82,7 +82,7 @@ def _along(values: FloatArray, basis: FloatArray, axes: tuple[int, ...]) -> Floa
 def _is_orthogonal(
     theirs: FloatArray, basis: FloatArray, bars: FloatArray, axes: tuple[int, ...]
 ) -> bool:
-    """Return whether the numerical gradient has next to nothing along a basis, in each group."""
+    """Return whether the numerical gradient is nearly orthogonal to a basis, in each group."""
     left = np.abs((theirs * basis).sum(axis=axes))
     size = (np.abs(theirs) * np.abs(basis)).sum(axis=axes)
     allowed = (bars * np.abs(basis)).sum(axis=axes) + LEFT * size

@@ -1,4 +1,4 @@
-"""Causes in the penalty: an error that is proportional to theta, or to its signs."""
+"""Causes in the penalty: an error proportional to theta, or to its signs."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["penalty", "penalty_alone"]
 MISSING, WRONG = "missing-regularization", "wrong-regularization"
 
 VARIED = 1.05
-"""How much theta has to vary in size: what is constant is proportional to anything."""
+"""The least variation of the sizes of theta: a constant is proportional to any constant."""
 
 NOTHING = 1e-9
-"""A penalty weaker than this part of another is none: it is rounding."""
+"""A penalty below this part of another is rounding."""
 
 STEADY = 1e-2
-"""How much what grows with a stretched parameter may differ between its components."""
+"""Tolerance between components of the part that grows with a stretched parameter."""
 
 ROUND = 1e-6
-"""How well a number has to be one of few digits."""
+"""The tolerance of a number of few digits."""
 
 STRETCH = 1e5
-"""How far a parameter is stretched to see what grows with it in its gradient."""
+"""The factors by which a parameter is stretched, to see which part of its gradient grows."""
 
 SHARES = {
     0.5: "half",
     2.0: "twice",
     -1.0: "minus",
 }
-"""Words for what the penalty of the gradient is of the cost's."""
+"""Words for the gradient's penalty relative to the cost's."""
 
 
 @rule(
@@ -46,7 +46,7 @@ SHARES = {
 def penalty(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     """Make the hypotheses of an error that is a constant times theta, or times its signs.
 
-    Of every component, or of all but the first or last of a vector, which is a bias.
+    That is in every component, or in all but the first or last of a vector, which is a bias.
     """
     if evidence.is_layer or part.n_wrong < 2:
         return
@@ -73,7 +73,7 @@ def _hypothesis(
     if not sizes.any() or sizes.max() < VARIED * sizes[sizes > 0].min():
         return None
     if name != "theta" and abs(basis[part.wrong].sum()) == np.count_nonzero(basis[part.wrong]):
-        return None  # all of one sign: that is but a constant
+        return None  # all of one sign: just a constant
     fitted = _strength(part, basis)
     if fitted is None:
         return None
@@ -100,7 +100,7 @@ def _hypothesis(
 
 
 def _strength(part: ParameterEvidence, basis: FloatArray) -> tuple[float, float] | None:
-    """Return what the numerical gradient has of the basis more, and the error bar of that."""
+    """Return the coefficient of the basis in numerical - analytic, and its error bar."""
     mine = part.wrong & (basis != 0)
     if not mine.any():
         return None
@@ -118,10 +118,10 @@ def _strength(part: ParameterEvidence, basis: FloatArray) -> tuple[float, float]
 def _explained(
     part: ParameterEvidence, evidence: Evidence, name: str, basis: FloatArray, strength: float
 ) -> tuple[str, str] | None:
-    """Return the code of a missing strength, and what was done to the penalty; None if unsure.
+    """Return the code of a missing strength, and the change of the penalty; None if unsure.
 
-    Errors are proportional to theta for other reasons, too: what is not known to be a penalty has
-    to have a strength as people write them.
+    Errors are proportional to theta for other reasons, too: without a known penalty the strength
+    has to be a round number.
     """
     kind = "L2" if name == "theta" else "L1"
     own = _own_strength(part, evidence, name, basis)
@@ -145,7 +145,7 @@ def _explained(
 
 
 def _is_round(strength: float, evidence: Evidence) -> bool:
-    """Return whether a strength, or that times a number of examples, has three digits at most."""
+    """Return whether a strength, perhaps times the number of examples, has three digits at most."""
     counts = [1, *evidence.numbers.examples]
     sizes = [abs(strength) * n for count in counts for n in (count, 2 * count)]
     return any(abs(size - float(f"{size:.3g}")) <= ROUND * size for size in sizes)
@@ -154,7 +154,7 @@ def _is_round(strength: float, evidence: Evidence) -> bool:
 def _own_strength(
     part: ParameterEvidence, evidence: Evidence, name: str, basis: FloatArray
 ) -> float | None:
-    """Return how strong a penalty the gradient has of its own, or None where nothing tells.
+    """Return the strength of the penalty in the gradient, or None if it is unknown.
 
     With the penalty of the data switched off the gradient itself tells.
     """
@@ -172,10 +172,9 @@ def _own_strength(
 
 
 def _far_out(part: ParameterEvidence, evidence: Evidence) -> float | None:
-    """Return the part of a gradient that is proportional to theta, far out, where that is all.
+    """Return the coefficient of theta in the gradient far out, if nothing else is left there.
 
-    There the data's part has died out or grows less, in one direction at least: units saturate or
-    are off.
+    In some direction the data's part vanishes or grows less, since units saturate or are off.
     """
     base, place = evidence.pair.theta.base, part.parameter.slice
     mine = part.wrong & (part.theta != 0)
@@ -196,7 +195,7 @@ def _far_out(part: ParameterEvidence, evidence: Evidence) -> float | None:
 
 
 def _directions(size: int) -> Iterator[FloatArray]:
-    """Yield signs by which theta is turned: none, all, and some."""
+    """Yield signs to multiply theta by: all positive, all negative, mixed."""
     yield np.ones(size)
     yield -np.ones(size)
     rng = np.random.default_rng([0x70656E616C7479, size])
@@ -206,9 +205,9 @@ def _directions(size: int) -> Iterator[FloatArray]:
 
 @rule("zero", "the gradient was never filled in")
 def penalty_alone(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
-    """Make the hypothesis that the gradient is that of the penalty, and has nothing of the data.
+    """Make the hypothesis that the gradient is the penalty's alone.
 
-    Its strength has to be one in sight: an identity has the gradient theta as well.
+    Its strength has to be in sight: other costs have the gradient theta as well.
     """
     theta, analytic = part.theta, part.analytic
     sizes = np.abs(theta[theta != 0])

@@ -15,25 +15,25 @@ from pytest_gradcheck.params.theta import FloatArray, Indices
 __all__ = ["shifted", "summed_over_units", "swapped", "symmetrized", "transposed", "wrong_axis"]
 
 MOST = 100_000
-"""Components beyond which no permutations are tried."""
+"""Components up to which permutations are tried."""
 
 LINES = 64
-"""Slices of an axis up to which any order of them is looked for."""
+"""Slices of an axis up to which any order is searched for."""
 
 AT_AN_END = 6
-"""Components that must be shifted where those at the end are something else."""
+"""Shifted components at least, if other values enter at the end."""
 
 DIGITS = 1e4
-"""Entries are alike that differ by less than this part of the largest."""
+"""Entries are equal within this part of the largest."""
 
 MANY = 500.0
-"""A logarithm of so many orders, and what is more: a number that is still one."""
+"""The largest logarithm of a number of orders."""
 
 SAME_SUM = 1e-7
-"""How well two sums have to agree, as a part of what is summed."""
+"""Tolerance of two equal sums, as a part of the sum of sizes."""
 
 Move = tuple[str, Indices]
-"""What was done, in words, and for every component whose value it has."""
+"""The change in words, and for every component the one whose value it has."""
 
 
 def _moved(part: ParameterEvidence, said: str, places: Indices, tried: float) -> Hypothesis:
@@ -47,7 +47,7 @@ def _moved(part: ParameterEvidence, said: str, places: Indices, tried: float) ->
 
 
 def _may_be_moved(part: ParameterEvidence) -> bool:
-    """Return whether both gradients hold the same values, in whatever order, at a glance."""
+    """Return whether both gradients may hold the same values in any order: a quick test."""
     if not part.is_complete or not 1 < part.size <= MOST or part.n_wrong < 2:
         return False
     ours, theirs = np.sort(part.analytic), np.sort(part.numerical)
@@ -81,7 +81,7 @@ def _transpositions(part: ParameterEvidence) -> Iterator[Move]:
 def _segments(part: ParameterEvidence) -> Iterator[Move]:
     """Yield transpositions of a matrix that lies somewhere in a vector.
 
-    Its first and its last entry stay where they are, all others move: that tells where it lies.
+    Its first and last entry stay in place and all others move, which locates it.
     """
     moved = np.flatnonzero(part.wrong)
     if len(part.shape) != 1 or moved.size < 3:
@@ -117,7 +117,7 @@ def symmetrized(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothe
         (f"{folded}, in the upper triangle", np.triu(once)),
     ):
         yield Hypothesis(prediction.reshape(-1), bar.reshape(-1), said, why, tried=6)
-    missing = theirs - ours.T  # the numerical gradient is the sum, so this predicts ours
+    missing = theirs - ours.T  # the numerical gradient is the sum, which predicts the analytic one
     yield Hypothesis(
         missing.reshape(-1),
         bars.reshape(-1),
@@ -159,7 +159,7 @@ def _orientations(
 
 @rule("shifted", "right values in other places", "a wrong index or order")
 def shifted(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
-    """Make the hypotheses that entries stand in other places along an axis."""
+    """Make the hypotheses that entries are shifted, flipped or reordered along an axis."""
     if _may_be_moved(part):
         moves = [*_flipped(part), *_exchanged(part), *_rolled(part), *_reordered(part)]
         for said, places in moves:
@@ -186,7 +186,7 @@ def _flipped(part: ParameterEvidence) -> Iterator[Move]:
 
 
 def _exchanged(part: ParameterEvidence) -> Iterator[Move]:
-    """Yield two of three or four equal blocks of an axis exchanged, as gates of a cell are."""
+    """Yield exchanges of two of three or four equal blocks of an axis, as of gates in a cell."""
     grid = part.grid(np.arange(part.size))
     for axis, n in enumerate(part.shape):
         for count in (2, 3, 4):
@@ -226,7 +226,7 @@ def _reordered(part: ParameterEvidence) -> Iterator[Move]:
 
 
 def _assigned(apart: FloatArray) -> Indices:
-    """Return for every slice the nearest of those that no slice before it has: some are alike."""
+    """Return for every slice the nearest one that is not yet taken: some are alike."""
     order = np.zeros(len(apart), np.intp)
     left = apart.copy()
     for number in range(len(apart)):
@@ -236,10 +236,9 @@ def _assigned(apart: FloatArray) -> Indices:
 
 
 def _anyhow(part: ParameterEvidence) -> Iterator[Hypothesis]:
-    """Yield that the wrong entries have each other's values, in an order that has no name.
+    """Yield that the wrong entries have each other's values, in any other order.
 
-    Values that come in pairs of both signs, as those of a skew matrix do, are each other's where
-    the sign is turned round, and that says more.
+    Pairs of opposite values, as in a skew matrix, are left to the sign, which says more.
     """
     wrong = np.flatnonzero(part.wrong)
     turned = np.abs(part.analytic + part.numerical)[wrong] <= 2 * part.bars[wrong]
@@ -255,7 +254,7 @@ def _anyhow(part: ParameterEvidence) -> Iterator[Hypothesis]:
 
 
 def _shifted_out(part: ParameterEvidence) -> Iterator[Hypothesis]:
-    """Yield shifts by one at whose end something else stands, mostly 0."""
+    """Yield shifts by one with another value at the end, mostly 0."""
     if not part.is_complete or not AT_AN_END <= part.n_wrong <= MOST:
         return
     grid = part.grid(np.arange(part.size))
@@ -269,7 +268,7 @@ def _shifted_out(part: ParameterEvidence) -> Iterator[Hypothesis]:
                 along = f" along axis {axis}" if grid.ndim > 1 else ""
                 said = f"shifted by {by}{along}, but for its end"
                 found = _moved(part, said, places, 2 * grid.ndim)
-                end = np.where(flat, found.prediction, part.analytic)  # whatever stands there
+                end = np.where(flat, found.prediction, part.analytic)  # any value
                 yield found.but(prediction=end, free=part.size - int(flat.sum()))
 
 
@@ -302,8 +301,8 @@ def wrong_axis(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothes
 def summed_over_units(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     """Make the hypothesis of a bias whose sum alone is right.
 
-    Summed over the units and not over the examples, the errors of a layer are other numbers of the
-    same sum; a shape gives that away unless there are as many of either.
+    The errors of a layer, summed over units and not over examples, are other numbers with the same
+    sum. A shape shows it, unless there are as many of either.
     """
     n = part.size
     if not part.is_complete or n < 3 or max(part.shape) != n or not np.all(part.wrong):

@@ -1,4 +1,4 @@
-"""Causes that show in several parameters at once: an error on its way down, another point."""
+"""Causes in several parameters at once: an error that propagates down, another point."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from pytest_gradcheck.params.theta import FloatArray
 __all__ = ["Spread", "layers", "stale", "upstream"]
 
 FEWEST = 5
-"""Components, of different sizes, that one unknown distance has to explain."""
+"""Components of different sizes that one fitted distance has to explain, at least."""
 
 SEVERAL = 8
 NEARLY = 0.7
-"""The cosine that the gradients of two points not far apart have at least, in several components;
-and it is no chance."""
+"""The least cosine of the gradients of two points not far apart, in several components, which
+chance does not reach."""
 
 STAYING = 4
-"""So many wrong components there are at least for each right one beside them."""
+"""Wrong components for each right one, at least."""
 
 PROMISING = 0.5
-"""What a straight line may leave of the error at most, for a direction to be followed."""
+"""The part of the error that a straight line may leave, for a direction to be followed."""
 
 ROUNDS = 8
 NUDGE = 1e-6
 MOVE = 1e-2
 
 FIT = 1e-6
-"""How much of the error may be left at the point that is found."""
+"""The part of the error that may be left at the point that is found."""
 
 SHARP = 1e-4
-"""How wide the error bar of a component may be that a distance is fitted to, as a part of it."""
+"""The widest relative error bar of a component that a distance is fitted to."""
 
 AWAY = 1e-5
-"""How far away another point is at least, in sizes of theta; a jump in the gradient is none."""
+"""The least distance of another point, in sizes of theta: nearer is a jump of the gradient."""
 
 Part = ParameterEvidence
 Grouped = list[list[Part]]
@@ -50,7 +50,7 @@ Grouped = list[list[Part]]
 
 @dataclass(frozen=True)
 class Spread:
-    """A cause that several parameters tell together; `parameter` where it is but one."""
+    """A cause that several parameters show together; `parameter` if it is one."""
 
     code: str
     names: tuple[str, ...]
@@ -64,9 +64,9 @@ class Spread:
 def layers(parts: Sequence[Part]) -> Grouped:
     """Return parameters by layer, the lowest first.
 
-    Layers are told by the numbers in names (``W1`` and ``b1``, ``layers[0].bias``); where none of
-    them repeats, by shapes: matrices stand in the order of the layers, and vectors go with the
-    matrix that they fit.
+    The numbers in names (``W1`` and ``b1``, ``layers[0].bias``) tell the layers. If none of them
+    repeats, shapes do: matrices are in the order of the layers, and a vector belongs to a matrix
+    that it fits.
     """
     numbers = [tuple(map(int, re.findall(r"\d+", part.name))) for part in parts]
     if all(numbers):
@@ -93,9 +93,9 @@ def _is_layer(group: Sequence[Part]) -> bool:
 def _by_shape(parts: Sequence[Part]) -> Grouped:
     """Return a layer for each matrix, with the vectors of its size.
 
-    As many vectors as matrices, each of which fits the matrix of its turn, go by their turns:
-    ``(W1, W2, b1, b2)``. Otherwise a vector goes with the matrix before it, if it fits, or with the
-    only one that it fits.
+    If there are as many vectors as matrices and each fits the matrix of its position, they pair in
+    order: ``(W1, W2, b1, b2)``. Otherwise a vector belongs to the matrix before it, if it fits, or
+    to the only one that it fits.
     """
     matrices = [part for part in parts if not _is_vector(part)]
     vectors = [part for part in parts if _is_vector(part)]
@@ -133,7 +133,7 @@ def _fits(bias: Part, weights: Part) -> bool:
 def upstream(evidence: Evidence) -> Spread | None:
     """Name an error that enters at a layer: all below are wrong, and all above are right.
 
-    A parameter of which nothing could be decided is in nobody's way.
+    Parameters without a decided component do not count.
     """
     groups = [[p for p in group if p.n_wrong or p.n_right] for group in layers(evidence.parts)]
     groups = [group for group in groups if group]
@@ -160,7 +160,7 @@ def upstream(evidence: Evidence) -> Spread | None:
 def _one_error(layer: Sequence[Part]) -> bool:
     """Return whether weights and biases of a layer may be wrong for one reason.
 
-    An error in what flows into a unit spoils its bias and its weights, or neither.
+    An error in a unit's upstream gradient makes its bias and its weights wrong, or neither.
     """
     biases = [part for part in layer if _is_vector(part)]
     weights = [part for part in layer if not _is_vector(part)]
@@ -185,7 +185,7 @@ def _agree(bias: Part, weight: Part, axis: int) -> bool:
 
 
 def stale(evidence: Evidence) -> Spread | None:
-    """Name a gradient that is that of another point, or of always the same one."""
+    """Name a gradient of another point, or one that is always the same."""
     top = layers(evidence.parts)[-1]
     if not all(part.n_wrong and part.is_legible for part in top):
         return None
@@ -193,9 +193,9 @@ def stale(evidence: Evidence) -> Spread | None:
     if not any(part.numerical[part.known].any() for part in wrong):
         return None
     if all(_is_a_multiple(part) for part in wrong):
-        return None  # as it is at another theta where the cost is a power, or an exponential
+        return None  # a power or an exponential has such gradients at another theta
     if STAYING * sum(part.n_right for part in wrong) > sum(part.n_wrong for part in wrong):
-        return None  # all that depends on theta would have moved
+        return None  # the gradient would have changed with theta
     if _unmoved(evidence):
         names = tuple(part.name for part in wrong)
         message = (
@@ -227,7 +227,7 @@ def _is_a_multiple(part: Part) -> bool:
 
 
 def _unmoved(evidence: Evidence) -> bool:
-    """Return whether the gradient stays put while theta and the cost's slope move."""
+    """Return whether the gradient is constant while theta and the cost's slope change."""
     theta, pair, parts = evidence.pair.theta, evidence.pair, evidence.parts
     if evidence.noise is None or not all(part.n_wrong for part in parts):
         return False
@@ -239,7 +239,7 @@ def _unmoved(evidence: Evidence) -> bool:
     if moved is None or not np.array_equal(moved, evidence.gradient):
         return False
     if not _alike(parts):
-        return False  # constants of some kind, and not the gradient of a point not far away
+        return False  # constants, and no gradient of a point not far away
     cost = _cost_along(evidence, direction)
     bend = cost(2 * MOVE) - 2 * cost(MOVE) + cost(0.0)
     size = abs(cost(MOVE) - cost(0.0))
@@ -247,7 +247,7 @@ def _unmoved(evidence: Evidence) -> bool:
 
 
 def _alike(parts: Sequence[Part]) -> bool:
-    """Return whether two gradients point the same way, which numbers at random seldom do."""
+    """Return whether two gradients point the same way, as random numbers rarely do."""
     ours = np.concatenate([part.analytic[part.known] for part in parts])
     theirs = np.concatenate([part.numerical[part.known] for part in parts])
     if _different(ours) < SEVERAL or not theirs.any():
@@ -259,13 +259,13 @@ def _alike(parts: Sequence[Part]) -> bool:
 
 
 def _effective(values: FloatArray) -> float:
-    """Return how many components make up the length of a vector: few large ones hide others."""
+    """Return the effective number of components in the length of a vector."""
     squares = (values / np.abs(values).max()) ** 2
     return float(squares.sum() ** 2 / (squares**2).sum())
 
 
 def _different(values: FloatArray) -> int:
-    """Return how many numbers there are that are not 0, and differ by a hundredth or so."""
+    """Return the number of distinct values that are not 0, within about a hundredth."""
     sizes = np.abs(values[values != 0])
     return int(np.unique(np.rint(100 * np.log(sizes))).size)
 
@@ -281,9 +281,9 @@ def _cost_along(evidence: Evidence, direction: FloatArray) -> Callable[[float], 
 
 
 def _elsewhere(parts: Sequence[Part], evidence: Evidence) -> str | None:
-    """Return at which theta the gradient function returns the numerical gradient of this one.
+    """Return the theta at which the gradient function returns the present numerical gradient.
 
-    A gradient that is taken at theta - d is the right one where it is called with theta + d.
+    A gradient taken at theta - d returns the right one if called with theta + d.
     """
     base = evidence.pair.theta.base
     target = _Target(parts, evidence)
@@ -322,7 +322,7 @@ class _Target:
         self.different = _different(self._numerical[sharp])
 
     def reached(self, direction: FloatArray) -> float | None:
-        """Return how far to go in a direction, or None where none of it explains the gradient."""
+        """Return the distance in a direction that explains the gradient, or None."""
         size = float(np.max(np.abs(direction)))
         distance, gradient = 0.0, self._here
         for _ in range(ROUNDS):
@@ -347,8 +347,7 @@ class _Target:
     def _explains(self, gradient: FloatArray) -> bool:
         """Return whether a gradient is the numerical one in every component.
 
-        The distance is found to the precision of a Newton step, so a part of the error that was
-        there may be left.
+        The distance has the precision of a Newton step, so a part of the error may be left.
         """
         off = np.abs(gradient - self._numerical)
         size = np.maximum(np.abs(gradient), np.abs(self._numerical))

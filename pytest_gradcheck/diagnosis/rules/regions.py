@@ -1,7 +1,7 @@
-"""Causes that are told by where the errors are: masks, repeated indices, rows, single entries.
+"""Causes in the places of errors: masks, repeated indices, rows, single entries.
 
-What is predicted here is which components are wrong, and not what they are. What that tells is the
-logarithm of how many other sets of as many components there are.
+A rule here predicts which components are wrong, and not their values. Its bits are the logarithm of
+the number of sets of as many components.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ from pytest_gradcheck.params.theta import FloatArray
 __all__ = ["clipped", "mask", "one_step", "overlapping", "repeated", "run", "some_entries", "zeros"]
 
 FEWEST = 3
-"""Components on either side of a mask; one row of two could be wrong by chance."""
+"""Components on either side of a mask, at least: one row of two may be wrong by chance."""
 
 FEW = 4
 """At most one component in so many is wrong where single entries are named."""
 
 USUAL = 8.0
-"""Bits that a usual fault has in advance: a mask that is missing, an index that repeats."""
+"""Prior bits of a usual fault: a missing mask, a repeated index."""
 
 MOST_BITS = 1000.0
 """Bits of which a float holds the power of 2."""
 
 LARGEST_RANKED = 300
-"""Rows and columns up to which the span of a gradient is looked at."""
+"""Rows and columns up to which the span of a gradient is computed."""
 
 FACTORS = (sign, factor)
 IN_A_RUN = (offset, wrong_axis)
 IN_A_MATRIX = (wrong_axis, symmetrized)
-"""Rules that are asked of a run of a vector, as of a vector or a matrix of its own."""
+"""Rules that are tried on a run of a vector, as on a parameter of its own."""
 
 MOST_STEPS = 100
-"""Slices of an array up to which each is looked at."""
+"""Slices of an array up to which each is tried."""
 
 
 def _there(part: ParameterEvidence, observation: str, bits: float, why: str = "") -> Hypothesis:
-    """Return the hypothesis that exactly these components are wrong, whatever they are."""
+    """Return the hypothesis that exactly these components are wrong, with any values."""
     return Hypothesis(part.analytic, part.bars, observation, why, bits=bits)
 
 
 @rule("mask", "right where a unit is active, wrong elsewhere")
 def mask(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
-    """Make the hypotheses that errors stand exactly where a unit is off, or theta on one side."""
+    """Make the hypotheses that errors are exactly where a unit is off, or theta on one side."""
     off = part.known & (np.abs(part.numerical) <= part.bars)
     bits = where_bits(part.n_wrong, part.n_right)
     if _is_a_run(part):
@@ -98,9 +98,9 @@ def _one_side(part: ParameterEvidence, said: str, bits: float) -> Hypothesis:
 
 
 def _is_a_run(part: ParameterEvidence) -> bool:
-    """Return whether the wrong entries of a vector stand side by side, the right ones outside.
+    """Return whether the wrong entries of a vector are contiguous.
 
-    That is a parameter within a flat vector more often than units that are off.
+    That is more often a parameter within a flat vector than units that are off.
     """
     places = np.flatnonzero(part.wrong)
     inside = part.right[places[0] : places[-1] + 1]
@@ -119,7 +119,7 @@ def _is_inverted(part: ParameterEvidence, off: Mask) -> bool:
 
 
 def _sides(part: ParameterEvidence) -> Iterator[tuple[str, float]]:
-    """Yield where theta stands in all wrong components and in no right one, and the tries."""
+    """Yield the range of theta of all wrong components and of no right one, and the tries."""
     name = part.name
     for said, theta in ((name, part.theta), (f"|{name}|", np.abs(part.theta))):
         wrong, right = theta[part.wrong], theta[part.right]
@@ -206,9 +206,9 @@ def _covered(part: ParameterEvidence, axes: tuple[int, ...]) -> Iterator[Hypothe
 def one_step(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
     """Make the hypotheses of a product with one slice of the data, where a sum over all is due.
 
-    The gradient of weights is a sum of products, one a step or an example, with what comes in
-    there. Where the sum was overwritten, its rows lie in the span of one slice of the data; where a
-    step was left out, those of the error do.
+    The gradient of weights is a sum of products with the inputs, one for each step or example. If
+    the sum was overwritten, its rows lie in the span of one slice of the data; if a step was left
+    out, those of the error do.
     """
     if len(part.shape) != 2 or not part.is_complete or max(part.shape) > LARGEST_RANKED:
         return
@@ -256,7 +256,7 @@ def _slices_in_sight(
 
 
 def _outside(matrix: FloatArray, span: FloatArray) -> float:
-    """Return the norm of what of a matrix lies outside of a span, along the axis that fits best."""
+    """Return the norm of a matrix outside of a span, along the axis that fits best."""
     sides = [side for side in (matrix, matrix.T) if side.shape[1] == span.shape[0]]
     return min(float(np.linalg.norm(side - (side @ span) @ span.T)) for side in sides)
 
@@ -272,7 +272,7 @@ def run(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
         return
     n = place.stop - place.start
     mostly = wrong.size > np.count_nonzero(part.sound)
-    plain = (*FACTORS, *IN_A_RUN) if mostly else IN_A_RUN  # else its place says as much
+    plain = (*FACTORS, *IN_A_RUN) if mostly else IN_A_RUN  # else its place says the same
     shapes = [(n,), *((rows, n // rows) for rows in range(2, n // 2 + 1) if n % rows == 0)]
     for shape in shapes if n <= LARGEST_RANKED else shapes[:1]:
         inside = _within(part, place, shape)
@@ -357,7 +357,7 @@ def some_entries(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypoth
 
 
 def _is_factor(part: ParameterEvidence, value: float) -> bool:
-    """Return whether the wrong components are so many times the numerical ones."""
+    """Return whether the wrong components are a factor times the numerical ones."""
     mine = part.wrong
     off = np.abs(part.analytic - value * part.numerical)[mine]
     allowed = 2 * abs(value) * part.bars[mine] + 10 * part.precision * np.abs(part.analytic[mine])
@@ -373,7 +373,7 @@ def _where(part: ParameterEvidence) -> str | None:
 
 
 def _slices(part: ParameterEvidence) -> str | None:
-    """Return which slices of an axis are wrong as a whole, where all others are right."""
+    """Return the slices of an axis that are wrong as a whole, if all others are right."""
     if len(part.shape) < 2:
         return None
     for axis, n in enumerate(part.shape):
@@ -397,7 +397,7 @@ def _along(part: ParameterEvidence, marks: Mask, axis: int) -> npt.NDArray[np.in
 
 
 def _border(part: ParameterEvidence) -> str | None:
-    """Return that the outermost entries are wrong and the inner ones right, where so."""
+    """Return the words for wrong outermost and right inner entries, if that is so."""
     if sum(n > 2 for n in part.shape) < 2:
         return None
     inner = np.zeros(part.shape, np.bool_)
@@ -409,7 +409,7 @@ def _border(part: ParameterEvidence) -> str | None:
 
 
 def _run(part: ParameterEvidence) -> str | None:
-    """Return the run of entries of a vector that are wrong, where all others are right."""
+    """Return the run of wrong entries of a vector, if all others are right."""
     if sum(n > 1 for n in part.shape) != 1:
         return None
     bad = np.flatnonzero(part.wrong)
@@ -426,7 +426,7 @@ def _run(part: ParameterEvidence) -> str | None:
 
 
 def _entries(part: ParameterEvidence) -> str | None:
-    """Return the entries that are wrong, where they are a few among many, or one among others."""
+    """Return the wrong entries, if they are a few among many, or one among others."""
     bad = np.flatnonzero(part.wrong)
     few = FEW * bad.size <= np.count_nonzero(part.sound) + bad.size
     if bad.size > FEWEST or not (few or bad.size == 1):

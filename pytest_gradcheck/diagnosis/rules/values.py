@@ -1,4 +1,4 @@
-"""Causes that a value tells by itself: zero, a factor, a constant, a function of theta."""
+"""Causes in the values themselves: zero, a factor, a constant, a function of theta."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ __all__ = [
 ]
 
 NOTHING = 1e-10
-"""A gradient below this part of the numerical one is what rounding leaves of a zero."""
+"""A gradient below this part of the numerical one is a rounded zero."""
 
 OPPOSITE = 3.0
-"""Bits that a component tells at least of a sign: what is alike points the same way."""
+"""Bits of a component for a sign at least: similar gradients point the same way."""
 
 DIGITS = 40.0
-"""Bits that a component tells at most where the digits of a factor are all that there is."""
+"""Bits of a component at most, if only the digits of a factor tell."""
 
 ALMOST = 1e-6
-"""How near a slope is to a round number that is one."""
+"""Tolerance within which a slope is a round number."""
 
 ROUND = 256.0
-"""How many alternatives more there are where theta is a number of three digits."""
+"""The factor of more alternatives where theta has three digits."""
 
 VISIBLE = 0.99e-3
-"""How far from 1 a factor has to be for its digits to show it."""
+"""The least distance of a factor from 1."""
 
 TURNED = "the sign is turned round: Y - A for A - Y, a minus too many, or a force for a gradient"
 
@@ -81,10 +81,10 @@ def unused(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothesis]:
 
 
 def _moves(part: ParameterEvidence, evidence: Evidence) -> bool:
-    """Return whether the cost moves with the parameter after all, some way off.
+    """Return whether the cost moves with the parameter some way off.
 
-    A wrong component is differenced no better than to be called wrong, and where a part of the cost
-    computes in float32 it may be flat nearby.
+    A wrong component is differenced only until it is wrong for sure, and a cost that is partly in
+    float32 may be flat nearby.
     """
     theta, probe = evidence.pair.theta, evidence.pair.prober()
     level = evidence.noise.level if evidence.noise is not None else 0.0
@@ -102,7 +102,7 @@ def _moves(part: ParameterEvidence, evidence: Evidence) -> bool:
 
 
 def _is_small(part: ParameterEvidence, values: FloatArray) -> bool:
-    """Return whether values are next to nothing beside the analytic gradient."""
+    """Return whether values are negligible beside the analytic gradient."""
     return bool(np.all(values[part.wrong] <= 1e-4 * np.abs(part.analytic[part.wrong])))
 
 
@@ -242,7 +242,7 @@ CHAIN_RULES: tuple[tuple[str, str, Elementwise], ...] = (
     ("1 - tanh(theta)^2", "a tanh", lambda t: 1 / np.cosh(t) ** 2),
     ("1/(1 - tanh(theta)^2)", "an artanh", lambda t: np.cosh(t) ** 2),
 )
-"""Ratios where a parameter was transformed and the chain rule of that is missing."""
+"""Ratios of the gradients if the chain rule of a transformed parameter is missing."""
 
 
 @rule("transformed", "the chain rule of a transformed parameter is missing")
@@ -252,7 +252,7 @@ def transformed(part: ParameterEvidence, evidence: Evidence) -> Iterator[Hypothe
     A flat vector often holds one parameter that is a logarithm.
     """
     if part.n_wrong > 1 and np.ptp(part.analytic[part.wrong]) <= ALMOST * part.scale:
-        return  # a constant is a function of theta times another one
+        return  # for constant theta any function of it is a constant
     everywhere = np.ones(part.size, np.bool_)
     some = part.wrong if len(part.shape) == 1 and part.n_right else None
     for words, of_what, function in CHAIN_RULES:
@@ -282,11 +282,11 @@ def _transformed(
 
 
 def _roundness(theta: FloatArray) -> float:
-    """Return by how much more likely coincidences are: between round numbers there are many."""
+    """Return the factor by which coincidences are likelier between round numbers."""
     return ROUND if all(value == float(f"{value:.3g}") for value in theta[:8].tolist()) else 1.0
 
 
 def _is_round(slopes: FloatArray) -> bool:
-    """Return whether slopes are numbers of three digits: their multiples are round by chance."""
+    """Return whether slopes have three digits, whose multiples are round by chance."""
     digits = np.array([float(f"{slope:.3g}") for slope in slopes[:8].tolist()])
     return bool(np.all(np.abs(slopes[:8] - digits) <= ALMOST * np.abs(digits)))
