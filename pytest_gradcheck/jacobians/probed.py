@@ -17,7 +17,8 @@ from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.jacobian.columns import all_columns, drawn_columns, random_weights
 from pytest_gradcheck.numdiff.jacobian.evaluator import Direction
 from pytest_gradcheck.numdiff.jacobian.search import Found, Residual, Residuals, locate
-from pytest_gradcheck.numdiff.jacobian.slopes import Target
+from pytest_gradcheck.numdiff.jacobian.slopes import Slopes, Target
+from pytest_gradcheck.numdiff.jacobian.vectors import slopes_along_vectors
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 from pytest_gradcheck.numdiff.sampling import FULL
 from pytest_gradcheck.params.scales import finite_or_zero, rms
@@ -113,11 +114,11 @@ def _seen(work: Work) -> Seen:
     vectors = [_vector(work, k) for k in range(work.settings.probes)]
     directions = [Direction(numbers, weights[numbers], 1.0) for weights in vectors]
     analytic = np.stack([work.matrix.along(weights) for weights in vectors])
-    slopes = slopes_of(work, directions, Target(analytic, 0.0))
-    values = slopes.values
-    usual = np.sqrt(np.mean(np.square(np.where(np.isfinite(values), values, 0.0)), axis=0))
+    usual = np.sqrt(np.mean(np.square(finite_or_zero(analytic)), axis=0))
     grain = SAFETY * _grain(work) * np.log2(2 + count)
-    bars = slopes.error_bars + grain * (np.abs(analytic) + usual)
+    blurs = grain * (np.abs(analytic) + usual)
+    slopes = _along(work, directions, Target(analytic, 0.0), blurs)
+    values, bars = slopes.values, slopes.error_bars + blurs
     # With a fault in it, another vector may be the one that is looked at closely.
     widest = np.where(np.isfinite(bars), bars, 0.0).max(axis=0)
     widest[~np.isfinite(bars).any(axis=0)] = np.inf
@@ -126,6 +127,13 @@ def _seen(work: Work) -> Seen:
         _told(widest, usual / count**0.5, work.settings.suspect),
         _told(widest.max(initial=0.0), _shares(work, vectors), work.settings.suspect),
     )
+
+
+def _along(work: Work, directions: list[Direction], target: Target, blurs: FloatArray) -> Slopes:
+    """Return the slopes along vectors, as the settings want them."""
+    if work.settings.eps is not None:
+        return slopes_of(work, directions, target)
+    return slopes_along_vectors(work.calls, directions, work.noise, target, blurs)
 
 
 def _told(bars: npt.ArrayLike, each: FloatArray, suspect: float) -> FloatArray:

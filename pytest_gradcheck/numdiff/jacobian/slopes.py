@@ -22,7 +22,17 @@ from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
 from pytest_gradcheck.numdiff.ladder import DECAY, EPSILON, RATIO, SAFETY, Kind, Line, Slope, climb
 from pytest_gradcheck.params.theta import FloatArray, Indices
 
-__all__ = ["Slopes", "Target", "agrees", "approximate_slopes", "classical_slopes", "tolerances"]
+__all__ = [
+    "Open",
+    "Slopes",
+    "Target",
+    "agrees",
+    "approximate_slopes",
+    "classical_slopes",
+    "first_pass",
+    "look_closer",
+    "tolerances",
+]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -139,7 +149,7 @@ def approximate_slopes(
     Slopes
         From two calls a direction where all agree.
     """
-    result = _first_pass(calls, directions, noise, target)
+    result = first_pass(calls, directions, noise, target)
     bent = _bent(result, target)
     open_ = (bent | ~agrees(result, target)) & np.isfinite(target.analytic)
     touched = np.flatnonzero(open_.any(axis=1))
@@ -149,17 +159,49 @@ def approximate_slopes(
     open_ = open_[touched] & (bent[touched] | ~_decided(result, target, touched, wide))
     if not open_.any():
         return replace(result, settled=bool(np.isfinite(target.analytic).all()))
-    climber = _Climber(calls, noise, target.suspect, CLIMBS)
-    calls.progress.expect(int(np.count_nonzero(open_.any(axis=1))))
-    for row, number in enumerate(touched.tolist()):
-        entries = np.flatnonzero(open_[row])
+    look_closer(calls, directions, noise, Open(result, target, touched, open_, wide))
+    return result
+
+
+class Open(NamedTuple):
+    """Entries that a first pass leaves open.
+
+    Attributes
+    ----------
+    slopes : Slopes
+        Of all directions.
+    target : Target
+    numbers : int array of shape (r,)
+        The directions that have such entries.
+    entries : bool array of shape (r, m)
+        Which of their outputs are open.
+    wide : array of shape (r, m)
+        Error bars beyond these leave entries undecided.
+    """
+
+    slopes: Slopes
+    target: Target
+    numbers: Indices
+    entries: Bools
+    wide: FloatArray
+
+
+def look_closer(
+    calls: VectorEvaluator, directions: Sequence[Direction], noise: OutputNoise, open_: Open
+) -> None:
+    """Note slopes of open entries from looks at smaller steps, and from ladders of steps."""
+    suspect = open_.target.suspect
+    climber = _Climber(calls, noise, suspect, CLIMBS)
+    calls.progress.expect(int(np.count_nonzero(open_.entries.any(axis=1))))
+    for row, number in enumerate(open_.numbers.tolist()):
+        entries = np.flatnonzero(open_.entries[row])
         if not entries.size:
             continue
-        column = _Column(directions[number], number, result, target.analytic[number], wide[row])
-        left = _looked(calls, column, entries, noise, target.suspect)
+        analytic = open_.target.analytic[number]
+        column = _Column(directions[number], number, open_.slopes, analytic, open_.wide[row])
+        left = _looked(calls, column, entries, noise, suspect)
         climber.climb(column, left)
         calls.progress.advance(1)
-    return result
 
 
 def _bent(slopes: Slopes, target: Target) -> Bools:
@@ -200,7 +242,7 @@ def _decided(
     return np.asarray(right & ((bars <= wide) | (size == 0)), np.bool_)
 
 
-def _first_pass(
+def first_pass(
     calls: VectorEvaluator,
     directions: Sequence[Direction],
     noise: OutputNoise,
