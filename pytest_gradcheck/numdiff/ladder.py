@@ -533,7 +533,7 @@ def _best(
     best = (values[0], math.inf)
     for bar, truncation, value, k in candidates:
         corrected = abs(value - values[k])
-        apart = [abs(values[j] - value) - corrected / DECAY ** (k - j) for j in range(k)]
+        apart = [abs(values[j] - value) - corrected * DECAY ** (j - k) for j in range(k)]
         if all(d <= r + truncation for d, r in zip(apart, rounding, strict=False)):
             drift = [d - UNSEEN * r for d, r in zip(apart, rounding, strict=False)]
             if k:

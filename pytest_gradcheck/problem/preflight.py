@@ -93,7 +93,7 @@ def examined(pair: Pair, noise: float | None = None) -> tuple[float, FloatArray,
             f"two calls of the cost at the same theta returned {here!r} and {again!r}: {DROPOUT}",
         )
     second = pair.gradient()
-    if gradient.data == second.data:
+    if gradient.data == second.data:  # comparing the numbers takes 10 % of a check of 20
         return here, gradient, None
     _compare_gradients(gradient, second, pair, noise)
     return here, gradient, second

@@ -135,7 +135,8 @@ def judge(
         beyond, bars = relative_errors(values, error_bars, analytic)
         errors = np.maximum(beyond, 0.0)
         if all_agree(beyond, bars, settings.suspect) and approximation.is_smooth:
-            verdicts = np.zeros(values.shape, np.int8)  # which is `OK`
+            # All are ok: the general case takes 7 % of a check of 20 numbers.
+            verdicts = np.zeros(values.shape, np.int8)
         else:
             size = np.abs(values) + np.abs(analytic)
             errors[size == 0] = 0.0  # both are 0: there is nothing to be relative to

@@ -449,3 +449,14 @@ def test_a_gradient_of_the_wrong_shape_is_told_with_both_shapes() -> None:
     with pytest.raises(ProblemError, match=r"theta.*\(9,\).*\(10,\)") as caught:
         gradcheck(case.cost, lambda x: case.grad(x)[1:], case.x)
     assert caught.value.code == "shape-mismatch"
+
+
+def test_a_component_near_the_smallest_floats_does_not_end_a_check() -> None:
+    params = {"w": np.array([1.0, 1e-170]), "b": np.ones(1)}  # ladders of 300 rungs
+
+    def cost(p: dict[str, Array]) -> float:
+        return float(np.sin(p["w"]).sum() + p["b"].sum())
+
+    wrong = check_gradients(cost, lambda p: {"w": 0 * p["w"], "b": p["b"]}, params)
+    assert [parameter.verdict for parameter in wrong.parameters] == ["bug", "ok"]
+    assert check_gradients(cost, lambda p: {"w": np.cos(p["w"]), "b": p["b"]}, params).passed
