@@ -214,7 +214,7 @@ def wrong(w: Array) -> Array:
     return 2 * w * (np.arange(3) + 1)
 
 
-def test_gradcheck_raises_and_check_gradients_tells() -> None:
+def test_gradcheck_raises_and_check_gradients_returns_a_report() -> None:
     with pytest.raises(GradientError) as error:
         gradcheck(lambda w: float(w @ w), wrong, np.ones(3))
     report = check_gradients(lambda w: float(w @ w), wrong, np.ones(3))
@@ -311,7 +311,7 @@ def test_settings_of_a_problem_are_checked_like_those_of_a_call() -> None:
         check_gradients(problem.cost, problem.grad, problem.params, **problem.settings)
 
 
-def test_the_package_tells_its_version() -> None:
+def test_the_package_has_its_version() -> None:
     assert pytest_gradcheck.__version__ == importlib.metadata.version("pytest-gradcheck")
 
 

@@ -345,7 +345,7 @@ def test_data_reach_both_functions_by_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["w", "b"])
-def test_a_transposed_array_of_a_structure_is_told(name: str) -> None:
+def test_a_transposed_array_of_a_structure_is_reported(name: str) -> None:
     def tall(p: Params) -> Array:
         return np.asarray(np.repeat(p["w"] * p["b"].sum(), 2))
 

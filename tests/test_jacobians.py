@@ -310,7 +310,7 @@ def test_what_is_no_function_of_outputs_is_refused_by_name(function: Any, code: 
     assert caught.value.code == code
 
 
-def test_a_function_that_changes_its_argument_is_told() -> None:
+def test_a_function_that_changes_its_argument_is_reported() -> None:
     def changing(x: Array) -> Array:
         x *= 1.001
         return fun(x)
@@ -495,7 +495,7 @@ def test_one_input_in_tuples_is_understood() -> None:
     assert gradcheck.jvp(fun, rule, X).verdict == "ok"
 
 
-def test_a_pushforward_that_is_not_linear_is_told() -> None:
+def test_a_pushforward_that_is_not_linear_is_reported() -> None:
     report = check_gradients.jvp(fun, lambda x, dx: jac(x) @ np.abs(dx), X)
     assert not report.passed
     assert "nonlinear" in [finding.code for finding in report.findings]
@@ -513,7 +513,7 @@ def test_a_pullback_beside_a_pushforward_has_to_be_its_adjoint(pull: Any) -> Non
     assert gradcheck.jvp(fun, push, X, vjp=pull).verdict == "ok"
 
 
-def test_a_pullback_that_is_not_the_adjoint_is_told_with_the_entry() -> None:
+def test_a_pullback_that_is_not_the_adjoint_is_reported_with_the_entry() -> None:
     def pull(x: Array, u: Array) -> Array:
         return np.asarray(u @ changed(jac(x), 2, 5, by=1.5))
 
@@ -525,7 +525,7 @@ def test_a_pullback_that_is_not_the_adjoint_is_told_with_the_entry() -> None:
     assert caught.value.report.verdict == "bug"
 
 
-def test_an_operator_whose_two_halves_disagree_is_told() -> None:
+def test_an_operator_whose_two_halves_disagree_is_reported() -> None:
     class Half:
         shape = (4, 6)
 
@@ -712,7 +712,7 @@ def test_a_large_sparse_hessian_is_checked_for_symmetry() -> None:
     assert "asymmetric" in [finding.code for finding in report.findings]
 
 
-def test_a_parameter_that_moves_nothing_is_told_and_fails_a_strict_check() -> None:
+def test_a_parameter_that_moves_nothing_is_reported_and_fails_a_strict_check() -> None:
     def alone(p: dict[str, Array]) -> Array:
         return fun(p["x"])
 
@@ -725,7 +725,7 @@ def test_a_parameter_that_moves_nothing_is_told_and_fails_a_strict_check() -> No
     assert not check_gradients.jacobian(alone, answer, at, strict=True).passed
 
 
-def test_entries_that_cannot_be_decided_are_told_with_the_reason() -> None:
+def test_entries_that_cannot_be_decided_are_reported_with_the_reason() -> None:
     def coarse(x: Array) -> Array:
         return np.asarray((1e4 + fun(x)).astype(np.float32).astype(np.float64))
 
@@ -774,7 +774,7 @@ def test_a_curvature_that_jumps_is_no_fault() -> None:
     assert check_gradients.jacobian(squares, answer, turned).passed
 
 
-def test_a_stationary_point_proves_little_and_is_told() -> None:
+def test_a_stationary_point_proves_little_and_has_a_warning() -> None:
     def at_top(x: Array) -> Array:
         return np.asarray([np.cos(x[0]) + 5.0, 3.0 - x[1] ** 2 + 1e-20 * x[0]])
 
@@ -801,7 +801,7 @@ def test_an_object_without_matvec_is_refused_with_the_word() -> None:
         gradcheck.jacobian(fun, lambda x: Product(), X)
 
 
-def test_a_tangent_of_another_shape_is_told_of_the_pushforward() -> None:
+def test_a_tangent_of_another_shape_is_reported_for_the_pushforward() -> None:
     def short(x: Array, dx: Array) -> Array:
         return dx[:3]
 
@@ -810,7 +810,7 @@ def test_a_tangent_of_another_shape_is_told_of_the_pushforward() -> None:
 
 
 @pytest.mark.parametrize("small", [1.0, 1e-3, 1e-6, 1e-9])
-def test_what_directions_show_is_told_by_the_size_of_each_parameters_own_entries(
+def test_what_directions_show_is_recognized_by_the_size_of_each_parameters_own_entries(
     small: float,
 ) -> None:
     rng = np.random.default_rng(5)  # its own: others draw before or after, in any order of tests

@@ -177,7 +177,7 @@ def test_known_names_are_no_complaint() -> None:
     assert unknown_name(["cost", "eps"], ["cost"]) is None
 
 
-def test_a_stronger_layer_wins_and_the_origin_is_told() -> None:
+def test_a_stronger_source_wins_and_the_origin_is_reported() -> None:
     layers: list[tuple[str, dict[str, object]]] = [
         ("ini", {"bug": 1e-2, "seeds": 2, "fail_on": "bug"}),
         ("command line", {"bug": None, "seeds": 3, "fail_on": None}),

@@ -47,25 +47,25 @@ def test_a_right_gradient_has_no_findings() -> None:
 
 @pytest.mark.parametrize("parameter", ["W", "b"])
 @pytest.mark.parametrize("factor", [2.0, 0.5, 32.0, 1 / 20, -3.0, 1.001])
-def test_a_constant_factor_is_told(parameter: str, factor: float) -> None:
+def test_a_constant_factor_is_reported(parameter: str, factor: float) -> None:
     report = checked(**{parameter: factor})
     assert causes(report) == [("scale", parameter, round(factor, 6))]
     assert report.findings[0].message.startswith(f"{parameter} is ")
 
 
-def test_a_factor_is_told_with_three_digits_or_as_a_fraction() -> None:
+def test_a_factor_is_reported_with_three_digits_or_as_a_fraction() -> None:
     assert "b is 4.000 x the numerical gradient: " in checked(b=4).findings[0].message
     assert "b is 1/365 x the numerical gradient: " in checked(b=1 / 365).findings[0].message
     assert "b is -1/12 x the numerical gradient: " in checked(b=-1 / 12).findings[0].message
 
 
 @pytest.mark.parametrize("parameter", ["W", "b", "s"])
-def test_a_turned_sign_is_told(parameter: str) -> None:
+def test_a_wrong_sign_is_reported(parameter: str) -> None:
     assert causes(checked(**{parameter: -1})) == [("sign", parameter, -1.0)]
 
 
 @pytest.mark.parametrize("parameter", ["W", "b", "s"])
-def test_a_gradient_that_was_never_filled_is_told(parameter: str) -> None:
+def test_a_gradient_that_was_never_filled_is_reported(parameter: str) -> None:
     report = checked(**{parameter: 0})
     assert [cause[:2] for cause in causes(report)] == [("zero", parameter)]
 
@@ -122,7 +122,7 @@ def test_several_kinks_of_a_parameter_are_one_finding() -> None:
     assert "7 kinks in theta" in found.message
 
 
-def test_a_parameter_of_which_nothing_was_tested_is_told() -> None:
+def test_a_parameter_of_which_nothing_was_tested_is_reported() -> None:
     report = check_gradients(
         lambda p: float(p["a"] @ p["a"]),
         lambda p: {"a": 2 * p["a"], "b": np.zeros((2, 2))},
@@ -148,14 +148,14 @@ def shaky(level: float) -> Report:
 @pytest.mark.parametrize(
     ("level", "reason"), [(1e-4, "the cost is noisy"), (1e-6, "the cost computes in float32")]
 )
-def test_what_noise_leaves_open_is_told_with_its_reason(level: float, reason: str) -> None:
+def test_what_noise_leaves_open_is_reported_with_its_reason(level: float, reason: str) -> None:
     (found,) = (f for f in shaky(level).findings if f.parameter == "a")
     assert (found.code, found.severity) == ("precision", "warning")
     assert found.message.startswith("a: 2 of 2 components cannot be decided: ")
     assert reason in found.message
 
 
-def test_a_cost_far_larger_than_its_slope_is_told() -> None:
+def test_a_cost_far_larger_than_its_slope_is_reported() -> None:
     report = check_gradients(
         lambda x: float(np.sum(1e-4 * np.sin(x))) + 1e10, lambda x: 1e-4 * np.cos(x), np.ones(2)
     )
@@ -164,7 +164,7 @@ def test_a_cost_far_larger_than_its_slope_is_told() -> None:
     assert "so large beside its slope" in found.message
 
 
-def test_a_jump_is_told() -> None:
+def test_a_jump_is_reported() -> None:
     report = check_gradients(
         lambda x: float(np.sign(x[0] - 1) + np.sin(x).sum()), np.cos, np.array([1.0, 2.0])
     )

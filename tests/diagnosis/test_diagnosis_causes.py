@@ -97,7 +97,7 @@ def test_single_numbers_with_the_same_factor_confirm_each_other() -> None:
     assert causes(spoiled(one, a=lambda g: 1.7 * g, b=lambda g: 1.6 * g)) == []
 
 
-def test_a_single_number_that_is_wrong_by_a_number_in_sight_is_told() -> None:
+def test_a_single_number_that_is_wrong_by_a_number_in_sight_is_reported() -> None:
     def fit(p: Params, X: Array) -> float:
         return float(np.mean(np.sin(X @ p["w"] + p["b"])))
 
@@ -112,7 +112,7 @@ def test_a_single_number_that_is_wrong_by_a_number_in_sight_is_told() -> None:
 
 
 @pytest.mark.parametrize("mode", ["full", "sample"])
-def test_numbers_are_told_from_samples_too(mode: Mode) -> None:
+def test_numbers_are_distinguished_from_samples_too(mode: Mode) -> None:
     params = {"W": RNG.normal(size=(30, 30)), "b": RNG.normal(size=40)}
     for factor, code in ((7.0, "scale"), (-1.0, "sign"), (0.0, "zero")):
         report = check_gradients(
@@ -121,7 +121,7 @@ def test_numbers_are_told_from_samples_too(mode: Mode) -> None:
         assert causes(report) == [(code, None)]
 
 
-def test_a_vacuous_parameter_is_told_from_samples_too() -> None:
+def test_a_vacuous_parameter_is_distinguished_from_samples_too() -> None:
     report = check_gradients(
         lambda p: total({"a": p["a"]}),
         lambda p: {"a": slopes(p)["a"], "b": 0 * p["b"]},
@@ -255,21 +255,21 @@ def regularized(
     return lambda **more: check_gradients(fit, grad, {"w": MIXED, "b": VECTOR}, **more)
 
 
-def test_a_missing_penalty_is_told_with_its_strength() -> None:
+def test_a_missing_penalty_is_reported_with_its_strength() -> None:
     report = regularized(lambda w: 0 * w)()
     assert causes(report) == [("missing-regularization", "w")]
     assert "too small by 0.6 x theta (lambd)" in message(report)
     assert report.findings[0].factor == pytest.approx(0.6)
 
 
-def test_a_missing_penalty_of_magnitudes_is_told() -> None:
+def test_a_missing_penalty_of_magnitudes_is_reported() -> None:
     report = regularized(lambda w: 0 * w, l1=True)()
     assert causes(report) == [("missing-regularization", "w")]
     assert "too small by 0.6 x sign(theta)" in message(report)
 
 
 @pytest.mark.parametrize("share", [1.2, 2.0])
-def test_a_penalty_that_is_too_strong_is_told(share: float) -> None:
+def test_a_penalty_that_is_too_strong_is_reported(share: float) -> None:
     report = regularized(lambda w: share * w)()
     assert causes(report) == [("wrong-regularization", "w")]
     assert "too large by" in message(report)
@@ -347,7 +347,7 @@ def test_a_point_that_passes_without_its_penalty_blames_the_penalty() -> None:
     assert [point.passed for point in report.points] == [False, True]
 
 
-def test_a_factor_of_all_but_the_penalty_is_told() -> None:
+def test_a_factor_of_all_but_the_penalty_is_reported() -> None:
     def change(grads: Params, params: Params, lambd: float) -> Params:
         return {
             k: 9 * g - 8 * lambd / 9 * params[k[1:]] if "W" in k else 9 * g
@@ -359,7 +359,7 @@ def test_a_factor_of_all_but_the_penalty_is_told() -> None:
     assert [f.code for point in report.points for f in point.findings] == ["scale", "scale"]
 
 
-def test_a_penalty_in_the_place_of_the_gradient_is_told_as_zero() -> None:
+def test_a_penalty_in_the_place_of_the_gradient_is_reported_as_zero() -> None:
     report = check_gradients(
         lambda p, lambd: total(p) + lambd / 2 * float(p["w"] @ p["w"]),
         lambda p, lambd: {"w": lambd * p["w"]},
@@ -375,7 +375,7 @@ def test_the_gradient_of_an_identity_is_no_penalty_alone() -> None:
     assert causes(spoiled({"w": MIXED}, w=lambda g: MIXED)) == []
 
 
-def test_a_penalty_that_the_settings_add_is_told_when_it_is_missing() -> None:
+def test_a_penalty_that_the_settings_add_is_reported_when_it_is_missing() -> None:
     report = check_gradients(
         total, slopes, {"w": MIXED, "b": VECTOR}, regularization=L2(0.8, 4, only="w")
     )
@@ -412,12 +412,12 @@ def test_a_constant_error_of_constant_parameters_is_a_constant_and_no_penalty() 
 
 
 @pytest.mark.parametrize("params", [SQUARE, WIDE, RNG.normal(size=(2, 3, 4))])
-def test_a_transposed_gradient_is_told(params: Array) -> None:
+def test_a_transposed_gradient_is_reported(params: Array) -> None:
     report = spoiled({"W": params}, W=lambda g: np.transpose(g).reshape(g.shape))
     assert causes(report) == [("transposed", "W")]
 
 
-def test_a_matrix_transposed_in_a_vector_is_told() -> None:
+def test_a_matrix_transposed_in_a_vector_is_reported() -> None:
     def fault(g: Array) -> Array:
         return np.concatenate([g[:2], g[2:8].reshape(2, 3).T.ravel(), g[8:]])
 
@@ -430,7 +430,7 @@ def test_nearly_transposed_is_not_transposed() -> None:
     assert causes(spoiled({"W": SQUARE}, W=lambda g: g.T + 1e-3)) == []
 
 
-def test_swapped_parameters_are_told() -> None:
+def test_swapped_parameters_are_reported() -> None:
     report = spoiled({"a": VECTOR, "b": VECTOR + 1}, a=lambda g: slopes({"b": VECTOR + 1})["b"])
     assert causes(report) == [("swapped", "a")]
     both = check_gradients(
@@ -452,7 +452,7 @@ def test_swapped_parameters_are_told() -> None:
         (lambda g: g[[0, 2, 1, 3, 4, 5, 6, 7, 8]], "with its entries 1, 2 in another order"),
     ],
 )
-def test_a_shifted_vector_is_told(fault: Callable[[Array], Array], said: str) -> None:
+def test_a_shifted_vector_is_reported(fault: Callable[[Array], Array], said: str) -> None:
     report = spoiled({"w": VECTOR}, w=fault)
     assert causes(report) == [("shifted", "w")]
     assert said in message(report)
@@ -467,7 +467,7 @@ def test_a_shifted_vector_is_told(fault: Callable[[Array], Array], said: str) ->
         (lambda g: g[:, [1, 0, 2, 4, 3]], "with its columns 0, 1, 3, 4 in another order"),
     ],
 )
-def test_a_shifted_matrix_is_told(fault: Callable[[Array], Array], said: str) -> None:
+def test_a_shifted_matrix_is_reported(fault: Callable[[Array], Array], said: str) -> None:
     report = spoiled({"W": WIDE}, W=fault)
     assert causes(report) == [("shifted", "W")]
     assert said in message(report)
@@ -481,7 +481,9 @@ def test_a_shifted_matrix_is_told(fault: Callable[[Array], Array], said: str) ->
         (lambda g: 0 * g + g.sum(axis=1, keepdims=True), "over axis 1"),
     ],
 )
-def test_a_sum_over_an_axis_too_many_is_told(fault: Callable[[Array], Array], said: str) -> None:
+def test_a_sum_over_an_axis_too_many_is_reported(
+    fault: Callable[[Array], Array], said: str
+) -> None:
     report = spoiled({"W": WIDE}, W=fault)
     assert causes(report) == [("wrong-axis", "W")]
     assert said in message(report)
@@ -502,7 +504,7 @@ def layer_of_as_many_examples_as_units(axis: int) -> Report:
     return check_gradients(fit, grad, params, X)
 
 
-def test_a_bias_summed_over_the_units_is_told_by_its_sum() -> None:
+def test_a_bias_summed_over_the_units_is_recognized_by_its_sum() -> None:
     assert layer_of_as_many_examples_as_units(0).passed
     report = layer_of_as_many_examples_as_units(1)
     assert causes(report) == [("wrong-axis", "b")]
@@ -519,13 +521,13 @@ def test_a_bias_summed_over_the_units_is_told_by_its_sum() -> None:
         (lambda dout, x: (dout * (x < 0),), "the mask is turned round"),
     ],
 )
-def test_a_mask_is_told(backward: Any, said: str) -> None:
+def test_a_mask_is_reported(backward: Any, said: str) -> None:
     report = check_gradients.layer(lambda x: (np.maximum(x, 0), x), backward, MIXED)
     assert causes(report) == [("mask", "x")]
     assert said in message(report)
 
 
-def test_a_wrong_branch_is_told() -> None:
+def test_a_wrong_branch_is_reported() -> None:
     report = check_gradients.layer(
         lambda x: (np.where(x > 0, x, 0.1 * x), x), lambda dout, x: (dout * (x > 0),), MIXED
     )
@@ -534,7 +536,7 @@ def test_a_wrong_branch_is_told() -> None:
 
 
 @pytest.mark.parametrize("side", [-1, 1])
-def test_a_wrong_branch_is_told_of_sorted_inputs(side: int) -> None:
+def test_a_wrong_branch_is_reported_for_sorted_inputs(side: int) -> None:
     """The wrong entries stand side by side then, as those of a parameter in a vector do."""
     x = np.linspace(-2.1, 1.7, 10)
     report = spoiled({"w": x}, w=lambda g: np.where(side * x > 0, 0.3 * g, g))
@@ -558,7 +560,7 @@ def test_errors_on_most_of_one_side_are_no_mask() -> None:
     ],
 )
 @pytest.mark.parametrize("factor", [0.0, 2.0])
-def test_a_part_that_is_wrong_is_told(
+def test_a_part_that_is_wrong_is_reported(
     shape: tuple[int, ...], where: Any, said: str, factor: float
 ) -> None:
     def fault(g: Array) -> Array:
@@ -592,7 +594,7 @@ def test_a_part_that_is_wrong_is_told(
         ),
     ],
 )
-def test_a_fault_of_one_parameter_in_a_flat_vector_of_several_is_told(
+def test_a_fault_of_one_parameter_in_a_flat_vector_of_several_is_reported(
     where: slice, fault: Callable[[Array], Array], code: str, said: str
 ) -> None:
     def partly(g: Array) -> Array:
@@ -605,14 +607,14 @@ def test_a_fault_of_one_parameter_in_a_flat_vector_of_several_is_told(
     assert said in report.findings[0].message
 
 
-def test_zeros_beside_the_one_entry_that_is_right_are_told() -> None:
+def test_zeros_beside_the_one_entry_that_is_right_are_reported() -> None:
     report = spoiled({"w": VECTOR[:5]}, w=lambda g: np.where(np.arange(5) < 4, 0.0, g))
     assert causes(report) == [("partial", "w")]
     assert "in entries 0-3 of 5: it is 0 there" in message(report)
 
 
 @pytest.mark.parametrize("factor", [7.0, 0.3, 1.1])
-def test_a_plain_factor_of_all_but_the_penalty_is_told(factor: float) -> None:
+def test_a_plain_factor_of_all_but_the_penalty_is_reported(factor: float) -> None:
     def penalized(p: Params, lambd: float) -> float:
         return total(p) + lambd / 2 * float(np.sum(p["w"] ** 2))
 
@@ -625,7 +627,7 @@ def test_a_plain_factor_of_all_but_the_penalty_is_told(factor: float) -> None:
     assert "x the numerical gradient, but for the penalty" in found[0].message
 
 
-def test_a_border_is_told() -> None:
+def test_a_border_is_reported() -> None:
     def fault(g: Array) -> Array:
         wrong = 0.5 * g
         wrong[1:-1, 1:-1] = g[1:-1, 1:-1]
@@ -673,7 +675,7 @@ def test_scattered_errors_are_no_part() -> None:
     assert causes(report) == []
 
 
-def test_a_part_is_told_beside_errors_that_have_no_cause() -> None:
+def test_a_part_is_reported_beside_errors_that_have_no_cause() -> None:
     noise = np.linspace(0.5, 1.5, 9) + np.eye(9)[3]
 
     def row(g: Array) -> Array:
@@ -727,7 +729,7 @@ def two_layers(names: tuple[str, ...], fault: str) -> Report:
 
 
 @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-def test_an_error_that_enters_at_a_layer_is_told(names: tuple[str, ...]) -> None:
+def test_an_error_that_enters_at_a_layer_is_reported(names: tuple[str, ...]) -> None:
     report = two_layers(names, "derivative")
     assert causes(report) == [("upstream", None)]
     (found,) = report.findings
@@ -743,7 +745,7 @@ def test_errors_that_no_unit_has_in_common_do_not_come_from_above(fault: str) ->
     assert "upstream" not in [code for code, _ in causes(report)]
 
 
-def test_the_gradient_of_a_point_nearby_is_told() -> None:
+def test_the_gradient_of_a_point_nearby_is_reported() -> None:
     report = check_gradients(
         total, lambda p: slopes({"w": p["w"] - 0.03, "v": p["v"] - 0.03}), {"w": VECTOR, "v": WIDE}
     )
@@ -751,7 +753,7 @@ def test_the_gradient_of_a_point_nearby_is_told() -> None:
     assert "theta - 0.03 x 1" in message(report)
 
 
-def test_a_gradient_that_does_not_move_is_told() -> None:
+def test_a_gradient_that_does_not_move_is_reported() -> None:
     kept = slopes({"w": VECTOR + 0.3 * np.sin(np.arange(9))})
     report = check_gradients(total, lambda p: kept, {"w": VECTOR})
     assert causes(report) == [("stale", None)]
@@ -867,7 +869,7 @@ def test_looking_at_other_points_neither_warns_nor_leaves_a_trace() -> None:
         (0.0, 0.0, "and a multiple of x along axis 0: a normalization's terms of mean and vari"),
     ],
 )
-def test_the_term_of_a_normalization_that_is_left_out_is_told(
+def test_the_term_of_a_normalization_that_is_left_out_is_reported(
     mean: float, variance: float, said: str
 ) -> None:
     report = normalized(lambda d, xhat: d - mean * d.mean(0) - variance * xhat * (d * xhat).mean(0))
@@ -875,7 +877,7 @@ def test_the_term_of_a_normalization_that_is_left_out_is_told(
     assert said in message(report)
 
 
-def test_a_normalization_that_is_wrong_otherwise_is_not_told_of_its_terms() -> None:
+def test_a_normalization_that_is_wrong_otherwise_is_not_reported_for_its_terms() -> None:
     report = normalized(lambda d, xhat: d * np.abs(xhat) - d.mean(0))
     assert not report.passed
     assert causes(report) == []

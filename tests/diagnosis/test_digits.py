@@ -59,17 +59,17 @@ def test_between_round_numbers_a_round_factor_is_chance() -> None:
     assert causes(check_gradients(cost, lambda x: 3.0 * x, np.array([1.25]))) == []
 
 
-def test_in_a_cost_of_few_decimals_a_turned_sign_is_told() -> None:
+def test_in_a_cost_of_few_decimals_a_turned_sign_is_reported() -> None:
     report = spoiled(VECTOR, np.negative, lambda value: round(value, 4))
     assert causes(report) == [("sign", -1.0)]
 
 
-def test_in_float32_a_factor_of_single_numbers_is_told() -> None:
+def test_in_float32_a_factor_of_single_numbers_is_reported() -> None:
     report = spoiled(VECTOR[:2], lambda g: 8 * g, lambda value: float(np.float32(value)))
     assert causes(report) == [("scale", pytest.approx(8.0, rel=1e-3))]
 
 
-def test_entries_in_an_order_without_a_name_are_told() -> None:
+def test_entries_in_an_order_without_a_name_are_reported() -> None:
     x = np.repeat(RNG.normal(size=(4, 4)), 2, axis=1)  # pairs, exchanged as a square of pairs
     pairs = np.arange(32).reshape(4, 4, 2).transpose(1, 0, 2).reshape(-1)
     report = spoiled(x, lambda g: g.reshape(-1)[pairs].reshape(4, 8))
@@ -91,7 +91,7 @@ def test_slices_that_are_alike_do_not_hide_their_order() -> None:
     assert found.code == "shifted"
 
 
-def test_the_one_wrong_entry_of_three_is_told() -> None:
+def test_the_one_wrong_entry_of_three_is_reported() -> None:
     report = spoiled(VECTOR[:3], lambda g: g + np.array([0.0, 0.2317, 0.0]))
     (found,) = (f for f in report.findings if f.severity == "cause")
     assert (found.code, "only in theta[1]" in found.message) == ("partial", True)

@@ -56,7 +56,7 @@ def test_inputs_of_a_layer_have_no_penalty() -> None:
         (2.0, "wrong-regularization", "twice"),
     ],
 )
-def test_the_penalty_of_a_closure_is_told_by_what_the_gradient_has_of_it(
+def test_the_penalty_of_a_closure_is_recognized_by_what_the_gradient_has_of_it(
     share: float, code: str, words: str
 ) -> None:
     lambd, m = 0.7, 6
@@ -97,13 +97,13 @@ def test_one_number_is_no_other_point() -> None:
         (lambda t: 1 - np.tanh(t) ** 2, "1 - tanh(theta)^2"),
     ],
 )
-def test_a_chain_rule_that_is_missing_is_told(ratio: Any, words: str) -> None:
+def test_a_chain_rule_that_is_missing_is_reported(ratio: Any, words: str) -> None:
     report = check_gradients(lambda a: float(np.sum(np.sin(a))), lambda a: np.cos(a) * ratio(a), A)
     assert causes(report) == ["transformed"]
     assert f"times {words}: " in report.findings[0].message
 
 
-def test_the_logarithm_at_the_end_of_a_vector_is_told() -> None:
+def test_the_logarithm_at_the_end_of_a_vector_is_reported() -> None:
     y = RNG.normal(size=20)
 
     def cost(t: Array) -> float:
@@ -146,7 +146,7 @@ def test_a_number_that_happens_to_be_in_sight_has_no_role() -> None:
     assert "q" not in report.findings[0].message.split(":")[1].split()
 
 
-def test_a_mean_is_told_in_float32() -> None:
+def test_a_mean_is_reported_in_float32() -> None:
     data, target = RNG.normal(size=(100, 3)), RNG.normal(size=100)
 
     def cost(w: Array) -> float:
@@ -160,7 +160,7 @@ def test_a_mean_is_told_in_float32() -> None:
     assert "100 is " in report.findings[0].message
 
 
-def test_clipping_is_told_by_the_norm() -> None:
+def test_clipping_is_recognized_by_the_norm() -> None:
     def grad(a: Array) -> Array:
         g = np.cos(a) * 3
         return np.asarray(g / np.linalg.norm(g))
@@ -170,7 +170,7 @@ def test_clipping_is_told_by_the_norm() -> None:
     assert "the norm of the gradient is 1: it is clipped" in report.findings[0].message
 
 
-def test_a_force_is_told_as_such() -> None:
+def test_a_force_is_reported_as_such() -> None:
     report = check_gradients(lambda a: float(np.sum(np.sin(a))), lambda a: -np.cos(a), A)
     assert causes(report) == ["sign"]
     assert "a force for a gradient" in report.findings[0].message
@@ -207,12 +207,12 @@ def test_a_gradient_folded_to_a_triangle_is_no_mask(fold: Callable[[Array], Arra
     assert causes(report) == ["symmetrized"]
 
 
-def test_a_gradient_that_a_factorization_folds_is_told() -> None:
+def test_a_gradient_that_a_factorization_folds_is_reported() -> None:
     report = check_gradients(log_determinant, np.linalg.inv, S)
     assert causes(report) == ["symmetrized"]
 
 
-def test_one_of_two_uses_of_a_matrix_is_told() -> None:
+def test_one_of_two_uses_of_a_matrix_is_reported() -> None:
     report = check_gradients(
         lambda w: float(np.sum((w @ w.T) * S)) / 2, lambda w: S @ w / 2, np.eye(4) + 0 * W
     )
@@ -231,7 +231,7 @@ def test_what_the_cost_leaves_out_is_unused() -> None:
 # Uses that are counted once
 
 
-def test_a_row_that_an_index_repeats_is_told() -> None:
+def test_a_row_that_an_index_repeats_is_reported() -> None:
     rows = np.array([3, 1, 3, 5, 0])
 
     def grad(p: Params, rows: Any) -> Params:
@@ -246,7 +246,7 @@ def test_a_row_that_an_index_repeats_is_told() -> None:
     assert "that rows repeats (3)" in report.findings[0].message
 
 
-def test_windows_that_overlap_are_told() -> None:
+def test_windows_that_overlap_are_reported() -> None:
     kernel = RNG.normal(size=3)
 
     def forward(x: Array) -> tuple[Array, Array]:
@@ -269,7 +269,7 @@ STEPS = RNG.normal(size=(5, 1, 4))
 @pytest.mark.parametrize(
     ("kept", "code"), [("last", "accumulated"), ("all but the first", "partial")]
 )
-def test_one_step_of_a_sum_over_steps_is_told(kept: str, code: str) -> None:
+def test_one_step_of_a_sum_over_steps_is_reported(kept: str, code: str) -> None:
     def grad(p: Params, xs: Array) -> Params:
         products = [x.T @ np.cos(x @ p["W"]) for x in xs]
         return {"W": products[-1] if kept == "last" else np.sum(products[1:], axis=0)}
@@ -280,7 +280,7 @@ def test_one_step_of_a_sum_over_steps_is_told(kept: str, code: str) -> None:
     assert causes(report) == [code]
 
 
-def test_gates_that_are_exchanged_are_told() -> None:
+def test_gates_that_are_exchanged_are_reported() -> None:
     def grad(w: Array) -> Array:
         g = np.cos(w)
         return np.concatenate([g[:3], g[6:9], g[3:6], g[9:]])
@@ -334,7 +334,7 @@ ORDERS: dict[str, tuple[Callable[..., Any], Callable[..., tuple[Any, ...]]]] = {
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_the_layer_at_which_an_error_enters_is_told_in_any_order(order: str) -> None:
+def test_the_layer_at_which_an_error_enters_is_reported_in_any_order(order: str) -> None:
     pack, unpack = ORDERS[order]
     report = check_gradients(
         lambda p: two_layers(unpack(p), wrong=False)[0],

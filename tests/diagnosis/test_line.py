@@ -256,7 +256,7 @@ def test_a_line_in_a_loop_over_time_is_named(load: Load, right: str, wrong: str)
         ('return {"V": dV, "c": dc}', 'return {"V": dV, "c": dc[::-1]}'),
     ],
 )
-def test_a_line_is_told_from_those_that_change_its_value(
+def test_a_line_is_distinguished_from_those_that_change_its_value(
     load: Load, right: str, wrong: str
 ) -> None:
     user = load(broken(PENALIZED, right, wrong))

@@ -112,7 +112,7 @@ def test_a_sign_of_a_skew_block_is_no_other_order_of_its_entries() -> None:
     assert "-1.000 x" in report.findings[0].message
 
 
-def test_a_square_matrix_that_is_transposed_is_told_though_its_shape_fits() -> None:
+def test_a_square_matrix_that_is_transposed_is_reported_though_its_shape_fits() -> None:
     report = check_gradients.jacobian(
         lambda x: np.sin(S @ x), lambda x: (np.cos(S @ x)[:, None] * S).T, X
     )
@@ -137,7 +137,7 @@ def tree_jac(p: dict[str, Any], a: float, b: float) -> dict[str, Array]:
     return {"a": a * J[:, :3], "b": b * J[:, 3:]}
 
 
-def test_the_columns_of_a_parameter_are_told_by_its_name() -> None:
+def test_the_columns_of_a_parameter_are_recognized_by_its_name() -> None:
     at = {"a": X[:3], "b": X[3:]}
     report = check_gradients.jacobian(tree, lambda p: tree_jac(p, 1, -1), at)
     assert told(report) == ["sign"]
@@ -179,7 +179,7 @@ def test_a_fault_of_a_hessian_is_named(
     assert words in report.findings[0].message
 
 
-def test_a_gauss_newton_matrix_in_the_place_of_a_hessian_is_told() -> None:
+def test_a_gauss_newton_matrix_in_the_place_of_a_hessian_is_reported() -> None:
     def J(x: Array) -> Array:
         return np.asarray(A * np.exp(A @ x)[:, None])
 
@@ -198,13 +198,13 @@ def test_a_gauss_newton_matrix_in_the_place_of_a_hessian_is_told() -> None:
     assert told(report) == ["gauss-newton"]
 
 
-def test_causes_of_a_pushforward_are_told_of_it() -> None:
+def test_causes_of_a_pushforward_are_reported_for_it() -> None:
     report = check_gradients.jvp(residuals, lambda x, dx: -jac(x) @ dx, X)
     assert told(report) == ["sign"]
     assert report.findings[0].message.startswith("the pushforward is -1.000 x")
 
 
-def test_causes_of_a_sparse_matrix_are_told_of_its_stored_entries() -> None:
+def test_causes_of_a_sparse_matrix_are_reported_for_its_stored_entries() -> None:
     def banded(x: Array) -> Array:
         y = x**2
         y[1:] += np.sin(x[:-1])

@@ -53,7 +53,7 @@ def test_a_fault_shows_in_how_the_gradient_changes(
     assert said in found.message
 
 
-def test_a_term_that_does_not_change_is_told_as_a_constant() -> None:
+def test_a_term_that_does_not_change_is_reported_as_a_constant() -> None:
     (found,) = causes(spoiled(np.copy, plane=0.9 * FLAT))
     assert found.code == "offset"
     assert "as much as the numerical gradient" in found.message

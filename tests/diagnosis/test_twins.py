@@ -39,7 +39,7 @@ def found(
     )
 
 
-def test_a_penalty_that_hides_the_data_is_told_with_the_ratio_of_the_norms() -> None:
+def test_a_penalty_that_hides_the_data_is_reported_with_the_ratio_of_the_norms() -> None:
     (finding,) = found([300.0, 0, 400.0, 0, 0, 0], [0, 0.6, 0, 0.8, 5.0, 5.0])
     assert (finding.code, finding.severity, finding.parameter, finding.point) == (
         "dominated",
@@ -88,7 +88,7 @@ def test_the_scale_of_the_cost_does_not_matter(scale: float) -> None:
     assert [finding.factor for finding in findings] == pytest.approx([1000, 1000])
 
 
-def test_a_ratio_beyond_all_floats_is_told_as_well() -> None:
+def test_a_ratio_beyond_all_floats_is_reported_as_well() -> None:
     findings = found([1e300] * 6, [1e-300] * 6)
     assert [finding.factor for finding in findings] == [math.inf, math.inf]
 

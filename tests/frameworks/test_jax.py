@@ -82,13 +82,13 @@ def square(backward: Any, forward: Any = lambda x: x**2) -> Any:
     return custom(lambda x: x**2, lambda x: (forward(x), x), backward)
 
 
-def test_a_rule_that_ignores_the_upstream_gradient_is_told_so() -> None:
+def test_a_rule_that_ignores_the_upstream_gradient_is_reported() -> None:
     report = check_gradients.autograd(square(lambda x, dout: (2 * x,)), draw(4))
     assert not report.passed
     assert causes(report)[0] == "ignores-upstream"
 
 
-def test_a_rule_whose_forward_value_is_another_is_told_so() -> None:
+def test_a_rule_whose_forward_value_is_another_is_reported() -> None:
     f = square(lambda x, dout: (2 * x * dout,), forward=lambda x: x**2 + 0.25)
     report = check_gradients.autograd(f, draw(4))
     assert not report.passed

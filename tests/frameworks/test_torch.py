@@ -129,7 +129,7 @@ FAULTS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("backward", "code"), FAULTS.values(), ids=FAULTS.keys())
-def test_a_backward_pass_that_treats_the_upstream_gradient_wrongly_is_told_so(
+def test_a_backward_pass_that_treats_the_upstream_gradient_wrongly_is_reported(
     backward: Any, code: str
 ) -> None:
     report = check_gradients.autograd(function(lambda x: x**2, backward), draw(4, 3))

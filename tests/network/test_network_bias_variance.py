@@ -20,7 +20,7 @@ from pytest_gradcheck.network import diagnose
         (0.15, 0.30, 0.14, False, True),
     ],
 )
-def test_errors_are_told_apart_as_in_the_course(
+def test_errors_are_reported_apart_as_in_the_course(
     train_error: float,
     dev_error: float,
     base_error: float,

@@ -203,7 +203,7 @@ def test_what_has_no_leading_axis_is_refused(problem: Problem, said: str) -> Non
     assert caught.value.code == "bad-setting"
 
 
-def test_a_cost_that_changes_the_params_is_told_of() -> None:
+def test_a_cost_that_changes_the_params_is_reported() -> None:
     def changing(params: Params) -> Any:
         params["W1"] *= 1.001
         return cost(params)

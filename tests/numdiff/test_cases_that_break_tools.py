@@ -407,7 +407,7 @@ def test_a_cost_that_is_lost_on_both_sides_is_nonfinite() -> None:
 # What is wrong with the pair itself
 
 
-def test_dropout_that_is_still_on_is_told() -> None:
+def test_dropout_that_is_still_on_is_reported() -> None:
     rng = np.random.default_rng(4)
     with pytest.raises(ProblemError) as caught:
         gradcheck(lambda x: float(x @ (rng.random(10) < 0.8)), np.ones_like, objective().x)
@@ -416,7 +416,7 @@ def test_dropout_that_is_still_on_is_told() -> None:
 
 
 @pytest.mark.parametrize("culprit", ["cost", "gradient"])
-def test_a_function_that_changes_its_parameters_is_told(culprit: str) -> None:
+def test_a_function_that_changes_its_parameters_is_reported(culprit: str) -> None:
     def spoils(x: Array) -> None:
         x *= 1.5
 
@@ -444,7 +444,7 @@ def test_a_gradient_that_is_no_number_is_named(value: float) -> None:
     assert [(c.name, c.verdict) for c in report.components] == [("theta[2]", "nonfinite")]
 
 
-def test_a_gradient_of_the_wrong_shape_is_told_with_both_shapes() -> None:
+def test_a_gradient_of_the_wrong_shape_is_reported_with_both_shapes() -> None:
     case = objective()
     with pytest.raises(ProblemError, match=r"theta.*\(9,\).*\(10,\)") as caught:
         gradcheck(case.cost, lambda x: case.grad(x)[1:], case.x)

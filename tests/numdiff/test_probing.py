@@ -153,7 +153,7 @@ def test_a_pass_would_have_shown_a_fault_of_twice_its_resolution(seed: int) -> N
     assert named(probe(case, wrong, seed=seed)) == {usual}
 
 
-def test_a_whole_array_that_is_wrong_is_sampled_and_its_factor_told(net: Net) -> None:
+def test_a_whole_array_that_is_wrong_is_sampled_and_its_factor_reported(net: Net) -> None:
     report = check_gradients(
         net.cost, faulty(net, lambda g: g.update(dW1=2 * g["dW1"])), net.params, mode="probe"
     )
@@ -170,7 +170,7 @@ def test_a_whole_array_that_is_wrong_is_sampled_and_its_factor_told(net: Net) ->
     ("part", "where"),
     [((slice(None), 20), "column 20 of 40"), ((149, slice(None)), "row 149 of 150")],
 )
-def test_one_slice_that_is_wrong_as_a_whole_is_told_as_such(
+def test_one_slice_that_is_wrong_as_a_whole_is_reported_as_such(
     net: Net, part: tuple[Any, ...], where: str
 ) -> None:
     def change(gradient: Params) -> None:
@@ -183,7 +183,7 @@ def test_one_slice_that_is_wrong_as_a_whole_is_told_as_such(
     assert {c.parameter for c in report.components} == {"W1"}
 
 
-def test_a_slice_of_three_axes_is_told_with_its_axis() -> None:
+def test_a_slice_of_three_axes_is_reported_with_its_axis() -> None:
     shape = (8, 30, 50)
     x = np.random.default_rng(0).normal(size=shape)
 

@@ -149,7 +149,7 @@ def test_a_network_that_owns_its_arrays_is_copied_for_every_worker(backend: str)
     assert all(net.params[name].tobytes() == PARAMS[name].tobytes() for name in PARAMS)
 
 
-def test_arrays_that_are_no_longer_views_of_one_another_in_a_worker_are_told_of() -> None:
+def test_arrays_that_are_no_longer_views_of_one_another_in_a_worker_are_reported() -> None:
     whole = np.concatenate([PARAMS["W1"].ravel(), PARAMS["W2"].ravel()])
     views = {"W1": whole[:48].reshape(8, 6), "W2": whole[48:].reshape(3, 8)}
 

@@ -158,11 +158,11 @@ def test_a_pushforward_takes_complex_tangents() -> None:
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_a_conjugated_gradient_is_told(share: float) -> None:
+def test_a_conjugated_gradient_is_reported(share: float) -> None:
     report = check_gradients(cost, lambda z: share * grad(z).conj(), Z)
     assert [finding.code for finding in report.findings] == ["conjugated"]
 
 
-def test_a_conjugated_jacobian_is_told() -> None:
+def test_a_conjugated_jacobian_is_reported() -> None:
     report = check_gradients.jacobian(residuals, lambda z: jacobian(z).conj(), Z)
     assert [finding.code for finding in report.findings] == ["conjugated"]

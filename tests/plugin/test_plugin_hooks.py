@@ -124,7 +124,7 @@ def test_right(gradcheck): assert gradcheck(cost, right, np.ones(3)).findings ==
     result.stdout.fnmatch_lines(["E * cause (house): theta[[]0[]] again"])
 
 
-def test_a_hook_hears_of_every_finished_check(pytester: pytest.Pytester, args: list[str]) -> None:
+def test_a_hook_gets_every_finished_check(pytester: pytest.Pytester, args: list[str]) -> None:
     pytester.makeconftest(
         """
         def pytest_gradcheck_report(report, nodeid):
@@ -265,7 +265,7 @@ def test_without_the_hook_foreign_types_are_refused_by_name(pytester: pytest.Pyt
 
 
 @pytest.mark.usefixtures("library")
-def test_a_hook_that_returns_something_else_is_told_so(pytester: pytest.Pytester) -> None:
+def test_a_hook_that_returns_something_else_is_reported(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(FLATTEN.replace("value.numpy(), Tensor", "value.numpy()"))
     pytester.makepyfile(FOREIGN + "\ndef test_it(gradcheck): gradcheck(cost, grad, NET)\n")
     result = pytester.runpytest()

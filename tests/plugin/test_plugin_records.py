@@ -164,7 +164,7 @@ def test_markdown_is_added_to_the_summary_of_a_step(
     assert first == ["# Build", "# Build", "# ✅ Gradient checks"]
 
 
-def test_what_got_worse_is_told_and_fails_a_strict_run(
+def test_what_got_worse_is_reported_and_fails_a_strict_run(
     suite: Suite, plugin_args: tuple[str, ...]
 ) -> None:
     suite.file(

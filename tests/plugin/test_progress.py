@@ -62,7 +62,7 @@ def watched(**settings: Any) -> ProgressListener:
 
 
 @pytest.mark.parametrize("settings", [{}, {"batched": True}, {"workers": 2}, {"mode": "probe"}])
-def test_a_watcher_hears_of_all_that_is_to_be_done_and_of_the_end(
+def test_a_listener_gets_the_work_to_do_and_the_end(
     settings: dict[str, Any],
 ) -> None:
     listener = watched(**settings)
@@ -73,7 +73,7 @@ def test_a_watcher_hears_of_all_that_is_to_be_done_and_of_the_end(
 
 
 @pytest.mark.parametrize("settings", [{}, {"batched": True}, {"workers": 2}])
-def test_a_watcher_hears_how_many_components_are_wrong_so_far(settings: dict[str, Any]) -> None:
+def test_a_listener_gets_how_many_components_are_wrong_so_far(settings: dict[str, Any]) -> None:
     listener = ProgressListener()
 
     def wrong(x: Any) -> Any:
@@ -87,7 +87,7 @@ def test_a_watcher_hears_how_many_components_are_wrong_so_far(settings: dict[str
     assert listener.told[-1][0] == listener.told[-1][1]
 
 
-def test_a_watcher_hears_of_the_end_of_a_check_that_was_broken_off() -> None:
+def test_a_listener_gets_the_end_of_an_interrupted_check() -> None:
     listener = ProgressListener()
 
     def broken(x: Any) -> float:

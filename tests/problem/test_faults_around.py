@@ -32,7 +32,7 @@ def grad(x: Array) -> Array:
 
 
 @POSIX
-def test_a_killed_worker_is_told_and_the_next_check_has_workers_again() -> None:
+def test_a_killed_worker_is_reported_and_the_next_check_has_workers_again() -> None:
     here = os.getpid()
 
     def deadly(x: Array) -> float:

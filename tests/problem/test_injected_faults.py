@@ -51,7 +51,7 @@ def test_a_check_within_a_check_disturbs_neither(fault: str) -> None:
 
 @pytest.mark.parametrize("fault", ["returns 1e300 times as much", "returns Inf", "returns NaN"])
 @pytest.mark.parametrize("form", FORMS)
-def test_our_own_arithmetic_raises_nothing_where_numpy_is_told_to_raise(
+def test_our_own_arithmetic_raises_nothing_where_numpy_is_reported_to_raise(
     form: str, fault: str
 ) -> None:
     with np.errstate(all="raise"):

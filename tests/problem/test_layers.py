@@ -179,7 +179,7 @@ def test_a_backward_pass_that_reads_memory_as_it_lies_fails(
     assert check_gradients.layer(lambda x: (x**2, x), backward, column).passed
 
 
-def test_a_backward_pass_that_raises_for_another_memory_order_is_told_so() -> None:
+def test_a_backward_pass_that_raises_for_another_memory_order_is_reported() -> None:
     def backward(dout: Array, x: Array) -> Any:
         flat = dout.view()
         flat.shape = (12,)
@@ -189,7 +189,7 @@ def test_a_backward_pass_that_raises_for_another_memory_order_is_told_so() -> No
         check_gradients.layer(lambda x: (x**2, x), backward, X)
 
 
-def test_a_backward_pass_that_ignores_the_upstream_gradient_is_told_so() -> None:
+def test_a_backward_pass_that_ignores_the_upstream_gradient_is_reported() -> None:
     report = check_gradients.layer(lambda x: (x**2, x), lambda dout, x: 2 * x, X)
     assert not report.passed
     assert codes(report)[0] == "ignores-upstream"
@@ -266,7 +266,7 @@ def test_slopes_are_those_of_the_primal() -> None:
 
 
 @pytest.mark.parametrize("index", [0, 3, 5])
-def test_which_output_is_wrong_is_told(index: int) -> None:
+def test_which_output_is_wrong_is_reported(index: int) -> None:
     def f(x: Array) -> Any:
         def pull(v: Array) -> Array:
             v = v.copy()
@@ -280,7 +280,7 @@ def test_which_output_is_wrong_is_told(index: int) -> None:
     assert f"what out[{index}] adds is wrong" in finding.message
 
 
-def test_which_of_several_output_arrays_is_wrong_is_told() -> None:
+def test_which_of_several_output_arrays_is_wrong_is_reported() -> None:
     def f(x: Array) -> Any:
         out = {"mean": x.mean(axis=0), "large": 1e3 * x}
         return out, lambda v: np.broadcast_to(v["mean"], x.shape) + 1e3 * v["large"]
@@ -324,7 +324,7 @@ def bent(name: str, slope: Callable[[Array], Any]) -> Report:
 
 
 @pytest.mark.parametrize("name", MASKS)
-def test_a_missing_mask_is_told_by_the_outputs_that_stand_still(name: str) -> None:
+def test_a_missing_mask_is_recognized_by_the_outputs_that_stand_still(name: str) -> None:
     right = MASKS[name][1]
     assert bent(name, right).verdict == "ok"
     report = bent(name, lambda z: np.where(right(z) == 0, 1.0, right(z)))

@@ -339,7 +339,7 @@ def test_what_has_no_gradient_is_said_to_be_held_fixed() -> None:
     assert "layers[0].W" not in note
 
 
-def test_a_network_without_any_gradient_is_told_the_usual_names() -> None:
+def test_a_network_without_any_gradient_is_reported_with_the_usual_names() -> None:
     class Bare:
         def __init__(self) -> None:
             self.w = np.ones(3)

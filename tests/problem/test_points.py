@@ -144,7 +144,7 @@ def test_a_fault_that_shows_only_after_training_is_found() -> None:
     assert {component.point for component in report.components} == {"given, after 5 steps"}
 
 
-def test_descent_that_runs_away_from_a_right_gradient_is_told() -> None:
+def test_descent_that_runs_away_from_a_right_gradient_is_reported() -> None:
     with pytest.raises(ProblemError, match=r"'given' ran away at step \d+ of 99: lower") as error:
         check_gradients(
             lambda w: float(np.sum(w**4)), lambda w: 4 * w**3, np.array([9.0]), train=99
@@ -152,7 +152,7 @@ def test_descent_that_runs_away_from_a_right_gradient_is_told() -> None:
     assert error.value.code == "nonfinite-cost"
 
 
-def test_descent_to_a_cost_that_is_not_finite_is_told_with_the_point_it_began_at() -> None:
+def test_descent_to_a_cost_that_is_not_finite_is_reported_with_the_point_it_began_at() -> None:
     """Theta itself is still finite there: 1e200, whose square is not."""
     with pytest.raises(ProblemError, match=r"'given' ran away: the cost is inf after 2") as error:
         check_gradients(sphere, double, np.array([1.0]), train=2, learning_rate=1e100)
@@ -165,7 +165,7 @@ def descended(start: float, learning_rate: float) -> str | None:
     return descend(pair, Settings(train=3, learning_rate=learning_rate), "given")
 
 
-def test_descent_that_leads_upward_is_told() -> None:
+def test_descent_that_leads_upward_is_reported() -> None:
     assert descended(start=1.0, learning_rate=2.0) == (
         "gradient descent from the point 'given' led upward, from a cost of 1 to 729 in 3 steps: "
         "lower learning_rate=2"

@@ -186,7 +186,9 @@ def test_the_users_own_traceback_is_kept(code: str) -> None:
     assert traceback.extract_tb(cause.__traceback__)[-1].name == "failing"
 
 
-def test_a_cost_that_raises_wherever_a_component_moves_is_told_with_component_and_step() -> None:
+def test_a_cost_that_raises_wherever_a_component_moves_is_reported_with_component_and_step() -> (
+    None
+):
     def cost(params: dict[str, Array]) -> float:
         if params["w"][3] != 1:
             raise KeyError("no such row")
@@ -287,7 +289,7 @@ def test_a_layer_that_raises_is_called_by_its_own_name() -> None:
     assert isinstance(error.value.__cause__, IndexError)
 
 
-def test_a_function_without_a_pullback_is_told_so() -> None:
+def test_a_function_without_a_pullback_is_reported() -> None:
     with pytest.raises(ProblemError, match=r"to return \(out, pullback\), .* ndarray") as error:
         check_gradients.vjp(lambda x: x**2, np.ones(3))
     assert error.value.code == "missing-gradient"
@@ -346,7 +348,9 @@ def test_noise_that_the_user_knows_of_is_no_nondeterminism() -> None:
 
 @pytest.mark.parametrize("left", [0.0, 3.0])
 @pytest.mark.parametrize("inplace", [False, True])
-def test_gradients_that_accumulate_are_told_from_dropout(left: float, inplace: bool) -> None:
+def test_gradients_that_accumulate_are_distinguished_from_dropout(
+    left: float, inplace: bool
+) -> None:
     x, total = np.array([0.3, 0.4]), np.full(2, left)
 
     def grad(params: dict[str, Array]) -> dict[str, Array]:

@@ -41,7 +41,7 @@ def test_a_cost_of_symmetric_matrices_that_asserts_it_is_checked() -> None:
     assert report.parameters[0].checked == 16
 
 
-def test_an_off_diagonal_counted_twice_is_told_by_its_place() -> None:
+def test_an_off_diagonal_counted_twice_is_recognized_by_its_place() -> None:
     """Textbooks give 2 M - diag(M) for a symmetric matrix, where M is due along the projection."""
 
     def doubled(S: Array) -> Array:
@@ -54,7 +54,7 @@ def test_an_off_diagonal_counted_twice_is_told_by_its_place() -> None:
     )
 
 
-def test_a_factor_of_some_components_is_told_by_their_names() -> None:
+def test_a_factor_of_some_components_is_recognized_by_their_names() -> None:
     def wrong(w: Array) -> Array:
         return np.asarray((-np.log(w) - 1) * np.array([1.0, 1.0, 1.0, 1.0, 3.0]))
 

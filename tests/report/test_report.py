@@ -267,7 +267,7 @@ def test_the_plain_form_holds_everything(report: Report) -> None:
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 
-def test_data_with_numbers_of_any_kind_is_told_in_plain_words() -> None:
+def test_data_with_numbers_of_any_kind_is_reported_in_plain_words() -> None:
     report = check_gradients(
         lambda w, keep_prob: float(w @ w),
         lambda w: 2 * w,

@@ -84,7 +84,7 @@ def test_the_gradient_of_the_other_branch_is_wrong(name: str) -> None:
     assert "branch" in codes(report)
 
 
-def test_both_slopes_are_told() -> None:
+def test_both_slopes_are_reported() -> None:
     (cost, of_branch, _), x = PAIRS["one of many"]
     [finding] = check_gradients(cost, of_branch, x).findings
     assert finding.message.startswith(

@@ -73,7 +73,7 @@ def test_a_longer_vector_is_none_though_each_of_its_numbers_may_be(name: str, wi
     assert any("no subgradient" in finding.message for finding in report.findings)
 
 
-def test_parameters_of_either_sign_are_told_apart() -> None:
+def test_parameters_of_either_sign_are_reported_apart() -> None:
     start = {"w": np.zeros(3), "b": np.zeros(2), "s": np.array([0.3])}
 
     def cost(p: dict[str, Array]) -> float:

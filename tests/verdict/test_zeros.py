@@ -196,7 +196,7 @@ def test_a_bias_before_batch_normalization_is_right(scale: float) -> None:
         assert report.parameters[1].relative_error == 0.0
 
 
-def test_a_fault_beside_a_bias_without_slope_is_told_of_its_own_parameter() -> None:
+def test_a_fault_beside_a_bias_without_slope_is_reported_for_its_own_parameter() -> None:
     for seed in range(12):
         cost, grad, params = normalized(0.01, seed)
 
