@@ -38,7 +38,7 @@ PLACES = 3
 """Decimals that a round number has at most."""
 
 MOST = 32
-"""Components that are looked at one by one."""
+"""Components that are differenced one by one, at most."""
 
 Mask = npt.NDArray[np.bool_]
 

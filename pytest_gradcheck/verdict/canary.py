@@ -72,9 +72,9 @@ def _shows(fault: FloatArray, length: FloatArray, seen: ProbeResult) -> bool:
 
 
 def _faults(parameter: Parameter, comparison: Comparison) -> Iterator[tuple[str, FloatArray]]:
-    """Yield faulty gradients of a parameter that differ from its own where it was looked at.
+    """Yield faulty gradients of a parameter that differ from its own where it was checked.
 
-    What is 0 beside rounding in both gradients is no place for a fault.
+    Components that are 0 beside rounding in both gradients get no fault.
     """
     part, approximation = parameter.slice, comparison.approximation
     own = comparison.gradient[part]

@@ -56,7 +56,7 @@ def compare(
     """Compare the two gradients, and look again where that alone does not decide.
 
     Zeros are told from undecided components, stationary points from costs that are too noisy, and
-    kinks are asked about at points nearby.
+    kinks are tested at points nearby.
     """
     theta = pair.theta
     judgement = judge(approximation, gradient, theta, settings)

@@ -31,7 +31,7 @@ NONE: Indices = np.empty(0, np.intp)
 
 
 class Verdict(IntEnum):
-    """What is said of a component, from best to worst: the place of its word in `VERDICTS`."""
+    """The verdict on a component, from best to worst: the index of its word in `VERDICTS`."""
 
     OK = 0
     INCONCLUSIVE = 1
@@ -56,13 +56,13 @@ class Judgement:
     Attributes
     ----------
     verdicts : int8 array
-        Values of `Verdict`; of components that were not looked at, that of ``ok``.
+        Values of `Verdict`; ``ok`` for components that were not checked.
     errors : float64 array
         ``max(0, |D - g| - u) / (|D| + |g|)``; 0 where both are 0.
     resolutions : float64 array
         The smallest relative error of the component that would have been reported.
     zeros : bool array or None
-        Where both gradients are 0 beside rounding; None where that was not asked.
+        Where both gradients are 0 beside rounding; None if that was not tested.
     stationary : bool
         Whether that is so of all components.
     """
@@ -88,7 +88,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Doubt:
-    """What looks wrong, and what is known of it: who looks again begins with this.
+    """Components that look wrong, with all that a further test needs.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ def _verdicts(
     errors: FloatArray,
     settings: Settings,
 ) -> npt.NDArray[np.int8]:
-    """Return the verdicts on the components that were looked at, from their relative errors."""
+    """Return the verdicts on the components that were checked, from their relative errors."""
     at = approximation.evaluated
     values, bars, kinds = (
         whole[at] for whole in (approximation.values, approximation.error_bars, approximation.kinds)
@@ -177,9 +177,9 @@ def _verdicts(
 
 
 def judged(seen: ProbeResult, settings: Settings) -> Verdict:
-    """Return the verdict on what random directions saw of a parameter.
+    """Return the verdict on a parameter's residual along random directions.
 
-    What was found wrong has verdicts of its own; this is of what is left.
+    Components that were found wrong have verdicts of their own, and are no longer in it.
     """
     if seen.kind == Kind.NONFINITE:
         return Verdict.NONFINITE

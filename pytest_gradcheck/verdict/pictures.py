@@ -55,7 +55,7 @@ class Panel:
     analytic, numerical, errors : array
         The two gradients, and the relative error between them.
     codes : int8 array
-        Index into `VERDICTS`; -1 where a component was not looked at.
+        Index into `VERDICTS`; -1 where a component was not checked.
     """
 
     name: str
@@ -106,7 +106,7 @@ class Picture:
 
 
 def gradient_picture(comparison: Comparison, curve: Curve | None) -> Picture:
-    """Return what can be drawn of a gradient beside its approximation."""
+    """Return the data of pictures of a gradient and its approximation."""
     approximation, judgement = comparison.approximation, comparison.judgement
     codes = np.where(approximation.checked, judgement.verdicts, -1).astype(np.int8)
     return Picture(
@@ -179,7 +179,7 @@ def error_curve(evaluator: Evaluator, comparison: Comparison) -> Curve | None:
 
 
 def _map(panel: Panel) -> dict[str, Any]:
-    """Return a map of a parameter: rows of cells, each the worst component that it stands for."""
+    """Return a map of a parameter: rows of cells, each the worst of its components."""
     places, said = _laid_out(panel)
     badness = np.clip(np.nan_to_num(panel.errors, nan=np.inf), 0.0, 1e300)
     ranks = (2.0 * panel.codes + badness / (1 + badness)).reshape(-1)  # the verdict, then the error
@@ -226,7 +226,7 @@ def _laid_out(panel: Panel) -> tuple[npt.NDArray[np.intp], list[str]]:
 
 
 def _condensed(places: npt.NDArray[np.intp], ranks: FloatArray) -> npt.NDArray[np.intp]:
-    """Return places of as many cells as a map has at most, of each block the one of worst rank."""
+    """Return one place for each cell of a map: the worst of each block."""
     by_row = _blocks(places.shape[0], ROWS)
     by_column = _blocks(places.shape[1], COLUMNS)
     if len(by_row) == places.shape[0] and len(by_column) == places.shape[1]:

@@ -84,7 +84,7 @@ def point_report(
 
 
 def _fails(whole: Tally, found: Sequence[Finding], settings: Settings) -> bool:
-    """Return whether a point fails: by its verdicts, by what is unproved, or all undecided."""
+    """Return whether a point fails: by verdicts, by unproved parts, or with all undecided."""
     bad = failing(settings)
     return (
         any(count and verdict in bad for verdict, count in zip(VERDICTS, whole, strict=True))
@@ -195,7 +195,7 @@ def _tallies(comparison: Comparison) -> list[Tally]:
 def _resolutions(comparison: Comparison) -> list[float]:
     """Return the smallest relative error of a component that would have been reported.
 
-    Of any component where all of a parameter were looked at, else of one of its usual size.
+    That is of any component if all of a parameter were checked, else of one of usual size.
     """
     return [_resolution(parameter, comparison) for parameter in comparison.theta.selected]
 
@@ -216,7 +216,7 @@ def _resolution(parameter: Parameter, comparison: Comparison) -> float:
 
 
 def _looked_at(parameter: Parameter, approximation: Approximation) -> slice | npt.NDArray[np.bool_]:
-    """Return what picks a parameter's checked components: its slice, where that is all of them."""
+    """Return the selection of a parameter's checked components: its slice if all are."""
     mine = approximation.checked[parameter.slice]
     if mine.all():
         return parameter.slice
@@ -236,7 +236,7 @@ def _worst(parameter: Parameter, judgement: Judgement) -> npt.NDArray[np.intp]:
 
 
 def _told(error: float, error_bar: float) -> float:
-    """Return an error to six digits, unless it has no error bar and is to the last bit what it is.
+    """Return an error to six digits, or exactly if it has no error bar.
 
     The digits beyond are noise, and would order components of one error differently on every
     machine.

@@ -51,7 +51,7 @@ PLACES = (-0.9, -0.6, -0.35, -0.15, -0.05, 0.05, 0.15, 0.35, 0.6, 0.9)
 """Where along a line, in lengths, residuals are compared."""
 
 LINES = 4
-"""Lines along which a jump is looked for; the first leads to 0, or to twice theta."""
+"""Lines along which a jump is searched for; the first leads to 0, or to twice theta."""
 
 STEP = 1e-6
 """Of the differences there, in lengths."""
@@ -63,7 +63,7 @@ SMOOTH = 0.3
 """What part of a change is left in an eighth of its interval, at most, where that is smooth."""
 
 INTERVALS = 2
-"""Of a line, in which the residual changes most: those that are looked into."""
+"""Intervals of a line that are searched: those in which the residual changes most."""
 
 SLIGHT = 0.1
 """What part of the gradient the slopes on both sides of a jump lie apart, at most: beyond, it is
@@ -123,7 +123,7 @@ def _has_a_pattern(approximation: Approximation, gradient: FloatArray) -> bool:
     at = approximation.checked & (gradient != 0)
     off = (approximation.values - gradient)[at]
     seen = np.abs(off) > approximation.error_bars[at]
-    # A search looks at wrong components alone; directions saw the others, and that they are right.
+    # A search differences wrong components alone; directions showed the others to be right.
     among = np.count_nonzero(gradient) if approximation.seen else seen.size
     if seen.sum() < MOST * among:
         return True
@@ -182,7 +182,7 @@ class _Search:
                 return
 
     def _place(self, line: FloatArray, at: float) -> _Place | None:
-        """Return what a place tells, or None where the cost or the gradient has no value."""
+        """Return cost and residual at a place, or None where either has no value."""
         try:
             down, up = self._evaluator.along(line, (at - self._step, at + self._step))
         except ProblemError:

@@ -34,7 +34,7 @@ BESIDE = 1000.0
 """And by how many roundings of the usual share of a component, in the gradient's own digits."""
 
 NOTHING = 0.125
-"""What part of a rounding of the cost is nothing beside it."""
+"""The part of a rounding of the cost that is negligible."""
 
 COARSER = 8.0
 """How many error bars a slope may be off by that is dust all the same."""
@@ -42,7 +42,7 @@ COARSER = 8.0
 GOLDEN = 0.6180339887498949
 
 REACH = 0.1
-"""How far away, in lengths, a cost has moved that stands at a stationary point."""
+"""The distance, in lengths, at which the cost has moved from a stationary point."""
 
 
 Mask = npt.NDArray[np.bool_]
@@ -61,7 +61,7 @@ class Scale:
     dust : float
         By how much rounding makes it seem to change.
     beside : float
-        What is 0 beside that in the digits of the analytic gradient.
+        A gradient below this is 0 in the digits of the analytic gradient.
     """
 
     lengths: FloatArray
@@ -116,7 +116,7 @@ def is_nothing(
 ) -> bool:
     """Return whether neither gradient moves the cost by as much as its rounding, anywhere.
 
-    Not where the cost is noisier than its rounding is: then nobody knows.
+    Not where the cost is noisier than its rounding: then they are unknown.
     """
     at, share = approximation.evaluated, np.abs(gradient) * lengths(theta, gradient)
     seen = all(abs(one.residual) <= one.error_bar for one in approximation.seen.values())
@@ -141,7 +141,7 @@ def is_stationary(
         return False
     if not all(abs(one.residual) <= one.error_bar for one in seen):
         return False
-    sizes = 0.5 + np.modf(GOLDEN * np.arange(length.size))[0]  # lest terms of either sign cancel
+    sizes = 0.5 + np.modf(GOLDEN * np.arange(length.size))[0]  # so that terms do not cancel
     weights = np.where(evaluator.theta.is_selected, length * sizes, 0.0)
     costs = evaluator.along(weights, (REACH, -REACH))
     moved = max((abs(cost - evaluator.cost0) for cost in costs if math.isfinite(cost)), default=0.0)

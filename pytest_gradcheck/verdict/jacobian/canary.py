@@ -49,7 +49,7 @@ def _shows(table: Table, planted: FloatArray, suspect: float) -> bool:
 
 
 def _faults(table: Table) -> Iterator[tuple[str, FloatArray]]:
-    """Yield faulty entries: all of them turned, one of them 1 % too large, the smallest row."""
+    """Yield faulty entries: all signs changed, one entry 1 % too large, the smallest row."""
     own = table.analytic
     if not own.any():
         return

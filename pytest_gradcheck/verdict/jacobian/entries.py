@@ -85,7 +85,7 @@ class Grid(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Entries that were looked at one by one, with their verdicts: arrays of one length.
+    """Entries that were compared one by one, with their verdicts: arrays of one length.
 
     Attributes
     ----------

@@ -68,10 +68,10 @@ class Scope:
     outputs : int
         How many.
     covered : bool
-        Whether every entry was looked at in some way, one by one or with others.
+        Whether every entry was compared, one by one or with others.
     resolutions : array of shape (outputs,)
         The smallest relative error, for each output, of an entry of usual size that would have
-        shown where it was looked at with others; 0 where all were looked at one by one.
+        shown among others; 0 where all were compared one by one.
     by_parameter : array or None
         The same for each parameter; None where that is 0.
     """
@@ -198,7 +198,7 @@ class _Lines:
 
 
 def _told(bars: FloatArray, sizes: FloatArray) -> FloatArray:
-    """Return the smallest relative errors that would have shown, and write into `sizes`."""
+    """Return the resolutions, and write into `sizes`."""
     sizes[sizes == 0] = np.inf
     with np.errstate(all="ignore"):
         told = np.divide(bars, sizes, out=sizes)
@@ -357,7 +357,7 @@ def _row(
 
 
 def _told_outputs(sums: _Sums) -> list[int]:
-    """Return the outputs that a report has rows for: all of few, of many those that are not ok."""
+    """Return the outputs that have rows in a report: all of few, of many those that are not ok."""
     if len(sums.counts) <= FEW:
         return list(range(len(sums.counts)))
     worst = ((sums.counts > 0) * np.arange(len(VERDICTS))).max(axis=1)

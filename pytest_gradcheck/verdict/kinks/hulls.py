@@ -20,10 +20,10 @@ from pytest_gradcheck.verdict.kinks.limits import CLEAR, Limits
 __all__ = ["nearest_in_hull", "subgradient_instead"]
 
 FEWEST = 6
-"""Limits that have to be known, to tell what is convex."""
+"""Limits that are needed to recognize a convex cost."""
 
 DIRECTIONS = 10
-"""Directions that are asked before a gradient is taken for a subgradient."""
+"""Directions that are tested before a gradient is accepted as a subgradient."""
 
 BEYOND = 0.02
 """What part of the hull's width a gradient lies beyond it at least."""

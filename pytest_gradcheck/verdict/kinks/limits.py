@@ -1,11 +1,11 @@
-"""Limits of gradients at a point: the gradient next to it, nudged this way and that."""
+"""Limits of gradients at a point: the gradient at small nudges."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -34,25 +34,26 @@ __all__ = [
 ]
 
 NEAR = 1e-7
-"""How far away, in lengths, a limit of gradients is read off: it has no truncation error."""
+"""The distance, in lengths, at which a limit of gradients is taken, without truncation error."""
 
 AWAY = 1e-3
-"""How far away, in lengths, the pair is proved right: differences need room between the kinks."""
+"""The distance, in lengths, at which the pair is proved right: differences need room between
+kinks."""
 
 ROOM = 30.0
-"""And at least so many first steps."""
+"""The same at least, in first steps."""
 
 CLEAR = 1e-3
-"""What part of its size a gradient may miss its limits by."""
+"""The relative tolerance of a gradient at its limits."""
 
 DRIFT = 100.0
 """How much faster than its own size a gradient may change that has no kink."""
 
 LIGHT = 1e-3
-"""What matrices move by where biases are to outweigh them."""
+"""The factor of matrices in nudges in which biases outweigh them."""
 
 CLOSER = 16.0
-"""How much shorter the nudge is that tells a jump of the gradient from a change of it."""
+"""How much shorter the nudge is that distinguishes a jump of the gradient from a change."""
 
 GOLDEN = 0.6180339887498949
 
@@ -60,7 +61,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Differentiated(Protocol):
-    """A cost and its gradient, wherever theta stands."""
+    """A cost and its gradient at the present theta."""
 
     theta: Theta
 
@@ -118,7 +119,7 @@ class Limits:
         return np.asarray(of_each(shares, self._theta) / self.length)
 
     def drawn(self, count: int) -> Iterator[Limit]:
-        """Yield so many further limits; where a nudge leads out of the domain there is none."""
+        """Yield further limits, at most `count`; a nudge out of the domain has none."""
         for _ in range(count):
             limit = self.along(next(self._nudges))
             if limit is not None:
@@ -144,36 +145,36 @@ class Limits:
         far, near = (np.abs(one - self._gradient) for one in (limit.gradient, closer))
         return np.asarray(~limit.same & (near > 0.5 * far))
 
-    @contextmanager
-    def moved(self, nudge: FloatArray, distance: float) -> Iterator[None]:
-        """Let theta stand elsewhere for the length of a ``with`` block."""
-        base = self._theta.base
-        try:
-            self._theta.move_base(base + distance * nudge)
-            yield
-        finally:
-            self._theta.move_base(base)
+    def moved(self, nudge: FloatArray, distance: float) -> AbstractContextManager[None]:
+        """Hold theta at a nudge for the length of a ``with`` block."""
+        return _moved(self._theta, distance * nudge)
 
     def gradient(self) -> FloatArray | None:
-        """Return the analytic gradient as theta stands, or None where there is none to be had."""
+        """Return the analytic gradient at the present theta, or None outside of its domain."""
         return _gradient(self._pair)
 
 
-def moved_gradient(pair: Differentiated, move: FloatArray) -> FloatArray | None:
-    """Return the analytic gradient a move away from theta, or None where there is none."""
-    theta = pair.theta
+@contextmanager
+def _moved(theta: Theta, move: FloatArray) -> Iterator[None]:
+    """Make another point that of the check, for the length of a ``with`` block."""
     base = theta.base
     try:
         theta.move_base(base + move)
-        return _gradient(pair)
+        yield
     finally:
         theta.move_base(base)
+
+
+def moved_gradient(pair: Differentiated, move: FloatArray) -> FloatArray | None:
+    """Return the analytic gradient a move away from theta, or None outside of its domain."""
+    with _moved(pair.theta, move):
+        return _gradient(pair)
 
 
 def _gradient(pair: Differentiated) -> FloatArray | None:
     """Return the analytic gradient as theta stands, or None where there is none to be had."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is our doing that theta stands there
+        warnings.simplefilter("ignore")  # our own choice of theta
         try:
             gradient = pair.gradient_after_cost()
         except ProblemError:
@@ -188,7 +189,7 @@ def _least_nudge(theta: Theta) -> float:
 
 
 def sizes(theta: Theta, gradient: FloatArray) -> FloatArray:
-    """Return how large components are: a nudge is small beside each of them, at any scale."""
+    """Return the sizes of components, beside each of which a nudge is small."""
     own = np.abs(theta.base)
     return np.where(own > 0, own, lengths(theta, gradient))
 

@@ -1,9 +1,9 @@
 """Components that are wrong a little away from a kink: found one by one, and again in groups.
 
-A gradient that is wrong is wrong at every nudge, and to ask every component at each would take
-dozens of times the calls of the check. But how far a component is off is known once it was asked.
-The next nudge is asked along random vectors over many: where the cost has the slopes there that it
-would have if all of them were as far off as before, each of them is.
+A wrong gradient is wrong at every nudge, and differencing every component at each would take dozens
+of times the calls of the check. But the error of a component is known from the last nudge. At the
+next one the cost is differenced along random vectors over many: if it has the slopes that the same
+errors imply, the errors are the same.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ VECTORS = 2
 """Vectors over a group: components that turned right may cancel along one."""
 
 ROOM = 0.05
-"""How far the slope along a vector may be off, in the smallest error of the group. A component that
+"""The tolerance of the slope along a vector, in the smallest error of the group. A component that
 turned right shows by half of its error at least."""
 
 
@@ -55,7 +55,7 @@ class Refuted:
     Attributes
     ----------
     errors : dict
-        By component: by how much the slope exceeds the gradient, where that was asked last.
+        By component: the slope minus the gradient, where that was differenced last.
     """
 
     def __init__(self, length: FloatArray, noise: Noise) -> None:
@@ -75,7 +75,7 @@ class Refuted:
         gradient : array
             The analytic gradient there.
         numbers : int array
-            The components that are asked about.
+            The components to test.
         away : float
             How far theta was moved, in lengths.
         """
@@ -106,7 +106,7 @@ class Refuted:
             known, loud = known[count:], loud[count:]
 
     def _loudness(self, numbers: Indices) -> FloatArray:
-        """Return how much of the cost the errors of components are over a length."""
+        """Return the errors of components times their lengths, in units of the cost."""
         return np.array([abs(self.errors[n]) for n in numbers.tolist()]) * self._length[numbers]
 
     def _as_before(

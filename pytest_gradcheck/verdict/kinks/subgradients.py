@@ -1,4 +1,4 @@
-"""Kinks in more than one dimension: the pair is asked again at points nearby.
+"""Kinks in more than one dimension: the pair is evaluated again at points nearby.
 
 The slopes along an axis bound the subgradients of a convex cost only. Where kinks of opposite sign
 meet (pooling over equal values, sorting, top-k), a gradient may lie outside of them and be right;
@@ -48,7 +48,7 @@ KEPT = 0.1
 
 
 def asks_nearby(approximation: Approximation, wrong: Indices, suspect: float) -> bool:
-    """Return whether points nearby may have something to say: at kinks, and where it is wrong."""
+    """Return whether points nearby are needed: at kinks, and where components are wrong."""
     if wrong.size or _loud(approximation, suspect):
         return True
     return not approximation.is_smooth and bool(approximation.of_kind(Kind.KINK).any())
@@ -64,7 +64,7 @@ def _loud(approximation: Approximation, suspect: float) -> list[str | None]:
 
 
 def corrected_at_kinks(pair: Differentiated, doubt: Doubt) -> Approximation:
-    """Return the approximation, corrected at kinks by what points nearby tell.
+    """Return the approximation, corrected at kinks from points nearby.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class _Nearby:
         )
 
     def _changes(self, limit: Limit) -> bool:
-        """Return whether the gradient jumps next to theta, where something looks wrong."""
+        """Return whether the gradient jumps next to theta where components look wrong."""
         places = self._open.copy()
         for place in self._loud.values():
             places[place] = True
@@ -148,7 +148,7 @@ class _Nearby:
         return bool(jumps.any())
 
     def _hush(self, limit: Limit) -> None:
-        """Take what random directions saw for kinks, where the gradient is a right limit."""
+        """Count residuals along random directions as kinks, where the gradient is a right limit."""
         for name, place in list(self._loud.items()):
             seen = self._approximation.seen[name]
             least = CLEAR * abs(seen.residual)
@@ -245,9 +245,9 @@ class _Nearby:
         return {n: max(bar, found[1][n]) for n, bar in found[0].items() if n in found[1]}
 
     def _wrong_nearby(self) -> dict[int, float]:
-        """Return values for kinks near which the gradient is wrong wherever it was looked at.
+        """Return values for kinks near which the gradient is wrong at all points.
 
-        They are as far off as there. Nothing is said of a gradient that never changes, which is the
+        They have the same errors as there. A gradient that never changes is left out: it is the
         answer at this point alone.
         """
         if all(np.array_equal(one.gradient, self._gradient) for one in self._limits.known):
@@ -291,7 +291,7 @@ class _Nearby:
         return self._nearest(at)
 
     def _off_beyond_limits(self) -> dict[int, float]:
-        """Return values for kinks where the gradient says more than a convex cost rises by."""
+        """Return values for kinks where the gradient exceeds the rise of a convex cost."""
         sides = {n: both for n, both in self._approximation.sides.items() if self._kinks[n]}
         parts = [parameter.slice for parameter in self._theta.selected]
         return subgradient_instead(self._limits, self._gradient, sides, parts, self._rise)
