@@ -86,6 +86,9 @@ def _agreeing(parameters: Sequence[ParameterReport]) -> str:
     """Return a phrase with the number of components that agree."""
     checked = sum(parameter.checked for parameter in parameters)
     covered = sum(parameter.covered for parameter in parameters)
+    size = sum(parameter.size for parameter in parameters)
+    if covered < size:
+        return f"{covered:,} of {size:,} components were looked at, and agree"
     if covered == checked:
         return f"{checked} components agree with their differences"
     return f"{covered:,} components agree along random directions"

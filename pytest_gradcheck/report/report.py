@@ -154,9 +154,9 @@ class ParameterReport:
     counts : mapping of str to int
         The numbers of components by verdict, of those differenced one by one.
     resolution : float
-        The smallest relative error in any one component that would have been reported; where not
-        all were differenced one by one, of a component as large as the parameter's gradients are
-        in the root mean square.
+        The smallest relative error in any one covered component that would have been reported;
+        where not all were differenced one by one, of a component as large as the parameter's
+        gradients are in the root mean square. Nothing is known of components that are not covered.
     """
 
     name: str

@@ -51,5 +51,41 @@ def test_a_fault_of_twice_the_resolution_is_seen_and_one_of_a_hundredth_is_not(
     assert sampled(scale, level, resolution / 100).passed
 
 
+def test_no_fault_of_twice_the_resolution_passes_in_a_component_that_was_looked_at() -> None:
+    passed = []
+    for seed in range(120):
+        rng = np.random.default_rng([seed, 4])
+        n, offset = int(rng.integers(30, 200)), 10 ** rng.uniform(0, 8)
+        w, x = rng.normal(size=n), rng.normal(size=n)
+        asked: set[int] = set()
+
+        def cost(
+            y: Array, w: Array = w, x: Array = x, offset: float = offset, asked: set[int] = asked
+        ) -> float:
+            moved = np.flatnonzero(y != x)
+            asked |= {int(moved[0])} if moved.size == 1 else set()
+            return float(w @ np.sin(y) + offset)
+
+        right = w * np.cos(x)
+        report = check_gradients(cost, lambda _, g=right: g, x, mode="sample", seed=seed)
+        (parameter,) = report.parameters
+        assert report.passed
+        assert parameter.covered == len(asked) < parameter.size
+        usual = np.sqrt(np.mean(right[list(asked)] ** 2))
+        number = min(asked, key=lambda k: abs(abs(right[k]) - usual))
+        fault = 2 * parameter.resolution
+        if fault < 0.8:
+            gradient = right.copy()
+            gradient[number] *= (1 + fault) / (1 - fault)
+            again = check_gradients(cost, lambda _, g=gradient: g, x, mode="sample", seed=seed)
+            passed += [seed] if again.passed else []
+    assert not passed
+
+
+def test_a_report_says_of_how_many_components_it_speaks() -> None:
+    report = sampled(1.0, 1e-12, 0.0)
+    assert "6 of 40 components were looked at, and agree" in str(report)
+
+
 def test_the_resolution_is_the_threshold_where_nothing_limits_it() -> None:
     assert sampled(1.0, 1e-13, 0.0).parameters[0].resolution == 1e-5
