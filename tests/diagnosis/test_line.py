@@ -271,6 +271,8 @@ def test_a_line_is_distinguished_from_those_that_change_its_value(
         ("db = scale_backward(dub, ub, sb)", "db = scale_backward(dub, ua, sb)"),
         ("dr = dh", "dr = 2 * dh"),
         ("dv = (du - u * along) / size", "dv = (du - u * along) / size**2"),
+        ("return dv", "return -dv"),
+        ("return dv", "return du"),
     ],
 )
 def test_a_function_that_has_been_right_before_is_not_blamed_for_what_it_is_handed(
@@ -279,6 +281,75 @@ def test_a_function_that_has_been_right_before_is_not_blamed_for_what_it_is_hand
     user = load(broken(SCALED, right, wrong))
     report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
     assert named(report) == wrong
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("dout = out - Y", "dout = 1.0 * out"),
+        ("dpre = dout * (1 - out**2)", "dpre = dout * 1"),
+        ("dpre = dout * (1 - out**2)", "dpre = dout * (1 - out)"),
+        ('dV += DECAY * params["V"]', "dV = dV"),
+    ],
+)
+def test_what_a_function_no_longer_says_is_missed_on_its_line(
+    load: Load, right: str, wrong: str
+) -> None:
+    with_data = PENALIZED.replace("def grad(params):", "def grad(params, Y=Y):")
+    user = load(broken(with_data, right, wrong))
+    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    assert named(report) == wrong
+
+
+KEPT = """
+import numpy as np
+
+X = np.random.default_rng(6).standard_normal((5, 2))
+PARAMS = {"a": np.array([0.3, -0.4]), "b": np.array([1.2, 0.7])}
+
+
+def cost(params):
+    return np.sum(np.tanh(X @ params["a"])) + np.sum(params["b"] ** 3)
+
+
+def grad(params):
+    t = np.tanh(X @ params["a"])
+    da = X.T @ (1 - t**2)
+    kept, other = [np.zeros(2), np.zeros(2)], [None, None]
+    kept[0] = da
+    kept[1] = 3 * params["b"] ** 2
+    return {"a": kept[0], "b": kept[1]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('kept[1] = 3 * params["b"] ** 2', 'other[1] = 3 * params["b"] ** 2'),
+        ('return {"a": kept[0], "b": kept[1]}', 'return {"a": kept[0], "b": params["b"]}'),
+    ],
+)
+def test_a_right_value_that_does_not_get_where_it_belongs_is_told(
+    load: Load, right: str, wrong: str
+) -> None:
+    user = load(broken(KEPT, right, wrong))
+    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    assert named(report) == wrong
+
+
+def test_a_right_value_that_may_have_been_lost_on_two_lines_is_blamed_on_none(load: Load) -> None:
+    user = load(broken(KEPT, "kept[0] = da", "other[0] = da"))
+    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    assert line_of(report) is None
+
+
+def test_what_is_right_but_not_returned_is_said_with_its_line(load: Load) -> None:
+    user = load(broken(KEPT, '"b": kept[1]', '"b": np.zeros(2)'))
+    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    finding = line_of(report)
+    assert finding is not None
+    sentence = finding.message.splitlines()[0]
+    assert sentence.endswith(": what is returned for b is not kept[1] (line 16), which is right")
 
 
 FORCES = """

@@ -30,6 +30,7 @@ from pytest_gradcheck.diagnosis.line.marks import (
     marked,
     recomputed,
 )
+from pytest_gradcheck.diagnosis.line.misplaced import misplaced
 from pytest_gradcheck.diagnosis.line.pairing import Pairs, Values, bases_of, factor_of, paired
 from pytest_gradcheck.diagnosis.line.perturb import Slope, Slopes
 from pytest_gradcheck.diagnosis.line.recording import clock
@@ -138,7 +139,10 @@ def _located(case: Case) -> Located | None:
     found = suspects(passes.graph, marks, passes.blameable, foreign)
     likeliest = sorted(found.ranks, key=lambda s: (-found.ranks[s], s.file, s.line))[:SUSPECTED]
     if not likeliest:
-        return None
+        seen = (leaves[number].part for number in marks.returned)
+        lost = misplaced(passes.backward, seen, faults, backward.exits)
+        told = () if lost is None else (lost.statement,)
+        return Located(told, {}, passes.graph, marks, passes.backward, case.parameters, lost)
     known = _known_values(passes.backward, pairs, leaves, faults)
     bench = Bench(
         case.gradient,
@@ -168,6 +172,9 @@ def _dependence(
 
 def _chosen(found: Suspects, healed: Sequence[Statement]) -> tuple[Statement, ...]:
     """Return the statements to tell: those that an edit heals, else the likeliest."""
+    idle = tuple(s for s, rank in found.ranks.items() if s.is_idle and rank > 1)
+    if idle:
+        return idle
     if healed:
         best = max(found.ranks[statement] // 2 for statement in healed)
         chosen = [statement for statement in healed if found.ranks[statement] // 2 == best]

@@ -60,6 +60,12 @@ class Faults:
         """Return whether a gradient agrees in all components."""
         return bool(np.all(self._agrees(gradient)[self.is_checked]))
 
+    def agree(self, values: FloatArray, part: slice) -> bool:
+        """Return whether values are what a part of the gradient has to be."""
+        gradient = self.gradient.copy()
+        gradient[part] = values
+        return bool(np.all(self._agrees(gradient)[part]))
+
     def _agrees(self, gradient: FloatArray) -> npt.NDArray[np.bool_]:
         allowed = self.error_bars + RATIO * (np.abs(gradient) + np.abs(self.numerical))
         near = np.abs(gradient - self.numerical) <= allowed
@@ -298,6 +304,8 @@ def marked(
             off.add(number)
     right -= bad | set(_handed_on(graph, bad))
     cleared = graph.proven_by(right, (off & pairs.sure) | again.other)
+    doubted = {graph.values[n].statement for n in off - pairs.sure if cleared >> n & 1}
+    off = {n for n in off if n in pairs.sure or graph.values[n].statement not in doubted}
     wrong = bad | {
         number
         for number in (off | again.other) - right

@@ -17,6 +17,9 @@ __all__ = ["Suspects", "suspects", "weight_of"]
 EMPTY = ("empty", "empty_like", "zeros", "zeros_like")
 """Functions that make something to be filled."""
 
+COMPUTES = 4
+"""Rank of a statement that does more than to hand on what a function returned."""
+
 
 @dataclass(frozen=True)
 class Suspects:
@@ -63,7 +66,8 @@ def suspects(graph: Graph, marks: Marks, blameable: int, foreign: int) -> Suspec
         fresh = {s: rank for s, rank in ranks.items() if s not in proven and rank > 1}
         likeliest = _likeliest(ranks)
         likeliest = _likeliest(fresh) if fresh and likeliest <= proven else likeliest
-        best = best or Suspects(_sorted(likeliest), ranks, proven)
+        if not likeliest <= proven or max(ranks.values()) >= COMPUTES:
+            best = best or Suspects(_sorted(likeliest), ranks, proven)
         if not likeliest <= proven:
             return Suspects(_sorted(likeliest), ranks, proven)
     if best is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_gradcheck.diagnosis.line.marks import Graph, Marks
+from pytest_gradcheck.diagnosis.line.misplaced import Misplaced
 from pytest_gradcheck.diagnosis.line.pairing import Values
 from pytest_gradcheck.diagnosis.line.recording.source import Statement
 from pytest_gradcheck.diagnosis.line.recording.values import Value
@@ -41,6 +42,8 @@ class Located:
         All values of the run, what is known of them, and those of the backward pass.
     parameters : tuple of str
         Those whose gradient is wrong.
+    lost : Misplaced or None
+        What is right, but not handed out.
     """
 
     statements: tuple[Statement, ...]
@@ -49,6 +52,7 @@ class Located:
     marks: Marks
     values: Values
     parameters: tuple[str, ...]
+    lost: Misplaced | None = None
 
     @property
     def is_told(self) -> bool:
@@ -89,6 +93,8 @@ def _sentence(located: Located) -> str:
             f"{first.place} to {last.line}: the error in {downstream} enters here; what comes "
             "before is right"
         )
+    if located.lost is not None:
+        return f"{first.place}: {located.lost.sentence}"
     mine = [v for v in located.values if v.statement is first and v.number in located.marks.wrong]
     mine = mine or [v for v in located.values if v.statement is first]
     mine = [v for v in mine if v.expression is not None] or mine  # not what it hands to a function

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -59,12 +59,15 @@ class Recorder(Tracer):
     values : list of Value
     results : list of (entry, number)
         What the outermost functions return.
+    exits : dict
+        The statement with which each function returns; under None that of the outermost.
     """
 
     def __init__(self, sources: Sources, until: float) -> None:
         super().__init__(sources, until)
         self.values: list[Value] = []
         self.results: list[tuple[Any, int]] = []
+        self.exits: dict[CodeType | None, Statement] = {}
         self._at: dict[tuple[Any, ...], int] = {}
         self._objects: dict[int, int] = {}
         self._versions: dict[int, int] = {}
@@ -79,11 +82,6 @@ class Recorder(Tracer):
         for value in self.values:
             value.freeze()
         self._kept.clear()
-
-    @property
-    def executions(self) -> dict[Statement, int]:
-        """How often each statement has run."""
-        return self._executions
 
     def at(self, place: tuple[Any, ...]) -> Value | None:
         """Return the last value that was put into a place."""
@@ -150,6 +148,7 @@ class Recorder(Tracer):
         self._written_into(activation, work)
         apart = {effect.entry: effect for effect in statement.effects}
         several, below = isinstance(value, (tuple, list, dict)), self.caller(frame)
+        self.exits[activation.code] = self.exits[None] = statement  # the outermost comes last
         if below is not None:
             self._work[below.serial].entries = {}
             if not several and is_container(value):

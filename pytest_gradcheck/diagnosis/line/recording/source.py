@@ -94,6 +94,17 @@ class Statement:
         return isinstance(self.nodes[0], (ast.For, ast.While, ast.With, ast.If))
 
     @cached_property
+    def is_idle(self) -> bool:
+        """Whether it assigns to a name what the name stands for already."""
+        return bool(self.effects) and all(
+            isinstance(effect.target, ast.Name)
+            and isinstance(effect.value, ast.Name)
+            and effect.target.id == effect.value.id
+            and not effect.augmented
+            for effect in self.effects
+        )
+
+    @cached_property
     def text(self) -> str:
         """Its source, in one line."""
         lines = [linecache.getline(self.file, n).strip() for n in range(self.line, self.end + 1)]

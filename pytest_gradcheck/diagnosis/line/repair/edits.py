@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from pytest_gradcheck.diagnosis.line.recording.source import Statement
-from pytest_gradcheck.diagnosis.line.recording.values import MISSING, Scope, is_float
+from pytest_gradcheck.diagnosis.line.recording.values import (
+    MISSING,
+    Scope,
+    entries,
+    is_container,
+    is_float,
+)
 
 __all__ = ["LEVELS", "Edit", "Guess", "Workshop", "expression_of", "is_harmless"]
 
@@ -249,7 +255,9 @@ class Workshop:
             for other, (node, its_shape) in self._known.items():
                 if other != text:
                     yield (1 if its_shape == shape else 3), node
-        if shape is not None or isinstance(part, (ast.BinOp, ast.Call)):
+        if isinstance(part, ast.Constant) and isinstance(part.value, (int, float)):
+            yield from self._remainders(part)
+        elif shape is not None or isinstance(part, (ast.BinOp, ast.Call, ast.Compare)):
             yield from self._completed(part, is_whole=site.parent is self._root)
 
     def _completed(self, part: ast.expr, is_whole: bool) -> Iterator[tuple[int, ast.expr]]:
@@ -259,6 +267,7 @@ class Workshop:
         yield 1, ast.BinOp(one, ast.Sub(), part)
         yield 1, ast.BinOp(two, ast.Mult(), part)
         yield 1, ast.BinOp(part, ast.Div(), two)
+        yield 1, ast.BinOp(part, ast.Pow(), two)
         for node, shape in self._known.values():
             level = 2 if is_whole or not shape else 3
             for op in (ast.Mult(), ast.Div(), ast.Add(), ast.Sub()):
@@ -266,11 +275,22 @@ class Workshop:
             yield level, ast.BinOp(node, ast.Sub(), part)
             if shape and is_whole:
                 for slope in (
+                    ast.BinOp(one, ast.Sub(), node),
                     ast.BinOp(one, ast.Sub(), ast.BinOp(node, ast.Pow(), two)),
                     ast.BinOp(node, ast.Mult(), ast.BinOp(one, ast.Sub(), node)),
                     ast.Compare(node, [ast.Gt()], [ast.Constant(0)]),
                 ):
                     yield 2, ast.BinOp(part, ast.Mult(), slope)
+
+    def _remainders(self, part: ast.expr) -> Iterator[tuple[int, ast.expr]]:
+        """Yield a number less what may have been taken from it."""
+        nodes = [node for node, _ in self._known.values()]
+        for node in nodes:
+            yield 3, ast.BinOp(part, ast.Sub(), node)
+            yield 3, ast.BinOp(part, ast.Sub(), ast.BinOp(node, ast.Pow(), ast.Constant(2)))
+        for i, node in enumerate(nodes):
+            for other in nodes[:i]:
+                yield 3, ast.BinOp(part, ast.Sub(), ast.BinOp(node, ast.Mult(), other))
 
 
 def _indices(node: ast.expr) -> Iterator[ast.expr]:
@@ -303,19 +323,45 @@ def _children(parent: ast.AST) -> Iterator[tuple[str, int | None, ast.expr]]:
 
 
 def _known(function: ast.AST | None, scope: Scope) -> Mapping[str, tuple[ast.expr, Any]]:
-    """Return the numbers and arrays that a function names, as expressions, and their shapes."""
+    """Return the numbers and arrays in sight of a function, as expressions, and their shapes.
+
+    What it names comes first. What it does not name may be what it lacks.
+    """
     found: dict[str, tuple[ast.expr, Any]] = {}
-    for part in ast.walk(function) if function is not None else ():
-        if not isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)) or len(found) >= KNOWN:
-            continue
-        if not isinstance(part.ctx, ast.Load) or getattr(part, "attr", "") in ("T", "shape"):
-            continue
-        text = ast.unparse(part)
-        value = scope.resolve(part) if text not in found else MISSING
+    for part in (*_named(function), *_unnamed(scope)):
+        text = ast.unparse(part) if len(found) < KNOWN else ""
+        value = scope.resolve(part) if text and text not in found else MISSING
         whole = isinstance(value, (int, np.integer, np.ndarray)) and not isinstance(value, bool)
         if is_float(value) or whole:
             found[text] = (part, np.shape(value))
     return found
+
+
+def _named(function: ast.AST | None) -> Iterator[ast.expr]:
+    """Yield the names, attributes and entries that a function reads."""
+    for part in ast.walk(function) if function is not None else ():
+        if not isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)):
+            continue
+        if isinstance(part.ctx, ast.Load) and getattr(part, "attr", "") not in ("T", "shape"):
+            yield part
+
+
+def _unnamed(scope: Scope) -> Iterator[ast.expr]:
+    """Yield all that stands in sight: locals, entries under a name, attributes."""
+    names = [name for name in scope.names if name.isidentifier()]
+    yield from (ast.Name(name, ast.Load()) for name in names)
+    for name in names:
+        value = scope.names[name]
+        if not is_container(value):
+            continue
+        kind, inside = entries(value)
+        for key in (key for key, _ in inside if isinstance(key, str)):
+            base = ast.Name(name, ast.Load())
+            yield (
+                ast.Attribute(base, key, ast.Load())
+                if kind == "attribute"
+                else ast.Subscript(base, ast.Constant(key), ast.Load())
+            )
 
 
 def _slips(part: ast.expr) -> Iterator[tuple[int, ast.expr]]:

@@ -39,6 +39,9 @@ ASKED = 200
 SHIFT = 1e-3
 """By what part that one is moved."""
 
+SEEN = 1e-5
+"""Part of a value from which on a change of it is seen."""
+
 VALUE = "_the_value_of"
 """Stands for what a statement evaluates."""
 
@@ -215,7 +218,7 @@ class Script(Tracer):
             )
         except Exception:
             return True
-        near = SHIFT * SHIFT * float(np.max(np.abs(here), initial=0.0))
+        near = SHIFT * SEEN * float(np.max(np.abs(here), initial=0.0))
         return here.shape != there.shape or bool(np.any(np.abs(there - here) > near))
 
     def ends(self, statement: Statement, code: CodeType) -> tuple[FloatArray, FloatArray] | None:

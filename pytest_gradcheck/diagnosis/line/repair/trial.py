@@ -38,6 +38,9 @@ TRIED = 1_500
 COMPUTES = 2
 """How likely a statement is that does more than to hand on what a function returned."""
 
+NEAR = 2
+"""Levels of which the edits of all statements are tried before any that is further off."""
+
 COMPONENTS = 3
 """Components that a factor has to make right, to be none by chance."""
 
@@ -93,14 +96,19 @@ def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Ed
     least = min(max(ranks.values(), default=0), COMPUTES)
     likeliest = [statement for statement, rank in ranks.items() if rank >= least]
     others = [statement for statement, rank in ranks.items() if rank < least]
-    return _repaired(bench, script, likeliest) or _repaired(bench, script, others)
+    for levels in (range(NEAR), range(NEAR, LEVELS)):
+        for statements in (likeliest, others):
+            found = _repaired(bench, script, statements, levels)
+            if found:
+                return found
+    return {}
 
 
 def _repaired(
-    bench: Bench, script: Script, statements: Sequence[Statement]
+    bench: Bench, script: Script, statements: Sequence[Statement], levels: range
 ) -> dict[Statement, Edit]:
     found: dict[Statement, Edit] = {}
-    for level in range(LEVELS if statements else 0):
+    for level in levels if statements else ():
         if found or bench.is_spent:
             break
         kept = {statement: _kept(bench, script, statement, level) for statement in statements}
@@ -112,11 +120,9 @@ def _repaired(
                 bench.calls -= 1
                 if _heals(bench, script, code, statement, edit):
                     found[statement] = edit
-    return (
-        found
-        or _fitted(bench, script, statements, False)
-        or _fitted(bench, script, statements, True)
-    )
+    if found or levels.stop < LEVELS:
+        return found
+    return _fitted(bench, script, statements, False) or _fitted(bench, script, statements, True)
 
 
 def _fitted(
@@ -252,6 +258,8 @@ class _Trial(Tracer):
             target = _target(statement)
             key = _index(target.slice, scope) if isinstance(target, ast.Subscript) else None
             self._values[activation.serial] = (value, key)
+            if statement.is_return:
+                _rename(scope, frame.f_code, getattr(statement.nodes[0], "value", None), value)
 
     def finished(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
         """Put it there."""
@@ -341,6 +349,33 @@ def _store(scope: Scope, target: ast.expr, key: Any, value: Any, added: bool) ->
         put(scope, target, key, value)
 
 
+def _rename(scope: Scope, code: CodeType, node: ast.expr | None, value: Any) -> None:
+    """Give the names that a function is about to return other values, where it alone sees them."""
+    for name, new in _renamed(node, value).items():
+        if name in code.co_varnames and name not in code.co_cellvars:
+            scope.names[name] = new
+
+
+def _renamed(node: ast.expr | None, value: Any) -> dict[str, Any]:
+    """Return the values of names with which an expression becomes a value, as far as it can."""
+    if isinstance(node, ast.Name):
+        return {node.id: value}
+    if isinstance(node, ast.Attribute) and node.attr == "T":
+        return _renamed(node.value, np.transpose(value))
+    if isinstance(node, (ast.Tuple, ast.List)) and isinstance(value, (tuple, list)):
+        parts = list(zip(node.elts, value, strict=False))
+    elif isinstance(node, ast.Dict) and isinstance(value, dict):
+        parts = list(zip(node.values, value.values(), strict=False))
+    else:
+        return {}
+    found: dict[str, Any] = {}
+    for part, item in parts:
+        for name, new in _renamed(part, item).items():
+            if found.setdefault(name, new) is not new:
+                return {}  # one name cannot be two values
+    return found
+
+
 def _overwrite(old: Any, new: Any, others: list[Any], node: ast.expr | None) -> bool:
     """Write new values into the fresh arrays that a function returns; return whether all went."""
     if isinstance(old, (tuple, list)) and isinstance(new, (tuple, list)) and len(old) == len(new):
@@ -349,7 +384,7 @@ def _overwrite(old: Any, new: Any, others: list[Any], node: ast.expr | None) -> 
     if isinstance(old, dict) and isinstance(new, dict):
         old.update(new)
         return True
-    if old is new or is_path(node):
+    if old is new or is_path(node) or (isinstance(old, np.ndarray) and _bits(old) == _bits(new)):
         return True
     fresh = isinstance(old, np.ndarray) and old.base is None and np.shape(new) == old.shape
     arrays = [other for other in others if isinstance(other, np.ndarray)]

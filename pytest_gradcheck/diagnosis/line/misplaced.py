@@ -1,0 +1,114 @@
+"""Parts of the gradient that are computed and right, but not handed out as what they are."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import CodeType
+
+from pytest_gradcheck.diagnosis.line.marks import Faults
+from pytest_gradcheck.diagnosis.line.pairing import Values
+from pytest_gradcheck.diagnosis.line.recording.source import Statement
+from pytest_gradcheck.diagnosis.line.recording.values import Value
+
+__all__ = ["Exits", "Misplaced", "misplaced"]
+
+Exits = Mapping[CodeType | None, Statement]
+"""The statement with which each function returns; under None that of the outermost."""
+
+
+@dataclass(frozen=True)
+class Misplaced:
+    """A statement that does not put the right value where it belongs.
+
+    Attributes
+    ----------
+    statement : Statement
+    value : Value
+        What is right.
+    parameters : tuple of str
+        Those of whose gradient it is.
+    """
+
+    statement: Statement
+    value: Value
+    parameters: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, in words."""
+        names = ", ".join(self.parameters[:4])
+        made = self.value.statement
+        if made is None or made is self.statement:
+            return f"what is right for {names} is computed here, and does not go where it belongs"
+        line = f"line {made.line}"
+        return f"what is returned for {names} is not {self.value.text} ({line}), which is right"
+
+
+def misplaced(
+    values: Values, seen: Iterable[slice], faults: Faults, exits: Exits
+) -> Misplaced | None:
+    """Return the statement at which right parts of the gradient get lost, if it is one for all.
+
+    Parameters
+    ----------
+    values : sequence of Value
+        Those of the backward pass.
+    seen : iterable of slice
+        Parts of the gradient that are known to be wrong as they are computed.
+    faults : Faults
+    exits : mapping
+    """
+    parts = list(_wrong_parts(faults))
+    if any(a.start < b.stop and b.start < a.stop for b in seen for a in parts):
+        return None
+    found: dict[Statement, Value] = {}
+    is_all = len(parts) == len(faults.starts)
+    for part in parts:
+        value = _right(values, part, faults)
+        statement = None if value is None else _culprit(value, values, is_all, exits)
+        if value is None or statement is None:
+            return None
+        found[statement] = value
+    if len(found) != 1:
+        return None
+    (statement, value) = next(iter(found.items()))
+    names = tuple(faults.starts[part.start] for part in parts)
+    return Misplaced(statement, value, names)
+
+
+def _wrong_parts(faults: Faults) -> Iterator[slice]:
+    starts = sorted(faults.starts)
+    for start, stop in zip(starts, [*starts[1:], faults.gradient.size], strict=True):
+        if faults.is_wrong[start:stop].any():
+            yield slice(start, stop)
+
+
+def _right(values: Values, part: slice, faults: Faults) -> Value | None:
+    """Return the last value that is what a part of the gradient has to be."""
+    found: Value | None = None
+    for value in values:
+        if value.array is None or value.size != part.stop - part.start:
+            continue
+        flat = value.array.ravel()
+        if flat.any() and faults.is_checked[part].all() and faults.agree(flat, part):
+            found = value
+    return found
+
+
+def _culprit(value: Value, values: Values, is_all: bool, exits: Exits) -> Statement | None:
+    """Return the statement that loses a right value: the one that puts it away, or a return."""
+    if value.kind == "passed" and value.statement is not None and value.statement.is_return:
+        return exits.get(None)
+    leaves = exits.get(value.code)
+    target = value.effect.target if value.effect is not None else None
+    if not isinstance(target, ast.Subscript):
+        return leaves if len(value.names) < 2 else None  # it may be put away elsewhere
+    over = any(v.place == value.place and v.number > value.number for v in values)
+    returned = (
+        {p.id for p in ast.walk(leaves.nodes[-1]) if isinstance(p, ast.Name)} if leaves else ()
+    )
+    base = target.value
+    is_returned = isinstance(base, ast.Name) and base.id in returned
+    return leaves if is_all or (is_returned and not over) else value.statement
