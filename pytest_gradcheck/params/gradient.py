@@ -62,6 +62,8 @@ def flatten_gradient(answer: Any, theta: Theta) -> FloatArray:
         answer = theta.params.collect(answer)
     answer = theta.parts(_entries(answer, theta.root))
     flat = _flat(answer, theta)
+    if flat is None:
+        flat = _in_order(answer, theta)
     if flat is not None:
         return flat
     if answer is None:
@@ -152,6 +154,27 @@ def _flat_complex(answer: npt.NDArray[Any], theta: Theta) -> FloatArray | None:
             start += p.leaf_size
         return gradient
     return None
+
+
+def _in_order(answer: Any, theta: Theta) -> FloatArray | None:
+    """Return a list of plain arrays as one vector where each fits its parameter, else None.
+
+    What else an answer may be takes longer to tell, where there are thousands of arrays.
+    """
+    root, parameters = theta.root, theta.parameters
+    if not (type(answer) is list and isinstance(root, Branch) and root.foreign is None):
+        return None
+    if not len(answer) == len(root.children) == len(parameters) == len(theta.selected):
+        return None
+    fits = all(
+        type(item) is np.ndarray
+        and item.dtype == np.float64
+        and item.shape == parameter.shape
+        and not parameter.is_complex
+        and type(child) is Leaf
+        for item, child, parameter in zip(answer, root.children, parameters, strict=True)
+    )
+    return np.concatenate(answer, axis=None) if fits else None
 
 
 def _collected(answer: Any, node: Node, theta: Theta, label: str) -> Found:
