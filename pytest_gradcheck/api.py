@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pytest_gradcheck.context import Context, current
-from pytest_gradcheck.diagnosis import Clues, findings, numbers_in_sight, told_once
+from pytest_gradcheck.diagnosis import Clues, distinct_findings, findings, numbers_in_sight
 from pytest_gradcheck.diagnosis.line import case_of, line_of
 from pytest_gradcheck.diagnosis.twins import blamed_on_penalty, dominated
 from pytest_gradcheck.errors import GradcheckWarning, Guard, ProblemError
@@ -371,7 +371,7 @@ def _report(problem: Problem, context: Context) -> Report:
         passed=all(report.passed for report in reports),
         verdict=max((report.verdict for report in reports), key=VERDICTS.index),
         components=joined(reports),
-        findings=told_once(reports),
+        findings=distinct_findings(reports),
         evaluations=points.evaluations,
         points=reports,
         seed=seed,
@@ -445,13 +445,13 @@ def _with_line(results: list[_Result]) -> list[_Result]:
     """
     failed = [number for number, result in enumerate(results) if not result.report.passed]
     for number in sorted(failed, key=lambda n: badness(results[n].report), reverse=True):
-        told = _told(results[number])
-        if told is not None:
-            return [*results[:number], told, *results[number + 1 :]]
+        located = _located(results[number])
+        if located is not None:
+            return [*results[:number], located, *results[number + 1 :]]
     return results
 
 
-def _told(result: _Result) -> _Result | None:
+def _located(result: _Result) -> _Result | None:
     """Return a result with its line added; None if the cost has changed since."""
     guard, report, pair = Guard(), result.report, result.point.pair
     with guard.of("the search for the line"), pair.theta.guarded():

@@ -22,9 +22,9 @@ __all__ = [
     "CAUSES",
     "WARNINGS",
     "Clues",
+    "distinct_findings",
     "findings",
     "numbers_in_sight",
-    "told_once",
 ]
 
 
@@ -83,7 +83,7 @@ def _is_plain(comparison: Comparison) -> bool:
     return comparison.judgement.all_ok
 
 
-def told_once(points: Iterable[PointReport]) -> tuple[Finding, ...]:
+def distinct_findings(points: Iterable[PointReport]) -> tuple[Finding, ...]:
     """Return the findings of all points, causes first; a cause of several points once.
 
     Its strength or factor may differ between points in the last digits.

@@ -101,8 +101,8 @@ class Cause:
         bits = first.bits
         for other in self.candidates:
             if other is not first:
-                told = information(other.part, other.hypothesis.but(free=0))
-                bits += min(told, first.agreement(other) + other.bits)
+                own = information(other.part, other.hypothesis.but(free=0))
+                bits += min(own, first.agreement(other) + other.bits)
         return is_sure(bits, first.hypothesis, more)
 
 

@@ -198,10 +198,10 @@ def information(part: ParameterEvidence, hypothesis: Hypothesis) -> float:
         bits = np.where(bits >= hypothesis.blurred, bits, 0.0)  # NaN is none, too
         digits = [np.rint(DIGITS * np.log(np.abs(v))) for v in (predicted, numerical)]
     most: dict[tuple[float, float], float] = {}
-    for first, second, told in zip(*(d.tolist() for d in digits), bits.tolist(), strict=True):
-        most[first, second] = max(told, most.get((first, second), 0.0))
-    told = sorted(most.values(), reverse=True)
-    return math.fsum(told[hypothesis.free :])
+    for first, second, value in zip(*(d.tolist() for d in digits), bits.tolist(), strict=True):
+        most[first, second] = max(value, most.get((first, second), 0.0))
+    counted = sorted(most.values(), reverse=True)
+    return math.fsum(counted[hypothesis.free :])
 
 
 def is_sure(bits: float, hypothesis: Hypothesis, more: float = 0.0) -> bool:

@@ -63,8 +63,8 @@ def coloured_table(work: Work, groups: list[Indices]) -> Table:
     wrong = np.unique(stored.numbers[stored.codes >= Verdict.SUSPECT])
     if wrong.size <= ALONE:
         stored = _asked_alone(work, matrix, stored, wrong)
-    told = stored.codes > 0
-    loud[colours[stored.numbers[told]], stored.outputs[told]] = False
+    not_ok = stored.codes > 0
+    loud[colours[stored.numbers[not_ok]], stored.outputs[not_ok]] = False
     hidden = _hidden(work, groups, weights, loud)
     return _asked_alone(work, matrix, stored, hidden)
 

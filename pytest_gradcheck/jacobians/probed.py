@@ -124,8 +124,8 @@ def _seen(work: Work) -> Seen:
     widest[~np.isfinite(bars).any(axis=0)] = np.inf
     return Seen(
         [Residual(v - a, b) for v, a, b in zip(values, analytic, bars, strict=True)],
-        _told(widest, usual / count**0.5, work.settings.suspect),
-        _told(widest.max(initial=0.0), _shares(work, vectors), work.settings.suspect),
+        _resolutions(widest, usual / count**0.5, work.settings.suspect),
+        _resolutions(widest.max(initial=0.0), _shares(work, vectors), work.settings.suspect),
     )
 
 
@@ -136,11 +136,11 @@ def _along(work: Work, directions: list[Direction], target: Target, blurs: Float
     return slopes_along_vectors(work.calls, directions, work.noise, target, blurs)
 
 
-def _told(bars: npt.ArrayLike, each: FloatArray, suspect: float) -> FloatArray:
+def _resolutions(bars: npt.ArrayLike, each: FloatArray, suspect: float) -> FloatArray:
     """Return the resolution of entries, from their parts in a slope."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        told = np.where(each > 0, 4 * np.asarray(bars) / each, 0.0)
-    return np.clip(np.where(np.isfinite(told), told, 1.0), suspect, 1.0)
+        resolutions = np.where(each > 0, 4 * np.asarray(bars) / each, 0.0)
+    return np.clip(np.where(np.isfinite(resolutions), resolutions, 1.0), suspect, 1.0)
 
 
 def _shares(work: Work, vectors: Sequence[FloatArray]) -> FloatArray:

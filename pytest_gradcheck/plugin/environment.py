@@ -39,8 +39,8 @@ def environment(config: pytest.Config) -> Environment:
         plugin=__version__,
         platform=platform.platform(),
         kernels=_kernels(),
-        commit=_git(config.rootpath, "rev-parse", "HEAD") or _told(COMMITS),
-        branch=branch if branch not in ("", "HEAD") else _told(BRANCHES),
+        commit=_git(config.rootpath, "rev-parse", "HEAD") or _first_variable(COMMITS),
+        branch=branch if branch not in ("", "HEAD") else _first_variable(BRANCHES),
     )
 
 
@@ -55,16 +55,16 @@ def _kernels() -> str:
     return ", ".join([platform.machine(), *found[-3:], *narrowed])
 
 
-def _told(names: tuple[str, ...]) -> str:
+def _first_variable(names: tuple[str, ...]) -> str:
     return next((os.environ[name] for name in names if os.environ.get(name)), "")
 
 
 def _git(root: Path, *words: str) -> str:
     """Return commit and branch from git; empty without git."""
     try:
-        told = subprocess.run(
+        finished = subprocess.run(
             ["git", *words], cwd=root, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return told.stdout.strip() if told.returncode == 0 else ""
+    return finished.stdout.strip() if finished.returncode == 0 else ""

@@ -202,11 +202,11 @@ def _taken(record: ItemChecks | None, item: pytest.Item) -> list[dict[str, Any]]
         return []
     from pytest_gradcheck.report import summary
 
-    told = summary.brief
+    plain = summary.brief
     if item.config.option.gradcheck_report:
-        told = summary.drawn if draws(item.config) else summary.told_whole
+        plain = summary.drawn if draws(item.config) else summary.complete
     examples = bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))
-    checks = [{**told(report), "hypothesis": examples} for report in record.reports]
+    checks = [{**plain(report), "hypothesis": examples} for report in record.reports]
     record.reports.clear()
     return checks
 

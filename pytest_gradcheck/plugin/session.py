@@ -125,13 +125,13 @@ class GradcheckSession:
             self._journal.begin(key)
         if report.when == "teardown" or str(report.outcome) == "rerun":
             self._ended.add(key)
-        told = getattr(report, "gradcheck", None)
-        if report.failed and told is not None and told["checks"] and not self._is_worker:
+        data = getattr(report, "gradcheck", None)
+        if report.failed and data is not None and data["checks"] and not self._is_worker:
             from pytest_gradcheck.plugin.display.failures import dim_right_rows
 
             dim_right_rows(report)
-        if told is not None or key in self._journal:
-            self._journal.note(key, _phase(report, told or {}))
+        if data is not None or key in self._journal:
+            self._journal.note(key, _phase(report, data or {}))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -217,8 +217,8 @@ class GradcheckSession:
             try:
                 write(Path(path), record)
             except Exception as error:  # verdicts survive an error of a renderer
-                told = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-                self._troubles.append(f"--gradcheck-report {path}: {told}")
+                reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+                self._troubles.append(f"--gradcheck-report {path}: {reason}")
 
     def _warn_of_unchecked(self) -> None:
         """Warn once, and here: a worker does not know the warnings of others."""
@@ -246,13 +246,13 @@ class GradcheckSession:
         too_few = self._too_few()
         amiss = dict.fromkeys([*self._troubles, *([too_few] if too_few else [])])
         tests = tuple(self._journal)
-        told = any(test.checks or test.refusals for test in tests) or bool(self._changes)
-        if not told and not amiss and not self._notes:
+        has_checks = any(test.checks or test.refusals for test in tests) or bool(self._changes)
+        if not has_checks and not amiss and not self._notes:
             return
         verbosity = terminalreporter.verbosity
         if verbosity >= 0:
             terminalreporter.write_sep("=", "gradient checks")
-        if told and verbosity >= -1:
+        if has_checks and verbosity >= -1:
             from pytest_gradcheck.report.summary import lines
 
             width = int(self._config.get_terminal_writer().fullwidth)
@@ -266,19 +266,19 @@ class GradcheckSession:
             terminalreporter.write_line(text, red=True)
 
 
-def _phase(report: pytest.TestReport, told: Mapping[str, Any]) -> TestRecord:
+def _phase(report: pytest.TestReport, data: Mapping[str, Any]) -> TestRecord:
     """Return the record of a phase of a test."""
     path, line, _ = report.location
     return TestRecord(
-        nodeid=told.get("name", report.nodeid),
+        nodeid=data.get("name", report.nodeid),
         path=path,
         line=0 if line is None else line + 1,
         outcome=_outcome(report),
         seconds=report.duration,
         reason=_reason(report),
-        checks=tuple(told.get("checks", ())),
-        refusals=tuple(Refusal(*refusal) for refusal in told.get("refusals", ())),
-        unchecked=told.get("unchecked", False),
+        checks=tuple(data.get("checks", ())),
+        refusals=tuple(Refusal(*refusal) for refusal in data.get("refusals", ())),
+        unchecked=data.get("unchecked", False),
     )
 
 

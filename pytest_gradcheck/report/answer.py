@@ -73,8 +73,8 @@ def explanation(report: Report) -> Finding | None:
         return None
     point = report.worst_point
     wrong = {parameter.name for parameter in point.parameters if parameter.verdict in WRONG}
-    told = [f for f in point.findings if f.code not in PLACES]
-    causes = [f for f in told if f.severity == "cause"]
+    found = [f for f in point.findings if f.code not in PLACES]
+    causes = [f for f in found if f.severity == "cause"]
     if not wrong:
         unfit = any(c.verdict in failing(report.settings) for c in point.components)
         return causes[0] if causes and not unfit else None

@@ -80,8 +80,8 @@ def _rows(test: TestRecord) -> Iterator[str]:
     for check in checks:
         yield _row(test, check)
     if not checks:
-        told = test.refusals[0].message if test.refusals else test.reason
-        cells = (_code(test.nodeid), test.outcome, "", "", _escaped(told))
+        words = test.refusals[0].message if test.refusals else test.reason
+        cells = (_code(test.nodeid), test.outcome, "", "", _escaped(words))
         yield f"| {' | '.join(cells)} |"
 
 
@@ -91,8 +91,8 @@ def _row(test: TestRecord, check: Mapping[str, Any]) -> str:
     verdict = check["verdict"] + " as expected" * test.is_expected(check)
     if check["passed"] and test.failed:
         verdict += f" (the test {test.outcome})"
-    told = "" if check["passed"] else "<br>".join(map(_escaped, _causes(check)))
-    cells = (_code(test.nodeid), verdict, str(check["covered"]), figure, told)
+    words = "" if check["passed"] else "<br>".join(map(_escaped, _causes(check)))
+    cells = (_code(test.nodeid), verdict, str(check["covered"]), figure, words)
     return f"| {' | '.join(cells)} |"
 
 

@@ -30,9 +30,9 @@ def best_map(point: PointReport, style: Style) -> list[str]:
     """
     if point.matrix is not None:
         return _matrix_map(point, point.matrix, style)
-    told = [f.parameter for f in point.findings if f.code in WHERE]
+    named = [f.parameter for f in point.findings if f.code in WHERE]
     mixed = [p for p in point.parameters if 0 < _wrong(p) < p.checked]
-    for parameter in sorted(mixed, key=lambda p: (p.name not in told, -_wrong(p))):
+    for parameter in sorted(mixed, key=lambda p: (p.name not in named, -_wrong(p))):
         lines = error_map(point, parameter.name, style)
         if lines:
             return lines

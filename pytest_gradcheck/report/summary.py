@@ -11,7 +11,7 @@ from pytest_gradcheck.context import Style
 from pytest_gradcheck.report.record import RunRecord, TestRecord
 from pytest_gradcheck.report.report import Report, band
 
-__all__ = ["brief", "drawn", "lines", "told_whole", "totals"]
+__all__ = ["brief", "complete", "drawn", "lines", "totals"]
 
 FAILURES = 20
 TESTS = 200
@@ -60,7 +60,7 @@ def brief(report: Report) -> dict[str, Any]:
     }
 
 
-def told_whole(report: Report) -> dict[str, Any]:
+def complete(report: Report) -> dict[str, Any]:
     """Return the whole of a check, for a file."""
     return {**brief(report), "report": report.to_dict()}
 
@@ -68,7 +68,7 @@ def told_whole(report: Report) -> dict[str, Any]:
 def drawn(report: Report) -> dict[str, Any]:
     """Return the whole of a check with its pictures, for a page."""
     pictures = [None if p.picture is None else p.picture().drawn() for p in report.points]
-    return {**told_whole(report), "pictures": pictures}
+    return {**complete(report), "pictures": pictures}
 
 
 def lines(
@@ -186,28 +186,28 @@ def _test(test: TestRecord, verbosity: int, width: int) -> Iterator[tuple[str, s
     verdict = "none" if worst is None else str(worst["verdict"])
     word, colour = WORDS.get(test.state, (verdict, "yellow" if verdict == "suspect" else "green"))
     if worst is None:
-        told = test.refusals[0].message.splitlines()[0] if test.refusals else test.reason
+        words = test.refusals[0].message.splitlines()[0] if test.refusals else test.reason
     else:
-        told = _figures(worst) if worst["passed"] else worst["headline"]
+        words = _figures(worst) if worst["passed"] else worst["headline"]
     name = test.nodeid
     if len(test.checks) > 1:
         every = "smallest" if test.hypothesis and test.state == "wrong" else "worst"
         name += f" ({every} of {len(test.checks)} {'examples' if test.hypothesis else 'checks'})"
     if verbosity == 0:
-        yield _both(f"{word:<6} ", name, told, width), colour
+        yield _both(f"{word:<6} ", name, words, width), colour
         return
     yield f"{word:<6} {name}", colour
-    yield f"{INDENT}{told}", ""
+    yield f"{INDENT}{words}", ""
     for warning in dict.fromkeys(text for check in test.checks for text in check["warnings"]):
         yield f"{INDENT}warning: {warning}", "yellow"
 
 
-def _both(word: str, name: str, told: str, width: int) -> str:
+def _both(word: str, name: str, words: str, width: int) -> str:
     """Return a name and its figures in one line; the name is cut, not the figures."""
-    room = max(SHORTEST, width - len(word) - len(": ") - len(told))
+    room = max(SHORTEST, width - len(word) - len(": ") - len(words))
     if len(name) > room:
         name = "…" + name[len(name) - room + 1 :]
-    return f"{word}{name}: {told}"
+    return f"{word}{name}: {words}"
 
 
 def _slowest(tests: Sequence[TestRecord], most: int | None) -> Iterator[tuple[str, str]]:

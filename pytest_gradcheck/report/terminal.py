@@ -228,8 +228,8 @@ def _point(point: PointReport, shown: bool) -> str:
 
 def _others(report: Report, point: PointReport, width: int) -> Iterator[str]:
     """Yield the findings except the answer."""
-    told = explanation(report)
-    shown = [finding for finding in _distinct(report.findings) if not _is(finding, told)]
+    answered = explanation(report)
+    shown = [finding for finding in _distinct(report.findings) if not _is(finding, answered)]
     for finding in shown[:FINDINGS]:
         at = f" (at {finding.point})" if finding.point != point.name else ""
         sentence, *excerpt = finding.message.splitlines()
@@ -247,8 +247,8 @@ def _marked(line: str, width: int) -> str:
     return _cut(code, width - len(arrow.rstrip())) + arrow.rstrip()
 
 
-def _is(finding: Finding, told: Finding | None) -> bool:
-    return told is not None and (finding.code, finding.message) == (told.code, told.message)
+def _is(finding: Finding, other: Finding | None) -> bool:
+    return other is not None and (finding.code, finding.message) == (other.code, other.message)
 
 
 def _distinct(findings: Iterable[Finding]) -> list[Finding]:
@@ -317,9 +317,9 @@ def _component_table(point: PointReport, width: int) -> list[str]:
         if all(len(line) <= width for line in lines):
             break
     total = sum(row.checked - row.counts["ok"] for row in point.parameters)
-    told = sum(map(len, shown))
-    if total > told:
-        lines.append(f"… and {total - told} more")
+    count = sum(map(len, shown))
+    if total > count:
+        lines.append(f"… and {total - count} more")
     return lines
 
 

@@ -235,7 +235,7 @@ def _worst(parameter: Parameter, judgement: Judgement) -> npt.NDArray[np.intp]:
     return parameter.start + np.sort(order[: np.count_nonzero(verdicts != Verdict.OK)][:LISTED])
 
 
-def _told(error: float, error_bar: float) -> float:
+def _six_digits(error: float, error_bar: float) -> float:
     """Return an error to six digits, or exactly if it has no error bar.
 
     The digits beyond are noise, and would order components of one error differently on every
@@ -254,7 +254,9 @@ def _component(parameter: Parameter, number: int, point: str, comparison: Compar
         analytic=float(comparison.gradient[number]),
         numerical=float(approximation.values[number]),
         error_bar=float(approximation.error_bars[number]),
-        relative_error=_told(float(judgement.errors[number]), approximation.error_bars[number]),
+        relative_error=_six_digits(
+            float(judgement.errors[number]), approximation.error_bars[number]
+        ),
         verdict=Verdict(judgement.verdicts[number]).word,
         point=point,
     )

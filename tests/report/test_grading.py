@@ -10,7 +10,7 @@ import pytest
 
 from pytest_gradcheck import check_gradients
 from pytest_gradcheck.report.record import RunRecord, TestRecord
-from pytest_gradcheck.report.summary import told_whole
+from pytest_gradcheck.report.summary import complete
 
 GRADE = Path(__file__).parents[2] / "examples" / "grading" / "grade.py"
 
@@ -23,7 +23,7 @@ def test_a_submission_keeps_the_points_of_what_is_right(
         lambda p: {"a": 2 * p["a"], "b": 3 * p["b"]},
         {"a": 1.0, "b": 2.0},
     )
-    run = RunRecord(tests=(TestRecord("test_net", checks=(told_whole(report),)),))
+    run = RunRecord(tests=(TestRecord("test_net", checks=(complete(report),)),))
     (tmp_path / "ada.json").write_text(json.dumps(run.to_dict()), encoding="utf-8")
     runpy.run_path(str(GRADE))["main"](tmp_path)
     assert capsys.readouterr().out.splitlines() == [

@@ -20,7 +20,7 @@ from pytest_gradcheck import Report, check_gradients
 from pytest_gradcheck.report.compare import changes, earlier
 from pytest_gradcheck.report.files import write
 from pytest_gradcheck.report.record import Environment, Refusal, RunRecord, TestRecord
-from pytest_gradcheck.report.summary import told_whole
+from pytest_gradcheck.report.summary import complete
 
 SCHEMA = json.loads(files("pytest_gradcheck.report").joinpath("report.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -60,7 +60,7 @@ records = st.builds(
     seconds=st.floats(0, 1e6),
     reruns=st.integers(0, 3),
     reason=texts,
-    checks=st.lists(checks().map(told_whole), max_size=2).map(tuple),
+    checks=st.lists(checks().map(complete), max_size=2).map(tuple),
     refusals=st.lists(st.builds(Refusal, st.just("cost-raised"), texts), max_size=1).map(tuple),
     unchecked=st.booleans(),
 )

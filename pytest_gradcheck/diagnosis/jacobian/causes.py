@@ -43,9 +43,9 @@ def matrix_causes(scene: Scene, point: str) -> tuple[Finding, ...]:
     blocks = _blocks(scene)
     found = _first(scene, list(_of_rules(WHOLE, whole, scene)))
     if found is None and len(blocks) > 1:
-        told = _of_blocks(scene, blocks, point)
-        if told:
-            return told
+        of_blocks = _of_blocks(scene, blocks, point)
+        if of_blocks:
+            return of_blocks
     if found is None:
         makers: list[Maker] = [partial(maker, scene) for maker in LINES]
         found = _first(scene, makers)

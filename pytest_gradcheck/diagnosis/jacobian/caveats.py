@@ -61,7 +61,7 @@ def _undecided(
 
 def _kinks(table: Table, output_name: Name, point: str) -> tuple[Finding, ...]:
     """Warn of kinks: entries of valid subgradients, and others."""
-    told = []
+    found = []
     wrong = (table.codes >= Verdict.SUSPECT) & (table.kinds == Kind.KINK)
     for at, where in (
         (np.flatnonzero(table.codes == Verdict.KINK), "a valid subgradient"),
@@ -78,8 +78,8 @@ def _kinks(table: Table, output_name: Name, point: str) -> tuple[Finding, ...]:
                 f"{stand} at a kink, in the row of {first}{others}: "
                 f"the output has no single slope there; the row is {where}"
             )
-            told.append(Finding.warning("kink", message, point=point))
-    return tuple(told)
+            found.append(Finding.warning("kink", message, point=point))
+    return tuple(found)
 
 
 def _stationary(table: Table, point: str) -> tuple[Finding, ...]:

@@ -65,14 +65,14 @@ def exchanged(scene: Scene) -> Iterator[Hypothesis]:
         yield Hypothesis(
             np.moveaxis(theirs[source], 0, axis).reshape(-1),
             np.moveaxis(bars[source] + bars, 0, axis).reshape(-1),
-            f"is {scene.numerical_name} with its {what} {_listed(_told(part, axis)[lines])} in "
+            f"is {scene.numerical_name} with its {what} {_listed(_numbers(part, axis)[lines])} in "
             "another order",
             "a wrong index or order",
             code="swapped" if lines.size == 2 else "shifted",
         )
 
 
-def _told(part: MatrixPart, axis: int) -> Indices:
+def _numbers(part: MatrixPart, axis: int) -> Indices:
     """Return the numbers of the rows, or of the columns, that were compared."""
     return np.unique(part.columns if axis else part.rows)
 
@@ -154,11 +154,11 @@ def gauss_newton(scene: Scene) -> Iterator[Hypothesis]:
         return
     if part.n_wrong < 0.5 * part.size or not (negative or zero):
         return
-    told = f"{zero} of its eigenvalues are 0" if zero else "none of its eigenvalues is negative"
+    words = f"{zero} of its eigenvalues are 0" if zero else "none of its eigenvalues is negative"
     yield Hypothesis(
         part.analytic,
         part.bars,
-        f"is symmetric, and {told}, where {scene.numerical_name} has "
+        f"is symmetric, and {words}, where {scene.numerical_name} has "
         + (f"{negative} that are negative" if negative else "none that is 0"),
         "the Gauss-Newton term J'J without the second derivatives of the residuals",
         code="gauss-newton",
@@ -215,8 +215,8 @@ def _filled(scene: Scene) -> str | None:
         if np.count_nonzero(part.wrong) < 2 * numbers.size:
             continue
         name = scene.output_name if what == "row" else scene.component_name
-        told = f" ({name(int(numbers[0]))})" if numbers.size == 1 else ""
-        return f"in {what}{'s' * (numbers.size > 1)} {numbered(numbers.tolist())}{told}"
+        component = f" ({name(int(numbers[0]))})" if numbers.size == 1 else ""
+        return f"in {what}{'s' * (numbers.size > 1)} {numbered(numbers.tolist())}{component}"
     block = inside["row"][0] & inside["column"][0]
     diagonal = part.rows == part.columns
     for on, said in ((diagonal, "on the diagonal"), (~diagonal, "off the diagonal")):

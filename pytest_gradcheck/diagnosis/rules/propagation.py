@@ -145,8 +145,8 @@ def upstream(evidence: Evidence) -> Spread | None:
     if not depth or any(part.n_wrong for group in above for part in group):
         return None
     names = tuple(part.name for group in below for part in group)
-    told = len(below[-1]) > 1 or all(re.search(r"\d", name) for name in names)
-    if len(names) < 2 or not told or not _one_error(below[-1]):
+    layers_known = len(below[-1]) > 1 or all(re.search(r"\d", name) for name in names)
+    if len(names) < 2 or not layers_known or not _one_error(below[-1]):
         return None
     entered = listed([part.name for part in below[-1]])
     message = (

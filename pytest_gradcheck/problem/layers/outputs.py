@@ -55,8 +55,8 @@ class Outputs:
         """Return a finding that names the wrong outputs, or None if the others are not right."""
         wrong = [c.parameter for c in report.components if c.verdict == "bug"]
         causes = (finding for finding in report.findings if finding.code != "partial")
-        told = {name for finding in causes for name in finding.parameters}
-        if not wrong or self.upstream.faults or wrong[0] in told:
+        explained = {name for finding in causes for name in finding.parameters}
+        if not wrong or self.upstream.faults or wrong[0] in explained:
             return None
         try:
             parts = _Parts(self, {name: inputs[name] for name in inputs})

@@ -67,7 +67,7 @@ def map_picture(drawn: Mapping[str, Any], salt: str) -> tuple[str, str]:
     """Return maps of a parameter, relative error and both values, and a description."""
     rows, columns = len(drawn["errors"]), len(drawn["errors"][0]) if drawn["errors"] else 0
     shape = " x ".join(map(str, drawn["shape"])) or "scalar"
-    said = f"{drawn['name']}, {shape}: {_told(drawn)}"
+    said = f"{drawn['name']}, {shape}: {_description(drawn)}"
     with _styled(salt):
         height = max(0.95, min(2.4, 0.6 + WIDTH / 4 * rows / max(1, columns)))
         figure = Figure(figsize=(WIDTH, height))
@@ -162,7 +162,7 @@ def _mark_lines(axis: Axes, drawn: Mapping[str, Any], rows: int, columns: int) -
     axis.plot(lines, [rows - 0.5 + 0.02 * rows] * len(lines), marker="^", **style)
 
 
-def _told(drawn: Mapping[str, Any]) -> str:
+def _description(drawn: Mapping[str, Any]) -> str:
     """Return a description of a map, for readers who cannot see it."""
     codes = [code for row in drawn["verdicts"] for code in row if code >= 0]
     wrong = sum(code >= 3 for code in codes)

@@ -241,14 +241,14 @@ def judge_symmetry(entries: Entries, judged: Judged, settings: Settings) -> Judg
     errors = asymmetries(entries)
     apart = errors > settings.suspect
     mine = judged.codes[:, entries.numbers]
-    told = apart & ~((mine >= Verdict.SUSPECT) | (mine.T >= Verdict.SUSPECT))
-    if not told.any():
+    asymmetric = apart & ~((mine >= Verdict.SUSPECT) | (mine.T >= Verdict.SUSPECT))
+    if not asymmetric.any():
         return judged
     codes, all_errors = judged.codes.copy(), judged.errors.copy()
-    rows, columns = np.nonzero(told)
+    rows, columns = np.nonzero(asymmetric)
     places = rows, entries.numbers[columns]
-    codes[places] = np.where(errors[told] > settings.bug, Verdict.BUG, Verdict.SUSPECT)
-    all_errors[places] = errors[told]
+    codes[places] = np.where(errors[asymmetric] > settings.bug, Verdict.BUG, Verdict.SUSPECT)
+    all_errors[places] = errors[asymmetric]
     return Judged(codes, all_errors)
 
 

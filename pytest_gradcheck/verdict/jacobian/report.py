@@ -105,8 +105,8 @@ def entries_report(
     terms = _Terms.of(table)
     by_parameter = _summed(table, terms, _Keyed.of_parameters(table, theta), settings)
     by_output = _summed(table, terms, _Keyed.of_outputs(table, scope.outputs), settings)
-    told = scope.by_parameter
-    coarse = np.zeros(len(theta.parameters)) if told is None else told
+    given = scope.by_parameter
+    coarse = np.zeros(len(theta.parameters)) if given is None else given
     parameters = tuple(
         _row(p.name, (*names.shape, *p.shape), i, by_parameter, scope, float(coarse[i]))
         for i, p in theta.layout.numbered
@@ -114,7 +114,7 @@ def entries_report(
     size = theta.checked_size
     outputs = tuple(
         _row(names.output(i), (size,), i, by_output, scope, float(scope.resolutions[i]))
-        for i in _told_outputs(by_output)
+        for i in _listed_outputs(by_output)
         if names.output is not None
     )
     counts = by_output.counts.sum(axis=0).tolist()
@@ -139,11 +139,11 @@ def entries_report(
 
 def _fails(counts: list[int], scope: Scope, settings: Settings) -> bool:
     bad = failing(settings)
-    told = any(count and verdict in bad for verdict, count in zip(VERDICTS, counts, strict=True))
+    fails = any(count and verdict in bad for verdict, count in zip(VERDICTS, counts, strict=True))
     undecided = counts[Verdict.INCONCLUSIVE] == sum(counts) and not (
         scope.covered and not sum(counts)
     )
-    return told or undecided
+    return fails or undecided
 
 
 @dataclass(frozen=True)
@@ -191,20 +191,20 @@ class _Lines:
             self.rows[i] += np.einsum("km,km->m", terms, terms)
         sizes = np.abs(values) + np.abs(analytic)
         largest = float(sizes.max())
-        told = _told(bars, sizes)
-        self.by_column[part] = told.max(axis=1)
-        np.maximum(self.by_row, told.max(axis=0), out=self.by_row)
+        resolutions = _resolutions(bars, sizes)
+        self.by_column[part] = resolutions.max(axis=1)
+        np.maximum(self.by_row, resolutions.max(axis=0), out=self.by_row)
         return largest if math.isfinite(largest) else math.inf
 
 
-def _told(bars: FloatArray, sizes: FloatArray) -> FloatArray:
+def _resolutions(bars: FloatArray, sizes: FloatArray) -> FloatArray:
     """Return the resolutions, and write into `sizes`."""
     sizes[sizes == 0] = np.inf
     with np.errstate(all="ignore"):
-        told = np.divide(bars, sizes, out=sizes)
-    told *= 2
-    told[np.isnan(told)] = 0.0
-    return told
+        resolutions = np.divide(bars, sizes, out=sizes)
+    resolutions *= 2
+    resolutions[np.isnan(resolutions)] = 0.0
+    return resolutions
 
 
 @dataclass(frozen=True)
@@ -235,9 +235,9 @@ class _Terms:
         scale = float(sizes.max(initial=0.0)) or 1.0
         if SAFE_SQUARE < scale * scale < 1 / SAFE_SQUARE:
             scale = 1.0
-        told = _told(bars, sizes)
+        resolutions = _resolutions(bars, sizes)
         values, analytic = values / scale, analytic / scale
-        return cls(known, (values - analytic, values, analytic), told)
+        return cls(known, (values - analytic, values, analytic), resolutions)
 
 
 @dataclass(frozen=True)
@@ -356,7 +356,7 @@ def _row(
     )
 
 
-def _told_outputs(sums: _Sums) -> list[int]:
+def _listed_outputs(sums: _Sums) -> list[int]:
     """Return the outputs that have rows in a report: all of few, of many those that are not ok."""
     if len(sums.counts) <= FEW:
         return list(range(len(sums.counts)))
