@@ -89,6 +89,8 @@ def _agreeing(parameters: Sequence[ParameterReport]) -> str:
     size = sum(parameter.size for parameter in parameters)
     if covered < size:
         return f"{covered:,} of {size:,} components were looked at, and agree"
+    if covered == checked == 1:
+        return "1 component agrees with its difference"
     if covered == checked:
         return f"{checked} components agree with their differences"
     return f"{covered:,} components agree along random directions"

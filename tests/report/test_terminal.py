@@ -119,6 +119,8 @@ def test_a_headline_ends_at_a_word(width: int) -> None:
 
 def test_the_first_line_of_what_is_right_says_how_much_was_checked() -> None:
     assert headline(wrong(["W"], factor=2.0), 72) == "ok: 3 components agree with their differences"
+    one = check_gradients(lambda x: x**2, lambda x: 2 * x, 1.5)
+    assert headline(one, 72) == "ok: 1 component agrees with its difference"
 
 
 @pytest.mark.parametrize(
