@@ -181,7 +181,7 @@ def test_a_backward_pass_that_reads_memory_as_it_lies_fails(
 
 def test_a_backward_pass_that_raises_for_another_memory_order_is_reported() -> None:
     def backward(dout: Array, x: Array) -> Any:
-        flat = np.frombuffer(memoryview(dout).cast("B"))  # for a contiguous array only
+        flat = np.frombuffer(dout.data.cast("B"))  # for a contiguous array only
         return 2 * x * flat.reshape(x.shape)
 
     with pytest.raises(ProblemError, match="contiguous upstream gradient only"):
