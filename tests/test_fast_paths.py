@@ -14,9 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from properties import tried
 
-from pytest_gradcheck import Problem, Report, Settings, check_gradients, diagnosis
+from pytest_gradcheck import (
+    Problem,
+    ProblemError,
+    Report,
+    Settings,
+    check_gradients,
+    diagnosis,
+)
 from pytest_gradcheck.numdiff import differences
 from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.params import gradient as gradients
 from pytest_gradcheck.params.scales import rms, rms_of_each
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.problem.pair import Pair
@@ -158,3 +166,23 @@ def test_a_probe_of_the_cost_returns_the_cost(kind: Any, value: float) -> None:
     problem = Problem(lambda p: kind(value * p["p1"][0]), lambda p: p, theta.params)
     pair = Pair(problem, theta, None, Settings())
     assert pair.prober()() == pair.cost()
+
+
+def flattened(answer: Any, theta: Theta) -> list[float] | str:
+    try:
+        return [float(value) for value in gradients.flatten_gradient(answer, theta)]
+    except ProblemError as error:
+        return str(error)
+
+
+@given(
+    st.lists(st.sampled_from([*SIZES, 2]), min_size=2, max_size=4),
+    st.sampled_from([np.float64, np.float64, np.float32, object]),
+)
+@tried(100)
+def test_a_list_of_arrays_is_read_at_once_as_one_by_one(sizes: list[int], dtype: Any) -> None:
+    theta = theta_of(np.ones(TOTAL))
+    answer = [np.arange(size).astype(dtype) for size in sizes]
+    fast = flattened(answer, theta)
+    with patch.object(gradients, "_in_order", return_value=None):
+        assert flattened(answer, theta) == fast
