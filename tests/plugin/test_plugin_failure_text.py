@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from conftest import Suite
 
@@ -188,6 +190,53 @@ def test_the_answer_is_one_line_where_only_one_is_shown(
         'message="GradientError: b1 is 4.000 x the numerical gradient: a plain factor is too' in xml
     )
     assert "\x1b" not in xml
+
+
+HELPER = """
+def backward(dout, out):
+    dpre = dout * (1 - out)
+    return dpre
+"""
+
+PAIR = """
+import numpy as np
+from layers import backward
+
+X = np.random.default_rng(0).standard_normal((6, 3))
+
+def cost(w):
+    pre = X @ w
+    out = np.tanh(pre)
+    return 0.5 * np.sum(out**2)
+
+def grad(w):
+    out = np.tanh(X @ w)
+    dout = 1.0 * out
+    dpre = backward(dout, out)
+    return X.T @ dpre
+
+def test_pair(gradcheck):
+    gradcheck(cost, grad, np.array([0.3, -0.5, 0.8]), locate=True)
+"""
+
+
+def test_the_line_of_a_helper_in_another_module_stands_in_every_report(suite: Suite) -> None:
+    suite.pytester.makepyfile(layers=HELPER)
+    suite.file(PAIR)
+    suite.run("--gradcheck-report=a.json", "--gradcheck-report=a.html", "--junitxml=a.xml")
+    text = {
+        kind: (suite.pytester.path / f"a.{kind}").read_text(encoding="utf-8")
+        for kind in ("json", "html", "xml")
+    }
+    places = [
+        finding["where"]
+        for check in json.loads(text["json"])["checks"]
+        for finding in check["findings"]
+        if finding["code"] == "line"
+    ]
+    assert places == [["layers.py", 2]]
+    assert "layers.py:2" in text["html"]
+    assert "layers.py:2" in text["xml"]
 
 
 def test_rows_of_what_is_right_recede(suite: Suite) -> None:
