@@ -177,17 +177,26 @@ def leaves_of(values: Values, faults: Faults) -> dict[int, Leaf]:
 def _multiples(values: Values, faults: Faults) -> dict[int, Leaf]:
     """Return the values of which the whole gradient, or that of a parameter, is a multiple."""
     found: dict[int, Leaf] = {}
-    size = faults.gradient.size
     starts = sorted(faults.starts)
-    parts = [slice(a, b) for a, b in zip(starts, [*starts[1:], size], strict=True)]
+    parts: dict[int, list[slice]] = {}
+    for start, stop in zip(starts, [*starts[1:], faults.gradient.size], strict=True):
+        if stop - start > 1:
+            parts.setdefault(stop - start, []).append(slice(start, stop))
+    gradients = {
+        size: np.stack([faults.gradient[part] for part in mine]) for size, mine in parts.items()
+    }
     for value in values:
-        if value.array is None or not np.all(np.isfinite(value.array)) or not value.array.any():
+        if value.array is None or value.array.size not in gradients:
             continue
         flat = value.array.ravel()
-        for part in (p for p in parts if p.stop - p.start == flat.size > 1):
-            scale = float(faults.gradient[part] @ flat / (flat @ flat))
-            if scale and np.allclose(scale * flat, faults.gradient[part], rtol=EQUAL, atol=0):
-                found[value.number] = replace(_leaf(scale * flat, part, faults), scale=scale)
+        if not np.all(np.isfinite(flat)) or not flat.any():
+            continue
+        gradient = gradients[flat.size]
+        scales = gradient @ flat / (flat @ flat)
+        close = np.isclose(scales[:, None] * flat, gradient, rtol=EQUAL, atol=0).all(axis=1)
+        for number in np.flatnonzero(close & (scales != 0)):
+            part, scale = parts[flat.size][number], float(scales[number])
+            found[value.number] = replace(_leaf(scale * flat, part, faults), scale=scale)
     return found
 
 
