@@ -61,7 +61,7 @@ def planted(seed: int) -> Planted | None:
         return Planted(RIGHT, one.condition, True, said, f"{seed} {causes}") if said else None
     found = _found(one, label)
     nearby = _nearby(one, label, list(found)) if one.condition == "stationary" else found
-    known = set(KINDS.get(one.fault, ()))
+    known = set(KINDS.get(one.fault, ())) | _of_step(one)
     shows = all(nearby[name] - ({"partial"} - known) for name in found)
     said = "right" if causes else "none"
     for code, parameter, _ in causes:
@@ -97,6 +97,14 @@ def _found(one: Problem, label: Label) -> dict[str, set[str]]:
             exact, given = label.exact[name] - right[name], label.given[name] - wrong[name]
             codes |= _codes(one, name, exact, given) & {"scale", "sign"}
     return found
+
+
+def _of_step(one: Problem) -> set[str]:
+    """Return that a term of a normalization is missing, where the fault is in one."""
+    if one.injected is None or one.fault != "term":
+        return set()
+    name = one.drawn.program.steps[one.injected.step].name
+    return {"normalization"} if name == "normalized" else set()
 
 
 def _of_another(label: Label, name: str) -> set[str]:

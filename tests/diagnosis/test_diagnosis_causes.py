@@ -760,6 +760,17 @@ def test_a_gradient_that_does_not_move_is_reported() -> None:
     assert "stays the same" in message(report)
 
 
+@pytest.mark.parametrize(("share", "is_stale"), [(0.9, True), (1.3, True), (-0.7, False)])
+def test_theta_along_itself_is_another_point_where_a_step_leads(
+    share: float, is_stale: bool
+) -> None:
+    w = np.random.default_rng(6).normal(size=8)
+    report = check_gradients(
+        lambda w: float(np.sum(np.exp(w))), lambda w: np.exp(share * w), w, locate=False
+    )
+    assert ("stale" in {f.code for f in report.findings}) == is_stale
+
+
 def test_a_wrong_constant_gradient_of_a_straight_cost_is_not_stale() -> None:
     slope = np.linspace(1, 2, 6)
     report = check_gradients(lambda w: float(slope @ w), lambda w: slope**2, np.ones(6))

@@ -41,6 +41,9 @@ FIT = 1e-6
 SHARP = 1e-4
 """The widest relative error bar of a component that a distance is fitted to."""
 
+SHRUNK = 0.5
+"""How much of theta a step along theta itself takes at most: a decay of weights takes little."""
+
 AWAY = 1e-5
 """The least distance of another point, in sizes of theta: nearer is a jump of the gradient."""
 
@@ -290,7 +293,7 @@ def _elsewhere(parts: Sequence[Part], evidence: Evidence) -> str | None:
     for name, direction in _directions(evidence):
         if target.different >= FEWEST and np.any(direction):
             found = target.reached(direction)
-            if found is not None:
+            if found is not None and (name != "theta" or abs(found) <= SHRUNK):
                 away = float(np.max(np.abs(found * direction)))
                 return (
                     f"theta {'-' if found > 0 else '+'} {abs(found):.4g} x {name}"
