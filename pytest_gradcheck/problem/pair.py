@@ -206,9 +206,11 @@ class Pair:
     def prober(self) -> Callable[[], float]:
         """Return a function that returns the cost at a perturbed theta.
 
-        It returns NaN where the cost raises: our step has left the domain. It is called twice for
-        every component, so it is a small closure. It converts the value to a number at once: a cost
-        may reuse the buffer that it returns.
+        It returns NaN where the cost raises: the step has left the domain. It converts the value to
+        a number at once, since a cost may reuse the buffer that it returns.
+
+        It is called twice for every component. A closure that calls a plain cost itself, and takes
+        a float as it is, saves about a tenth of a check of 20 numbers over a call of `cost`.
         """
         call, scalar, exact = self._call_cost, self._scalar, np.float64
         plain = self.penalty is None and not self._batched
