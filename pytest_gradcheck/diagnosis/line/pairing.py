@@ -207,8 +207,8 @@ def _named(
                 partners[name].append(value)
     mine: dict[Name, list[Value]] = defaultdict(list)
     for value in backward:
-        for name, key in _called(value):
-            for base in set(bases_of(name)):
+        for name, key in sorted(_called(value), key=repr):  # the first pair that fits is taken
+            for base in dict.fromkeys(bases_of(name)):
                 if (base, key) in partners and value not in mine[base, key]:
                     mine[base, key].append(value)
     named: dict[int, Value] = {}

@@ -162,7 +162,7 @@ class Script(Tracer):
         self._count += 1
         scope, plan = Scope(frame), self._plan(statement)
         in_sight = is_wanted and bool(self._known)
-        seen = scope.names if in_sight else plan.reads | plan.changes
+        seen = scope.names if in_sight else sorted(plan.reads | plan.changes)
         written, _ = self._written(function)
         names = {
             name: self._kept(scope.names[name]) if name in written else scope.names[name]
@@ -260,7 +260,8 @@ class Script(Tracer):
             space = self._run(event, plan, code if is_edited else None, changed)
             if space is None:
                 return False
-            changed.update({n: space[n] for n in plan.binds | plan.changes if n in space})
+            mine = plan.binds | plan.changes
+            changed.update({n: value for n, value in space.items() if n in mine})
             answer = self._answer(event, plan, space)
             if answer is False and not self._is_patient:
                 return False
