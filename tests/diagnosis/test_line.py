@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import runpy
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -212,6 +214,12 @@ def broken(source: str, right: str, wrong: str) -> str:
     return source.replace(right, wrong)
 
 
+def located(load: Load, source: str, right: str, wrong: str) -> Report:
+    """Check the pair of a module in which a line is broken, and look for the line."""
+    user = load(broken(source, right, wrong))
+    return check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+
+
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
@@ -225,8 +233,7 @@ def broken(source: str, right: str, wrong: str) -> str:
     ],
 )
 def test_the_line_that_was_spoiled_is_named(load: Load, right: str, wrong: str) -> None:
-    user = load(broken(NETWORK, right, wrong))
-    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    report = located(load, NETWORK, right, wrong)
     assert named(report) == wrong.strip()
 
 
@@ -239,8 +246,7 @@ def test_the_line_that_was_spoiled_is_named(load: Load, right: str, wrong: str) 
     ],
 )
 def test_a_line_in_a_loop_over_time_is_named(load: Load, right: str, wrong: str) -> None:
-    user = load(broken(RECURRENT, right, wrong))
-    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    report = located(load, RECURRENT, right, wrong)
     assert named(report) == wrong
 
 
@@ -259,8 +265,7 @@ def test_a_line_in_a_loop_over_time_is_named(load: Load, right: str, wrong: str)
 def test_a_line_is_distinguished_from_those_that_change_its_value(
     load: Load, right: str, wrong: str
 ) -> None:
-    user = load(broken(PENALIZED, right, wrong))
-    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    report = located(load, PENALIZED, right, wrong)
     assert named(report) == wrong.strip()
 
 
@@ -278,9 +283,25 @@ def test_a_line_is_distinguished_from_those_that_change_its_value(
 def test_a_function_that_has_been_right_before_is_not_blamed_for_what_it_is_handed(
     load: Load, right: str, wrong: str
 ) -> None:
-    user = load(broken(SCALED, right, wrong))
-    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
-    assert named(report) == wrong
+    assert named(located(load, SCALED, right, wrong)) == wrong
+
+
+def test_the_line_does_not_hang_on_the_order_of_sets(tmp_path: Path) -> None:
+    """Names are text, whose hashes differ from run to run."""
+    (tmp_path / "user.py").write_text(broken(SCALED, "return dv", "return du").lstrip())
+    (tmp_path / "ask.py").write_text(
+        "import user\n"
+        "from pytest_gradcheck import check_gradients as check\n"
+        "found = check(user.cost, user.grad, user.PARAMS, locate=True).findings\n"
+        "print([f.where[1] for f in found if f.code == 'line'])\n"
+    )
+    beside = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    lines = set()
+    for seed in ("0", "5", "6"):
+        surroundings = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(beside)}
+        command = [sys.executable, "-m", "still_clock", "ask.py"]
+        lines.add(subprocess.check_output(command, cwd=tmp_path, env=surroundings, text=True))
+    assert len(lines) == 1
 
 
 @pytest.mark.parametrize(
@@ -296,9 +317,7 @@ def test_what_a_function_no_longer_says_is_missed_on_its_line(
     load: Load, right: str, wrong: str
 ) -> None:
     with_data = PENALIZED.replace("def grad(params):", "def grad(params, Y=Y):")
-    user = load(broken(with_data, right, wrong))
-    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
-    assert named(report) == wrong
+    assert named(located(load, with_data, right, wrong)) == wrong
 
 
 KEPT = """
@@ -332,20 +351,16 @@ def grad(params):
 def test_a_right_value_that_does_not_get_where_it_belongs_is_told(
     load: Load, right: str, wrong: str
 ) -> None:
-    user = load(broken(KEPT, right, wrong))
-    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
-    assert named(report) == wrong
+    assert named(located(load, KEPT, right, wrong)) == wrong
 
 
 def test_a_right_value_that_may_have_been_lost_on_two_lines_is_blamed_on_none(load: Load) -> None:
-    user = load(broken(KEPT, "kept[0] = da", "other[0] = da"))
-    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    report = located(load, KEPT, "kept[0] = da", "other[0] = da")
     assert line_of(report) is None
 
 
 def test_what_is_right_but_not_returned_is_said_with_its_line(load: Load) -> None:
-    user = load(broken(KEPT, '"b": kept[1]', '"b": np.zeros(2)'))
-    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    report = located(load, KEPT, '"b": kept[1]', '"b": np.zeros(2)')
     finding = line_of(report)
     assert finding is not None
     sentence = finding.message.splitlines()[0]
@@ -578,8 +593,7 @@ def test_a_line_of_homemade_tensors_is_named(load: Load, right: str, wrong: str)
 
 
 def test_the_finding_says_what_is_right_before_and_how_to_mend_it(load: Load) -> None:
-    user = load(broken(NETWORK, ".T @ dZ2\n", ".T @ (dZ2 * A2)\n"))
-    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    report = located(load, NETWORK, ".T @ dZ2\n", ".T @ (dZ2 * A2)\n")
     finding = line_of(report)
     assert finding is not None
     assert finding.where is not None
@@ -597,8 +611,7 @@ def test_the_finding_says_what_is_right_before_and_how_to_mend_it(load: Load) ->
 
 
 def test_the_first_line_of_the_text_ends_with_the_place(load: Load) -> None:
-    user = load(broken(NETWORK, ".T @ dZ2\n", ".T @ (dZ2 * A2)\n"))
-    report = check_gradients(user.cost, user.grad, user.PARAMS, locate=True)
+    report = located(load, NETWORK, ".T @ dZ2\n", ".T @ (dZ2 * A2)\n")
     finding = line_of(report)
     assert finding is not None
     assert finding.where is not None
