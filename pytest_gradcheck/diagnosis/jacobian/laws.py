@@ -27,6 +27,9 @@ SINGLE = 1e-4
 """The same, where the operator computes in float32."""
 
 
+EITHER = "one of the two"
+"""Stands for the entry that was changed, where it is not known which."""
+
 GRID = 16
 """Random numbers are multiples of a part of 1, which any float holds."""
 
@@ -149,11 +152,7 @@ def asymmetric(
     alone = [
         name for name, at in zip(named, ((lower, upper), (upper, lower)), strict=True) if mine[at]
     ]
-    message = (
-        f"{named[0]} is {first:.7g} and {named[1]} is {second:.7g}{further}, where a Hessian is "
-        f"symmetric: {alone[0] if len(alone) == 1 else 'one of the two'} was forgotten or changed "
-        "alone"
-    )
+    message = _unequal(named, (first, second), further, alone[0] if len(alone) == 1 else EITHER)
     values = entries.slopes.values
     bars = entries.slopes.error_bars
     gap = abs(values[lower, one] - values[upper, other])
@@ -194,9 +193,16 @@ def asymmetric_pairs(
     )
     worst = int(np.argmax(errors))
     row, column = int(table.outputs[worst]), int(table.numbers[worst])
-    message = (
-        f"{names.entry(row, column)} is {table.analytic[worst]:.7g} and "
-        f"{names.entry(column, row)} is {other[worst]:.7g}, where a Hessian is symmetric: one of "
-        "the two was forgotten or changed alone"
-    )
+    named = (names.entry(row, column), names.entry(column, row))
+    message = _unequal(named, (float(table.analytic[worst]), float(other[worst])), "", EITHER)
     return table, (Finding.cause("asymmetric", message, point=point),)
+
+
+def _unequal(
+    named: tuple[str, str], values: tuple[float, float], further: str, changed: str
+) -> str:
+    """Return that two entries differ where they should be equal, and which of them was changed."""
+    return (
+        f"{named[0]} is {values[0]:.7g} and {named[1]} is {values[1]:.7g}{further}, where a "
+        f"Hessian is symmetric: {changed} was forgotten or changed alone"
+    )
