@@ -144,14 +144,8 @@ def _located(case: Case) -> Located | None:
         told = () if lost is None else (lost.statement,)
         return Located(told, {}, passes.graph, marks, passes.backward, case.parameters, lost)
     known = _known_values(passes.backward, pairs, leaves, faults)
-    bench = Bench(
-        case.gradient,
-        faults,
-        sources,
-        known,
-        quick,
-        CALLS - (SLOPES - slopes.calls) - 3,
-    )
+    left = CALLS - (SLOPES - slopes.calls) - 3
+    bench = Bench(case.gradient, faults, sources, known, quick, left)
     edits = repaired(bench, {statement: found.ranks[statement] // 2 for statement in likeliest})
     statements = _chosen(found, tuple(edits))
     if not statements:

@@ -6,6 +6,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,8 @@ RATIO = 1e-5
 
 WIDEST = 50_000
 """Components of theta up to which a value is looked for anywhere in the gradient."""
+
+WHOLE = slice(None)
 
 PRODUCTS = ("@", "dot", "einsum", "outer", "matmul", "tensordot", "inner", "kron")
 """In statements that sum, but not over something that may cancel by itself."""
@@ -62,13 +65,19 @@ class Faults:
 
     def agree(self, values: FloatArray, part: slice) -> bool:
         """Return whether values are what a part of the gradient has to be."""
-        gradient = self.gradient.copy()
-        gradient[part] = values
-        return bool(np.all(self._agrees(gradient)[part]))
+        return bool(np.all(self._agrees(values, part)))
 
-    def _agrees(self, gradient: FloatArray) -> npt.NDArray[np.bool_]:
-        allowed = self.error_bars + RATIO * (np.abs(gradient) + np.abs(self.numerical))
-        near = np.abs(gradient - self.numerical) <= allowed
+    @cached_property
+    def parts(self) -> tuple[slice, ...]:
+        """The places of the parameters in the gradient, in order."""
+        starts = sorted(self.starts)
+        ends = [*starts[1:], self.gradient.size]
+        return tuple(slice(*pair) for pair in zip(starts, ends, strict=True))
+
+    def _agrees(self, gradient: FloatArray, part: slice = WHOLE) -> npt.NDArray[np.bool_]:
+        numerical = self.numerical[part]
+        allowed = self.error_bars[part] + RATIO * (np.abs(gradient) + np.abs(numerical))
+        near = np.abs(gradient - numerical) <= allowed
         return np.asarray(near & np.isfinite(gradient))
 
 
@@ -177,11 +186,10 @@ def leaves_of(values: Values, faults: Faults) -> dict[int, Leaf]:
 def _multiples(values: Values, faults: Faults) -> dict[int, Leaf]:
     """Return the values of which the whole gradient, or that of a parameter, is a multiple."""
     found: dict[int, Leaf] = {}
-    starts = sorted(faults.starts)
     parts: dict[int, list[slice]] = {}
-    for start, stop in zip(starts, [*starts[1:], faults.gradient.size], strict=True):
-        if stop - start > 1:
-            parts.setdefault(stop - start, []).append(slice(start, stop))
+    for part in faults.parts:
+        if part.stop - part.start > 1:
+            parts.setdefault(part.stop - part.start, []).append(part)
     gradients = {
         size: np.stack([faults.gradient[part] for part in mine]) for size, mine in parts.items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import CodeType
 
@@ -60,7 +60,7 @@ def misplaced(
     faults : Faults
     exits : mapping
     """
-    parts = list(_wrong_parts(faults))
+    parts = [part for part in faults.parts if faults.is_wrong[part].any()]
     if any(a.start < b.stop and b.start < a.stop for b in seen for a in parts):
         return None
     found: dict[Statement, Value] = {}
@@ -78,21 +78,16 @@ def misplaced(
     return Misplaced(statement, value, names)
 
 
-def _wrong_parts(faults: Faults) -> Iterator[slice]:
-    starts = sorted(faults.starts)
-    for start, stop in zip(starts, [*starts[1:], faults.gradient.size], strict=True):
-        if faults.is_wrong[start:stop].any():
-            yield slice(start, stop)
-
-
 def _right(values: Values, part: slice, faults: Faults) -> Value | None:
     """Return the last value that is what a part of the gradient has to be."""
+    if not faults.is_checked[part].all():
+        return None
     found: Value | None = None
     for value in values:
         if value.array is None or value.size != part.stop - part.start:
             continue
         flat = value.array.ravel()
-        if flat.any() and faults.is_checked[part].all() and faults.agree(flat, part):
+        if flat.any() and faults.agree(flat, part):
             found = value
     return found
 
