@@ -33,6 +33,9 @@ LEAST, MOST = 0.85, 0.01
 WHERE = ("output", "line", "nonlinear-upstream")
 """Findings that tell where a layer's backward pass is wrong, and no cause."""
 
+NORMALIZING = ("normalized", "deviation", "softmax")
+"""Operations with a mean, a variance or a sum in them, whose derivatives have a term for each."""
+
 MATRICES = ("jacobian", "hessian", "pushforward", "adjoint", "jvp", "hvp")
 """Shapes of problems without a gradient, whose causes have a benchmark of their own."""
 
@@ -104,7 +107,7 @@ def _of_step(one: Problem) -> set[str]:
     if one.injected is None or one.fault != "term":
         return set()
     name = one.drawn.program.steps[one.injected.step].name
-    return {"normalization"} if name == "normalized" else set()
+    return {"normalization"} if name in NORMALIZING else set()
 
 
 def _of_another(label: Label, name: str) -> set[str]:
