@@ -95,7 +95,7 @@ class Approximation:
     kinds : int8 array
         Of each component, as numbers of `Kind`.
     evaluated : slice or int array
-        The components that were looked at.
+        The components that were looked at; a slice where those are all.
     sides : dict
         Component to its slopes on the left and on the right, at kinks.
     seen : dict

@@ -281,7 +281,7 @@ def _spellings(node: Branch, named: Mapping[Any, Any]) -> tuple[Any, ...]:
     labels = tuple(key.label for key, _ in node.holding)
 
     def hits(pattern: str) -> int:
-        return sum(name in named for name in _all_spelled(pattern, labels))
+        return sum(map(named.__contains__, _all_spelled(pattern, labels)))
 
     found: dict[str, int] = {}
     for pattern in CONVENTIONS:

@@ -212,18 +212,17 @@ class Pair:
         It is called twice for every component. A closure that calls a plain cost itself, and takes
         a float as it is, saves about a tenth of a check of 20 numbers over a call of `cost`.
         """
+        if self.penalty is not None or self._batched:
+            return _or_nan(self.cost)
         call, scalar, exact = self._call_cost, self._scalar, np.float64
-        plain = self.penalty is None and not self._batched
 
         def probe() -> float:
             __tracebackhide__ = True
+            self.evaluations += 1
             try:
-                if not plain:
-                    return self.cost()
-                self.evaluations += 1
                 value = call()
                 kind = type(value)
-                return value if kind is float or kind is exact else scalar(value)
+                return value if kind is exact or kind is float else scalar(value)
             except wishes():
                 raise
             except Exception:
@@ -340,6 +339,21 @@ class Pair:
 
 def _shaped(array: np.ndarray[Any, Any]) -> str:
     return f"an array of shape {array.shape}" if array.ndim else "one number"
+
+
+def _or_nan(cost: Callable[[], float]) -> Callable[[], float]:
+    """Return a function that returns a cost, and NaN where it raises."""
+
+    def probe() -> float:
+        __tracebackhide__ = True
+        try:
+            return cost()
+        except wishes():
+            raise
+        except Exception:
+            return math.nan
+
+    return probe
 
 
 def _around(around: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Any:

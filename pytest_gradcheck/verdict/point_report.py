@@ -217,6 +217,8 @@ def _resolution(parameter: Parameter, comparison: Comparison) -> float:
 
 def _looked_at(parameter: Parameter, approximation: Approximation) -> slice | npt.NDArray[np.bool_]:
     """Return the selection of a parameter's checked components: its slice if all are."""
+    if isinstance(approximation.evaluated, slice):
+        return parameter.slice
     mine = approximation.checked[parameter.slice]
     if mine.all():
         return parameter.slice
