@@ -10,6 +10,7 @@ right shows which it is.
 
 from __future__ import annotations
 
+import ast
 import random
 import warnings
 from collections import defaultdict
@@ -63,6 +64,9 @@ PART = 0.2
 
 SUSPECTED = 24
 """Statements of which edits are tried."""
+
+EQUAL = 2
+"""How likely statements are that count the same once an edit has healed them."""
 
 VALUE_NAMES = ("data", "value", "val", "v", "x", "primal", "item")
 GRADIENT_NAMES = ("grad", "g", "adjoint", "adj", "bar", "derivative", "deriv", "d")
@@ -120,8 +124,6 @@ def _located(case: Case) -> Located | None:
     if forward.failure or backward.failure or faults is None:
         return None
     passes = _Passes(forward, backward)
-    if not passes.backward:
-        return None
     slopes = Slopes(case.cost, sources, until, SLOPES)
     pairs = paired(
         passes.backward,
@@ -132,20 +134,22 @@ def _located(case: Case) -> Located | None:
         passes.owned(),
     )
     passes.graph.depends = _dependence(case, sources, quick, passes.backward)
-    leaves = leaves_of(passes.backward, faults)
+    leaves = leaves_of(passes.backward, passes.graph, faults)
     again = recomputed(passes.backward, passes.forward)
     marks = marked(passes.graph, passes.backward, pairs, leaves, again)
     foreign = passes.foreign | sum(1 << number for number in again.same)
-    found = suspects(passes.graph, marks, passes.blameable, foreign)
+    found = suspects(passes.graph, marks, passes.blameable, foreign, backward.callers.direct)
     likeliest = sorted(found.ranks, key=lambda s: (-found.ranks[s], s.file, s.line))[:SUSPECTED]
     if not likeliest:
         seen = (leaves[number].part for number in marks.returned)
         lost = misplaced(passes.backward, seen, faults, backward.exits)
         told = () if lost is None else (lost.statement,)
         return Located(told, {}, passes.graph, marks, passes.backward, case.parameters, lost)
-    known = _known_values(passes.backward, pairs, leaves, faults)
+    known = _known_values(passes.backward, passes.graph, pairs, leaves, faults)
     left = CALLS - (SLOPES - slopes.calls) - 3
-    bench = Bench(case.gradient, faults, sources, known, quick, left)
+    callers = backward.callers.of(v.code for v in backward.values if v.statement in found.ranks)
+    rounds = passes.graph.rounds_before
+    bench = Bench(case.gradient, faults, sources, known, quick, left, rounds, callers)
     edits = repaired(bench, {statement: found.ranks[statement] // 2 for statement in likeliest})
     statements = _chosen(found, tuple(edits))
     if not statements:
@@ -170,11 +174,15 @@ def _chosen(found: Suspects, healed: Sequence[Statement]) -> tuple[Statement, ..
     if idle:
         return idle
     if healed:
-        best = max(found.ranks[statement] // 2 for statement in healed)
-        chosen = [statement for statement in healed if found.ranks[statement] // 2 == best]
+        best = min(max(found.ranks[statement] // 2 for statement in healed), EQUAL)
+        chosen = [statement for statement in healed if found.ranks[statement] // 2 >= best]
         return tuple(sorted(chosen, key=lambda s: (s.file, s.line)))
     if len(found.statements) < 2:
         return found.statements
+    least = max(found.ranks.values()) // 2
+    first, last = found.statements[0].line, found.statements[-1].line
+    if any(rank // 2 == least and not first <= s.line <= last for s, rank in found.ranks.items()):
+        return ()
     return tuple(s for s in found.statements if s not in found.proven) or found.statements
 
 
@@ -213,12 +221,6 @@ class _Passes:
             and all(self._is_forward(self.graph.values[n]) for n in value.reads)
         )
 
-    def _source(self, value: Value) -> Value:
-        """Return the value that was handed on as this."""
-        while value.kind == "passed" and value.handle is None and len(value.reads) == 1:
-            value = self.graph.values[next(iter(value.reads))]
-        return value
-
     def _poses(self, value: Value) -> bool:
         """Return whether a value is called the derivative of one of the forward pass."""
         return any(base in self._names for name, _ in value.names for base in bases_of(name))
@@ -238,7 +240,7 @@ class _Passes:
             names = VALUE_NAMES if name in GRADIENT_NAMES else ()
             for other in (*names, *bases_of(name)):
                 beside = self._recorded.at(("attribute", owner, other))
-                handle = None if beside is None else self._source(beside).handle
+                handle = None if beside is None else self.graph.origin_of(beside, True).handle
                 if handle is not None and (handle.statement, handle.execution) in by_handle:
                     found[value.number] = by_handle[handle.statement, handle.execution]
                     break
@@ -250,27 +252,37 @@ def _effect(value: Value) -> object:
 
 
 def _known_values(
-    backward: Values, pairs: Pairs, leaves: Mapping[int, Leaf], faults: Faults
+    backward: Values, graph: Graph, pairs: Pairs, leaves: Mapping[int, Leaf], faults: Faults
 ) -> dict[Statement, list[Known]]:
     """Return what the values of statements have to be: parts of the gradient, and derivatives."""
     found: dict[Statement, list[Known]] = defaultdict(list)
     made = [value for value in backward if value.kind != "passed"]
     last = {leaves[v.number].part.start: v.number for v in made if v.number in leaves}
-    for value in made:
-        if value.statement is None or value.effect is None:
-            continue
-        entry, leaf = value.effect.entry, leaves.get(value.number)
-        partner = pairs.named.get(value.number)
-        slopes = pairs.slopes.get(partner.number) if partner is not None else None
-        if leaf is not None and last[leaf.part.start] == value.number:
-            due = faults.numerical[leaf.part] / leaf.scale
-            agrees = _agrees_with(leaf, faults)
-            known = Known(value.execution, entry, agrees, due, leaf.order, leaf.part)
-            found[value.statement].append(known)
-        elif slopes and value.number in pairs.sure and not value.inplace:
-            found[value.statement].append(
-                Known(value.execution, entry, _is_derivative(value, slopes))
+    known: dict[int, Known] = {}
+    for value in backward:
+        if value.statement is None or value.effect is None or value.expression is None:
+            continue  # an argument says nothing of what its statement leaves
+        source = graph.origin_of(value)
+        if source.number not in known:
+            partner = pairs.named.get(source.number)
+            slopes = pairs.slopes.get(partner.number) if partner is not None else None
+            leaf = leaves.get(source.number)
+            if leaf is not None and last.get(leaf.part.start) == source.number:
+                due = faults.numerical[leaf.part] / leaf.scale
+                agrees = _agrees_with(leaf, faults)
+                known[source.number] = Known(0, None, agrees, due, leaf.order, leaf.part)
+            elif slopes and source.number in pairs.sure and not source.inplace:
+                known[source.number] = Known(0, None, _is_derivative(source, slopes))
+        if source.number in known:
+            target = value.effect.target
+            here = replace(
+                known[source.number],
+                execution=value.execution,
+                entry=value.effect.entry,
+                target="" if target is None else ast.unparse(target),
+                is_row=source.region is not None,
             )
+            found[value.statement].append(here)
     return found
 
 

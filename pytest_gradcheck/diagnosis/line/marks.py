@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.diagnosis.line.pairing import Pairs, Values, bases_of
-from pytest_gradcheck.diagnosis.line.recording.values import Name, Value
+from pytest_gradcheck.diagnosis.line.recording.source import Statement
+from pytest_gradcheck.diagnosis.line.recording.values import Name, Value, is_path
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = ["Faults", "Graph", "Marks", "final", "is_multiple", "leaves_of", "marked", "recomputed"]
@@ -105,6 +106,25 @@ class Graph:
             bits |= self._made_of[number]
         return bits
 
+    def origin_of(self, value: Value, held: bool = False) -> Value:
+        """Return the value that was handed on as this; `held`: where it can first be changed."""
+        while value.kind == "passed" and len(value.reads) == 1:
+            if held and value.handle is not None:
+                break
+            value = self.values[next(iter(value.reads))]
+        return value
+
+    def rounds_before(self, statement: Statement) -> dict[int, int]:
+        """Return, by executions of a statement, the first of its executions that feeds it."""
+        mine = [value for value in self.values if value.statement is statement]
+        all_of_mine = sum(1 << value.number for value in mine)
+        found: dict[int, int] = {}
+        for value in mine:
+            sources = numbers_in(self.made_of([value.number]) & all_of_mine)
+            first = min(self.values[number].execution for number in sources)
+            found[value.execution] = min(first, found.get(value.execution, first))
+        return found
+
     def proven_by(self, right: Iterable[int], stops: Iterable[int] = ()) -> int:
         """Return what right values are made of and could not be without: sums may cancel."""
         bits, todo, stop = 0, list(right), set(stops)
@@ -166,7 +186,7 @@ class Leaf:
     scale: float = 1.0
 
 
-def leaves_of(values: Values, faults: Faults) -> dict[int, Leaf]:
+def leaves_of(values: Values, graph: Graph, faults: Faults) -> dict[int, Leaf]:
     """Return the values that are parts of the gradient."""
     found: dict[int, Leaf] = {}
     for value in values:
@@ -180,7 +200,24 @@ def leaves_of(values: Values, faults: Faults) -> dict[int, Leaf]:
                 leaf = _leaf(flat, slice(start, start + flat.size), faults)
                 found[value.number] = replace(leaf, order=order)
                 break
-    return found or _multiples(values, faults)
+    return _told_apart(graph, found, faults) or _multiples(values, faults)
+
+
+def _told_apart(graph: Graph, leaves: dict[int, Leaf], faults: Faults) -> dict[int, Leaf]:
+    """Return the leaves but for rows of which several are the same, so that any may be the part."""
+    rows: dict[tuple[int, int], list[int]] = defaultdict(list)
+    whole = {(part.start, part.stop) for part in faults.parts}
+    for number, leaf in leaves.items():
+        is_row = (leaf.part.start, leaf.part.stop) not in whole
+        if is_row and graph.values[number].region is not None:
+            rows[leaf.part.start, leaf.part.stop].append(number)
+    doubtful = {
+        number
+        for numbers in rows.values()
+        if not all(graph.made_of([numbers[-1]]) >> number & 1 for number in numbers)
+        for number in numbers
+    }
+    return {number: leaf for number, leaf in leaves.items() if number not in doubtful}
 
 
 def _multiples(values: Values, faults: Faults) -> dict[int, Leaf]:
@@ -301,7 +338,7 @@ def marked(
     exact = [number for number, factor in pairs.factors.items() if factor == 1]
     bad = _last_of_each(graph, leaves)
     turned = any(abs(leaves[number].ratio + 1) < RATIO for number in bad)
-    bad -= set(numbers_in(graph.proven_by(exact)))
+    bad = bad - set(numbers_in(graph.proven_by(exact))) or bad  # two errors may cancel
     below = graph.made_of(bad)
     good = graph.made_of(telling)
     contradicted = {read for number in pairs.wrong for read in graph.values[number].reads}
@@ -315,6 +352,8 @@ def marked(
     right = telling | again.same
     off = pairs.wrong | (negative & pairs.named.keys())
     for number, factor in pairs.factors.items():
+        if number not in pairs.named and _is_taken_over(graph, number):
+            continue  # what it is taken from is right; that it is enough is not said
         if any(abs(factor / known - 1) < RATIO for known in proven):
             right.add(number)
         elif proven and (number in pairs.named or not is_multiple(graph, number)):
@@ -337,6 +376,13 @@ def marked(
     shown = wrong | {number for number, leaf in leaves.items() if not leaf.is_right}
     certain = wrong & (bad | pairs.sure | again.other)
     return Marks(*map(frozenset, (right, wrong, certain, bad, shown)))
+
+
+def _is_taken_over(graph: Graph, number: int) -> bool:
+    """Return whether a value, or a part of it, is what it is made of."""
+    value = graph.values[number]
+    is_part = is_path(value.expression) and value.effect is not None and not value.effect.augmented
+    return is_part or is_multiple(graph, number)
 
 
 def _handed_on(graph: Graph, numbers: Iterable[int]) -> Iterator[int]:
@@ -415,9 +461,34 @@ def recomputed(mine: Values, forward: Values) -> Again:
         if len(partners) != 1 or len(values) != 1 or derived:
             continue
         value, partner = values[0], partners[0]
-        if value.number not in same and _is_meant_to_be(value, partner):
-            (same if _are_zero(value, partner) else other).add(value.number)
+        if value.number in same or not _is_meant_to_be(value, partner):
+            continue
+        if _are_zero(value, partner):
+            same.add(value.number)
+        else:
+            other |= set(_first_other(value, mine, same, there))
     return Again(frozenset(same), frozenset(other))
+
+
+def _first_other(
+    value: Value, mine: Values, same: set[int], there: Mapping[Name, object]
+) -> Iterator[int]:
+    """Yield a value that does not come out the same, or the arguments that it is made of instead.
+
+    Where it is made of anything else that may not be the same, nothing is said of it.
+    """
+    by_number = {other.number: other for other in mine}
+    doubtful = [
+        by_number[number]
+        for number in value.reads - same
+        if number in by_number and by_number[number].array is not None
+    ]
+    if not doubtful:
+        yield value.number
+    for read in doubtful:
+        is_argument = read.kind == "passed" and read.expression is None
+        if is_argument and any(name in there for name in read.names):
+            yield read.number
 
 
 def _poses(value: Value, there: Mapping[Name, object]) -> bool:

@@ -101,9 +101,13 @@ def _culprit(value: Value, values: Values, is_all: bool, exits: Exits) -> Statem
     if not isinstance(target, ast.Subscript):
         return leaves if len(value.names) < 2 else None  # it may be put away elsewhere
     over = any(v.place == value.place and v.number > value.number for v in values)
-    returned = (
-        {p.id for p in ast.walk(leaves.nodes[-1]) if isinstance(p, ast.Name)} if leaves else ()
-    )
     base = target.value
-    is_returned = isinstance(base, ast.Name) and base.id in returned
-    return leaves if is_all or (is_returned and not over) else value.statement
+    is_picked = isinstance(base, ast.Name) and base.id in _picked_from(leaves)
+    return leaves if leaves and (is_all or (is_picked and not over)) else value.statement
+
+
+def _picked_from(leaves: Statement | None) -> set[str]:
+    """Return the containers of which a return hands out entries that it picks by itself."""
+    parts = ast.walk(leaves.nodes[-1]) if leaves else ()
+    entries = (part.value for part in parts if isinstance(part, ast.Subscript))
+    return {entry.id for entry in entries if isinstance(entry, ast.Name)}

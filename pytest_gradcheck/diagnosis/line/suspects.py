@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import CodeType
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from pytest_gradcheck.diagnosis.line.recording.source import Statement
 from pytest_gradcheck.diagnosis.line.recording.values import Value, is_path
 
 __all__ = ["Suspects", "suspects", "weight_of"]
+
+Callers = Callable[[CodeType], Iterable[Statement]]
 
 EMPTY = ("empty", "empty_like", "zeros", "zeros_like")
 """Functions that make something to be filled."""
@@ -40,7 +43,9 @@ class Suspects:
     proven: frozenset[Statement]
 
 
-def suspects(graph: Graph, marks: Marks, blameable: int, foreign: int) -> Suspects:
+def suspects(
+    graph: Graph, marks: Marks, blameable: int, foreign: int, callers: Callers
+) -> Suspects:
     """Return the statements that every wrong value is made by, and no right one.
 
     Parameters
@@ -49,10 +54,13 @@ def suspects(graph: Graph, marks: Marks, blameable: int, foreign: int) -> Suspec
     marks : Marks
     blameable, foreign : int
         Sets of values: of the backward pass, and of the forward pass.
+    callers : callable
+        Returns the statements that call a function.
     """
     cleared = graph.proven_by(marks.right - marks.wrong, marks.wrong)
     weakly = graph.made_of(marks.right - marks.wrong)
     proven = _proven(graph, cleared)
+    codes = {value.statement: value.code for value in graph.values}
     best: Suspects | None = None
     for wrong in (marks.wrong, marks.certain, marks.returned):
         found = _firsts(graph, wrong, blameable & ~cleared)
@@ -62,6 +70,7 @@ def suspects(graph: Graph, marks: Marks, blameable: int, foreign: int) -> Suspec
         ranks = _ranks(graph, found, shared, weakly, foreign)
         for statement in proven & ranks.keys():
             ranks[statement] -= ranks[statement] % 2
+        _blame_callers(ranks, proven, codes, callers)
         # What is wrong now but was right before may have been handed the wrong things.
         fresh = {s: rank for s, rank in ranks.items() if s not in proven and rank > 1}
         likeliest = _likeliest(ranks)
@@ -77,6 +86,20 @@ def suspects(graph: Graph, marks: Marks, blameable: int, foreign: int) -> Suspec
         if shared:
             return Suspects((), dict.fromkeys(shared, 1), frozenset())
     return Suspects((), {}, frozenset())
+
+
+def _blame_callers(
+    ranks: dict[Statement, int],
+    proven: Collection[Statement],
+    codes: Mapping[Statement | None, CodeType],
+    callers: Callers,
+) -> None:
+    """Blame what hands something to a function that has been right before as much as that."""
+    for statement in _sorted(ranks):
+        if statement in proven and ranks[statement] > COMPUTES:
+            for caller in callers(codes[statement]):
+                if caller in ranks and caller not in proven:
+                    ranks[caller] = max(ranks[caller], ranks[statement] | 1)
 
 
 def _likeliest(ranks: Mapping[Statement, int]) -> set[Statement]:

@@ -26,6 +26,7 @@ from pytest_gradcheck.diagnosis.line.recording.values import (
 )
 from pytest_gradcheck.diagnosis.line.recording.work import (
     NOTHING,
+    Callers,
     Spot,
     Whole,
     Work,
@@ -61,6 +62,7 @@ class Recorder(Tracer):
         What the outermost functions return.
     exits : dict
         The statement with which each function returns; under None that of the outermost.
+    callers : Callers
     """
 
     def __init__(self, sources: Sources, until: float) -> None:
@@ -68,6 +70,7 @@ class Recorder(Tracer):
         self.values: list[Value] = []
         self.results: list[tuple[Any, int]] = []
         self.exits: dict[CodeType | None, Statement] = {}
+        self.callers = Callers()
         self._at: dict[tuple[Any, ...], int] = {}
         self._objects: dict[int, int] = {}
         self._versions: dict[int, int] = {}
@@ -94,12 +97,11 @@ class Recorder(Tracer):
         """Bind arguments to the values that the caller gives."""
         self._work[activation.serial] = Work()
         below = self.caller(frame)
+        self.callers.called(activation, below)
         given = self._work[below.serial].everything if below is not None else set()
-        names = frame.f_locals
-        for name in arguments_of(frame.f_code):
-            value = names.get(name, MISSING)
+        given_to = [(n, frame.f_locals.get(n, MISSING)) for n in arguments_of(frame.f_code)]
+        for name, value, known in [(*item, self._known(item[1])) for item in given_to]:
             place = ("local", activation.serial, name)
-            known = self._known(value)
             if known is not None:
                 self.values[known].names.add((name, None))
                 self._at[place] = known
@@ -245,7 +247,7 @@ class Recorder(Tracer):
     def _expect(self, effect: Effect, work: Work, scope: Scope) -> None:
         """Keep what arrays hold that an effect may write into."""
         target = effect.target
-        into = scope.resolve(target.value) if isinstance(target, ast.Subscript) else None
+        into = scope.written(target)[0] if isinstance(target, ast.Subscript) else None
         if isinstance(into, np.ndarray):
             self._freeze(into)
         added_to = scope.resolve(target) if effect.augmented else None
@@ -280,7 +282,7 @@ class Recorder(Tracer):
             place = ("attribute", id(base), target.attr)
             spot = Spot(place, text, (target.attr, None), effect, reads)
         elif isinstance(target, ast.Subscript):
-            base, key = scope.resolve(target.value), scope.index(target.slice)
+            base, key = scope.written(target)
             text = ast.unparse(target.value)
             if isinstance(base, np.ndarray):
                 spot = Spot(("array", id(base)), text, last_name(target.value), effect, reads)

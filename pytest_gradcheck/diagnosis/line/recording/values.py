@@ -273,6 +273,19 @@ class Scope:
             return entry(base, key)
         return MISSING
 
+    def written(self, target: ast.Subscript) -> tuple[Any, Any]:
+        """Return what an entry is assigned in, and its index: MISSING where that is of a view."""
+        base = self.resolve(target.value)
+        if base is not MISSING:
+            return base, self.index(target.slice)
+        node: ast.expr = target.value
+        while isinstance(node, (ast.Attribute, ast.Subscript)):
+            node = node.value
+            base = self.resolve(node)
+            if isinstance(base, np.ndarray):
+                return base, MISSING
+        return MISSING, MISSING
+
     def index(self, node: ast.expr) -> Any:
         """Return the value of an index, or MISSING where it is more than names and numbers."""
         if isinstance(node, ast.Constant):

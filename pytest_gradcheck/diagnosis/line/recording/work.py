@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
 import numpy as np
 
-from pytest_gradcheck.diagnosis.line.recording.source import Effect
+from pytest_gradcheck.diagnosis.line.recording.source import Effect, Statement
 from pytest_gradcheck.diagnosis.line.recording.tracing import Activation
 from pytest_gradcheck.diagnosis.line.recording.values import MISSING, Handle, Name, Scope, form_of
 
 __all__ = [
     "NOTHING",
+    "Callers",
     "Spot",
     "Whole",
     "Work",
@@ -82,6 +83,33 @@ class Spot:
     effect: Effect
     reads: set[int]
     keys: tuple[Any, ...] = ()
+
+
+class Callers:
+    """Which statements have called which functions."""
+
+    def __init__(self) -> None:
+        self._of: dict[CodeType, dict[Statement, CodeType]] = {}
+
+    def called(self, activation: Activation, below: Activation | None) -> None:
+        """Take note of a call; `below` is what calls."""
+        if below is not None and below.statement is not None:
+            self._of.setdefault(activation.code, {})[below.statement] = below.code
+
+    def direct(self, code: CodeType) -> Iterable[Statement]:
+        """Return the statements that call a function."""
+        return self._of.get(code, ())
+
+    def of(self, codes: Iterable[CodeType]) -> list[Statement]:
+        """Return the statements that call functions, directly or not."""
+        found: dict[Statement, None] = {}
+        todo = list(codes)
+        while todo:
+            for caller, code in self._of.get(todo.pop(), {}).items():
+                if caller not in found:
+                    found[caller] = None
+                    todo.append(code)
+        return list(found)
 
 
 class Whole:

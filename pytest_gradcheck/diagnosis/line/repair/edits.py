@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import ast
 import copy
-import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import CodeType
 from typing import Any
 
-import numpy as np
-
 from pytest_gradcheck.diagnosis.line.recording.source import Statement
-from pytest_gradcheck.diagnosis.line.recording.values import (
-    MISSING,
-    Scope,
-    entries,
-    is_container,
-    is_float,
-)
+from pytest_gradcheck.diagnosis.line.repair.sight import InSight
 
-__all__ = ["LEVELS", "Edit", "Guess", "Workshop", "expression_of", "is_harmless"]
+__all__ = [
+    "LEVELS",
+    "Edit",
+    "Guess",
+    "Site",
+    "Workshop",
+    "changed_by",
+    "expression_of",
+    "root_of",
+    "written_by",
+]
 
 LEVELS = 4
 """A sign or an operator turned; a name exchanged; a factor or a term lost; anything else."""
@@ -30,8 +31,6 @@ LEVELS = 4
 NEAR = 1e-6
 """Distance from 1 at which a factor is not written."""
 
-KNOWN = 40
-"""Names in sight that are tried."""
 
 SWAPS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.Add: (ast.Sub,),
@@ -51,14 +50,6 @@ FLIPS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
 LOCATED = ast.fix_missing_locations(ast.Constant(0))
 """Where new parts of an expression are said to stand."""
 
-PURE = ("numpy", "math", "scipy", "cmath")
-"""Packages whose functions change nothing."""
-
-BUILTINS = (
-    *("abs", "sum", "len", "float", "int", "min", "max", "range", "zip", "reversed"),
-    *("list", "tuple", "dict", "pow", "enumerate", "slice", "round"),
-)
-
 
 @dataclass(frozen=True)
 class Edit:
@@ -71,11 +62,14 @@ class Edit:
     code : code
     spell : callable
         Returns its source.
+    target : ast.expr or None
+        Where the value goes, if not where the statement puts its own.
     """
 
     level: int
     code: CodeType
     spell: Callable[[], str]
+    target: ast.Subscript | ast.Attribute | None = None
 
     @property
     def text(self) -> str:
@@ -97,39 +91,6 @@ def expression_of(statement: Statement) -> ast.expr | None:
     return node.value if isinstance(node, (ast.AnnAssign, ast.Return)) else None
 
 
-def is_harmless(node: ast.expr, scope: Scope) -> bool:
-    """Return whether an expression can be evaluated another time: it calls but pure functions."""
-    for part in ast.walk(node):
-        if isinstance(part, (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)):
-            return False
-        if isinstance(part, ast.Call) and not _is_pure(part.func, scope):
-            return False
-    return True
-
-
-def _is_pure(function: ast.expr, scope: Scope) -> bool:
-    if isinstance(function, ast.Name):
-        value = scope.named(function.id)
-        if value is MISSING:
-            return function.id in BUILTINS
-        own = isinstance(value, types.FunctionType)  # which the statement itself calls as well
-        return own or isinstance(value, np.ufunc) or _package(value) in PURE
-    if not isinstance(function, ast.Attribute):
-        return False
-    root: ast.expr = function.value
-    while isinstance(root, ast.Attribute):
-        root = root.value
-    module = scope.resolve(root)
-    if isinstance(module, types.ModuleType):
-        return module.__name__.split(".")[0] in PURE
-    base = scope.resolve(function.value)
-    return base is MISSING or isinstance(base, (np.ndarray, np.generic, float))
-
-
-def _package(value: object) -> str:
-    return str(getattr(value, "__module__", "")).split(".")[0]
-
-
 @dataclass(frozen=True)
 class Guess:
     """An edit that lacks a number: `of` makes it, or returns None."""
@@ -138,7 +99,7 @@ class Guess:
 
 
 @dataclass(frozen=True)
-class _Site:
+class Site:
     """A part of an expression, and where it hangs."""
 
     parent: ast.AST
@@ -147,6 +108,7 @@ class _Site:
     part: ast.expr
 
     def put(self, new: ast.expr) -> None:
+        """Put another part in its place."""
         if self.position is None:
             setattr(self.parent, self.field, new)
         else:
@@ -160,19 +122,27 @@ class Workshop:
     ----------
     node : ast.expr
         What it evaluates.
-    function : ast node or None
-        The function around it, whose names are tried.
-    scope : Scope
+    seen : InSight
+    target : str
+        Where the value goes: what is added to there is no part that is edited.
     """
 
-    def __init__(self, node: ast.expr, function: ast.AST | None, scope: Scope) -> None:
+    def __init__(self, node: ast.expr, seen: InSight, target: str = "") -> None:
         self._root = ast.fix_missing_locations(ast.Expression(node))
-        self._known = _known(function, scope)
+        self._known = seen.numbers
+        self._others_of = {
+            id(part.value if isinstance(part, ast.Subscript) else part.func): (
+                seen.containers if isinstance(part, ast.Subscript) else seen.functions
+            )
+            for part in ast.walk(node)
+            if isinstance(part, (ast.Subscript, ast.Call))
+        }
         self._indices = set(map(id, _indices(node)))
         self._sites = [
-            _Site(parent, name, position, part)
+            Site(parent, name, position, part)
             for parent in ast.walk(self._root)
             for name, position, part in _children(parent)
+            if not (parent is node and name == "left" and ast.unparse(part) == target)
         ]
 
     def edits(self, level: int) -> Iterator[Edit]:
@@ -195,11 +165,11 @@ class Workshop:
         for term in self._terms():
             yield Guess(partial(self._added, whole, term))
 
-    def _scaled(self, site: _Site, part: ast.expr, factor: float) -> Edit | None:
+    def _scaled(self, site: Site, part: ast.expr, factor: float) -> Edit | None:
         new = ast.BinOp(ast.Constant(factor), ast.Mult(), part)
         return next(self._edit(site, new, LEVELS), None)
 
-    def _added(self, whole: _Site, term: ast.expr, factor: float) -> Edit | None:
+    def _added(self, whole: Site, term: ast.expr, factor: float) -> Edit | None:
         new = ast.BinOp(ast.Constant(factor), ast.Mult(), term)
         near = abs(abs(factor) - 1) < NEAR
         sign = ast.Sub() if factor < 0 else ast.Add()
@@ -220,7 +190,7 @@ class Workshop:
         """Return the code of the expression as it is."""
         return compile(self._root, "<edit>", "eval")
 
-    def _edit(self, site: _Site, new: ast.expr, level: int) -> Iterator[Edit]:
+    def _edit(self, site: Site, new: ast.expr, level: int) -> Iterator[Edit]:
         site.put(new)
         try:
             _locate(new)
@@ -231,34 +201,51 @@ class Workshop:
             site.put(site.part)
         yield Edit(level, code, partial(self._spelled, site, new))
 
-    def _spelled(self, site: _Site, new: ast.expr) -> str:
+    def _spelled(self, site: Site, new: ast.expr) -> str:
         site.put(new)
         try:
             return ast.unparse(self._root)
         finally:
             site.put(site.part)
 
-    def _others(self, site: _Site) -> Iterator[tuple[int, ast.expr]]:
+    def _others(self, site: Site) -> Iterator[tuple[int, ast.expr]]:
         """Yield what a part may have been, by level."""
         part = site.part
-        yield from _slips(part)
-        if id(part) in self._indices:
-            yield 1, ast.BinOp(part, ast.Add(), ast.Constant(1))
-            yield 1, ast.BinOp(part, ast.Sub(), ast.Constant(1))
-        text = (
-            ast.unparse(part) if isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)) else ""
-        )
-        shape = self._known[text][1] if text in self._known else None
-        if shape is not None:
-            if shape:
-                yield 1, ast.Attribute(part, "T", ast.Load())
-            for other, (node, its_shape) in self._known.items():
-                if other != text:
-                    yield (1 if its_shape == shape else 3), node
+        yield from self._exchanged(part)
+        shape = self._shape(part)
         if isinstance(part, ast.Constant) and isinstance(part.value, (int, float)):
             yield from self._remainders(part)
         elif shape is not None or isinstance(part, (ast.BinOp, ast.Call, ast.Compare)):
             yield from self._completed(part, is_whole=site.parent is self._root)
+
+    def _exchanged(self, part: ast.expr) -> Iterator[tuple[int, ast.expr]]:
+        """Yield what may have stood in the place of a part, by level."""
+        yield from _slips(part)
+        if isinstance(part, ast.Name):
+            for name in self._others_of.get(id(part), ()):
+                if name != part.id:
+                    yield 1, ast.Name(name, ast.Load())
+        if id(part) in self._indices:
+            yield 1, ast.BinOp(part, ast.Add(), ast.Constant(1))
+            yield 1, ast.BinOp(part, ast.Sub(), ast.Constant(1))
+        shape = self._shape(part)
+        if shape is None and id(part) in self._indices:
+            shape = ()
+        if shape is None:
+            return
+        if shape:
+            yield 1, ast.Attribute(part, "T", ast.Load())
+        text = ast.unparse(part)
+        for other, (node, its_shape) in self._known.items():
+            if other != text:
+                yield (1 if its_shape == shape else 3), node
+
+    def _shape(self, part: ast.expr) -> Any:
+        """Return the shape of a number or an array in sight, or None."""
+        if not isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)):
+            return None
+        text = ast.unparse(part)
+        return self._known[text][1] if text in self._known else None
 
     def _completed(self, part: ast.expr, is_whole: bool) -> Iterator[tuple[int, ast.expr]]:
         """Yield a part with a sign, a factor or a term that may have got lost."""
@@ -322,48 +309,6 @@ def _children(parent: ast.AST) -> Iterator[tuple[str, int | None, ast.expr]]:
                     yield name, position, item
 
 
-def _known(function: ast.AST | None, scope: Scope) -> Mapping[str, tuple[ast.expr, Any]]:
-    """Return the numbers and arrays in sight of a function, as expressions, and their shapes.
-
-    What it names comes first. What it does not name may be what it lacks.
-    """
-    found: dict[str, tuple[ast.expr, Any]] = {}
-    for part in (*_named(function), *_unnamed(scope)):
-        text = ast.unparse(part) if len(found) < KNOWN else ""
-        value = scope.resolve(part) if text and text not in found else MISSING
-        whole = isinstance(value, (int, np.integer, np.ndarray)) and not isinstance(value, bool)
-        if is_float(value) or whole:
-            found[text] = (part, np.shape(value))
-    return found
-
-
-def _named(function: ast.AST | None) -> Iterator[ast.expr]:
-    """Yield the names, attributes and entries that a function reads."""
-    for part in ast.walk(function) if function is not None else ():
-        if not isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)):
-            continue
-        if isinstance(part.ctx, ast.Load) and getattr(part, "attr", "") not in ("T", "shape"):
-            yield part
-
-
-def _unnamed(scope: Scope) -> Iterator[ast.expr]:
-    """Yield all that stands in sight: locals, entries under a name, attributes."""
-    names = [name for name in scope.names if name.isidentifier()]
-    yield from (ast.Name(name, ast.Load()) for name in names)
-    for name in names:
-        value = scope.names[name]
-        if not is_container(value):
-            continue
-        kind, inside = entries(value)
-        for key in (key for key, _ in inside if isinstance(key, str)):
-            base = ast.Name(name, ast.Load())
-            yield (
-                ast.Attribute(base, key, ast.Load())
-                if kind == "attribute"
-                else ast.Subscript(base, ast.Constant(key), ast.Load())
-            )
-
-
 def _slips(part: ast.expr) -> Iterator[tuple[int, ast.expr]]:
     """Yield what a part may have been before a slip that needs no other name."""
     if isinstance(part, ast.BinOp):
@@ -390,3 +335,38 @@ def _slips(part: ast.expr) -> Iterator[tuple[int, ast.expr]]:
         if type(number) is int:
             yield 1, ast.Constant(number + 1)
             yield 1, ast.Constant(number - 1)
+            yield 1, ast.UnaryOp(ast.USub(), part)
+
+
+def written_by(function: ast.AST | None) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names whose objects a function writes into, and the attributes that it sets."""
+    parts = [] if function is None else list(ast.walk(function))
+    names = frozenset(name for part in parts for name in changed_by(part))
+    attributes = frozenset(
+        part.attr
+        for part in parts
+        if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store)
+    )
+    return names, attributes
+
+
+def changed_by(part: ast.AST) -> Iterator[str]:
+    """Yield the names whose objects a part of a program may write into."""
+    if isinstance(part, ast.AugAssign):
+        yield from root_of(part.target)
+    elif isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
+        yield from root_of(part)
+    elif isinstance(part, ast.keyword) and part.arg == "out":
+        yield from root_of(part.value)
+    elif isinstance(part, ast.Expr) and isinstance(part.value, ast.Call):
+        call = part.value
+        for node in (*call.args, call.func.value if isinstance(call.func, ast.Attribute) else None):
+            yield from root_of(node)
+
+
+def root_of(node: ast.AST | None) -> Iterator[str]:
+    """Yield the name at the root of an expression of entries and attributes."""
+    while isinstance(node, (ast.Subscript, ast.Attribute)):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id

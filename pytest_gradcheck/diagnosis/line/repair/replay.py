@@ -21,7 +21,15 @@ from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
 from pytest_gradcheck.diagnosis.line.recording.tracing import Activation, Tracer
 from pytest_gradcheck.diagnosis.line.recording.values import COMPONENTS, MISSING, Scope, Value
 from pytest_gradcheck.diagnosis.line.recording.values import entry as entry_of
-from pytest_gradcheck.diagnosis.line.repair.edits import is_harmless
+from pytest_gradcheck.diagnosis.line.recording.work import arguments_of
+from pytest_gradcheck.diagnosis.line.repair.calls import RETURNED, standing_in
+from pytest_gradcheck.diagnosis.line.repair.edits import (
+    Edit,
+    root_of,
+    written_by,
+)
+from pytest_gradcheck.diagnosis.line.repair.plans import VALUE, Plan, planned, storing
+from pytest_gradcheck.diagnosis.line.repair.sight import InSight, in_sight, is_harmless
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import FloatArray
 
@@ -42,8 +50,6 @@ SHIFT = 1e-3
 SEEN = 1e-5
 """Part of a value from which on a change of it is seen."""
 
-VALUE = "_the_value_of"
-"""Stands for what a statement evaluates."""
 
 GROWING = ("append", "extend", "insert")
 """Methods that change a list, of which there is a copy by then."""
@@ -67,6 +73,10 @@ class Known:
         In which order.
     part : slice
         Which part of the gradient that is.
+    target : str
+        Where the statement puts it, as it is written.
+    is_row : bool
+        Whether it is a row of an array that is being filled.
     """
 
     execution: int
@@ -75,6 +85,8 @@ class Known:
     due: FloatArray | None = None
     order: Literal["C", "F"] = "C"
     part: slice | None = None
+    target: str = ""
+    is_row: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,32 +104,6 @@ class Event:
         return {**self.outer, **self.names, **changed}
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What a statement does with names; `code` is None where it cannot be run again.
-
-    Attributes
-    ----------
-    reads, binds, changes : frozenset of str
-        Names that it reads, that it assigns, and whose objects it may write into.
-    code, store : code or None
-        The whole of it; and to put a value where it puts its own.
-    targets : tuple of code
-        What it has written.
-    returns, branches : bool
-        Whether it is a return, and the head of a block.
-    """
-
-    reads: frozenset[str]
-    binds: frozenset[str]
-    changes: frozenset[str]
-    code: CodeType | None
-    store: CodeType | None
-    targets: tuple[CodeType, ...] = ()
-    returns: bool = False
-    branches: bool = False
-
-
 class Script(Tracer):
     """Records a run statement by statement, from the first of some statements on.
 
@@ -129,6 +115,10 @@ class Script(Tracer):
     known : mapping
         Of statements, what is known of their values. Without any, no more names are kept than a
         statement reads.
+    rounds_before : callable
+        Returns, by executions of a statement, the first of its executions that feeds it.
+    callers : sequence of Statement
+        Those that call the functions of the statements that are wanted.
     """
 
     def __init__(
@@ -137,19 +127,33 @@ class Script(Tracer):
         until: float,
         wanted: Sequence[Statement],
         known: Mapping[Statement, Sequence[Known]],
+        rounds_before: Callable[[Statement], Mapping[int, int]] = lambda statement: {},
+        callers: Sequence[Statement] = (),
     ) -> None:
         super().__init__(sources, until)
-        self._wanted, self._known = set(wanted), known
-        self._functions = {id(sources.function_around(s)) for s in wanted}
+        self._wanted, self._callers, self._known = set(wanted), set(callers), known
+        self._functions = {id(sources.function_around(s)) for s in (*wanted, *callers)}
+        self._called: dict[int, tuple[int, Statement | None, int]] = {}
+        self._standing_in: dict[tuple[Event, CodeType], CodeType | None] = {}
         self._runs: dict[int, list[Event]] = {}
-        self._plans: dict[Statement, _Plan] = {}
+        self._plans: dict[Statement, Plan] = {}
         self._stored: dict[int, tuple[frozenset[str], frozenset[str]]] = {}
         self._harmless: dict[Statement, bool] = {}
         self._ends: list[tuple[FloatArray, Known]] = []
         self._is_patient = False
         self._dependent: dict[tuple[int, int], bool] = {}
         self._events_at: dict[tuple[Statement | None, int], Event] = {}
+        self._in_sight: dict[Event, InSight] = {}
+        self._rounds_before = rounds_before
+        self._chosen: dict[Statement, dict[int, Sequence[Event]]] = {}
+        self._calls: dict[Statement, frozenset[Event]] = {}
         self._count = self._bytes = 0
+
+    def entered(self, activation: Activation, frame: FrameType) -> None:
+        """Keep which statement calls."""
+        below = self.caller(frame)
+        if below is not None:
+            self._called[activation.serial] = (below.serial, below.statement, below.execution)
 
     def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
         """Keep the names that a statement sees."""
@@ -157,13 +161,16 @@ class Script(Tracer):
         is_wanted = statement in self._wanted
         if id(function) not in self._functions or self._count >= EVENTS:
             return
-        if activation.serial not in self._runs and not is_wanted:
+        begins = is_wanted or statement in self._callers
+        if activation.serial not in self._runs and not begins:
             return
         self._count += 1
         scope, plan = Scope(frame), self._plan(statement)
         in_sight = is_wanted and bool(self._known)
         seen = scope.names if in_sight else sorted(plan.reads | plan.changes)
-        written, _ = self._written(function)
+        written, _ = self.written(function)
+        if statement.is_return:  # the caller may write into what it gets
+            written = written | plan.reads
         names = {
             name: self._kept(scope.names[name]) if name in written else scope.names[name]
             for name in seen
@@ -177,19 +184,77 @@ class Script(Tracer):
         """Return the executions of a statement."""
         return [e for run in self._runs.values() for e in run if e.statement is statement]
 
-    def passes(self, statement: Statement, code: CodeType) -> bool | None:
-        """Return whether known values come out right with another value for a statement.
+    def in_sight(self, event: Event) -> InSight:
+        """Return the numbers and arrays that a statement sees."""
+        if event not in self._in_sight:
+            function = self.sources.function_around(event.statement)
+            self._in_sight[event] = in_sight(function, Scope.of(event.names, event.outer))
+        return self._in_sight[event]
+
+    def passes(self, statement: Statement, edit: Edit) -> bool | None:
+        """Return whether known values come out right with an edit of a statement.
 
         None where none is met.
         """
         found: bool | None = None
-        for run in self._runs.values():
-            if any(event.statement is statement for event in run):
-                answer = self._passes(run, statement, code)
-                if answer is False:
-                    return False
+        first = min(self._runs_of(statement), default=0)
+        for serial, run in self._runs_of(statement).items():
+            answer, value = self._replayed(run, statement, edit, {})
+            found = answer or found
+            # Later calls may stand beside what earlier ones have made without the edit.
+            while answer is not False and value is not MISSING and serial == first:
+                above = self._above(serial, run[0].code)
+                if above is None:
+                    break
+                serial, run, calling = above
+                first = serial
+                again = self._calling(statement)
+                answer, value = self._replayed(
+                    run, run[0].statement, calling, {RETURNED: value}, again
+                )
                 found = answer or found
+            if answer is False:
+                return False
         return found
+
+    def _runs_of(self, statement: Statement) -> Mapping[int, Sequence[Event]]:
+        """Return the calls of its function that are given nothing that it has made itself."""
+        if statement not in self._chosen:
+            before = self._rounds_before(statement)
+            self._chosen[statement] = chosen = {}
+            for serial, run in self._runs.items():
+                mine = [event.execution for event in run if event.statement is statement]
+                if mine and all(before.get(number, number) >= mine[0] for number in mine):
+                    first = next(n for n, e in enumerate(run) if e.statement is statement)
+                    chosen[serial] = run[first:]
+        return self._chosen[statement]
+
+    def _above(self, serial: int, callee: CodeType) -> tuple[int, Sequence[Event], Edit] | None:
+        """Return the rest of the caller's run, and its statement with another value returned."""
+        below, statement, execution = self._called.get(serial, (0, None, 0))
+        event = self._events_at.get((statement, execution))
+        if event is None or event not in self._runs.get(below, ()):
+            return None
+        key = event, callee
+        if key not in self._standing_in:
+            scope = Scope.of(event.names, event.outer)
+            self._standing_in[key] = standing_in(event.statement, callee, scope)
+        code = self._standing_in[key]
+        run = self._runs[below]
+        return code and (below, run[run.index(event) :], Edit(0, code, str))
+
+    def _calling(self, statement: Statement) -> frozenset[Event]:
+        """Return the events that call, directly or not, the function of a statement."""
+        if statement not in self._calls:
+            found: set[Event] = set()
+            for serial, run in self._runs.items():
+                at = serial if any(event.statement is statement for event in run) else 0
+                while at in self._called:
+                    at, caller, execution = self._called[at]
+                    if (caller, execution) in self._events_at:
+                        found.add(self._events_at[caller, execution])
+            self._calls[statement] = frozenset(found)
+        return self._calls[statement]
 
     def depends(self, value: Value, read: Value) -> bool:
         """Return whether a value changes with one that it is made of, as far as can be told."""
@@ -221,33 +286,46 @@ class Script(Tracer):
         near = SHIFT * SEEN * float(np.max(np.abs(here), initial=0.0))
         return here.shape != there.shape or bool(np.any(np.abs(there - here) > near))
 
-    def ends(self, statement: Statement, code: CodeType) -> tuple[FloatArray, FloatArray] | None:
+    def ends(self, statement: Statement, edit: Edit) -> tuple[FloatArray, FloatArray] | None:
         """Return the known parts of the gradient that another value leads to, and those due."""
         self._ends.clear()
         self._is_patient = True
-        self.passes(statement, code)
+        self.passes(statement, edit)
         self._is_patient = False
         if not self._ends:
             return None
         values, due = [value for value, _ in self._ends], [known.due for _, known in self._ends]
         return np.concatenate(values), np.concatenate([array for array in due if array is not None])
 
-    def heals(self, statement: Statement, code: CodeType, is_wrong: npt.NDArray[np.bool_]) -> bool:
+    def heals(self, statement: Statement, edit: Edit, is_wrong: npt.NDArray[np.bool_]) -> bool:
         """Return whether all parts of the gradient that are wrong come out right."""
         self._ends.clear()
         left = is_wrong.copy()
-        is_right = self.passes(statement, code)
+        is_right = self.passes(statement, edit)
         for _, known in self._ends:
             if known.part is not None:
                 left[known.part] = False
         return bool(is_right and not left.any())
 
-    def _passes(self, run: Sequence[Event], statement: Statement, code: CodeType) -> bool | None:
-        changed: dict[str, Any] = {}
+    def _replayed(
+        self,
+        run: Sequence[Event],
+        statement: Statement,
+        edit: Edit,
+        changed: dict[str, Any],
+        once: frozenset[Event] = frozenset(),
+    ) -> tuple[bool | None, Any]:
+        """Return whether known values come out right, and what the function returns then.
+
+        The latter is MISSING where nothing else is returned, or not only that is changed.
+        """
         found: bool | None = None
+        written: set[str] = set()
         for event in run:
             plan, is_edited = self._plan(event.statement), event.statement is statement
-            if not is_edited and changed.keys().isdisjoint(plan.reads | plan.changes):
+            if event in once and event is not run[0]:
+                break  # it calls what is edited
+            if not is_edited and changed.keys().isdisjoint(plan.touched):
                 for name in plan.binds:
                     changed.pop(name, None)
                 continue
@@ -257,31 +335,38 @@ class Script(Tracer):
                 break
             if not (is_edited or self._is_harmless(event)):
                 break
-            space = self._run(event, plan, code if is_edited else None, changed)
+            space = self._run(event, plan, edit if is_edited else None, changed)
             if space is None:
-                return False
+                return False, MISSING
             mine = plan.binds | plan.changes
+            if is_edited and edit.target is not None:
+                mine |= frozenset(root_of(edit.target))
+            written |= mine - plan.binds
             changed.update({n: value for n, value in space.items() if n in mine})
-            answer = self._answer(event, plan, space)
+            answer = self._answer(event, plan, space, edit.target is not None)
             if answer is False and not self._is_patient:
-                return False
+                return False, MISSING
             found = answer or found
-        return found
+            if plan.returns:
+                own = written.isdisjoint(arguments_of(event.code) + event.code.co_freevars)
+                return found, space[VALUE] if own else MISSING
+        return found, MISSING
 
     def _run(
-        self, event: Event, plan: _Plan, code: CodeType | None, changed: Mapping[str, Any]
+        self, event: Event, plan: Plan, edit: Edit | None, changed: Mapping[str, Any]
     ) -> dict[str, Any] | None:
         space = event.space(changed)
-        for name in plan.changes & space.keys():
+        other = None if edit is None else edit.target
+        for name in plan.changes.union(root_of(other)) & space.keys():
             space[name] = self._kept(space[name])
         try:
-            if code is None:
+            if edit is None:
                 assert plan.code is not None
                 exec(plan.code, space)
             else:
                 assert plan.store is not None
-                space[VALUE] = eval(code, space)
-                exec(plan.store, space)
+                space[VALUE] = eval(edit.code, space)
+                exec(plan.store if other is None else storing(ast.unparse(other)), space)
         except Exception:
             return None
         return space
@@ -297,12 +382,15 @@ class Script(Tracer):
             )
         return self._harmless[event.statement]
 
-    def _answer(self, event: Event, plan: _Plan, space: dict[str, Any]) -> bool | None:
+    def _answer(
+        self, event: Event, plan: Plan, space: dict[str, Any], elsewhere: bool
+    ) -> bool | None:
+        """Return whether known values come out right; `elsewhere`: rows are filled in otherwise."""
         found: bool | None = None
         for known in self._known.get(event.statement, ()):
-            if known.execution != event.execution:
+            if known.execution != event.execution or (elsewhere and known.is_row):
                 continue
-            for value in _values(plan, space, known.entry):
+            for value in _values(plan, space, known):
                 answer = known.agrees(value)
                 if known.due is not None and value.size == known.due.size:
                     self._ends.append((value.ravel(known.order), known))
@@ -324,23 +412,16 @@ class Script(Tracer):
             return {key: self._kept(item) for key, item in value.items()}
         return [self._kept(item) for item in value] if type(value) is list else value
 
-    def _written(self, function: ast.AST | None) -> tuple[frozenset[str], frozenset[str]]:
+    def written(self, function: ast.AST | None) -> tuple[frozenset[str], frozenset[str]]:
         """Return the names whose objects a function writes into, and attributes that it sets."""
         if id(function) not in self._stored:
-            parts = [] if function is None else list(ast.walk(function))
-            names = frozenset(name for part in parts for name in _changes(part))
-            attributes = frozenset(
-                part.attr
-                for part in parts
-                if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store)
-            )
-            self._stored[id(function)] = names, attributes
+            self._stored[id(function)] = written_by(function)
         return self._stored[id(function)]
 
-    def _plan(self, statement: Statement) -> _Plan:
+    def _plan(self, statement: Statement) -> Plan:
         if statement not in self._plans:
-            _, attributes = self._written(self.sources.function_around(statement))
-            self._plans[statement] = _planned(statement, attributes)
+            _, attributes = self.written(self.sources.function_around(statement))
+            self._plans[statement] = planned(statement, attributes)
         return self._plans[statement]
 
 
@@ -353,117 +434,15 @@ def _grows(value: ast.expr, scope: Scope) -> bool:
     return is_list and value.func.attr in GROWING and plain
 
 
-def _values(plan: _Plan, space: dict[str, Any], entry: object) -> Iterator[FloatArray]:
+def _values(plan: Plan, space: dict[str, Any], known: Known) -> Iterator[FloatArray]:
     """Yield what a statement has left: in its targets, or as an entry of what it returns."""
-    for code in plan.targets:
+    is_entry = plan.returns and known.entry is not None
+    for target, code in plan.targets:
+        if target and known.target and target != known.target:
+            continue
         try:
             value = eval(code, space)
-            found = np.asarray(
-                entry_of(value, entry) if plan.returns and entry is not None else value, np.float64
-            )
+            found = np.asarray(entry_of(value, known.entry) if is_entry else value, np.float64)
         except Exception:
             continue
         yield found
-
-
-def _planned(statement: Statement, attributes: frozenset[str]) -> _Plan:
-    """Return the plan of a statement; `attributes` are those that its function sets."""
-    heads = tuple(_head(statement.nodes[0]))
-    parts = [part for node in heads or statement.nodes for part in ast.walk(node)]
-    names = [part for part in parts if isinstance(part, ast.Name)]
-    reads = frozenset(name.id for name in names if isinstance(name.ctx, ast.Load))
-    binds = frozenset(name.id for name in names if isinstance(name.ctx, ast.Store))
-    changes = frozenset(name for part in parts for name in _changes(part))
-    if heads or not isinstance(statement.nodes[0], SIMPLE):
-        return _Plan(reads, binds, changes, None, None, branches=True)
-    touched = (p for p in parts if isinstance(p, ast.Attribute))
-    if any(isinstance(p.ctx, ast.Store) or p.attr in attributes for p in touched):
-        return _Plan(reads, binds, changes, None, None)
-    node = statement.nodes[0]
-    alone = len(statement.nodes) == 1
-    targets = _targets(node)
-    store: ast.stmt | None = None
-    body: list[ast.stmt] = list(statement.nodes)
-    value = ast.Name(VALUE, ast.Load())
-    if isinstance(node, ast.Return):
-        store = ast.Pass()
-        body = [ast.Assign([ast.Name(VALUE, ast.Store())], node.value or ast.Constant(None))]
-    elif targets:
-        store = ast.Assign(list(targets), value)
-    checked = [base for target in targets for base in _with_base(target)]
-    if isinstance(node, ast.Expr):
-        checked = [ast.Name(name, ast.Load()) for name in changes]
-    elif isinstance(node, ast.Return):
-        checked = [value]
-    return _Plan(
-        reads,
-        binds,
-        changes,
-        _compiled(body),
-        _compiled([store]) if alone and store is not None else None,
-        tuple(_expression(target) for target in checked),
-        returns=isinstance(node, ast.Return),
-    )
-
-
-SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr, ast.Pass)
-
-
-def _head(node: ast.stmt) -> Iterator[ast.AST]:
-    if isinstance(node, (ast.For, ast.AsyncFor)):
-        yield from (node.target, node.iter)
-    elif isinstance(node, (ast.If, ast.While)):
-        yield node.test
-    elif isinstance(node, (ast.With, ast.AsyncWith)):
-        yield from node.items
-
-
-def _targets(node: ast.stmt) -> tuple[ast.expr, ...]:
-    if isinstance(node, ast.Assign):
-        return tuple(node.targets)
-    return (node.target,) if isinstance(node, (ast.AugAssign, ast.AnnAssign)) else ()
-
-
-def _with_base(target: ast.expr) -> Iterator[ast.expr]:
-    """Yield the array that a target is a part of, and the target."""
-    if isinstance(target, (ast.Tuple, ast.List)):
-        for part in target.elts:
-            yield from _with_base(part)
-        return
-    if isinstance(target, ast.Subscript):
-        yield target.value
-    yield target
-
-
-def _changes(part: ast.AST) -> Iterator[str]:
-    """Yield the names whose objects a part of a program may write into."""
-    if isinstance(part, ast.AugAssign):
-        yield from _base(part.target)
-    elif isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
-        yield from _base(part)
-    elif isinstance(part, ast.keyword) and part.arg == "out":
-        yield from _base(part.value)
-    elif isinstance(part, ast.Expr) and isinstance(part.value, ast.Call):
-        call = part.value
-        for node in (*call.args, call.func.value if isinstance(call.func, ast.Attribute) else None):
-            yield from _base(node)
-
-
-def _base(node: ast.AST | None) -> Iterator[str]:
-    while isinstance(node, (ast.Subscript, ast.Attribute)):
-        node = node.value
-    if isinstance(node, ast.Name):
-        yield node.id
-
-
-def _compiled(body: Sequence[ast.stmt]) -> CodeType:
-    module = ast.Module([_copied(node) for node in body], [])
-    return compile(ast.fix_missing_locations(module), "<replay>", "exec")
-
-
-def _copied(node: ast.stmt) -> ast.stmt:
-    return ast.parse(ast.unparse(ast.fix_missing_locations(node))).body[0]
-
-
-def _expression(target: ast.expr) -> CodeType:
-    return compile(ast.unparse(target), "<replay>", "eval")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
 
@@ -22,9 +23,15 @@ from pytest_gradcheck.diagnosis.line.repair.edits import (
     Guess,
     Workshop,
     expression_of,
-    is_harmless,
 )
 from pytest_gradcheck.diagnosis.line.repair.replay import Event, Known, Script
+from pytest_gradcheck.diagnosis.line.repair.sight import is_harmless
+from pytest_gradcheck.diagnosis.line.repair.targets import (
+    Holder,
+    TargetWorkshop,
+    index_of,
+    target_of,
+)
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = ["Bench", "repaired"]
@@ -34,6 +41,9 @@ EDITS = 120
 
 TRIED = 1_500
 """Edits of a statement that are evaluated, of each level."""
+
+FOR_EACH_TARGET = 3
+"""Edits of what a statement computes that are tried for each of where it puts that."""
 
 COMPUTES = 2
 """How likely a statement is that does more than to hand on what a function returned."""
@@ -67,6 +77,10 @@ class Bench:
         The time, by `clock.now`, at which to stop.
     calls : int
         Calls that may be made; counted down.
+    rounds_before : callable
+        Returns, by executions of a statement, the first of its executions that feeds it.
+    callers : sequence of Statement
+        Those that call the functions of the statements that are suspected, directly or not.
     """
 
     gradient: Callable[[], FloatArray]
@@ -75,6 +89,8 @@ class Bench:
     known: Mapping[Statement, Sequence[Known]]
     until: float
     calls: int
+    rounds_before: Callable[[Statement], Mapping[int, int]]
+    callers: Sequence[Statement]
 
     @property
     def is_spent(self) -> bool:
@@ -90,7 +106,9 @@ def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Ed
     """
     if bench.is_spent:
         return {}
-    script = Script(bench.sources, bench.until, list(ranks), bench.known)
+    script = Script(
+        bench.sources, bench.until, list(ranks), bench.known, bench.rounds_before, bench.callers
+    )
     bench.calls -= 1
     _quietly(script, bench.gradient)
     least = min(max(ranks.values(), default=0), COMPUTES)
@@ -148,13 +166,13 @@ def _with_factor(bench: Bench, script: Script, statement: Statement, adding: boo
     scope = Scope.of(event.names, event.outer)
     if not is_harmless(node, scope):
         return None
-    workshop = Workshop(node, bench.sources.function_around(statement), scope)
+    workshop = Workshop(node, script.in_sight(event))
     for guess in workshop.additions() if adding else workshop.factors():
         if bench.is_spent:
             break
         factor = _factor(guess, script, statement)
         edit = None if factor is None else guess.of(factor)
-        if edit is not None and script.passes(statement, edit.code):
+        if edit is not None and script.passes(statement, edit):
             return edit
     return None
 
@@ -162,7 +180,7 @@ def _with_factor(bench: Bench, script: Script, statement: Statement, adding: boo
 def _factor(guess: Guess, script: Script, statement: Statement) -> float | None:
     """Return the factor with which a guess comes closest to what is due, if it is one."""
     ends = [
-        None if edit is None else script.ends(statement, edit.code)
+        None if edit is None else script.ends(statement, edit)
         for edit in (guess.of(0.0), guess.of(1.0))
     ]
     first, second = ends
@@ -186,33 +204,55 @@ def _kept(
     """
     events = script.events(statement)
     node = expression_of(statement)
+    if not events or node is None:
+        return []
+    last = events[-1]
+    if not is_harmless(node, Scope.of(last.names, last.outer)):
+        return []
+    original, edits = _edits(bench, script, last, node, level)
     kept: list[tuple[CodeType, Edit]] = []
     sure: list[tuple[CodeType, Edit]] = []
-    texts: set[str] = set()
-    seen: set[tuple[Event, Hashable]] = set()
-    tried = 0
-    for event in dict.fromkeys((*events[:1], *events[len(events) // 2 :][:1], *events[-1:])):
-        scope = Scope.of(event.names, event.outer)
-        if node is None or not is_harmless(node, scope):
-            break
-        workshop = Workshop(node, bench.sources.function_around(statement), scope)
+    done: set[int] = set()
+    for event in dict.fromkeys((events[0], events[len(events) // 2], last)):
         space = event.space({})
-        original = _evaluated(workshop.original(), space)
-        seen.add((event, _bits(original)))
-        for edit in workshop.edits(level):
-            tried += 1
-            if tried > TRIED or len(kept) >= EDITS or clock.now() > bench.until:
+        before = _evaluated(original, space)
+        seen: set[tuple[Hashable, str]] = {(_bits(before), "")}
+        for number, edit in enumerate(edits):
+            if len(kept) >= EDITS or clock.now() > bench.until:
                 break
+            if number in done:
+                continue
             value = _evaluated(edit.code, space)
-            if not _is_alike(value, original) or (event, bits := _bits(value)) in seen:
+            key = _bits(value), "" if edit.target is None else ast.unparse(edit.target)
+            if not _is_alike(value, before) or key in seen:
                 continue
-            seen.add((event, bits))
-            answer = script.passes(statement, edit.code)
-            if answer is False or (text := edit.text) in texts:
-                continue
-            texts.add(text)
-            (sure if answer else kept).append((event.code, edit))
+            seen.add(key)
+            done.add(number)
+            answer = script.passes(statement, edit)
+            if answer is not False:
+                (sure if answer else kept).append((event.code, edit))
     return sure + kept
+
+
+def _edits(
+    bench: Bench, script: Script, event: Event, node: ast.expr, level: int
+) -> tuple[CodeType, list[Edit]]:
+    """Return the code of what a statement evaluates, and the edits of a level."""
+    in_sight = script.in_sight(event)
+    written = script.written(bench.sources.function_around(event.statement))
+    target = target_of(event.statement)
+    workshop = Workshop(node, in_sight, "" if target is None else ast.unparse(target))
+    elsewhere = TargetWorkshop(event.statement, written, in_sight)
+    edits = _mixed(workshop.edits(level), elsewhere.edits(level))
+    return workshop.original(), list(islice(edits, TRIED))
+
+
+def _mixed(values: Iterator[Edit], targets: Iterator[Edit]) -> Iterator[Edit]:
+    """Yield several edits of what a statement computes for each of where it puts that."""
+    for target in targets:
+        yield from islice(values, FOR_EACH_TARGET)
+        yield target
+    yield from values
 
 
 def _in_turn(
@@ -227,7 +267,7 @@ def _in_turn(
 
 def _quietly(tracer: Tracer, call: Callable[[], FloatArray]) -> FloatArray | None:
     try:
-        return np.asarray(tracer.run(call))
+        return np.array(tracer.run(call))
     except Exception:
         return None
 
@@ -235,8 +275,9 @@ def _quietly(tracer: Tracer, call: Callable[[], FloatArray]) -> FloatArray | Non
 def _heals(bench: Bench, script: Script, code: CodeType, statement: Statement, edit: Edit) -> bool:
     trial = _Trial(bench, code, statement, edit)
     gradient = _quietly(trial, bench.gradient)
+    trial.undo()
     if not trial.is_applied and statement.is_return:  # what it returns cannot be changed
-        return script.heals(statement, edit.code, bench.faults.is_wrong)
+        return script.heals(statement, edit, bench.faults.is_wrong)
     failed = gradient is None or trial.failure is not None or not trial.is_applied
     return not failed and bench.faults.are_gone(np.asarray(gradient))
 
@@ -246,30 +287,48 @@ class _Trial(Tracer):
 
     def __init__(self, bench: Bench, code: CodeType, statement: Statement, edit: Edit) -> None:
         super().__init__(bench.sources, bench.until, frozenset([code]))
-        self._statement, self._code = statement, edit.code
+        self._statement, self._edit = statement, edit
         self._values: dict[int, tuple[Any, Any]] = {}
+        self._moved: dict[int, tuple[Holder, Holder]] = {}
+        self._strangers: list[Holder] = []
         self.is_applied = False
+
+    def undo(self) -> None:
+        """Put back what stood where only the edit has put something."""
+        for place in reversed(self._strangers):
+            place.put_back()
 
     def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
         """Evaluate the edit, and where the value goes."""
-        if statement is self._statement:
-            scope = Scope(frame)
-            value = eval(self._code, {**scope.outer, **scope.names})
-            target = _target(statement)
-            key = _index(target.slice, scope) if isinstance(target, ast.Subscript) else None
-            self._values[activation.serial] = (value, key)
-            if statement.is_return:
-                _rename(scope, frame.f_code, getattr(statement.nodes[0], "value", None), value)
+        if statement is not self._statement:
+            return
+        scope, target = Scope(frame), target_of(statement)
+        value = eval(self._edit.code, {**scope.outer, **scope.names})
+        key = _index(target, scope) if isinstance(target, ast.Subscript) else None
+        self._values[activation.serial] = (value, key)
+        if statement.is_return:
+            _rename(scope, frame.f_code, getattr(statement.nodes[0], "value", None), value)
+        if self._edit.target is not None:
+            assert isinstance(target, ast.Subscript | ast.Attribute)
+            places = (Holder(scope, target), Holder(scope, self._edit.target))
+            self._moved[activation.serial] = places
 
     def finished(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
         """Put it there."""
-        if statement is self._statement and activation.serial in self._values:
-            value, key = self._values.pop(activation.serial)
-            target = _target(statement)
+        if statement is not self._statement or activation.serial not in self._values:
+            return
+        value, key = self._values.pop(activation.serial)
+        if activation.serial in self._moved:
+            old, new = self._moved.pop(activation.serial)
+            old.put_back()
+            new.put(value)
+            self._strangers.append(new)
+        else:
+            target = target_of(statement)
             assert target is not None
             added = isinstance(statement.nodes[0], ast.AugAssign)
             _store(Scope(frame), target, key, value, added)
-            self.is_applied = True
+        self.is_applied = True
 
     def left(self, activation: Activation, frame: FrameType, value: Any) -> None:
         """Write it into what is returned."""
@@ -300,8 +359,13 @@ def _is_alike(value: Any, original: Any) -> bool:
         same = isinstance(value, dict) and value.keys() == original.keys()
         return same and all(_is_alike(value[key], original[key]) for key in original)
     array = np.asarray(value)
-    fits = array.shape == np.shape(original) and array.dtype.kind in "fiub"
-    return fits and bool(np.all(np.isfinite(array)))
+    if array.dtype.kind not in "fiub" or not np.all(np.isfinite(array)):
+        return False
+    one, two = array.shape, np.shape(original)
+    try:
+        return np.broadcast_shapes(one, two) in (one, two)
+    except ValueError:
+        return False
 
 
 def _bits(value: Any) -> Hashable:
@@ -316,25 +380,15 @@ def _bits(value: Any) -> Hashable:
         return id(value)
 
 
-def _target(statement: Statement) -> ast.expr | None:
-    node = statement.nodes[0]
-    if isinstance(node, ast.Assign):
-        return node.targets[0]
-    return node.target if isinstance(node, (ast.AugAssign, ast.AnnAssign)) else None
-
-
-def _index(node: ast.expr, scope: Scope) -> Any:
-    """Return the value of an index, whatever it is made of."""
-    holder = ast.Subscript(ast.Name("_the_index_of", ast.Load()), node, ast.Load())
-    code = compile(ast.fix_missing_locations(ast.Expression(holder)), "<edit>", "eval")
-    return eval(code, {**scope.outer, **scope.names, "_the_index_of": np.s_})
+def _index(target: ast.Subscript, scope: Scope) -> Any:
+    return index_of(target, {**scope.outer, **scope.names})
 
 
 def _store(scope: Scope, target: ast.expr, key: Any, value: Any, added: bool) -> None:
     """Assign a value as the statement does: in place where it adds to an array."""
     if isinstance(target, (ast.Tuple, ast.List)):
         for part, item in zip(target.elts, value, strict=True):
-            index = _index(part.slice, scope) if isinstance(part, ast.Subscript) else None
+            index = _index(part, scope) if isinstance(part, ast.Subscript) else None
             _store(scope, part, index, item, False)
         return
     before: Any = None
