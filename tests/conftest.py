@@ -84,7 +84,8 @@ def ctrl_c_is_heard() -> None:
 def trace_functions_are_measured() -> Iterator[None]:
     """Let coverage see what our trace functions do: Python traces nothing inside of one.
 
-    Where it measures, they do their work in a thread of their own, and wait for that.
+    Where it measures, they do their work in a thread of their own, and wait for that. A process
+    that was forked has none of the threads, and works as where nothing is measured.
     """
     if "COVERAGE_PROCESS_START" not in os.environ:
         yield
@@ -99,7 +100,11 @@ def trace_functions_are_measured() -> Iterator[None]:
 
 
 def _in_a_thread(method: Callable[..., Any], pool: ThreadPoolExecutor) -> Callable[..., Any]:
+    process = os.getpid()
+
     def traced(*args: Any) -> Any:
+        if os.getpid() != process:
+            return method(*args)
         return pool.submit(method, *args).result()
 
     return traced
