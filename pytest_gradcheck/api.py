@@ -85,6 +85,7 @@ class GradCheck:
     Returns
     -------
     Report
+        The verdict on every component.
 
     Raises
     ------
@@ -138,6 +139,7 @@ class GradCheck:
         Returns
         -------
         Report
+            The verdict on every component.
         """
         __tracebackhide__ = True
         problem = Problem.layer(forward, *backward_and_inputs, **settings)
@@ -166,6 +168,7 @@ class GradCheck:
         Returns
         -------
         Report
+            The verdict on every component.
         """
         __tracebackhide__ = True
         return check_problem(Problem.vjp(f, *inputs, primal=primal, **settings), self._raising)
@@ -188,6 +191,7 @@ class GradCheck:
         Returns
         -------
         Report
+            The verdict on every component.
         """
         __tracebackhide__ = True
         return check_problem(Problem.autograd(f, *inputs, **settings), self._raising)
@@ -256,6 +260,7 @@ class GradCheck:
         Returns
         -------
         Report
+            The verdict on every component.
         """
         __tracebackhide__ = True
         problem = Problem.hessian(grad, hess, params, *args, data=data, lower=lower, **settings)
@@ -292,6 +297,7 @@ class GradCheck:
         Returns
         -------
         Report
+            The verdict on every component.
         """
         __tracebackhide__ = True
         problem = Problem.jvp(f, jvp, *inputs, vjp=vjp, data=data, **settings)
