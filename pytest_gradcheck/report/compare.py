@@ -92,10 +92,7 @@ def _worse(old: list[Mapping[str, Any]], test: TestRecord | None) -> Iterator[tu
         yield "newly wrong", f"newly wrong: {test.worst['headline'] if test.worst else ''}"
         return
     if _undecided(new) and not (_undecided(old) or _any_wrong(old)):
-        yield (
-            "newly undecided",
-            f"newly undecided: {_worst_verdict(new)}, was {_worst_verdict(old)}",
-        )
+        yield "newly undecided", f"newly undecided, was {old[0]['verdict']}"
     for name, word in (("relative_error", "relative error"), ("resolution", "resolution")):
         before, now = _largest(old, name), _largest(new, name)
         if now > WORSE * max(before, FLOOR):
@@ -111,10 +108,6 @@ def _any_wrong(checks: list[Mapping[str, Any]]) -> bool:
 
 def _undecided(checks: list[Mapping[str, Any]]) -> bool:
     return any(check["verdict"] in ("inconclusive", "kink") for check in checks)
-
-
-def _worst_verdict(checks: list[Mapping[str, Any]]) -> str:
-    return "undecided" if _undecided(checks) else str(checks[0]["verdict"])
 
 
 def _largest(checks: list[Mapping[str, Any]], name: str) -> float:

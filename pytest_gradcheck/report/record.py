@@ -167,11 +167,6 @@ class RunRecord:
         """Whether no gradient check failed the run."""
         return not self.troubles and not any(test.state in RED for test in self.tests)
 
-    @property
-    def checked(self) -> tuple[TestRecord, ...]:
-        """The tests that completed a check."""
-        return tuple(test for test in self.tests if test.checks)
-
     def counts(self) -> dict[str, int]:
         """Return how many tests are in each state, the worst first."""
         found = [test.state for test in self.tests]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
 
-from pytest_gradcheck.report.html.pictures import curve_picture, scatter_picture
+from pytest_gradcheck import Report, check_gradients
+from pytest_gradcheck.report.html.pictures import curve_picture, map_picture, scatter_picture
+from pytest_gradcheck.report.summary import drawn
 
 
 def written(picture: str) -> list[str]:
@@ -36,3 +40,102 @@ def test_a_scatter_of_small_gradients_has_ticks_that_differ() -> None:
     drawn = {"analytic": values, "numerical": values, "wrong": [False] * 3}
     ticks = [said for said in written(scatter_picture(drawn, None, "")[0]) if said[:1].isdigit()]
     assert len(set(ticks)) >= 4
+
+
+def with_faults(shape: tuple[int, ...], *wrong: Any) -> Report:
+    """Return the report of a gradient that is wrong at these indices."""
+    theta = np.linspace(1.0, 2.0, int(np.prod(shape))).reshape(shape)
+
+    def grad(x: Any) -> Any:
+        answer = 2 * x
+        for where in wrong:
+            answer[where] *= -3
+        return answer
+
+    return check_gradients(lambda x: float(np.sum(x * x)), grad, theta, mode="full", locate=False)
+
+
+def the_map(report: Report) -> dict[str, Any]:
+    """Return the map of the only parameter."""
+    (picture,) = drawn(report)["pictures"]
+    (found,) = picture["maps"]
+    return dict(found)
+
+
+def test_rows_and_columns_that_are_wrong_as_a_whole_are_said_and_marked() -> None:
+    told = the_map(with_faults((8, 9), 2, *((slice(None), k) for k in range(6))))
+    assert (told["rows"], told["columns"]) == ([2], list(range(6)))
+    picture, said = map_picture(told, "")
+    assert said.endswith("; row 2 as a whole; columns 0, 1, 2, 3, 4, ... as a whole")
+    spared = the_map(with_faults((8, 9), (2, 3)))
+    assert "as a whole" not in map_picture(spared, "")[1]
+    assert picture.count("<use ") - map_picture(spared, "")[0].count("<use ") == 7
+
+
+def test_a_matrix_that_is_wrong_throughout_marks_no_lines() -> None:
+    told = the_map(with_faults((3, 4), ...))
+    assert (told["rows"], told["columns"]) == ([], [])
+    assert map_picture(told, "")[1].endswith("3 x 4: 12 of 12 cells are wrong")
+
+
+def test_slices_of_a_tensor_stand_side_by_side() -> None:
+    told = the_map(with_faults((2, 3, 4), (1, 0, 2)))
+    assert told["notes"] == ["2 slices of 3 x 4, side by side"]
+    assert [len(row) for row in told["verdicts"]] == [9] * 3
+    assert [row[4] for row in told["verdicts"]] == [-1] * 3  # the column between
+    wrong = [(i, j) for i, row in enumerate(told["verdicts"]) for j, c in enumerate(row) if c > 2]
+    assert wrong == [(0, 7)]
+
+
+def test_of_many_slices_those_with_the_worst_components_are_shown() -> None:
+    told = the_map(with_faults((20, 2, 3), (19, 1, 2)))
+    assert told["notes"] == [
+        "12 of 20 slices of 2 x 3, side by side, those with the worst components"
+    ]
+    assert told["verdicts"][1][-1] > 2
+    assert told["analytic"][1][-1] == pytest.approx(-3 * 2 * 2.0)
+
+
+def test_values_of_many_decades_share_a_scale_that_shows_them_all() -> None:
+    cells = [[1e-6, -1e-5, 1e-5, 1e3]]
+    known = {"name": "W", "shape": [1, 4], "errors": [[1e-9] * 4], "verdicts": [[0] * 4]}
+    told = {**known, "analytic": cells, "numerical": cells, "rows": [], "columns": [], "notes": []}
+    assert {"1e+03", "0", "-1e+03"} <= {t.replace("\N{MINUS SIGN}", "-") for t in written_map(told)}
+    level = [[0.0] * 4]
+    flat = {**told, "analytic": level, "numerical": level}
+    assert {"1", "-1"} <= {t.replace("\N{MINUS SIGN}", "-") for t in written_map(flat)}
+
+
+def written_map(told: dict[str, Any]) -> list[str]:
+    return written(map_picture(told, "")[0])
+
+
+def test_a_scatter_of_many_components_keeps_the_wrong_ones() -> None:
+    (picture,) = drawn(with_faults((60, 60), (59, 1), (3, 7)))["pictures"]
+    assert len(picture["scatter"]["wrong"]) < 3600
+    assert sum(picture["scatter"]["wrong"]) == 2
+
+
+def test_a_jacobian_is_drawn_with_a_row_for_each_output() -> None:
+    A = np.arange(1.0, 13).reshape(3, 4)
+    wrong = A.copy()
+    wrong[2, 1] = -7
+    report = check_gradients.jacobian(lambda x: A @ x, lambda x: wrong, np.ones(4), locate=False)
+    told = the_map(report)
+    assert np.array(told["analytic"]) == pytest.approx(wrong)
+    assert np.array(told["numerical"]) == pytest.approx(A)
+    assert [(i, j) for i in range(3) for j in range(4) if told["verdicts"][i][j] > 2] == [(2, 1)]
+
+
+def test_a_large_jacobian_is_drawn_in_blocks_by_their_worst_entries() -> None:
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(400, 900))
+    wrong = A.copy()
+    wrong[399, 899] += 50
+    report = check_gradients.jacobian(lambda x: A @ x, lambda x: wrong, np.ones(900), locate=False)
+    told = the_map(report)
+    cells = np.array(told["verdicts"])
+    assert cells.shape[0] < 400
+    assert cells.shape[1] < 900
+    assert np.argwhere(cells > 2).tolist() == [[cells.shape[0] - 1, cells.shape[1] - 1]]
+    assert told["analytic"][-1][-1] == pytest.approx(wrong[399, 899])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import math
+import sys
 from contextlib import nullcontext
 from typing import Any
 
@@ -285,3 +287,18 @@ def test_a_cost_without_a_number_on_either_side_is_nonfinite(value: float) -> No
     assert (report.passed, report.verdict) == (False, "nonfinite")
     assert json.dumps(report.to_dict(), allow_nan=False)
     assert "theta" in str(report)
+
+
+def test_a_notebook_shows_the_card_of_a_report(report: Report) -> None:
+    pytest.importorskip("matplotlib")
+    shown = report._repr_html_()
+    assert shown.isascii()
+    assert all(f"<code>{component.name}</code>" in shown for component in report.components)
+    assert shown.count("<svg ") >= len(report.parameters)
+
+
+def test_a_notebook_without_the_extra_shows_the_text(
+    report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytest_gradcheck.report.html", None)
+    assert html.unescape(report._repr_html_()) == f"<pre>{report}</pre>"

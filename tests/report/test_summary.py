@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from pytest_gradcheck import check_gradients
 from pytest_gradcheck.context import Style
 from pytest_gradcheck.report import files
+from pytest_gradcheck.report.compare import changes, earlier
 from pytest_gradcheck.report.html import COMPONENTS
 from pytest_gradcheck.report.record import RunRecord, TestRecord
 from pytest_gradcheck.report.summary import drawn, lines, totals
@@ -149,3 +152,73 @@ def test_the_band_of_a_figure_gives_way_to_a_verdict_that_it_contradicts() -> No
     passing = {**check(1.0), "relative_error": 1.0, "band": "bug"}
     (line,) = (text for text in texts(run({"t": [passing]}), 1) if "relative error" in text)
     assert "relative error 1.0e+00, resolution" in line
+
+
+def changed(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the kinds and sentences of what got worse from one check to another."""
+    before = run({"t": [old]}).to_dict()
+    before["checks"][0] |= {name: old[name] for name in ("verdict", "evaluations")}
+    found = changes(before, run({"t": [new]}))
+    return [(change["kind"], change["message"]) for change in found]
+
+
+def test_a_check_that_is_no_longer_decided_got_worse() -> None:
+    right = check(1.0)
+    for verdict in ("kink", "inconclusive"):
+        undecided = {**right, "verdict": verdict}
+        said = "newly undecided, was ok"
+        assert changed(right, undecided) == [("newly undecided", said)]
+        assert changed(undecided, undecided) == changed(undecided, right) == []
+        assert changed(check(2.0), undecided) == []
+
+
+def test_a_check_with_half_as_many_calls_again_got_slower() -> None:
+    few, many = check(1.0, evaluations=1000), check(1.0, evaluations=1501)
+    assert changed(few, many) == [("slower", "slower: 1,501 cost calls, was 1,000")]
+    assert changed(few, {**many, "evaluations": 1500}) == changed(many, few) == []
+    # Below a hundred calls none is slow.
+    assert changed({**few, "evaluations": 10}, {**few, "evaluations": 150}) == []
+
+
+def test_of_a_folder_the_newest_report_is_compared_and_one_has_to_be_there(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no \.json file in"):
+        earlier(tmp_path)
+    for age, name in enumerate(["b.json", "a.json", "c.json"]):
+        files.write(tmp_path / name, run({name: [check(1.0)]}))
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    assert earlier(tmp_path)["checks"][0]["test"] == "b.json"
+
+
+def test_markdown_says_what_is_wrong_with_the_run_itself(tmp_path: Path) -> None:
+    record = dataclasses.replace(
+        run({f"t{number:03}": [check(1.0)] for number in range(files.ROWS + 3)}),
+        cut_short=True,
+        troubles=("no *check* at all",),
+        changes=tuple({"test": f"t|{k}", "message": "slower"} for k in range(files.ROWS + 1)),
+    )
+    files.write(tmp_path / "out.md", record)
+    told = (tmp_path / "out.md").read_text(encoding="utf-8").splitlines()
+    assert "The run was cut short: what follows is not all of it." in told
+    assert [line for line in told if line.startswith("- ")] == ["- no \\*check\\* at all"]
+    table = told.index("| test | what got worse |")
+    assert told[table + 2] == "| `t\\|0` | slower |"
+    assert sum(line.endswith("| slower |") for line in told) == files.ROWS
+    assert told[-1] == "… and 3 more tests"
+
+
+def test_many_changes_for_the_worse_are_counted() -> None:
+    every = tuple({"test": f"t{k}", "message": "slower"} for k in range(25))
+    record = dataclasses.replace(run({"t": [check(1.0)]}), changes=every)
+    found = texts(record, 0)
+    assert found[-2:] == ["worse  t19: slower", "~ and 5 more that got worse"]
+    assert len(found) == 22
+
+
+def test_of_the_examples_of_hypothesis_the_page_shows_the_last_that_fails(tmp_path: Path) -> None:
+    every = [check(factor, hypothesis=True) for factor in (9.0, 2.0, 1.0)]
+    files.write(tmp_path / "out.html", run({"t": every}))
+    page = (tmp_path / "out.html").read_text(encoding="ascii")
+    assert "2.000 x the numerical gradient" in page
+    assert "9.000 x the numerical gradient" not in page

@@ -162,3 +162,25 @@ def test_no_line_breaks_within_a_name(width: int) -> None:
     report = check_gradients(square, lambda p: {"W": 2 * p["W"] + p["W"] ** 2 * (p["W"] > 3)}, grid)
     lines = failure_text(report, Style(width)).splitlines()
     assert any("W[2, 3]" in line for line in lines[:4])
+
+
+def test_many_points_and_findings_are_counted_where_they_are_left_out() -> None:
+    report = check_gradients(
+        lambda x: float(x @ x), lambda x: -x, lambda rng: rng.normal(size=2), seeds=9, locate=False
+    )
+    lines = failure_text(report, Style(72)).splitlines()
+    assert sum(line.startswith("FAIL random initialization") for line in lines) == 6
+    assert "… and 3 more points" in lines
+    point = report.points[0]
+    warned = [Finding(f"odd-{k}", "warning", None, f"so {k}", point=point.name) for k in range(9)]
+    more = dataclasses.replace(report, findings=(*report.findings, *warned))
+    lines = failure_text(more, Style(72)).splitlines()
+    assert sum("(odd-" in line for line in lines) == 6
+    assert "… and 3 more findings" in lines
+
+
+def test_a_text_beyond_sixty_lines_ends_with_dots() -> None:
+    long = " ".join(["word"] * 900)
+    report = dataclasses.replace(wrong(["W"]), notes=(long,))
+    lines = failure_text(report, Style(72)).splitlines()
+    assert (len(lines), lines[-1]) == (60, "…")
