@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -342,3 +343,102 @@ def test_another_slope_of_outputs_that_move_is_no_missing_mask(name: str) -> Non
     assert "mask" not in codes(report)
     both = bent(name, lambda z: np.where(right(z) == 0, 1.0, right(z)) * uneven)
     assert "a mask is missing" not in str(both)
+
+
+def test_names_of_arguments_may_tell_nothing_of_the_order_of_a_backward_pass() -> None:
+    """Where neither name tells, the order is tried: one of them raises."""
+    calls: list[str] = []
+
+    def forward(x: Array, w: Array) -> Any:
+        return x @ w, {"x": x, "w": w}
+
+    def in_order_of_jax(a: Any, b: Any) -> Any:
+        calls.append(type(a).__name__)
+        return b @ a["w"].T, a["x"].T @ b
+
+    x, w = np.ones((2, 3)), np.arange(6.0).reshape(3, 2)
+    assert check_gradients.layer(forward, in_order_of_jax, x, w).verdict == "ok"
+    assert calls[:2] == ["ndarray", "dict"]
+    assert set(calls[1:]) == {"dict"}
+
+    def other_order(a: Any, b: Any) -> Any:
+        return in_order_of_jax(b, a)
+
+    assert check_gradients.layer(forward, other_order, x, w).verdict == "ok"
+
+    def neither(a: Any, b: Any) -> Any:
+        raise KeyError("gone")
+
+    with pytest.raises(ProblemError, match="neither raised KeyError"):
+        check_gradients.layer(forward, neither, x, w)
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_skip_in_a_backward_pass_of_either_order_passes_through(at: int) -> None:
+    calls: list[int] = []
+
+    def skipping(a: Any, b: Any) -> Any:
+        calls.append(1)
+        if len(calls) == at:
+            pytest.skip("not today")
+        raise KeyError("gone")
+
+    with pytest.raises(pytest.skip.Exception, match="not today"):
+        check_gradients.layer(lambda x: (2 * x, "cache"), skipping, np.ones(3))
+
+
+@pytest.mark.parametrize("returned", [("out", "beside"), "out"])
+def test_a_function_that_returns_no_pullback_is_refused(returned: Any) -> None:
+    with pytest.raises(ProblemError, match=r"is to return \(out, pullback\), but it returned") as e:
+        check_gradients.vjp(lambda x: returned, np.ones(2))
+    assert e.value.code == "missing-gradient"
+
+
+def test_class_methods_go_by_the_name_of_their_class() -> None:
+    class Layer:
+        @classmethod
+        def forward(cls, x: Array) -> Any:
+            return x**2, x
+
+        @classmethod
+        def backward(cls, dout: Array, x: Array) -> Array:
+            raise KeyError("gone")
+
+    assert name_of(Layer.forward) == "Layer.forward"
+    with pytest.raises(ProblemError, match=r"Layer\.backward raised KeyError"):
+        check_gradients.layer(Layer.forward, Layer.backward, np.ones(2))
+
+
+def test_a_fault_in_every_other_output_is_left_to_the_verdict() -> None:
+    """The terms of outputs are told apart by bisection, which may cost no more than the check."""
+
+    def forward(x: Array) -> Any:
+        return np.sin(x), x
+
+    def backward(dout: Array, x: Array) -> Array:
+        return dout * np.cos(x) * np.where(np.arange(x.size) % 2, 1.0, 3.0)
+
+    report = check_gradients.layer(forward, backward, np.linspace(0.1, 1.2, 200))
+    assert report.verdict == "bug"
+    assert "output" not in [finding.code for finding in report.findings]
+    few = check_gradients.layer(forward, backward, np.linspace(0.1, 1.2, 4))
+    assert "output" in [finding.code for finding in few.findings]
+
+
+def test_a_layer_with_one_output_has_none_to_tell_apart() -> None:
+    report = check_gradients.layer(
+        lambda x: (float(x @ x), x), lambda dout, x: 3 * dout * x, np.array([0.5, 2.0, 1.0])
+    )
+    assert report.verdict == "bug"
+    assert "output" not in [finding.code for finding in report.findings]
+
+
+def test_functions_without_a_signature_are_called_as_they_are() -> None:
+    """Python's own `math.log` tells no signature, for it may take a base."""
+    assert check_gradients(math.log, lambda x: 1 / x, 2.0).verdict == "ok"
+    assert check_gradients(math.log, lambda x: 2 / x, 2.0).verdict == "bug"
+    report = check_gradients.layer(max, lambda dout, *inputs: (dout, 0.0), 2.0, 1.0)
+    assert [p.name for p in report.parameters] == ["inputs[0]", "inputs[1]"]
+    assert report.verdict == "ok"
+    along = check_gradients.jvp(math.log, lambda x, dx: dx / x, 2.0, data={"unused": 1})
+    assert along.verdict == "ok"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from unittest import SkipTest
 
 import numpy as np
 import numpy.typing as npt
@@ -249,3 +250,147 @@ def test_a_pushforward_of_tuples_may_refuse_the_usual_call_in_any_way() -> None:
         return fun(*primals), jac(*primals) @ tangents[0]
 
     assert check_gradients.jvp(fun, lambda p, t: rule(p, t), x).passed
+
+
+def test_of_one_output_or_one_parameter_a_vector_is_the_matrix() -> None:
+    v = np.array([3.0, 1.0, 2.0])
+    one_output = check_gradients.jacobian(lambda x: np.array([x @ x]), lambda x: 2 * x, v)
+    assert (one_output.verdict, one_output.parameters[0].checked) == ("ok", 3)
+    one_parameter = check_gradients.jacobian(lambda t: v * t**2, lambda t: 2 * v * t, np.ones(1))
+    assert (one_parameter.verdict, one_parameter.parameters[0].checked) == ("ok", 3)
+    wrong = check_gradients.jacobian(lambda x: np.array([x @ x]), lambda x: 3 * x, v)
+    assert wrong.verdict == "bug"
+
+
+def test_an_answer_without_one_of_the_outputs_is_refused_by_its_name() -> None:
+    def two(x: Array) -> dict[str, Array]:
+        return {"a": 2 * x, "b": 3 * x}
+
+    with pytest.raises(ProblemError, match=r"jac has no entry .*b.*, which the outputs have") as e:
+        check_gradients.jacobian(two, lambda x: {"a": 2 * np.eye(3)}, x)
+    assert e.value.code == "missing-gradient"
+
+
+def test_a_matrix_may_be_made_of_what_the_function_keeps_for_it() -> None:
+    def kept(x: Array, M: Array) -> Any:
+        inner = M @ x
+        return np.sin(inner), inner
+
+    def more(x: Array, M: Array) -> Any:
+        return (*kept(x, M), "more")
+
+    def of_cache(x: Array, M: Array, cache: Any) -> Array:
+        inner = cache[0] if isinstance(cache, tuple) else cache
+        return np.asarray(np.cos(inner)[:, None] * M)
+
+    def doubled(x: Array, M: Array, cache: Any) -> Array:
+        return 2 * of_cache(x, M, cache)
+
+    data = {"M": A}
+    assert check_gradients.jacobian(kept, of_cache, x, data=data).verdict == "ok"
+    assert check_gradients.jacobian(more, of_cache, x, data=data).verdict == "ok"
+    assert check_gradients.jacobian(kept, doubled, x, data=data).verdict == "bug"
+    with pytest.raises(ProblemError, match=r"is to return \(out, cache\), but it returned a nd"):
+        check_gradients.jacobian(lambda x, M: M @ x, of_cache, x, data=data)
+
+
+def test_further_arguments_come_by_position_or_by_name() -> None:
+    def scaled(x: Array, s: float) -> Array:
+        return s * x
+
+    with pytest.raises(ProblemError, match="by position or by data=, not both"):
+        check_gradients.jacobian(scaled, lambda x, s: s * np.eye(3), x, 2.0, data={"s": 2.0})
+
+
+def test_outputs_that_are_whole_numbers_are_numbers() -> None:
+    report = check_gradients.jacobian(
+        lambda x: np.array([1, 2, 3]), lambda x: np.zeros((3, 3)), np.ones(3)
+    )
+    assert report.passed
+    with pytest.raises(ProblemError, match="no output moves with the parameters"):
+        check_gradients.jacobian(lambda x: np.array([1, 2, 3]), lambda x: np.eye(3), np.ones(3))
+
+
+def test_a_pushforward_of_two_outputs_may_return_their_tangents_alone() -> None:
+    def two(x: Array) -> tuple[Array, Array]:
+        return np.sin(x), x**2
+
+    def along(x: Array, dx: Array) -> tuple[Array, Array]:
+        return np.cos(x) * dx, 2 * x * dx
+
+    assert check_gradients.jvp(two, along, x).verdict == "ok"
+    with_outputs = check_gradients.jvp(two, lambda x, dx: (two(x), along(x, dx)), x)
+    assert with_outputs.verdict == "ok"
+    assert check_gradients.jvp(two, lambda x, dx: along(x, dx)[::-1], x).verdict == "bug"
+
+
+def test_a_pushforward_that_raises_is_refused_with_the_forms_of_its_call() -> None:
+    def raising(*args: Any) -> Any:
+        raise TypeError("no such form")
+
+    with pytest.raises(ProblemError, match=r"it is called as jvp\(x, dx\), with several"):
+        check_gradients.jvp(lambda x, w: x * w, raising, x, x)
+
+
+def test_skips_in_any_form_of_a_pushforward_pass_through() -> None:
+    def skipping(x: Any, dx: Any) -> Any:
+        if isinstance(x, tuple):
+            raise SkipTest("not today")
+        raise TypeError("this form does not work")
+
+    with pytest.raises(SkipTest, match="not today"):
+        check_gradients.jvp(np.sin, skipping, x)
+
+
+def test_a_pullback_beside_a_pushforward_has_one_of_two_forms() -> None:
+    def along(x: Array, dx: Array) -> Array:
+        return np.cos(x) * dx
+
+    with pytest.raises(ProblemError, match=r"vjp\(x, dout\), or returns \(out, pullback\)"):
+        check_gradients.jvp(np.sin, along, x, vjp=lambda x: (np.sin(x), np.cos(x)))
+
+
+def test_an_operator_whose_product_is_not_implemented_is_refused() -> None:
+    class Empty:
+        shape = (5, 3)
+
+        def matvec(self, vector: Array) -> Array:
+            raise NotImplementedError
+
+    with pytest.raises(ProblemError, match="jac has a matvec that is none") as refused:
+        check_gradients.jacobian(fun, lambda x: Empty(), x)
+    assert refused.value.code == "gradient-raised"
+
+
+def test_complex_and_real_parameters_share_a_dense_matrix() -> None:
+    def outputs(p: dict[str, Any]) -> Array:
+        return np.asarray(np.abs(B @ p["z"]) ** 2 + A @ p["x"])
+
+    def matrix(p: dict[str, Any]) -> Complex:
+        return np.concatenate([slopes(p["z"]), A.astype(np.complex128)], axis=1)
+
+    params = {"z": z, "x": x}
+    assert check_gradients.jacobian(outputs, matrix, params).verdict == "ok"
+
+    def imaginary(p: dict[str, Any]) -> Complex:
+        answer = matrix(p)
+        answer[1, 4] += 1j
+        return answer
+
+    with pytest.raises(ProblemError, match="has imaginary parts for x"):
+        check_gradients.jacobian(outputs, imaginary, params)
+
+
+def test_dropout_of_a_jacobian_is_frozen_in_both_functions() -> None:
+    rng = np.random.default_rng(0)
+
+    def dropped(x: Array, rng: Any) -> Any:
+        mask = rng.random(5) < 0.5
+        return np.sin(A @ x) * mask, mask
+
+    def with_mask(x: Array, rng: Any, cache: Any) -> Array:
+        return np.asarray((np.cos(A @ x) * cache)[:, None] * A)
+
+    report = check_gradients.jacobian(dropped, with_mask, x, data={"rng": rng}, dropout="freeze")
+    assert report.verdict == "ok"
+    assert rng.random() == np.random.default_rng(0).random()

@@ -429,3 +429,34 @@ def test_a_model_that_returns_cost_and_gradients_is_checked_in_place() -> None:
     report = check_gradients(model.loss, True, model, X, Y, inplace=True)
     assert report.verdict == "ok"
     assert checked(report) == ["params.W1", "params.b1"]
+
+
+@pytest.mark.parametrize("more", [(), ("more",)])
+def test_a_layer_may_hand_its_cache_over(more: tuple[str, ...]) -> None:
+    class Square:
+        def __init__(self) -> None:
+            self.w, self.dw = np.array([1.0, 2.0]), np.zeros(2)
+
+        def forward(self, x: Any) -> Any:
+            return self.w * x**2, x.copy(), *more
+
+        def backward(self, dout: Any, x: Any, *rest: Any) -> Any:
+            assert rest == more
+            self.dw = dout * x**2
+            return 2 * dout * self.w * x
+
+    report = check_gradients.layer(Square(), np.array([0.5, -1.5]))
+    assert (report.verdict, [p.name for p in report.parameters]) == ("ok", ["x", "w"])
+
+
+def test_a_layer_whose_backward_pass_takes_no_cache_gets_none() -> None:
+    class Square:
+        def forward(self, x: Any) -> Any:
+            self.x = x.copy()
+            return x**2, "beside"
+
+        def backward(self, dout: Any) -> Any:
+            return 3 * dout * self.x
+
+    report = check_gradients.layer(Square(), np.array([0.5, -1.5]))
+    assert report.verdict == "bug"
