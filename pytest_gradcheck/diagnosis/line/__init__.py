@@ -193,7 +193,9 @@ class _Passes:
         self._recorded = backward
         graph = Graph(forward.values)
         ends = [number for key, number in forward.results if key in (None, 0)]
-        reach = graph.made_of(ends) if ends else (1 << len(forward.values)) - 1
+        reach = graph.made_of(ends)
+        if not ends or reach & graph.foreign:
+            reach = (1 << len(forward.values)) - 1
         self.forward: Values = [value for value in forward.values if reach >> value.number & 1]
         self._names = {name for value in self.forward for name, _ in value.names}
         self._evaluated = {(value.statement, _effect(value)) for value in self.forward}

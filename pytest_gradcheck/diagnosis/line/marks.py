@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.diagnosis.line.pairing import Pairs, Values, bases_of
+from pytest_gradcheck.diagnosis.line.recording.foreign import FOREIGN
 from pytest_gradcheck.diagnosis.line.recording.source import Statement
 from pytest_gradcheck.diagnosis.line.recording.values import Name, Value, is_path
 from pytest_gradcheck.params.theta import FloatArray
@@ -105,6 +106,11 @@ class Graph:
         for number in numbers:
             bits |= self._made_of[number]
         return bits
+
+    @cached_property
+    def foreign(self) -> int:
+        """The values of arrays that are not followed."""
+        return sum(1 << value.number for value in self.values if value.kind == FOREIGN)
 
     def origin_of(self, value: Value, held: bool = False) -> Value:
         """Return the value that was handed on as this; `held`: where it can first be changed."""
@@ -397,12 +403,15 @@ def _handed_on(graph: Graph, numbers: Iterable[int]) -> Iterator[int]:
 def _last_of_each(graph: Graph, leaves: dict[int, Leaf]) -> set[int]:
     """Return the wrong parts of the gradient, each as it was last.
 
-    A row of an array is no part by itself: which array is returned is seen in the whole of it.
+    A row of an array is no part by itself: which array is returned is seen in the whole of it. What
+    another framework hands out as it has got it is what it has got.
     """
     last: dict[tuple[int, int], int] = {}
     for number, leaf in leaves.items():
-        if not leaf.is_right:
-            last[leaf.part.start, leaf.part.stop] = number
+        part = leaf.part.start, leaf.part.stop
+        handed_out = part in last and graph.made_of([number]) & graph.foreign
+        if not leaf.is_right and not handed_out:
+            last[part] = number
     return {
         number
         for (start, stop), number in last.items()

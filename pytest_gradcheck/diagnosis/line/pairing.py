@@ -271,6 +271,8 @@ def _match(
                 continue
             pairs.wrong.discard(value.number)  # right, but of another name
             del pairs.named[value.number]
+            if value.number not in pairs.sure:
+                continue
         if exact or free:
             partner, factor = max(exact or free, key=lambda option: option[0].number)
             taken.add(partner.number)

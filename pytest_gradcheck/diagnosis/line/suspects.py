@@ -75,10 +75,11 @@ def suspects(
         fresh = {s: rank for s, rank in ranks.items() if s not in proven and rank > 1}
         likeliest = _likeliest(ranks)
         likeliest = _likeliest(fresh) if fresh and likeliest <= proven else likeliest
+        told = () if _is_handed_in(graph, wrong, cleared) else _sorted(likeliest)
         if not likeliest <= proven or max(ranks.values()) >= COMPUTES:
-            best = best or Suspects(_sorted(likeliest), ranks, proven)
+            best = best or Suspects(told, ranks, proven)
         if not likeliest <= proven:
-            return Suspects(_sorted(likeliest), ranks, proven)
+            return Suspects(told, ranks, proven)
     if best is not None:
         return best
     for wrong in (marks.wrong, marks.returned):  # two errors may cancel, and clear a statement
@@ -86,6 +87,11 @@ def suspects(
         if shared:
             return Suspects((), dict.fromkeys(shared, 1), frozenset())
     return Suspects((), {}, frozenset())
+
+
+def _is_handed_in(graph: Graph, wrong: Iterable[int], cleared: int) -> bool:
+    """Return whether wrong values are made of arrays of which it is not known how they are made."""
+    return any(graph.made_of([number]) & graph.foreign & ~cleared for number in wrong)
 
 
 def _blame_callers(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_gradcheck.diagnosis.line.recording.foreign import Foreign, is_foreign
 from pytest_gradcheck.diagnosis.line.recording.source import Effect, Sources, Statement
 from pytest_gradcheck.diagnosis.line.recording.tracing import Activation, Tracer
 from pytest_gradcheck.diagnosis.line.recording.values import (
@@ -27,6 +28,7 @@ from pytest_gradcheck.diagnosis.line.recording.values import (
 from pytest_gradcheck.diagnosis.line.recording.work import (
     NOTHING,
     Callers,
+    Live,
     Spot,
     Whole,
     Work,
@@ -71,12 +73,13 @@ class Recorder(Tracer):
         self.results: list[tuple[Any, int]] = []
         self.exits: dict[CodeType | None, Statement] = {}
         self.callers = Callers()
+        self._foreign = Foreign()
         self._at: dict[tuple[Any, ...], int] = {}
         self._objects: dict[int, int] = {}
         self._versions: dict[int, int] = {}
         self._rows: dict[int, int] = {}
         self._whole = Whole()
-        self._live: dict[int, list[Value]] = {}
+        self._live = Live()
         self._work: dict[int, Work] = {}
         self._kept: list[Any] = []
 
@@ -100,6 +103,7 @@ class Recorder(Tracer):
         self.callers.called(activation, below)
         given = self._work[below.serial].everything if below is not None else set()
         given_to = [(n, frame.f_locals.get(n, MISSING)) for n in arguments_of(frame.f_code)]
+        self._foreign.enter((value for _, value in given_to), below is None)
         for name, value, known in [(*item, self._known(item[1])) for item in given_to]:
             place = ("local", activation.serial, name)
             if known is not None:
@@ -206,6 +210,8 @@ class Recorder(Tracer):
             base = scope.resolve(node.value)
             if base is MISSING or isinstance(base, (np.ndarray, np.generic)):
                 self._read(node.value, activation, scope, found)
+            elif is_foreign(base):
+                found |= self._foreign.read(base, self.values, node.attr)
             else:
                 self._reach(scope.resolve(node), ("attribute", id(base), node.attr), found)
         elif isinstance(node, ast.Subscript):
@@ -239,6 +245,8 @@ class Recorder(Tracer):
         elif isinstance(item, np.ndarray):
             if isinstance(item.base, np.ndarray):
                 self._reach(item.base, ("view",), found)
+        elif is_foreign(item):
+            found |= self._foreign.read(item, self.values)
         elif depth and item is not MISSING and is_container(item):
             kind, inside = entries(item)
             for key, part in inside:
@@ -249,22 +257,15 @@ class Recorder(Tracer):
         target = effect.target
         into = scope.written(target)[0] if isinstance(target, ast.Subscript) else None
         if isinstance(into, np.ndarray):
-            self._freeze(into)
+            self._live.freeze(into)
         added_to = scope.resolve(target) if effect.augmented else None
         if isinstance(added_to, np.ndarray):
-            self._freeze(added_to)
+            self._live.freeze(added_to)
             work.arrays[effect] = added_to
         for array in may_change(effect, scope):
             if array.size <= COMPONENTS:
-                self._freeze(array)
+                self._live.freeze(array)
                 work.checksums.append((array, hash(array.tobytes())))
-
-    def _freeze(self, array: Any) -> None:
-        """Keep what an array holds, under all of its names."""
-        for value in self._live.pop(id(array), ()):
-            value.freeze()
-        if isinstance(array.base, np.ndarray):
-            self._freeze(array.base)
 
     # What a statement writes.
 
@@ -304,6 +305,7 @@ class Recorder(Tracer):
     def _bind(self, activation: Activation, spot: Spot, item: Any) -> None:
         """Take note of a value in a place."""
         effect = spot.effect
+        self._foreign.make(item)
         if is_container(item):
             self._kept.append(item)
             self._at.pop(spot.place, None)
@@ -403,7 +405,7 @@ class Recorder(Tracer):
         if before is not None and goes_on and before.holds == id(array):  # a loop fills it
             before.reads |= reads - {before.number}
             before.execution, before.array = activation.execution, None
-            self._hold(before, array)
+            self._live.hold(before, array)
             before.handle = handle_of(activation, spot) if is_float(array) else None
             return
         own = set() if before is None else {before.number}
@@ -436,12 +438,6 @@ class Recorder(Tracer):
             value.freeze()
         return {value.number}
 
-    def _hold(self, value: Value, item: Any) -> None:
-        """Let a value be what an object holds, until that is written into."""
-        value.live = item if is_float(item) else None
-        if value.live is not None:
-            self._live.setdefault(id(item), []).append(value)
-
     def _hand_on(self, activation: Activation, spot: Spot, known: int, item: Any) -> int:
         """Add a value that is another, handed on."""
         handed = self._add(activation, replace(spot, reads={known}), item)
@@ -469,7 +465,7 @@ class Recorder(Tracer):
         if item is MISSING:
             return value
         self._kept.append(item)
-        self._hold(value, item)
+        self._live.hold(value, item)
         if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
             value.whole = int(item)
         if isinstance(item, (np.ndarray, float, np.floating)):

@@ -12,11 +12,20 @@ import numpy as np
 
 from pytest_gradcheck.diagnosis.line.recording.source import Effect, Statement
 from pytest_gradcheck.diagnosis.line.recording.tracing import Activation
-from pytest_gradcheck.diagnosis.line.recording.values import MISSING, Handle, Name, Scope, form_of
+from pytest_gradcheck.diagnosis.line.recording.values import (
+    MISSING,
+    Handle,
+    Name,
+    Scope,
+    Value,
+    form_of,
+    is_float,
+)
 
 __all__ = [
     "NOTHING",
     "Callers",
+    "Live",
     "Spot",
     "Whole",
     "Work",
@@ -110,6 +119,26 @@ class Callers:
                     found[caller] = None
                     todo.append(code)
         return list(found)
+
+
+class Live:
+    """The values of which the objects that hold them still exist, and may be written into."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, list[Value]] = {}
+
+    def hold(self, value: Value, item: Any) -> None:
+        """Let a value be what an object holds, until that is written into."""
+        value.live = item if is_float(item) else None
+        if value.live is not None:
+            self._of.setdefault(id(item), []).append(value)
+
+    def freeze(self, array: Any) -> None:
+        """Keep what an array holds, under all of its names."""
+        for value in self._of.pop(id(array), ()):
+            value.freeze()
+        if isinstance(array.base, np.ndarray):
+            self.freeze(array.base)
 
 
 class Whole:

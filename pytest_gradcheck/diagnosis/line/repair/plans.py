@@ -65,9 +65,8 @@ def planned(statement: Statement, attributes: frozenset[str]) -> Plan:
     alone = len(statement.nodes) == 1
     targets = _targets(node)
     touched = (p for p in parts if isinstance(p, ast.Attribute))
-    if any(isinstance(p.ctx, ast.Store) or p.attr in attributes for p in touched) or any(
-        isinstance(p, ast.Attribute) and p.attr != "T" for t in targets for p in ast.walk(t)
-    ):
+    sets = any(isinstance(p.ctx, ast.Store) or p.attr in attributes for p in touched)
+    if sets or any(map(_is_in_object, targets)):
         return Plan(reads, binds, changes, None, None)  # of objects there are no copies
     store: ast.stmt | None = None
     body: list[ast.stmt] = list(statement.nodes)
@@ -91,6 +90,16 @@ def planned(statement: Statement, attributes: frozenset[str]) -> Plan:
         tuple((target, _expression(part)) for target, part in checked),
         returns=isinstance(node, ast.Return),
     )
+
+
+def _is_in_object(target: ast.expr) -> bool:
+    """Return whether a target is a part of what an attribute holds."""
+    node = target
+    while isinstance(node, (ast.Subscript, ast.Attribute)):
+        if isinstance(node, ast.Attribute) and node.attr != "T":
+            return True
+        node = node.value
+    return isinstance(node, (ast.Tuple, ast.List)) and any(map(_is_in_object, node.elts))
 
 
 def _head(node: ast.stmt) -> Iterator[ast.AST]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,6 +50,9 @@ COMPUTES = 2
 
 NEAR = 2
 """Levels of which the edits of all statements are tried before any that is further off."""
+
+SOON = 0.6
+"""Part of the time that these may take."""
 
 COMPONENTS = 3
 """Components that a factor has to make right, to be none by chance."""
@@ -114,7 +117,9 @@ def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Ed
     least = min(max(ranks.values(), default=0), COMPUTES)
     likeliest = [statement for statement, rank in ranks.items() if rank >= least]
     others = [statement for statement, rank in ranks.items() if rank < least]
+    start, end = clock.now(), bench.until
     for levels in (range(NEAR), range(NEAR, LEVELS)):
+        bench.until = end if levels.start else start + SOON * (end - start)
         for statements in (likeliest, others):
             found = _repaired(bench, script, statements, levels)
             if found:
@@ -125,22 +130,44 @@ def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Ed
 def _repaired(
     bench: Bench, script: Script, statements: Sequence[Statement], levels: range
 ) -> dict[Statement, Edit]:
+    """Return the statements that an edit of these levels heals.
+
+    Of what is far off, the edits that known values bear out are tried first.
+    """
     found: dict[Statement, Edit] = {}
-    for level in levels if statements else ():
-        if found or bench.is_spent:
-            break
-        kept = {statement: _kept(bench, script, statement, level) for statement in statements}
-        left = int(bench.calls * (1 - SHARES[level]))
-        for statement, code, edit in _in_turn(kept):
-            if bench.is_spent or bench.calls <= left:
+    by_level: dict[int, dict[Statement, _Kept]] = {}
+    for sure, rest in ((True, False), (False, True)) if levels.start else ((True, True),):
+        for level in levels if statements else ():
+            if found or bench.is_spent:
                 break
-            if statement not in found:
-                bench.calls -= 1
-                if _heals(bench, script, code, statement, edit):
-                    found[statement] = edit
+            if level not in by_level:
+                by_level[level] = {s: _kept(bench, script, s, level) for s in statements}
+            edits = {
+                statement: [*kept.sure * sure, *kept.rest * rest]
+                for statement, kept in by_level[level].items()
+            }
+            found = _healing(bench, script, edits, int(bench.calls * (1 - SHARES[level])))
     if found or levels.stop < LEVELS:
         return found
     return _fitted(bench, script, statements, False) or _fitted(bench, script, statements, True)
+
+
+def _healing(
+    bench: Bench,
+    script: Script,
+    edits: Mapping[Statement, Sequence[tuple[CodeType, Edit]]],
+    left: int,
+) -> dict[Statement, Edit]:
+    """Return the first edits that heal; `left` calls are not made."""
+    found: dict[Statement, Edit] = {}
+    for statement, code, edit in _in_turn(edits):
+        if bench.is_spent or bench.calls <= left:
+            break
+        if statement not in found:
+            bench.calls -= 1
+            if _heals(bench, script, code, statement, edit):
+                found[statement] = edit
+    return found
 
 
 def _fitted(
@@ -194,31 +221,35 @@ def _factor(guess: Guess, script: Script, statement: Statement) -> float | None:
     return float(f"{factor:.7g}") if abs(factor) > NOTHING else None
 
 
-def _kept(
-    bench: Bench, script: Script, statement: Statement, level: int
-) -> list[tuple[CodeType, Edit]]:
-    """Return the edits of a level that make another value, those first that known values bear out.
+class _Kept(NamedTuple):
+    """Edits that make another value: those that known values bear out, and the others."""
+
+    sure: list[tuple[CodeType, Edit]]
+    rest: list[tuple[CodeType, Edit]]
+
+
+def _kept(bench: Bench, script: Script, statement: Statement, level: int) -> _Kept:
+    """Return the edits of a level that make another value.
 
     A loop is looked at in its first, its middle and its last round: any one is apt to have zeros,
     or square arrays, which tell nothing.
     """
     events = script.events(statement)
     node = expression_of(statement)
+    kept = _Kept([], [])
     if not events or node is None:
-        return []
+        return kept
     last = events[-1]
     if not is_harmless(node, Scope.of(last.names, last.outer)):
-        return []
+        return kept
     original, edits = _edits(bench, script, last, node, level)
-    kept: list[tuple[CodeType, Edit]] = []
-    sure: list[tuple[CodeType, Edit]] = []
     done: set[int] = set()
     for event in dict.fromkeys((events[0], events[len(events) // 2], last)):
         space = event.space({})
         before = _evaluated(original, space)
         seen: set[tuple[Hashable, str]] = {(_bits(before), "")}
         for number, edit in enumerate(edits):
-            if len(kept) >= EDITS or clock.now() > bench.until:
+            if len(kept.rest) >= EDITS or clock.now() > bench.until:
                 break
             if number in done:
                 continue
@@ -230,8 +261,8 @@ def _kept(
             done.add(number)
             answer = script.passes(statement, edit)
             if answer is not False:
-                (sure if answer else kept).append((event.code, edit))
-    return sure + kept
+                (kept.sure if answer else kept.rest).append((event.code, edit))
+    return kept
 
 
 def _edits(
@@ -358,6 +389,8 @@ def _is_alike(value: Any, original: Any) -> bool:
     if isinstance(original, dict):
         same = isinstance(value, dict) and value.keys() == original.keys()
         return same and all(_is_alike(value[key], original[key]) for key in original)
+    if not isinstance(value, (np.ndarray, np.generic, int, float)):
+        return False
     array = np.asarray(value)
     if array.dtype.kind not in "fiub" or not np.all(np.isfinite(array)):
         return False
