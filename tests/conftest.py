@@ -18,6 +18,7 @@ import properties  # noqa: F401 - how often properties are tried
 import pytest
 import still_clock  # noqa: F401 - the search for a line does not end by time
 from documents import ADDOPTS, OF_CI
+from joblib.externals.loky import reusable_executor
 
 import pytest_gradcheck.api  # noqa: F401 - slow as well
 from pytest_gradcheck.errors import Guard
@@ -27,6 +28,9 @@ pytest_plugins = ["pytester"]
 SINCE_PYTEST_9 = pytest.mark.skipif(
     pytest.version_tuple < (9,), reason="pytest 9 has subtests, and ini files in TOML's own types"
 )
+
+MEASURED = "COVERAGE_PROCESS_START" in os.environ
+"""Whether coverage measures the tests, and all processes that they start."""
 
 INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
 
@@ -87,7 +91,7 @@ def trace_functions_are_measured() -> Iterator[None]:
     Where it measures, they do their work in a thread of their own, and wait for that. A process
     that was forked has none of the threads, and works as where nothing is measured.
     """
-    if "COVERAGE_PROCESS_START" not in os.environ:
+    if not MEASURED:
         yield
         return
     from pytest_gradcheck.diagnosis.line.recording.tracing import Tracer
@@ -97,6 +101,18 @@ def trace_functions_are_measured() -> Iterator[None]:
         for name in ("_on_call", "_on_event"):
             patch.setattr(Tracer, name, _in_a_thread(getattr(Tracer, name), pool))
         yield
+
+
+@pytest.fixture(autouse=True)
+def workers_are_measured() -> Iterator[None]:
+    """End joblib's processes after every test, where coverage measures: then they write theirs.
+
+    Joblib kills them all once one has raised, those of earlier tests as well.
+    """
+    yield
+    executor = reusable_executor._executor
+    if MEASURED and executor is not None:
+        executor.shutdown(wait=True)
 
 
 def _in_a_thread(method: Callable[..., Any], pool: ThreadPoolExecutor) -> Callable[..., Any]:
