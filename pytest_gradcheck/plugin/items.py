@@ -230,8 +230,7 @@ def _add_properties(item: pytest.Item, checks: Sequence[dict[str, Any]]) -> None
     from pytest_gradcheck.report.record import TestRecord
 
     worst = TestRecord("", checks=tuple(checks)).worst
-    if worst is None:
-        return
+    assert worst is not None
     item.user_properties += [
         ("gradcheck_verdict", worst["verdict"]),
         ("gradcheck_relative_error", f"{worst['relative_error']:.3g}"),

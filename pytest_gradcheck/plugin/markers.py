@@ -91,13 +91,10 @@ def _read(name: str, fixture: bool, marks: Sequence[pytest.Mark]) -> MarkerOptio
 
 def _marker_error(item: pytest.Item, sources: Sequence[Source]) -> str | None:
     """Return the error in the markers of a test, or None."""
-    marks = list(item.iter_markers(MARK))
-    if not marks:
-        return None
     from pytest_gradcheck.errors import ProblemError
     from pytest_gradcheck.settings import resolve, unknown_name
 
-    for mark in marks:
+    for mark in item.iter_markers(MARK):
         if mark.args:
             return f"@pytest.mark.{MARK} takes keywords only, not {mark.args[0]!r}"
         message = unknown_name(mark.kwargs, also=PAIR_NAMES)

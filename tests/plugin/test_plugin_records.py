@@ -303,3 +303,22 @@ def test_right(gradcheck):
     page = (suite.pytester.path / "run.html").read_text(encoding="ascii")
     assert "<i>" not in page
     assert page.count("<svg") == 5  # maps of three parameters, a scatter, a curve
+
+
+def test_where_git_is_not_the_commit_is_that_of_the_variables_of_ci(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite.file("def test_a(gradcheck):\n    gradcheck(cost, good, PARAMS)\n")
+    monkeypatch.setenv("PATH", str(suite.pytester.path))
+    monkeypatch.setenv("GITHUB_SHA", "abc123")
+    monkeypatch.setenv("GITHUB_REF_NAME", "topic")
+    assert suite.run("--gradcheck-report=run.json").ret == 0
+    found = read(suite)["environment"]
+    assert (found["commit"], found["branch"]) == ("abc123", "topic")
+
+
+def test_a_report_into_the_place_of_a_folder_is_refused(suite: Suite) -> None:
+    (suite.pytester.path / "out.json").mkdir()
+    result = suite.run("--gradcheck-report=out.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*out.json: it could not be written: it is a folder"])

@@ -197,3 +197,75 @@ def test_a_check_is_given_a_second_before_its_line_is_shown() -> None:
 )
 def test_times_are_said_in_the_unit_that_tells_something(seconds: float, said: str) -> None:
     assert progress_line._duration(seconds) == said
+
+
+class Terminal:
+    """A terminal whose line is written up to the tenth column: all that a progress line needs."""
+
+    width_of_current_line = 10
+
+    def __init__(self, fullwidth: int) -> None:
+        self.fullwidth, self.cells, self.at = fullwidth, [" "] * 200, 0
+        self.pluginmanager = self
+
+    def get_plugin(self, name: str) -> None:
+        return None
+
+    def get_terminal_writer(self) -> Terminal:
+        return self
+
+    def write_raw(self, text: str, flush: bool) -> None:
+        for character in text:
+            if character == "\b":
+                self.at -= 1
+            else:
+                self.cells[self.at] = character
+                self.at += 1
+
+    @property
+    def shown(self) -> str:
+        return "".join(self.cells).rstrip()
+
+
+def line_on(terminal: Terminal) -> progress_line.ProgressLine:
+    config: Any = terminal
+    return progress_line.ProgressLine(config, "tests/test_it.py::test_of_a_name")
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (80, " tests/test_it.py::test_of_a_name: 50 of 100, 2 s left"),
+        (52, "::test_of_a_name: 50 of 100, 2 s left"),
+        (40, " 50 of 100, 2 s left"),
+        (24, ""),
+    ],
+)
+def test_a_narrow_terminal_shows_the_figures_before_the_name(width: int, shown: str) -> None:
+    terminal = Terminal(width)
+    line = line_on(terminal)
+    line.update(50, 100, 1.5)
+    assert terminal.shown.endswith(shown)
+    assert bool(terminal.shown) == bool(shown)
+    assert terminal.at < width - Terminal.width_of_current_line
+    line.close()
+    assert (terminal.shown, terminal.at) == ("", 0)
+
+
+def test_a_line_is_written_again_after_a_pause_and_has_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal(120)
+    line = line_on(terminal)
+    times = iter([100 + progress_line.PAUSE * share for share in (0, 0.5, 2, 4)])
+    monkeypatch.setattr(progress_line, "monotonic", lambda: next(times))
+    line.update(10, 100, 1.5)
+    first = terminal.shown
+    line.find(1234, 5678)
+    line.update(11, 100, 1.5)
+    assert terminal.shown == first
+    line.update(12, 100, 1.5)
+    assert terminal.shown.endswith(": 12 of 100, 12 s left; 1,234 of 5,678 wrong so far")
+    line.find(0, 5678)
+    line.update(12, 100, 1.5)
+    assert terminal.shown.endswith(": 12 of 100, 12 s left")
