@@ -253,9 +253,13 @@ def _all_single(drawn: Drawn, rng: Rng) -> Drawn:
 
 
 def _one_coarse(drawn: Drawn, rng: Rng) -> Drawn:
-    """Let one operation round coarsely, not the last one: what follows looks smooth."""
-    count = len(drawn.program.steps)
-    return _rounding(drawn, {int(rng.integers(max(1, count - 1)))}, _coarse(rng))
+    """Let one operation round coarsely, not the last one: what follows looks smooth.
+
+    One of constants only would be another cost, as smooth as without.
+    """
+    last = len(drawn.program.steps) - 1
+    moves, number = drawn.moved_steps, int(rng.integers(max(1, last)))
+    return _rounding(drawn, {next((k for k in moves if k >= number), last)}, _coarse(rng))
 
 
 def _all_coarse(drawn: Drawn, rng: Rng) -> Drawn:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .problems import Problem
-from .programs import Array, Core
+from .programs import ROUNDINGS, Array, Core, core_of
 from .shapes import Call
 
 __all__ = ["DUST", "SAME", "Label", "can_be_decided", "labelled", "lengths"]
@@ -24,6 +24,21 @@ DUST = 1e-14
 
 LOOKED_AT = 3
 """So many of the worst components are looked at."""
+
+COARSE = frozenset(ROUNDINGS) - {"", "float32"}
+"""Roundings whose quanta are wider than the steps of usual differences."""
+
+LONGEST = 0.3
+"""The longest step of a difference, in lengths: beyond, truncation is larger."""
+
+ROUNDED_AT = 21
+"""Places at which a rounded cost is compared with the exact one, up to that step."""
+
+DECIDED = 1e-3
+"""The part of a component that its difference may be off by and tell right from wrong."""
+
+SAFETY = 8.0
+"""Standard deviations of the noise that an error bar has, over the step."""
 
 
 @dataclass(frozen=True)
@@ -191,17 +206,47 @@ def _follows(one: Weighed) -> bool:
 
 
 def can_be_decided(problem: Problem) -> bool:
-    """Return whether difference quotients confirm the largest components of a right gradient."""
+    """Return whether difference quotients confirm the largest components of a right gradient.
+
+    And whether they have to: where an operation rounds coarsely, those at steps below its quanta
+    are of what is left of the cost.
+    """
     if problem.values[0].dtype != np.float64 and problem.shape in ("inplace", "object"):
         return False  # where the user's own arrays are perturbed, all is in float32
     with np.errstate(all="ignore"):
         one = next(_weighed(problem, rows=False))
+        if _is_blurred(one):
+            return False
         flat = np.concatenate([np.ravel(part) for part in one.exact])
         if one.upstream.ndim or not flat.any():
             return True
         larger = replace(one, given=[1.02 * part for part in one.exact])
         worst = np.argsort(-np.abs(flat))[:LOOKED_AT].tolist()
         return all(_can_be_seen(larger, place) for place in worst)
+
+
+def _is_blurred(one: Weighed) -> bool:
+    """Return whether an operation rounds so coarsely that no component can be decided.
+
+    What the rounded cost and the exact one differ by is its noise, and the error bar of a
+    difference is eight times its standard deviation over the step. Even over the longest step that
+    is more than a thousandth of the component, or of a usual one of its array.
+    """
+    problem = one.problem
+    if not any(step.rounding in COARSE for step in problem.drawn.program.steps):
+        return False
+    exact = replace(one, core=core_of(problem.drawn.unrounded, None))
+    for number, value in enumerate(problem.values):
+        usual = float(np.sqrt(np.mean(value * value))) or 1.0
+        slopes = np.abs(one.exact[number])
+        sizes = 2 * np.maximum(slopes, np.sqrt(np.mean(slopes * slopes)))
+        for place in range(value.size):
+            longest = LONGEST * max(usual, abs(value.flat[place]))
+            steps = longest * np.linspace(-1, 1, ROUNDED_AT)
+            off = [one.moved(number, place, h) - exact.moved(number, place, h) for h in steps]
+            if SAFETY * float(np.std(off)) / longest <= DECIDED * sizes.flat[place]:
+                return False
+    return True
 
 
 def _can_be_seen(one: Weighed, place: int) -> bool:

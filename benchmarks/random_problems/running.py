@@ -40,7 +40,8 @@ class Outcome:
         As of `Label.kind`.
     result : str
         ``agreed``; ``unseen``: a visible fault passed within the resolution that the report
-        states; ``open``: nobody can say; or one of `FAILURES`.
+        states; ``blind``: a right gradient is inconclusive throughout, and no difference can decide
+        it; ``open``: nobody can say; or one of `FAILURES`.
     named : str
         Whether the cause was named ``right`` or ``wrong``; ``due`` where none is named though a
         parameter shows what the fault is called, ``not`` where none does; empty where it passed.
@@ -129,7 +130,7 @@ def _result(one: Problem, label: Label, report: Report) -> str:
         if report.passed:
             return "agreed"
         blind = report.verdict == "inconclusive" and not can_be_decided(one)
-        return "open" if blind else "false alarm"
+        return "blind" if blind else "false alarm"
     if _misnamed(label, report):
         return "wrong name"
     if not report.passed:

@@ -14,7 +14,7 @@ LISTED = (*FAILURES, "unseen")
 COLUMNS = (
     *("problems", "right", "visible"),
     *("cried", "missed", "misnamed", "crashed", "refused"),
-    *("unseen", "open", "undecided", "calls/2n"),
+    *("unseen", "blind", "open", "undecided", "calls/2n"),
 )
 
 
@@ -44,6 +44,7 @@ def _row(outcomes: Sequence[Outcome]) -> str:
         str(labels.count("visible")),
         *(str(results.count(failure) or "") for failure in FAILURES),
         str(results.count("unseen") or ""),
+        str(results.count("blind") or ""),
         str(results.count("open") or ""),
         f"{open_share:.2f} %",
         f"{ratio:.2f}",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from random_problems.conditions import CONDITIONS
-from random_problems.labels import labelled
+from random_problems.labels import can_be_decided, labelled
 from random_problems.planting import planted_outcome
 from random_problems.problems import problem
 from random_problems.running import FAILURES, Outcome, outcome
@@ -95,3 +95,35 @@ def test_the_table_counts_every_problem_and_lists_failures_by_seed() -> None:
     assert "missed" in FAILURES
     assert next(line for line in undecided(made) if "wrong" in line).endswith(": 12.50 %")
     assert [line.split() for line in naming(made)][1] == ["sign", "1"]
+
+
+def test_an_operation_that_rounds_coarsely_depends_on_a_parameter() -> None:
+    chosen = [one for one in map(problem, range(1000)) if one.condition == "one coarse"]
+
+    assert len(chosen) > 20
+    for one in chosen:
+        steps = one.drawn.program.steps
+        coarse = [number for number, step in enumerate(steps) if step.rounding]
+        assert len(coarse) == 1
+        assert coarse[0] in one.drawn.moved_steps
+        assert not any(step.rounding for step in one.drawn.unrounded.program.steps)
+
+
+def test_a_right_gradient_is_blind_only_where_rounding_hides_every_component(
+    outcomes: Sequence[Outcome],
+) -> None:
+    coarse = [one for one in map(problem, range(600)) if one.condition == "one coarse"]
+
+    assert not {one.condition for one in outcomes if one.result == "blind"} & HELD
+    assert 0 < sum(map(can_be_decided, coarse)) < len(coarse)
+
+
+def test_what_is_blind_has_a_column_of_its_own() -> None:
+    about = ("coarse", "flat", "none", "right")
+    made = [
+        Outcome(1, *about, "blind", "", 4, 4, 4, 8, 0.0, ""),
+        Outcome(2, *about, "agreed", "", 4, 4, 0, 8, 0.0, ""),
+    ]
+
+    head, row = (line.split() for line in table(made, "condition", lambda one: one.condition))
+    assert row[head.index("blind") - len(head) + len(row)] == "1"

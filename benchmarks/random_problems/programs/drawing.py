@@ -41,6 +41,23 @@ class Drawn:
     leaves: list[Array]
     parameters: tuple[int, ...]
 
+    @property
+    def moved_steps(self) -> list[int]:
+        """The steps whose outputs depend on a parameter."""
+        slots = set(self.parameters)
+        found: list[int] = []
+        for number, step in enumerate(self.program.steps):
+            if not slots.isdisjoint(step.inputs):
+                slots.add(self.program.leaves + number)
+                found.append(number)
+        return found
+
+    @property
+    def unrounded(self) -> Drawn:
+        """The same problem without any rounding inside."""
+        steps = tuple(replace(step, rounding="") for step in self.program.steps)
+        return replace(self, program=replace(self.program, steps=steps))
+
 
 class Builder:
     """A program that grows, with the values that its slots have at the point of the draw.
