@@ -832,3 +832,23 @@ def test_what_directions_show_is_recognized_by_the_size_of_each_parameters_own_e
     )
     assert report.passed
     assert resolution >= 0.5 or not again.passed
+
+
+@pytest.mark.parametrize("size", [50.0, 100.0, 300.0])
+def test_outputs_that_saturate_are_no_reason_to_refuse(size: float) -> None:
+    """No output moves by a bit, and what is left of the matrix is beside rounding 0."""
+    x = size * (1 + np.abs(X))
+
+    def saturated(x: Array) -> Array:
+        return np.asarray(np.tanh(x))
+
+    def slopes(x: Array, factor: float = 1.0) -> Array:
+        return factor * np.diag(4 * np.exp(-2 * x))
+
+    for mode in ("full", "probe"):
+        report = check_gradients.jacobian(saturated, slopes, x, mode=mode)
+
+        assert report.passed
+        assert "stationary" in {finding.code for finding in report.findings}
+    with pytest.raises(ProblemError, match="unreached-params"):
+        check_gradients.jacobian(saturated, lambda x: slopes(0 * x, 1e-6), x)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.numdiff.jacobian.columns import random_weights
 from pytest_gradcheck.numdiff.jacobian.evaluator import VectorEvaluator
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise, measure_outputs
+from pytest_gradcheck.numdiff.ladder import EPSILON
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.problem.jacobian.matrices import Matrix
 from pytest_gradcheck.problem.jacobian.pair import JacobianPair
@@ -63,12 +66,14 @@ class Work:
         Raises
         ------
         ProblemError
-            ``unreached-params`` if no output moves though the matrix is not zero.
+            ``unreached-params`` if no output moves though the matrix is not zero. It counts as zero
+            if it changes outputs of their size by less than rounding: saturated units leave 1e-50.
         """
         weights = random_weights(self.theta, self.seed, "noise of outputs")
         weights = weights if self.projection is None else self.projection.of(weights)
         noise = measure_outputs(self.calls, weights, self.settings.noise)
-        if not noise.moved.any() and self.matrix.along(weights).any():
+        changes = np.abs(self.matrix.along(weights)).max(initial=0.0)
+        if not noise.moved.any() and changes > EPSILON * noise.magnitudes.max(initial=0.0):
             raise ProblemError(
                 "unreached-params",
                 "no output moves with the parameters, though the matrix is not zero: if the object "
