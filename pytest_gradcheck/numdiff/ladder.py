@@ -313,6 +313,14 @@ class _Ladder:
             return Slope(math.nan, math.inf)
         return Slope(math.nan, math.inf, Kind.NONFINITE)
 
+    def _of_two(self, fine: _Rung, coarse: _Rung) -> Slope:
+        """Return the slope where there is room for two rungs, between the noise and the reach.
+
+        Whatever they differ by is taken for truncation, and the gap of the slopes for a kink.
+        """
+        apart = abs(coarse.central - fine.central)
+        return Slope(fine.central, self._rounding(fine) + apart + abs(fine.right - fine.left))
+
     def _apart(self, rungs: Sequence[_Rung]) -> float:
         """Return the error bar due to one-sided slopes that have not been seen to meet, or 0.
 
@@ -381,6 +389,8 @@ class _Ladder:
     def conclusion(self, slope: Slope) -> Slope:
         """Return what the whole ladder says."""
         finite = [r for r in self._rungs if math.isfinite(r.left) and math.isfinite(r.right)]
+        if len(finite) == len(self._rungs) == 2:
+            return self._of_two(*finite)
         if slope.kind in (Kind.EDGE, Kind.NONFINITE) or len(finite) < 3:
             return slope
         jumping = [side for side in ("right", "left") if self._jumps(finite, side)]

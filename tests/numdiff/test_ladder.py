@@ -281,3 +281,22 @@ def test_what_lies_below_the_noise_is_left_open() -> None:
     rng = np.random.default_rng(6)
     slope = Walk(lambda x: 1e-9 * x + rng.normal(), noise=1.0).slope(1e-9)
     assert slope.error_bar > 1e-12
+
+
+@pytest.mark.parametrize("noise", [1e-6, 1e-4, 3e-3])
+@pytest.mark.parametrize("curve", [0.0, 0.5, 2.0])
+def test_two_steps_between_the_noise_and_the_reach_are_enough_for_an_error_bar(
+    noise: float, curve: float
+) -> None:
+    for seed in range(20):
+        rng = np.random.default_rng([seed, 103])
+
+        def at(t: float, rng: np.random.Generator = rng) -> tuple[float, float]:
+            return t, t + curve * (t * t + t**3) + noise * float(rng.normal())
+
+        line = Line(at, 0.0, step=0.37, reach=1.0, least=1e-15, useful=0.09)
+        right = climb(line, 1.0, noise, 1e-6, SUSPECT)
+        wrong = climb(line, 30.0, noise, 1e-6, SUSPECT)
+
+        assert abs(right.value - 1) <= right.error_bar
+        assert abs(wrong.value - 30) > 10 * wrong.error_bar
