@@ -23,11 +23,10 @@ from pytest_gradcheck.numdiff.differences import (
     Comparand,
     approximate,
     classical,
-    cost_noise,
-    moves,
 )
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import Kind
+from pytest_gradcheck.numdiff.noise.lines import cost_noise, moves
 from pytest_gradcheck.numdiff.probing import Probed, probed
 from pytest_gradcheck.numdiff.sampling import chosen, is_probed
 from pytest_gradcheck.numdiff.workers import evaluator_for
@@ -489,14 +488,19 @@ def _approximated(
         return approximation
     noise = cost_noise(evaluator, seed, settings.noise)
     refuse_unreached(noise.moved, gradient, theta, noise.magnitude)
-    found = Probed(noise)
-    if is_probed(theta, settings):
-        rng = stream("directions", seed)
-        found = probed(evaluator, gradient, noise, settings, lambda: pair.evaluations, rng)
-    numbers = chosen(theta, gradient, settings, seed, found.asked)
-    approximation = approximate(
-        evaluator, numbers, comparand, found.noise, found.slopes, found.seen
-    )
+    while True:
+        found = Probed(noise)
+        if is_probed(theta, settings):
+            rng = stream("directions", seed)
+            found = probed(evaluator, gradient, noise, settings, lambda: pair.evaluations, rng)
+        numbers = chosen(theta, gradient, settings, seed, found.asked)
+        approximation = approximate(
+            evaluator, numbers, comparand, found.noise, found.slopes, found.seen
+        )
+        louder = approximation.noise
+        if not (found.slopes or found.seen) or louder is None or louder.level <= found.noise.level:
+            break
+        noise = louder
     if not approximation.is_smooth:
         refuse_undefined(pair, np.flatnonzero(approximation.of_kind(Kind.NONFINITE)))
     return approximation

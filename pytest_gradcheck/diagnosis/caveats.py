@@ -25,6 +25,9 @@ POOR = 1e-3
 COARSEST_TOLERANCE = 3e-5
 """Jumps beyond this part of the cost are more often those of low precision than of a tolerance."""
 
+RETURNED = (NoiseKind.FLOAT32, NoiseKind.FLOAT16, NoiseKind.BFLOAT16)
+"""Types that a cost may be rounded to in the end."""
+
 JUMPS = "the cost jumps here, and has no slope"
 
 
@@ -222,7 +225,7 @@ def _noise_reason(noise: Noise) -> str:
     jumps = f"{math.sqrt(12) * noise.level:.1g}, {noise.relative:.1g} of its size"
     if noise.kind is NoiseKind.DECIMALS:
         return f"the cost is rounded to {noise.digits} decimals: return it as it is"
-    if noise.kind in (NoiseKind.FLOAT32, NoiseKind.FLOAT16):
+    if noise.kind in RETURNED:
         return (
             f"the cost is rounded to {noise.kind.value}, and moves in steps of {jumps}: compute in "
             "float64 for the check, and leave an offset out of it"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,18 +18,17 @@ import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.directions import SINGLE, ProbeResult, is_single
 from pytest_gradcheck.numdiff.evaluators import Differences, Evaluator
-from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind, Slope
-from pytest_gradcheck.numdiff.noise import (
-    Along,
-    Noise,
-    given,
-    measure,
-    measure_far,
-    moves_far,
+from pytest_gradcheck.numdiff.ladder import SAFETY, Kind, Slope
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.numdiff.noise.further_off import (
+    Disagreement,
+    FurtherOff,
+    disagreements,
+    further_off,
+    is_off_course,
 )
-from pytest_gradcheck.numdiff.refinement import Undecided, refined, storage_unit
+from pytest_gradcheck.numdiff.refinement import Undecided, refined
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, of_each, rms, rms_of_each
-from pytest_gradcheck.params.streams import random_bytes
 from pytest_gradcheck.params.theta import FloatArray, Indices, Parameter, Selection, Theta, scatter
 from pytest_gradcheck.problem.preflight import refuse_changed
 
@@ -41,21 +40,13 @@ __all__ = [
     "approximate",
     "classical",
     "collective_slope",
-    "cost_noise",
-    "moves",
     "relative_errors",
+    "stirred",
     "tolerances",
 ]
 
 WIDE = 1e-3
 """An error bar beyond this part of a component's size leaves it undecided."""
-
-BEARINGS = (1e-2, 2.5e-3, 6e-4)
-"""Distances, in lengths, at which the cost is compared with its linear prediction. The first is
-beyond the quanta of bfloat16; the nearer ones follow where the prediction fails."""
-
-OFF_BEARING = 0.03
-"""The largest deviation from that prediction, as a part of the rise, without a closer look."""
 
 KINKED = 0.3
 """The smallest gap between one-sided slopes at a kink, as a part of the component's size."""
@@ -63,21 +54,15 @@ KINKED = 0.3
 FLAT_ALONE = 8
 """Up to this many parameters without any slope are moved one by one."""
 
-SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
-"""The least noise level: half a rounding unit of a cost near the smallest numbers is 0."""
-
-GROSS = 0.1
-"""The tolerance at which an iteration stops does not explain relative errors beyond this."""
-
 STIR = 1e-2
-"""The move, in sizes of a parameter, that tests whether the cost depends on it at all."""
+"""The move, in sizes of a parameter, that tests whether the cost depends on it, at least."""
 
-HALF = (np.arange(128) + 0.5) / 128
-
-WEIGHTS = np.concatenate([-0.5 - HALF, 0.5 + HALF])
-"""The possible weights of a component in a direction, in its size: see `random_weights`."""
+GOLDEN = 0.6180339887498949
+"""Parts of its multiples are spread evenly: amounts of a move in which nothing cancels."""
 
 NOTHING: Mapping[Any, Any] = {}
+
+Mask = npt.NDArray[np.bool_]
 
 EVERYWHERE = slice(None)
 
@@ -134,6 +119,21 @@ class Approximation:
         """Return where the cost is of a kind, in a part of theta."""
         return np.asarray(self.kinds[part] == kind)
 
+    def joined(self, other: Approximation) -> Approximation:
+        """Return this approximation with the components of another one, and its own noise."""
+        at = other.evaluated
+        values, bars, kinds = self.values.copy(), self.error_bars.copy(), self.kinds.copy()
+        values[at], bars[at], kinds[at] = other.values[at], other.error_bars[at], other.kinds[at]
+        both = np.flatnonzero(self.checked | other.checked)
+        return replace(
+            self,
+            values=values,
+            error_bars=bars,
+            kinds=kinds,
+            evaluated=slice(0, values.size) if both.size == values.size else both,
+            sides={**self.sides, **other.sides},
+        )
+
     def without_kinks(self, where: npt.NDArray[np.bool_]) -> Approximation:
         """Return an approximation in which components are smooth that rounding made kinks of."""
         if not np.any(self.kinds[where]):
@@ -175,72 +175,6 @@ class Comparand:
         if again is not None:
             usual += rms_of_each(finite_or_zero(gradient) - finite_or_zero(again), theta)
         return cls(gradient, suspect, SAFETY * of_each(usual, theta) if usual.any() else None)
-
-
-def cost_noise(evaluator: Evaluator, seed: int, relative: float | None = None) -> Noise:
-    """Measure the noise of the cost along one random direction, scaled to the parameters.
-
-    Parameters
-    ----------
-    evaluator : Evaluator
-    seed : int
-    relative : float, optional
-        The noise relative to the cost, where the user knows it.
-    """
-    near = measure(
-        _random_line(evaluator, seed),
-        evaluator.cost0,
-        far=lambda distances: _random_line(evaluator, seed, least=1.0)(distances),
-    )
-    if near.level < SMALLEST:
-        near = replace(near, level=SMALLEST)
-    if relative is not None:
-        return given(relative, near)
-
-    def far(residual: float) -> Noise:
-        # The direction is drawn again: it takes the memory of theta.
-        unit = storage_unit(evaluator.theta)
-        line, grain = _random_line(evaluator, seed), unit if unit > EPSILON else 0.0
-        return measure_far(line, evaluator.cost0, near, residual, grain)
-
-    return replace(near, measure_far=far)
-
-
-def moves(evaluator: Evaluator, seed: int) -> bool:
-    """Return whether the cost changes at all along a random direction, far away if need be."""
-    return moves_far(_random_line(evaluator, seed, 1.0), evaluator.cost0)
-
-
-def _random_line(evaluator: Evaluator, seed: int, least: float = 0.0) -> Along:
-    """Return the costs by distances along a random direction.
-
-    A distance of 1 is the size of the parameters, or `least` where that is larger. Any direction
-    in which nothing cancels will do, so a byte for each component is enough. Python's own generator
-    starts in a tenth of the time of NumPy's.
-    """
-    theta = evaluator.theta
-    size = np.abs(theta.base)
-    if not size.all():
-        size = np.where(size > 0, size, np.minimum(lengths(theta), 1.0))
-    if least:
-        np.maximum(size, least, out=size)
-    draws = np.frombuffer(random_bytes("noise", seed, size.size), np.uint8)
-    weights = WEIGHTS[draws] * size
-    if theta.selected != theta.parameters:
-        weights[~theta.is_selected] = 0.0
-    digits = [parameter.digits for parameter in theta.parameters]
-    if min(digits) == np.finfo(np.float64).nmant + 1:
-        return partial(evaluator.along, weights)
-    _, exponents = np.frexp(theta.base)
-    units = np.ldexp(1.0, exponents - np.array(digits).repeat(theta.sizes))
-
-    def along(distances: Sequence[float]) -> list[float]:
-        """Return the costs where theta can be stored: its rounding is none of the cost's noise."""
-        steps = np.round(distances[0] * weights / units)
-        steps += np.where((steps == 0) & (weights != 0), np.copysign(1.0, weights), 0.0)
-        return evaluator.along(steps * units, [distance / distances[0] for distance in distances])
-
-    return along
 
 
 def classical(evaluator: Evaluator, numbers: Indices, eps: float) -> Approximation:
@@ -285,7 +219,8 @@ def approximate(
     Returns
     -------
     Approximation
-        From two cost calls a component where all agree.
+        From two cost calls a component where all agree. Where its noise is larger than what
+        directions were asked at, they have to be asked again.
     """
     known = list(slopes)
     unknown = np.setdiff1d(numbers, known) if known else numbers
@@ -295,24 +230,83 @@ def approximate(
     at, gradient = result.evaluated, comparand.gradient
     errors = relative_errors(result.values[at], result.error_bars[at], gradient[at])
     agree = not known and all_agree(*errors, comparand.suspect)
-    asks = noise.measure_far is not None and not seen  # whose directions went as far
-    if asks:  # which sets all of theta, and would hide a change
-        refuse_changed(evaluator.theta, "cost")
     if agree:
         del first  # as large as theta, several times
-    residual = 0.0 if agree else _usual_residual(result, comparand, evaluator.theta)
-    if asks and (residual or _is_off_course(evaluator, gradient, length, noise)):
-        far = noise.with_far(residual)
+    off: list[Disagreement] = []
+    hidden: list[_Hidden] = []
+    if not agree:
+        hidden = list(_hidden_slopes(evaluator, result, gradient, noise))
+        off = _contradictions(result, comparand, slopes, hidden, length)
+    louder = None if agree and seen else _louder(evaluator, result, gradient, off)
+    if louder is not None:
+        far, calm = louder
         if far.level > noise.level:
-            return approximate(evaluator, numbers, comparand, far, slopes, seen)
+            if slopes or seen:
+                return replace(result, noise=far)
+            inner = numbers[calm[numbers]]
+            rest = approximate(evaluator, np.setdiff1d(numbers, inner), comparand, far)
+            if not inner.size:
+                return rest
+            near = replace(noise, measure_far=None)
+            return rest.joined(approximate(evaluator, inner, comparand, near))
         result = replace(result, noise=far)
         if agree:  # kinks may hide in differences that do
             agree, first = False, _first_pass(evaluator, unknown, comparand, length, noise)
+            hidden = list(_hidden_slopes(evaluator, result, gradient, noise))
     for number, slope in slopes.items():
         _record(result, number, slope, comparand)
     if not agree:
-        _refine(evaluator, result, unknown, first, comparand)
+        _refine(evaluator, result, unknown, first, comparand, hidden)
     return result
+
+
+class _Hidden(NamedTuple):
+    """A parameter without any slope, and how steep the cost is with all of it some way off."""
+
+    parameter: Parameter
+    steepness: float
+
+
+def _contradictions(
+    result: Approximation,
+    comparand: Comparand,
+    slopes: Mapping[int, Slope],
+    hidden: Sequence[_Hidden],
+    length: FloatArray,
+) -> list[Disagreement]:
+    """Return what larger noise over larger distances might explain.
+
+    Directions went as far themselves, but for components with which the cost stands still.
+    """
+    values, bars = result.values, result.error_bars
+    if slopes:
+        values, bars = values.copy(), bars.copy()
+        for number, slope in slopes.items():
+            values[number], bars[number] = slope.value, slope.error_bar
+    found = disagreements(values, bars, comparand.gradient, comparand.suspect, length)
+    if result.seen:
+        found = [one for one in found if not values[one.where].any()]
+    moved = np.zeros(values.size, np.bool_)
+    for parameter, steepness in hidden:
+        moved[parameter.slice] = steepness > 0
+    return found or ([Disagreement(moved, math.inf)] if moved.any() else [])
+
+
+def _louder(
+    evaluator: Evaluator,
+    result: Approximation,
+    gradient: FloatArray,
+    off: Sequence[Disagreement],
+) -> FurtherOff | None:
+    """Return the noise over larger distances, or None where nothing contradicts that nearby."""
+    noise = result.noise
+    if noise is None or noise.measure_far is None or (result.seen and not off):
+        return None
+    length = lengths(evaluator.theta, gradient)
+    refuse_changed(evaluator.theta, "cost")  # a line sets all of theta, and would hide a change
+    if not off and not is_off_course(evaluator, gradient, length, noise):
+        return None
+    return further_off(evaluator, result.values, off, length, noise)
 
 
 class _First(NamedTuple):
@@ -370,65 +364,13 @@ def _scattered(
     )
 
 
-def _usual_residual(result: Approximation, comparand: Comparand, theta: Theta) -> float:
-    """Return how much the cost's rises over a length disagree, in the median of those that do.
-
-    Infinity where most of those are grossly wrong: that is no matter of a tolerance.
-    """
-    at, gradient = result.evaluated, comparand.gradient
-    off = np.abs(result.values[at] - gradient[at]) - result.error_bars[at]
-    size = np.abs(result.values[at]) + np.abs(gradient[at])
-    wrong = off > comparand.suspect * size
-    if not wrong.any():
-        return 0.0
-    if float(np.median((off / size)[wrong])) > GROSS:
-        return math.inf
-    return float(np.median((off * lengths(theta, gradient)[at])[wrong]))
-
-
-def _is_off_course(
-    evaluator: Evaluator, gradient: FloatArray, length: FloatArray, noise: Noise
-) -> bool:
-    """Return whether the cost rises otherwise some way off than a gradient says that agrees.
-
-    A cost that rounds to bfloat16 inside, or looks values up in a table, is flat between its jumps
-    or has the slope of its other parts alone, and a gradient that lacks the rest agrees with it.
-    Parameters whose rises differ by no more than a factor of ten share a direction, so that none
-    drowns in those of others. What is off because of curvature or kinks is less at a smaller step.
-    """
-    theta = evaluator.theta
-    signs = np.frombuffer(random_bytes("bearing", 0, length.size), np.uint8)
-    weights = WEIGHTS[signs] * length
-    rises = rms_of_each(gradient * weights, theta)
-    groups: dict[int, list[Parameter]] = {}
-    for number, parameter in theta.layout.numbered:
-        if rises[number] > 0:
-            groups.setdefault(math.floor(math.log10(rises[number])), []).append(parameter)
-    for parameters in groups.values():
-        mine = np.zeros_like(weights)
-        for parameter in parameters:
-            mine[parameter.slice] = weights[parameter.slice]
-        terms = mine * gradient
-        size, predicted = math.sqrt(float(terms @ terms)), float(terms.sum())
-        before = math.inf
-        for distance in BEARINGS:
-            up, down = evaluator.along(mine, (distance, -distance))
-            off = abs((up - down) / (2 * distance) - predicted)
-            bar = SAFETY * float(noise.at(max(abs(up), abs(down)))) / distance
-            if not off > max(OFF_BEARING * size, bar) or off <= 0.5 * before < math.inf:
-                break
-            before = off
-        else:
-            return True
-    return False
-
-
 def _refine(
     evaluator: Evaluator,
     result: Approximation,
     numbers: Indices,
     first: _First,
     comparand: Comparand,
+    hidden: Sequence[_Hidden],
 ) -> None:
     """Look again at what the first differences do not show to be right."""
     theta, gradient, noise = evaluator.theta, comparand.gradient, result.noise
@@ -437,7 +379,7 @@ def _refine(
     tolerance = tolerances(result, gradient, theta.selected, first=True)
     undecided = _undecided(result, comparand, tolerance)
     undecided[numbers[_bent(first, evaluator.cost0, comparand.gradient[numbers])]] = True
-    for parameter, steepness in _hidden_slopes(evaluator, result, gradient, noise):
+    for parameter, steepness in hidden:
         part = parameter.slice
         mine = part.start + np.flatnonzero(result.checked[part])
         tolerance[mine] = WIDE * steepness
@@ -483,7 +425,7 @@ def _bent(first: _First, cost0: float, analytic: FloatArray) -> npt.NDArray[np.b
 
 def _hidden_slopes(
     evaluator: Evaluator, result: Approximation, gradient: FloatArray, noise: Noise
-) -> Iterator[tuple[Parameter, float]]:
+) -> Iterator[_Hidden]:
     """Yield parameters without any slope, and how steep the cost is with all of each.
 
     Where many have none, all of them are moved at once first.
@@ -491,17 +433,34 @@ def _hidden_slopes(
     theta = evaluator.theta
     length = lengths(theta, gradient)
     flat = [p for p in theta.selected if not gradient[p.slice].any() and _is_flat(result, p.slice)]
-    if len(flat) > FLAT_ALONE:
-        weights = np.zeros(length.size)
-        for parameter in flat:
-            weights[parameter.slice] = STIR * np.maximum(length[parameter.slice], 1.0)
-        weights *= (-1.0) ** np.arange(length.size)
-        rises = [abs(cost - evaluator.cost0) for cost in evaluator.along(weights, (1.0, -1.0))]
-        if max(filter(math.isfinite, rises), default=0.0) == 0:
-            yield from ((parameter, 0.0) for parameter in flat)
-            return
+    if len(flat) > FLAT_ALONE and stirred(evaluator, flat, length, noise) == 0:
+        yield from (_Hidden(parameter, 0.0) for parameter in flat)
+        return
     for parameter in flat:
-        yield parameter, collective_slope(evaluator, parameter, length, noise)
+        yield _Hidden(parameter, collective_slope(evaluator, parameter, length, noise))
+
+
+def stirred(
+    evaluator: Evaluator, parameters: Sequence[Parameter], length: FloatArray, noise: Noise
+) -> float:
+    """Return by how much the cost changes where all of some parameters are moved some way off.
+
+    Once every other component up and the rest down, and once all of them down by other amounts.
+    """
+    place, rises = slice(parameters[0].start, parameters[-1].stop), []
+    reach = np.zeros(length.size)
+    for parameter in parameters:
+        reach[parameter.slice] = _stir(noise) * np.maximum(length[parameter.slice], 1.0)
+    reach, count = reach[place], np.arange(place.start, place.stop)
+    for move in (reach * (-1.0) ** count, -reach * (0.5 + np.modf(GOLDEN * count)[0])):
+        with evaluator.theta.moved(place, move, 1.0):
+            rises.append(abs(evaluator.cost() - evaluator.cost0))
+    return max(filter(math.isfinite, rises), default=0.0)
+
+
+def _stir(noise: Noise) -> float:
+    """Return how far parameters are moved to see whether the cost depends on them at all."""
+    return float(max(STIR, noise.relative ** (1 / 3)))
 
 
 def _is_flat(result: Approximation, part: slice) -> bool:
@@ -563,14 +522,9 @@ def collective_slope(
     A gradient that was never filled in looks right where the first steps are too small to show a
     slope. Two calls, some way off, tell a parameter that has none from one that hides it.
     """
-    part = parameter.slice
-    move = STIR * np.maximum(length[part], 1.0) * (-1.0) ** np.arange(parameter.size)
-    rises = []
-    for distance in (1.0, -1.0):
-        with evaluator.theta.moved(part, move, distance):
-            rises.append(abs(evaluator.cost() - evaluator.cost0))
-    rise = max(filter(math.isfinite, rises), default=0.0)
-    return rise / float(np.abs(move).max()) if rise > SAFETY * noise.level else 0.0
+    rise = stirred(evaluator, [parameter], length, noise)
+    size = _stir(noise) * max(float(length[parameter.slice].max()), 1.0)
+    return rise / size if rise > SAFETY * noise.level else 0.0
 
 
 def tolerances(

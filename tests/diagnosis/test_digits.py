@@ -11,8 +11,8 @@ import pytest
 
 from pytest_gradcheck import Report, check_gradients
 from pytest_gradcheck.diagnosis.sharper import Slopes, at_some_reach, extrapolated
-from pytest_gradcheck.numdiff.differences import cost_noise
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
+from pytest_gradcheck.numdiff.noise.lines import cost_noise
 from pytest_gradcheck.params.theta import Theta
 
 Array = npt.NDArray[np.float64]

@@ -20,13 +20,12 @@ from pytest_gradcheck.numdiff.differences import (
     Comparand,
     approximate,
     classical,
-    cost_noise,
-    moves,
     tolerances,
 )
 from pytest_gradcheck.numdiff.directions import line_along
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import climb
+from pytest_gradcheck.numdiff.noise.lines import cost_noise, moves
 from pytest_gradcheck.params.scales import lengths, rms
 from pytest_gradcheck.params.theta import Theta
 

@@ -26,6 +26,9 @@ Array = npt.NDArray[np.float64]
 
 FIXED = tried(200)
 
+SPACING = 0.7390851332151607 * 2e-2
+"""Of the values far off."""
+
 
 def each(cost: Callable[[float], float]) -> Along:
     """Return the costs of many distances."""
@@ -193,6 +196,41 @@ def test_jumps_of_several_sizes_are_noise_all_the_same(height: float) -> None:
         noise = far_at(cost)
         assert noise.level > 1e-5
         assert noise.kind is NoiseKind.JUMPS
+
+
+@pytest.mark.parametrize("width", [0.004, 0.01, SPACING, 1.01 * SPACING, 0.02, 0.04])
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_stairs_are_noise_however_their_steps_meet_the_values(width: float, slope: float) -> None:
+    """Between two values there are several steps, just one, or hardly any."""
+    for seed in range(30):
+        phase = np.random.default_rng([seed, 79]).random()
+
+        def cost(t: float, phase: float = phase) -> float:
+            return 1 + slope * t + 1e-3 * math.floor(t / width + phase)
+
+        assert far_at(cost).level >= 0.99e-3 / math.sqrt(12)
+
+
+@pytest.mark.parametrize("edge", [0.0, 0.01, 0.03])
+def test_stairs_that_end_on_one_side_are_noise(edge: float) -> None:
+    noise = far_at(lambda t: 1 + np.round(min(t, edge) / 0.004) / 1000)
+    assert noise.level >= 0.99e-3 / math.sqrt(12)
+
+
+def test_costs_in_bfloat16_are_told_from_those_in_float16() -> None:
+    costs: dict[NoiseKind, Callable[[float], float]] = {
+        NoiseKind.FLOAT16: lambda t: float(np.float16(3 + math.sin(t))),
+        NoiseKind.BFLOAT16: lambda t: round(64 * (3 + math.sin(t))) / 64,
+    }
+    for kind, cost in costs.items():
+        assert measured_at(cost, cost(0)).kind is kind
+
+
+def test_noise_far_off_is_that_of_the_costs_there() -> None:
+    """Where it was measured they are ten times as large as here, and it grows from there."""
+    noise = far_at(lambda t: 0.1 + round(5 * t, 3))
+    assert noise.magnitude > 1
+    assert noise.at(1.0) == noise.level
 
 
 @pytest.mark.parametrize("at", [0.21, 0.47, 1.03])

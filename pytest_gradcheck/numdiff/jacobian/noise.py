@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.jacobian.evaluator import VectorEvaluator
-from pytest_gradcheck.numdiff.noise import (
+from pytest_gradcheck.numdiff.noise.measuring import (
     CROOKED,
     EPSILON,
     FINEST_DECIMAL,
@@ -148,7 +148,7 @@ def _levels(values: FloatArray) -> FloatArray:
 
     The first order counts at which three successive estimates agree within a factor of four while
     the differences still change sign; without one, the second smallest of the orders above the
-    first (see `numdiff.noise`).
+    first (see `numdiff.noise.measuring`).
     """
     largest = np.abs(values).max(axis=0)
     largest[largest == 0] = 1.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def probed(
         return found
     far = noise.with_far(math.inf)
     if far.level <= noise.level:
-        return replace(found, noise=far)
+        return found
     return _found(evaluator, gradient, far, settings, lambda: last - spent(), rng)
 
 
@@ -110,4 +110,5 @@ def _found(
         if locator.is_open:  # what more directions would show is known
             break
     locator.finish()
+    locator.stir()
     return Probed(noise, results(screen, locator), screen.slopes, locator.asked)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pytest_gradcheck.numdiff.differences import WIDE
+from pytest_gradcheck.numdiff.differences import WIDE, stirred
 from pytest_gradcheck.numdiff.directions import Residual
-from pytest_gradcheck.numdiff.ladder import Kind
+from pytest_gradcheck.numdiff.ladder import SAFETY, Kind
 from pytest_gradcheck.numdiff.probing.screen import Screen
 from pytest_gradcheck.numdiff.probing.search import Interval, Look, Search, one_slice
 from pytest_gradcheck.numdiff.sampling import sampled
@@ -37,6 +37,9 @@ ALONE = 8
 
 MORE_VECTORS = 2
 """Further vectors over such a parameter, while noise hides what one shows."""
+
+STIRRED = 32
+"""Groups of arrays without a gradient that are moved some way off, at most."""
 
 MANY = 8
 """Runs of arrays of which each holds something wrong: all of them are taken to be."""
@@ -159,6 +162,30 @@ class Locator:
             small = array.size <= EVERY
             if not seen.answer.is_consistent or (small and self._is_hidden(array, seen.answer)):
                 self._ask_for(array, array.size if small else self._samples)
+
+    def stir(self) -> None:
+        """Ask for components of arrays whose gradient is all 0 though the cost moves some way off.
+
+        A gradient that was never filled in looks right where steps are too small to show a slope.
+        """
+        screen = self._screen
+        flat = [
+            array
+            for array in screen.arrays
+            if array.start not in self.asked and not screen.gradient[array.slice].any()
+        ]
+        groups = [flat] if flat and not self.is_open else []
+        least = SAFETY * screen.noise.level
+        for _ in range(STIRRED):
+            if not groups:
+                break
+            group = groups.pop()
+            if stirred(screen.evaluator, group, screen.lengths, screen.noise) <= least:
+                continue
+            if len(group) == 1:
+                self._ask_for(group[0], min(group[0].size, self._samples))
+            else:
+                groups += [group[len(group) // 2 :], group[: len(group) // 2]]
 
     def _seen_alone(self, array: Parameter, look: Look) -> Whole:
         """Return what ladders of steps say of an array: some vectors tell it better than others."""

@@ -21,9 +21,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
 from itertools import pairwise
-from math import ceil, factorial, inf, isfinite, log2, sqrt
+from math import ceil, factorial, frexp, inf, isfinite, ldexp, log2, sqrt
 from operator import mul, sub
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,13 +64,15 @@ ORDERS = 5
 
 FAR_SPACINGS = (
     (CROOKED * 2e-2, inf),
+    (-CROOKED * 2e-2, inf),
     (CROOKED * 1e-1, 0.03),
     (-CROOKED * 1e-1, 3e-3),
     (CROOKED * 3e-1, 3e-3),
 )
 """The same for noise that shows over larger distances only: above the quanta of bfloat16, and where
 an iteration takes one step more or less. With the part of the cost up to which residuals are worth
-the calls: an iteration that stops at a tolerance leaves small ones."""
+the calls: an iteration that stops at a tolerance leaves small ones. The second is asked where the
+cost stands still on the first."""
 
 FAR_ROW = 15
 """Values in that row: they have to come upon the places at which an iteration takes a step more."""
@@ -108,6 +111,12 @@ STANDS_FOR = 32.0
 """A row's noise is believed up to so many times the jump that was found in it; the rest may be
 bends."""
 
+BESIDE = 1e-3
+"""How far from a value, in spacings, the cost is looked at beside it."""
+
+OTHER = 0.05
+"""By what part of it the slope beside a value is another."""
+
 HUGE = 1e3
 """How many times larger than the cost a constant is that only stands for no value."""
 
@@ -120,6 +129,9 @@ GRIDS = 4.0
 RETURNED = (np.float32, np.float16)
 """Types that costs may have been rounded to, the finest first."""
 
+BFLOAT16 = 2.0**8
+"""Mantissas of bfloat16, which NumPy lacks, are multiples of its reciprocal."""
+
 DISTANCES = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0)
 """Distances at which a cost that moved nowhere near is looked at before it is called unmoved."""
 
@@ -128,6 +140,12 @@ LARGEST_RELATIVE = 1e-3
 
 Along = Callable[[Sequence[float]], Sequence[float]]
 """The costs at distances along a direction."""
+
+Mask = npt.NDArray[np.bool_]
+
+FloatArray = npt.NDArray[np.float64]
+
+MeasureFar = Callable[[float, Mask | None, FloatArray | None], "Noise"]
 
 
 class NoiseKind(Enum):
@@ -141,6 +159,7 @@ class NoiseKind(Enum):
     """Jumps that are met over larger distances only."""
     FLOAT32 = "float32"
     FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
     DECIMALS = "decimals"
     """The cost is returned on a grid."""
     GIVEN = "given"
@@ -165,7 +184,9 @@ class Noise:
     digits : int or None
         The decimals that the cost is rounded to, where it is.
     measure_far : callable or None
-        Measures the noise over larger distances as well; None where that is done.
+        Measures the noise over larger distances as well; None where that is done. Takes what the
+        noise may have to explain, the components to move, all where None, and the slopes by which
+        they move the cost up, or None.
     """
 
     level: float
@@ -174,7 +195,7 @@ class Noise:
     moved: bool
     kind: NoiseKind = NoiseKind.ROUNDING
     digits: int | None = None
-    measure_far: Callable[[float], Noise] | None = field(default=None, compare=False, repr=False)
+    measure_far: MeasureFar | None = field(default=None, compare=False, repr=False)
 
     @property
     def relative(self) -> float:
@@ -190,9 +211,11 @@ class Noise:
         larger = np.divide(sizes, self.magnitude) if self.magnitude else 1.0
         return np.asarray(self.level * np.fmax(1.0, larger))
 
-    def with_far(self, residual: float) -> Noise:
+    def with_far(
+        self, residual: float, among: Mask | None = None, slopes: FloatArray | None = None
+    ) -> Noise:
         """Return the noise over larger distances as well, from calls of the cost."""
-        return self if self.measure_far is None else self.measure_far(residual)
+        return self if self.measure_far is None else self.measure_far(residual, among, slopes)
 
     @property
     def is_plain(self) -> bool:
@@ -296,23 +319,31 @@ def measure_far(
     size = max(near.magnitude, near.rise)
     least = 4 * max(near.level, SAFETY * grain * size)  # terms of either sign cancel in a rise
     along = _remembered(along)
+    row = None
     for spacing, most in FAR_SPACINGS:
         if most < inf and not 0 < residual < most * size:
             break
+        if row is not None and row.moves and most == inf:
+            continue
         row = _row(along, cost0, spacing, FAR_ROW)
         if row is None:
             continue
-        level = _level(row.values, FAR_ORDERS)
+        level, is_noise = _level(row.values, FAR_ORDERS)
+        both_ways = is_noise and residual == inf
         plain = PLAIN * EPSILON * max(map(abs, row.values))
         asks = level > max(4 * near.level, plain) and (most == inf or _stands_out(row))
-        if asks and residual == inf:
-            asks = _is_dense(along, row, least)  # no jump explains that, and a dense one is small
-        jump = _jump(along, row, least=least) if asks else 0.0
+        usual = 0.0
+        if residual == inf and (asks or _is_even_stair(along, row)):
+            # No jump explains that, and a dense one is small.
+            usual = _dense_jump(along, row, least, both_ways)
+            asks = usual > 0
+        jump = _largest_jump(along, row, least, both_ways) if asks else 0.0
         explains = residual < EXPLAINED * jump < EXPLAINED * LARGEST_TOLERANCE * size
-        if jump > least and (residual == inf or explains or _is_dense(along, row, least)):
-            level = max(near.level, min(level, STANDS_FOR * jump))
+        if jump > least and (residual == inf or explains or _dense_jump(along, row, least)):
+            level = max(near.level, usual / sqrt(12), min(level, STANDS_FOR * jump))
             kind, digits = _kind_of_jumps({cost0, *row.values})
-            return replace(near, level=level, kind=kind, digits=digits)
+            magnitude = max(near.magnitude, *map(abs, row.values))
+            return replace(near, level=level, magnitude=magnitude, kind=kind, digits=digits)
     return near
 
 
@@ -334,24 +365,66 @@ def _moves(row: _Row) -> list[float]:
     """Return by how much a row moves between its values, beside a polynomial through it."""
     fit = _polynomial(row, (len(row.values) - 1) // 2)
     rest = [value - fit(float(k)) for k, value in enumerate(row.values)]
-    return [abs(after - before) for before, after in pairwise(rest)]
+    return [after - before for before, after in pairwise(rest)]
 
 
-def _is_dense(along: Along, row: _Row, least: float) -> bool:
-    """Return whether a row jumps between a good part of its values, as a quantized cost does.
+def _ways(moves: Sequence[float]) -> list[list[int]]:
+    """Return the intervals that move up and those that move down, the largest moves last.
+
+    Beside a polynomial through a stair, the steps of the stair move one way and what is flat
+    between them the other. The way with the largest move comes first.
+    """
+    order = sorted(range(len(moves)), key=lambda k: abs(moves[k]))
+    up = moves[order[-1]] > 0
+    return [[k for k in order if (moves[k] > 0) is way] for way in (up, not up)]
+
+
+def _largest_jump(along: Along, row: _Row, least: float, both_ways: bool) -> float:
+    """Return the jump in the interval of a row that moves most, 0 where there is none.
+
+    Of a stair that may be one without a step: then it is the one that moves most the other way.
+    """
+    for way in _ways(_moves(row))[: 1 + both_ways]:
+        jump = _jump(along, row, place=way[-1], least=least) if way else 0.0
+        if jump > least:
+            return jump
+    return 0.0
+
+
+def _dense_jump(along: Along, row: _Row, least: float, both_ways: bool = False) -> float:
+    """Return the jump that a quantized cost has between a good part of its values, or 0.
 
     Two thirds of the intervals may move less than the one that is looked at: jumps of several sizes
     are among them where layers round one after the other, and a single jump bends the polynomial
-    beside which all of them move.
+    beside which all of them move. Of a stair it may be one without a step: then it is one of those
+    that move the other way.
     """
     moves = _moves(row)
-    place = sorted(range(len(moves)), key=moves.__getitem__)[2 * len(moves) // 3]
-    return _jump(along, row, place=place, least=least) > least
+    place = sorted(range(len(moves)), key=lambda k: abs(moves[k]))[2 * len(moves) // 3]
+    places, other = [place], next(way for way in _ways(moves) if place not in way)
+    if both_ways and len(other) > 1:
+        places.append(other[min(2 * len(other) // 3, len(other) - 2)])
+    for place in places:
+        jump = _jump(along, row, place=place, least=least)
+        if jump > least:
+            return jump
+    return 0.0
+
+
+def _is_even_stair(along: Along, row: _Row) -> bool:
+    """Return whether a row climbs a stair by a step each time: its values are those of a line.
+
+    Beside a value the cost has another slope than from there to the next.
+    """
+    first, second = row.values[:2]
+    rise = along([(1 + BESIDE) * row.spacing])[0] - first
+    usual = BESIDE * (second - first)
+    return abs(rise - usual) > max(OTHER * abs(usual), PLAIN * EPSILON * max(map(abs, row.values)))
 
 
 def _stands_out(row: _Row) -> bool:
     """Return whether a row may jump once: what bends does so between all of its values."""
-    moves = _moves(row)
+    moves = list(map(abs, _moves(row)))
     return max(moves) > 4 * median(moves)
 
 
@@ -393,7 +466,7 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
     magnitude = max(map(abs, seen))
     plain = 0.5 * EPSILON * magnitude
     quantum, kind, digits = _grid(seen)
-    level = _level(row.values) if row.moves else 0.0
+    level = _level(row.values).value if row.moves else 0.0
     for factor in FINER:
         rise = abs(row.values[-1] - row.values[0]) / (len(row.values) * abs(row.spacing))
         size = max(magnitude, rise)
@@ -405,7 +478,7 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
         if finer is None or not abs(finer.spacing) < abs(row.spacing):
             continue
         row = finer
-        level = _level(row.values) if row.moves else 0.0
+        level = _level(row.values).value if row.moves else 0.0
     rise, steps = 0.0, row.steps
     whole = abs(row.values[-1] - row.values[0])
     if (min(steps) > 0 or max(steps) < 0) and whole > 8 * level:  # a rise, and not the noise
@@ -503,7 +576,14 @@ def order_scales(count: int, orders: int = ORDERS) -> tuple[float, ...]:
     return tuple(factorial(k) ** 2 / factorial(2 * k) / (count - k) for k in range(1, orders + 1))
 
 
-def _level(values: Sequence[float], orders: int = ORDERS) -> float:
+class _Level(NamedTuple):
+    """The noise that a table of differences shows, and whether it is surely noise: no bend."""
+
+    value: float
+    is_noise: bool
+
+
+def _level(values: Sequence[float], orders: int = ORDERS) -> _Level:
     """Return the noise that a table of differences shows.
 
     The first order counts at which three successive estimates agree within a factor of four while
@@ -522,9 +602,9 @@ def _level(values: Sequence[float], orders: int = ORDERS) -> float:
     for order in range(len(estimates) - 2):
         three = estimates[order : order + 3]
         if changing[order] and max(three) <= 4 * min(three):
-            return largest * three[0]
+            return _Level(largest * three[0], True)
     bent = sorted(estimate for estimate in estimates[1:] if estimate)
-    return largest * (bent[len(bent) > 2] if bent else 0.0)
+    return _Level(largest * (bent[len(bent) > 2] if bent else 0.0), False)
 
 
 def _kind_of_jumps(seen: set[float]) -> tuple[NoiseKind, int | None]:
@@ -562,4 +642,8 @@ def _grid(seen: set[float]) -> tuple[float, NoiseKind, int | None]:
             break
         if float(np.spacing(type_(largest))) > spacing:
             spacing, kind, decimals = float(np.spacing(type_(largest))), name, None
+    if all((frexp(v)[0] * BFLOAT16).is_integer() for v in seen):
+        coarse = ldexp(1 / BFLOAT16, frexp(largest)[1])
+        if coarse > spacing:
+            spacing, kind, decimals = coarse, NoiseKind.BFLOAT16, None
     return spacing / sqrt(12), kind, decimals
