@@ -216,14 +216,14 @@ def _given(problem: Problem, data: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the arguments of a pair beside the params, by name."""
     given = dict(data or {})
     if problem.args:
-        given |= dict(zip(_argument_names(problem.cost), problem.args, strict=False))
+        given |= dict(zip(_argument_names(problem.cost)[1:], problem.args, strict=False))
     return given
 
 
 def _argument_names(function: Any) -> list[str]:
-    """Return the names of the arguments after the first, which takes the params."""
+    """Return the names of a function's arguments."""
     try:
-        return list(inspect.signature(function).parameters)[1:]
+        return list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         return []
 
@@ -234,8 +234,7 @@ def _seen_by(function: Any, seen: set[int], depth: int) -> Iterator[tuple[str, A
         return
     seen.add(id(function))
     if isinstance(function, functools.partial):
-        names = _argument_names(function.func)
-        yield from zip(names, function.args[1:], strict=False)
+        yield from zip(_argument_names(function.func), function.args, strict=False)
         yield from function.keywords.items()
         yield from _seen_by(function.func, seen, depth)
         return
@@ -246,10 +245,17 @@ def _seen_by(function: Any, seen: set[int], depth: int) -> Iterator[tuple[str, A
         return
     for name, value in itertools.chain(_defaults(function), _outer_names(function)):
         if isinstance(value, (types.FunctionType, types.MethodType, functools.partial)):
-            if getattr(value, "__module__", function.__module__) == function.__module__:
+            if _module_of(value) in (None, function.__module__):
                 yield from _seen_by(value, seen, depth - 1)
         else:
             yield name, value
+
+
+def _module_of(function: Any) -> str | None:
+    """Return the name of the module of a function, or of what a partial calls."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__module__", None)
 
 
 def _defaults(function: types.FunctionType) -> Iterator[tuple[str, Any]]:

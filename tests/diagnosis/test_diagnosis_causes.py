@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -905,3 +906,47 @@ def normalized(backward: Callable[[Array, Array], Array]) -> Report:
         return (backward(dout, xhat) / std,)
 
     return check_gradients.layer(forward, reverse, RNG.normal(size=(7, 3)))
+
+
+@pytest.mark.parametrize("how", ["position", "keyword", "method", "late"])
+def test_what_a_function_holds_is_in_sight(how: str) -> None:
+    """A partial's arguments and a method's object are in sight; a name without a value is not."""
+    many = np.random.default_rng(0).normal(size=(11, 3))
+
+    def loss(X: Any, w: Any) -> float:
+        return float(np.mean((X @ w) ** 2))
+
+    def slope(X: Any, w: Any) -> Any:
+        return 2 * X.T @ (X @ w)  # a sum
+
+    class Model:
+        def __init__(self) -> None:
+            self.X = many
+
+        def loss(self, w: Any) -> float:
+            return loss(self.X, w)
+
+        def slope(self, w: Any) -> Any:
+            return slope(self.X, w)
+
+    def late(X: Any) -> tuple[Any, Any]:
+        def grad(w: Any) -> Any:
+            return slope(X, w) if w.size else never
+
+        if not many.size:
+            never = 1
+        return (lambda w: loss(X, w)), grad
+
+    pairs: dict[str, tuple[Any, Any]] = {
+        "position": (functools.partial(loss, many), functools.partial(slope, many)),
+        "keyword": (functools.partial(loss, X=many), functools.partial(slope, X=many)),
+        "method": (Model().loss, Model().slope),
+        "late": late(many),
+    }
+    params: Any = np.array([0.3, -0.2, 0.5])
+    first, second = pairs[how]
+    if how == "keyword":
+        report = check_gradients(lambda w: first(w=w), lambda w: second(w=w), params)
+    else:
+        report = check_gradients(first, second, params)
+    assert message(report).endswith("a mean (1/m) is missing; 11 is X.shape[0]")
