@@ -1,11 +1,11 @@
 """Find the line of the user's backward pass at which an error enters.
 
-A backward pass computes the derivative of the cost by every value of the forward pass, and any of
-these can be differenced as parameters are. Four steps: *record* what both passes compute, *perturb*
-the values of the forward pass in their frames, *pair* them with those of the backward pass, and
-*tell* the first line whose value is wrong although all that it is made of is right. Where that
-leaves several lines, small edits of each are tried (`repair`): one that makes the whole gradient
-right shows which it is.
+A backward pass computes the derivative of the cost with respect to the values of the forward pass.
+These derivatives can be differenced like those of the parameters. The search has four steps:
+*record* what both passes compute, *perturb* the values of the forward pass in their frames, *pair*
+them with the values of the backward pass, and *tell* the first line whose value is wrong although
+its inputs are right. Where several lines are left, small edits of each are tried (`repair`). An
+edit that makes the whole gradient right shows the line.
 """
 
 from __future__ import annotations
@@ -51,30 +51,30 @@ CALLS = 200
 """Calls of the cost and of the gradient in all."""
 
 SLOPES = 120
-"""Of these, calls of the cost with a value changed."""
+"""Calls of the cost with a perturbed value, which are among these."""
 
 SECONDS = 2.0
-"""What it may take, or as long as the check where that is longer."""
+"""Time that the search may take, or the time of the check where that is longer."""
 
 SMALL = 1_000
-"""Calls of the cost up to which a check is small: what the search takes is not its measure."""
+"""Calls of the cost up to which a check is small, and does not limit the time of the search."""
 
 PART = 0.2
-"""Part of the time of a larger check within which edits are begun."""
+"""Fraction of the time of a larger check within which new edits are tried."""
 
 SUSPECTED = 24
-"""Statements of which edits are tried."""
+"""Statements of which edits are tried, at most."""
 
 EQUAL = 2
-"""How likely statements are that count the same once an edit has healed them."""
+"""Likelihood from which on all statements count the same that an edit makes right."""
 
 VALUE_NAMES = ("data", "value", "val", "v", "x", "primal", "item")
 GRADIENT_NAMES = ("grad", "g", "adjoint", "adj", "bar", "derivative", "deriv", "d")
-"""What objects call a number and its derivative."""
+"""Attributes under which objects keep a number and its derivative."""
 
 
 def line_of(case: Case, point: str) -> tuple[Finding, ...]:
-    """Return a finding of the line at which the error enters, if it can be told."""
+    """Return a finding of the line at which the error enters, or none where it is not known."""
     located = locate(case)
     if located is None or not located.is_told:
         return ()
@@ -90,7 +90,7 @@ def line_of(case: Case, point: str) -> tuple[Finding, ...]:
 
 
 def locate(case: Case) -> Located | None:
-    """Return where the error enters, or None where nothing can be said."""
+    """Return where the error enters, or None where nothing is known."""
     if not is_free():
         return None
     with _as_it_was():
@@ -99,7 +99,7 @@ def locate(case: Case) -> Located | None:
 
 @contextmanager
 def _as_it_was() -> Iterator[None]:
-    """Put back what calls change: generators and warnings."""
+    """Restore the random generators and the warning filters, which calls may change."""
     numpy_state, state = np.random.get_state(), random.getstate()
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -160,7 +160,7 @@ def _located(case: Case) -> Located | None:
 def _dependence(
     case: Case, sources: Sources, until: float, backward: Values
 ) -> Callable[[Value, Value], bool]:
-    """Return whether a value changes with another: a factor of 0 hides what it multiplies."""
+    """Return a function that says whether a value depends on another; a factor of 0 hides that."""
     statements = {value.statement: None for value in backward if value.statement is not None}
     script = Script(sources, until, list(statements), {})
     if clock.now() < until:
@@ -169,7 +169,7 @@ def _dependence(
 
 
 def _chosen(found: Suspects, healed: Sequence[Statement]) -> tuple[Statement, ...]:
-    """Return the statements to tell: those that an edit heals, else the likeliest."""
+    """Return the statements to name: those that an edit makes right, else the likeliest."""
     idle = tuple(s for s, rank in found.ranks.items() if s.is_idle and rank > 1)
     if idle:
         return idle
@@ -187,7 +187,7 @@ def _chosen(found: Suspects, healed: Sequence[Statement]) -> tuple[Statement, ..
 
 
 class _Passes:
-    """The values of the forward pass, on which the cost depends, and those of the backward pass."""
+    """The values of the forward pass that the cost depends on, and those of the backward pass."""
 
     def __init__(self, forward: Recorder, backward: Recorder) -> None:
         self._recorded = backward
@@ -213,7 +213,7 @@ class _Passes:
         )
 
     def _is_forward(self, value: Value) -> bool:
-        """Return whether the cost depends on it, or the forward pass but hands it on."""
+        """Return whether the cost depends on a value, or the forward pass merely hands it on."""
         if (value.statement, _effect(value)) in self._evaluated:
             return True
         handed_on = value.kind == "passed" and (value.statement, value.effect) in self._ran
@@ -224,11 +224,11 @@ class _Passes:
         )
 
     def _poses(self, value: Value) -> bool:
-        """Return whether a value is called the derivative of one of the forward pass."""
+        """Return whether a value's name is that of a derivative of a forward value."""
         return any(base in self._names for name, _ in value.names for base in bases_of(name))
 
     def owned(self) -> dict[int, Value]:
-        """Return partners by name that live in the same object (``self.grad``, ``self.data``)."""
+        """Return forward values that stand beside their derivative in an object (``self.data``)."""
         by_handle = {
             (value.handle.statement, value.handle.execution): value
             for value in self.forward
@@ -256,14 +256,14 @@ def _effect(value: Value) -> object:
 def _known_values(
     backward: Values, graph: Graph, pairs: Pairs, leaves: Mapping[int, Leaf], faults: Faults
 ) -> dict[Statement, list[Known]]:
-    """Return what the values of statements have to be: parts of the gradient, and derivatives."""
+    """Return the conditions that values have to meet: as parts of the gradient, and derivatives."""
     found: dict[Statement, list[Known]] = defaultdict(list)
     made = [value for value in backward if value.kind != "passed"]
     last = {leaves[v.number].part.start: v.number for v in made if v.number in leaves}
     known: dict[int, Known] = {}
     for value in backward:
         if value.statement is None or value.effect is None or value.expression is None:
-            continue  # an argument says nothing of what its statement leaves
+            continue  # an argument is not what its statement computes
         source = graph.origin_of(value)
         if source.number not in known:
             partner = pairs.named.get(source.number)

@@ -49,7 +49,7 @@ class Case:
 
 
 def case_of(pair: Pair, comparison: Comparison, seconds: float) -> Case:
-    """Return what a check has found as the search for the line needs it."""
+    """Return the results of a check in the form that the search needs."""
     approximation, theta = comparison.approximation, comparison.theta
     is_wrong = comparison.judgement.verdicts >= Verdict.SUSPECT
     faults = Faults(

@@ -21,10 +21,10 @@ from pytest_gradcheck.params.theta import FloatArray
 __all__ = ["Faults", "Graph", "Marks", "final", "is_multiple", "leaves_of", "marked", "recomputed"]
 
 EQUAL = 1e-12
-"""Relative difference within which a value is one of the forward pass, computed again."""
+"""Relative difference within which a value is a forward value that is computed again."""
 
 RATIO = 1e-5
-"""Relative difference within which two factors are one."""
+"""Relative difference within which two factors are equal."""
 
 WIDEST = 50_000
 """Components of theta up to which a value is looked for anywhere in the gradient."""
@@ -32,12 +32,12 @@ WIDEST = 50_000
 WHOLE = slice(None)
 
 PRODUCTS = ("@", "dot", "einsum", "outer", "matmul", "tensordot", "inner", "kron")
-"""In statements that sum, but not over something that may cancel by itself."""
+"""Words of sums of products, whose terms do not cancel by themselves."""
 
 
 @dataclass(frozen=True)
 class Faults:
-    """What a check has found: arrays over theta.
+    """The results of a check, as arrays over theta.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Faults:
     starts: Mapping[int, str]
 
     def of(self, gradient: FloatArray) -> Faults | None:
-        """Return the faults of the gradient as it comes out now, or None if it has none."""
+        """Return the faults of the gradient of this run, or None if it has none."""
         if np.array_equal(gradient, self.gradient):
             return self
         off = ~self._agrees(gradient) & self.is_checked
@@ -66,12 +66,12 @@ class Faults:
         return bool(np.all(self._agrees(gradient)[self.is_checked]))
 
     def agree(self, values: FloatArray, part: slice) -> bool:
-        """Return whether values are what a part of the gradient has to be."""
+        """Return whether values agree with a part of the numerical gradient."""
         return bool(np.all(self._agrees(values, part)))
 
     @cached_property
     def parts(self) -> tuple[slice, ...]:
-        """The places of the parameters in the gradient, in order."""
+        """The slices of the parameters in the gradient, in order."""
         starts = sorted(self.starts)
         ends = [*starts[1:], self.gradient.size]
         return tuple(slice(*pair) for pair in zip(starts, ends, strict=True))
@@ -84,14 +84,14 @@ class Faults:
 
 
 class Graph:
-    """What each value is made of, near and far: sets of values as bits of an integer."""
+    """The inputs of each value, direct and indirect; a set of values is the bits of an integer."""
 
     def __init__(self, values: Values) -> None:
         self.values = values
         self.depends: Callable[[Value, Value], bool] = lambda value, read: True
         self._made_of = [1 << value.number for value in values]
         changed = True
-        while changed:  # mostly twice: what a loop fills reads values that came later
+        while changed:  # mostly twice: an array that a loop fills reads later values
             changed = False
             for value in values:
                 mine = self._made_of[value.number]
@@ -101,7 +101,7 @@ class Graph:
                     self._made_of[value.number], changed = mine, True
 
     def made_of(self, numbers: Iterable[int]) -> int:
-        """Return values and all that they are made of."""
+        """Return values and all of their inputs."""
         bits = 0
         for number in numbers:
             bits |= self._made_of[number]
@@ -109,11 +109,11 @@ class Graph:
 
     @cached_property
     def foreign(self) -> int:
-        """The values of arrays that are not followed."""
+        """The values of arrays of other frameworks, whose inputs are not known."""
         return sum(1 << value.number for value in self.values if value.kind == FOREIGN)
 
     def origin_of(self, value: Value, held: bool = False) -> Value:
-        """Return the value that was handed on as this; `held`: where it can first be changed."""
+        """Return the value that a call has handed on; `held`: stop where it can be perturbed."""
         while value.kind == "passed" and len(value.reads) == 1:
             if held and value.handle is not None:
                 break
@@ -121,7 +121,7 @@ class Graph:
         return value
 
     def rounds_before(self, statement: Statement) -> dict[int, int]:
-        """Return, by executions of a statement, the first of its executions that feeds it."""
+        """Return, for each execution of a statement, the first execution that it depends on."""
         mine = [value for value in self.values if value.statement is statement]
         all_of_mine = sum(1 << value.number for value in mine)
         found: dict[int, int] = {}
@@ -132,7 +132,7 @@ class Graph:
         return found
 
     def proven_by(self, right: Iterable[int], stops: Iterable[int] = ()) -> int:
-        """Return what right values are made of and could not be without: sums may cancel."""
+        """Return the inputs without which values could not be right; those of a sum may cancel."""
         bits, todo, stop = 0, list(right), set(stops)
         while todo:
             number = todo.pop()
@@ -141,7 +141,7 @@ class Graph:
             bits |= 1 << number
             value = self.values[number]
             if value.whole is not None:
-                continue  # a number says nothing of what stands beside it in a call
+                continue  # a whole number proves nothing of the other inputs of a call
             todo += [
                 n
                 for n in value.reads
@@ -167,21 +167,21 @@ def _may_cancel(value: Value, read: Value) -> bool:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A value that is a part of the gradient as it was returned.
+    """A value that is a part of the gradient that was returned.
 
     Attributes
     ----------
     is_right : bool
     tells : bool
-        Whether that proves something: all of it was checked, and it is not zero.
+        Whether it proves something: all of it was checked, and it is not zero.
     ratio : float
-        What it is over the numerical gradient, where that is one number; else 0.
+        Its ratio to the numerical gradient, where that is a single number; else 0.
     part : slice
         Its place in theta.
     order : str
-        ``C``, or ``F`` where it is laid out by columns.
+        Its memory order, ``C`` or ``F``.
     scale : float
-        What it was multiplied by on its way: -1 for forces, whose negative is the gradient.
+        The factor from it to the gradient: -1 for forces.
     """
 
     is_right: bool
@@ -210,7 +210,7 @@ def leaves_of(values: Values, graph: Graph, faults: Faults) -> dict[int, Leaf]:
 
 
 def _told_apart(graph: Graph, leaves: dict[int, Leaf], faults: Faults) -> dict[int, Leaf]:
-    """Return the leaves but for rows of which several are the same, so that any may be the part."""
+    """Return the leaves without rows that are equal: any of those may be the part."""
     rows: dict[tuple[int, int], list[int]] = defaultdict(list)
     whole = {(part.start, part.stop) for part in faults.parts}
     for number, leaf in leaves.items():
@@ -227,7 +227,7 @@ def _told_apart(graph: Graph, leaves: dict[int, Leaf], faults: Faults) -> dict[i
 
 
 def _multiples(values: Values, faults: Faults) -> dict[int, Leaf]:
-    """Return the values of which the whole gradient, or that of a parameter, is a multiple."""
+    """Return the values whose multiple is the gradient, or that of a parameter."""
     found: dict[int, Leaf] = {}
     parts: dict[int, list[slice]] = {}
     for part in faults.parts:
@@ -252,12 +252,12 @@ def _multiples(values: Values, faults: Faults) -> dict[int, Leaf]:
 
 
 def _place_of(flat: FloatArray, value: Value, faults: Faults) -> int | None:
-    """Return where a vector stands in the gradient, or None."""
+    """Return the place of a vector in the gradient, or None."""
     gradient = faults.gradient
     if not flat.any() and flat.size < 3:
         return None
     starts: Iterable[int] = faults.starts
-    if gradient.size <= WIDEST and flat.size > 1:  # one number is soon found by chance
+    if gradient.size <= WIDEST and flat.size > 1:  # a single number is often equal by chance
         starts = np.flatnonzero(gradient == flat[0]).tolist()
     found = [s for s in starts if np.array_equal(gradient[s : s + flat.size], flat)]
     bases = {base for name, _ in value.names for base in (name, *bases_of(name))}
@@ -277,9 +277,9 @@ def _leaf(flat: FloatArray, part: slice, faults: Faults) -> Leaf:
 
 
 def final(values: Values, forward: Values) -> Callable[[Value], bool]:
-    """Return whether a value is whole: no part of a sum, nor on its way under the same name.
+    """Return a function that says whether a value is complete: no partial sum, and not reassigned.
 
-    A sum that is the derivative of something else, by its name, has terms that are whole.
+    The terms of a sum are complete where the sum's name is that of another derivative.
     """
     known = {name for value in forward for name, _ in value.names}
     parts: set[int] = set()
@@ -302,7 +302,7 @@ def final(values: Values, forward: Values) -> Callable[[Value], bool]:
 
 
 def _sources(values: Values, value: Value) -> Iterator[int]:
-    """Yield what a value reads, and where that was handed on from."""
+    """Yield the inputs of a value, and the values that were handed on as those."""
     for number in value.reads:
         yield number
         while values[number].kind == "passed" and len(values[number].reads) == 1:
@@ -318,11 +318,11 @@ class Marks:
     ----------
     right, wrong : set of int
     certain : set of int
-        Those that are wrong under a name that other values bear out, or as parts of the gradient.
+        Those that are wrong as parts of the gradient, or under a name that other values confirm.
     returned : set of int
-        Parts of the gradient that are wrong, each as it was last.
+        The last value of each part of the gradient that is wrong.
     shown : set of int
-        All that is known to be wrong, downstream included.
+        All values that are known to be wrong, those downstream included.
     """
 
     right: frozenset[int]
@@ -337,8 +337,8 @@ def marked(
 ) -> Marks:
     """Return which values are right and which wrong.
 
-    Some conventions leave a factor for later (``dZ = A - Y``, and ``1 / m`` in ``dW``): a factor
-    counts as right where what is made of such a value is right.
+    Some conventions leave a factor for later (``dZ = A - Y``, and ``1 / m`` in ``dW``). A factor
+    counts as right where a value that depends on it is right.
     """
     telling = {number for number, leaf in leaves.items() if leaf.is_right and leaf.tells}
     exact = [number for number, factor in pairs.factors.items() if factor == 1]
@@ -359,7 +359,7 @@ def marked(
     off = pairs.wrong | (negative & pairs.named.keys())
     for number, factor in pairs.factors.items():
         if number not in pairs.named and _is_taken_over(graph, number):
-            continue  # what it is taken from is right; that it is enough is not said
+            continue  # its input is right, which does not prove its statement
         if any(abs(factor / known - 1) < RATIO for known in proven):
             right.add(number)
         elif proven and (number in pairs.named or not is_multiple(graph, number)):
@@ -385,14 +385,14 @@ def marked(
 
 
 def _is_taken_over(graph: Graph, number: int) -> bool:
-    """Return whether a value, or a part of it, is what it is made of."""
+    """Return whether a value is a multiple or a part of one of its inputs."""
     value = graph.values[number]
     is_part = is_path(value.expression) and value.effect is not None and not value.effect.augmented
     return is_part or is_multiple(graph, number)
 
 
 def _handed_on(graph: Graph, numbers: Iterable[int]) -> Iterator[int]:
-    """Yield the values that are handed on as these."""
+    """Yield the values that calls have handed on as these."""
     for number in numbers:
         value = graph.values[number]
         while value.kind == "passed" and len(value.reads) == 1:
@@ -401,10 +401,10 @@ def _handed_on(graph: Graph, numbers: Iterable[int]) -> Iterator[int]:
 
 
 def _last_of_each(graph: Graph, leaves: dict[int, Leaf]) -> set[int]:
-    """Return the wrong parts of the gradient, each as it was last.
+    """Return the last value of each wrong part of the gradient.
 
-    A row of an array is no part by itself: which array is returned is seen in the whole of it. What
-    another framework hands out as it has got it is what it has got.
+    A row does not count beside the whole array. A copy that another framework hands out does not
+    count beside its original.
     """
     last: dict[tuple[int, int], int] = {}
     for number, leaf in leaves.items():
@@ -424,7 +424,7 @@ def _last_of_each(graph: Graph, leaves: dict[int, Leaf]) -> set[int]:
 
 
 def is_multiple(graph: Graph, number: int) -> bool:
-    """Return whether a value is but a multiple of one that it is made of."""
+    """Return whether a value is a multiple of one of its inputs."""
     mine = graph.values[number].array
     for read in graph.values[number].reads:
         other = graph.values[read].array
@@ -439,12 +439,12 @@ def is_multiple(graph: Graph, number: int) -> bool:
 
 @dataclass(frozen=True)
 class Again:
-    """Values that the backward pass computes again under the names of the forward pass.
+    """Values that the backward pass computes again under the names of forward values.
 
     Attributes
     ----------
     same, other : frozenset of int
-        Those that are what they are there, and those that are not.
+        Those that agree with the forward pass, and those that do not.
     """
 
     same: frozenset[int]
@@ -452,7 +452,7 @@ class Again:
 
 
 def recomputed(mine: Values, forward: Values) -> Again:
-    """Return which values are computed again, and whether they come out the same."""
+    """Return the values that are computed again, and whether they agree."""
     there, here = _by_name(forward), _by_name(mine)
     same: set[int] = set()
     other: set[int] = set()
@@ -482,9 +482,9 @@ def recomputed(mine: Values, forward: Values) -> Again:
 def _first_other(
     value: Value, mine: Values, same: set[int], there: Mapping[Name, object]
 ) -> Iterator[int]:
-    """Yield a value that does not come out the same, or the arguments that it is made of instead.
+    """Yield a value that does not agree, or instead of it the arguments that it depends on.
 
-    Where it is made of anything else that may not be the same, nothing is said of it.
+    Nothing is known of a value with another input that may not agree.
     """
     by_number = {other.number: other for other in mine}
     doubtful = [
@@ -501,7 +501,7 @@ def _first_other(
 
 
 def _poses(value: Value, there: Mapping[Name, object]) -> bool:
-    """Return whether a value is called the derivative of one of the forward pass."""
+    """Return whether a value's name is that of a derivative of a forward value."""
     return any((base, key) in there for name, key in value.names for base in bases_of(name))
 
 
@@ -524,13 +524,13 @@ def _is_same(value: Value, partner: Value) -> bool:
 
 
 def _are_zero(value: Value, partner: Value) -> bool:
-    """Return whether both are 0 throughout, which is enough for values of one name."""
+    """Return whether both values are 0 throughout, which suffices where they have one name."""
     one, two = value.array, partner.array
     return one is not None and two is not None and not (one.any() or two.any())
 
 
 def _is_meant_to_be(value: Value, partner: Value) -> bool:
-    """Return whether a value is written as if it were one of the forward pass."""
+    """Return whether a value is written like a forward value."""
     if value.statement is None or partner.statement is None or value.statement.is_loop:
         return False
     if value.whole is not None:

@@ -1,4 +1,4 @@
-"""Parts of the gradient that are computed and right, but not handed out as what they are."""
+"""Parts of the gradient that are right when they are computed, and wrong when they are returned."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from pytest_gradcheck.diagnosis.line.recording.values import Value
 __all__ = ["Exits", "Misplaced", "misplaced"]
 
 Exits = Mapping[CodeType | None, Statement]
-"""The statement with which each function returns; under None that of the outermost."""
+"""The return statement of each function, and under None that of the outermost."""
 
 
 @dataclass(frozen=True)
 class Misplaced:
-    """A statement that does not put the right value where it belongs.
+    """A statement that puts a right value in the wrong place.
 
     Attributes
     ----------
     statement : Statement
     value : Value
-        What is right.
+        The right value.
     parameters : tuple of str
-        Those of whose gradient it is.
+        The parameters whose gradient it is.
     """
 
     statement: Statement
@@ -37,7 +37,7 @@ class Misplaced:
 
     @property
     def sentence(self) -> str:
-        """What is wrong, in words."""
+        """The fault in words."""
         names = ", ".join(self.parameters[:4])
         made = self.value.statement
         if made is None or made is self.statement:
@@ -49,14 +49,14 @@ class Misplaced:
 def misplaced(
     values: Values, seen: Iterable[slice], faults: Faults, exits: Exits
 ) -> Misplaced | None:
-    """Return the statement at which right parts of the gradient get lost, if it is one for all.
+    """Return the statement that loses right parts of the gradient, if one statement loses all.
 
     Parameters
     ----------
     values : sequence of Value
         Those of the backward pass.
     seen : iterable of slice
-        Parts of the gradient that are known to be wrong as they are computed.
+        Parts of the gradient that are wrong when they are computed.
     faults : Faults
     exits : mapping
     """
@@ -79,7 +79,7 @@ def misplaced(
 
 
 def _right(values: Values, part: slice, faults: Faults) -> Value | None:
-    """Return the last value that is what a part of the gradient has to be."""
+    """Return the last value that agrees with a part of the numerical gradient."""
     if not faults.is_checked[part].all():
         return None
     found: Value | None = None
@@ -93,13 +93,13 @@ def _right(values: Values, part: slice, faults: Faults) -> Value | None:
 
 
 def _culprit(value: Value, values: Values, is_all: bool, exits: Exits) -> Statement | None:
-    """Return the statement that loses a right value: the one that puts it away, or a return."""
+    """Return the statement that loses a right value: its assignment, or a return."""
     if value.kind == "passed" and value.statement is not None and value.statement.is_return:
         return exits.get(None)
     leaves = exits.get(value.code)
     target = value.effect.target if value.effect is not None else None
     if not isinstance(target, ast.Subscript):
-        return leaves if len(value.names) < 2 else None  # it may be put away elsewhere
+        return leaves if len(value.names) < 2 else None  # it may be assigned elsewhere
     over = any(v.place == value.place and v.number > value.number for v in values)
     base = target.value
     is_picked = isinstance(base, ast.Name) and base.id in _picked_from(leaves)
@@ -107,7 +107,7 @@ def _culprit(value: Value, values: Values, is_all: bool, exits: Exits) -> Statem
 
 
 def _picked_from(leaves: Statement | None) -> set[str]:
-    """Return the containers of which a return hands out entries that it picks by itself."""
+    """Return the containers from which a return picks entries."""
     parts = ast.walk(leaves.nodes[-1]) if leaves else ()
     entries = (part.value for part in parts if isinstance(part, ast.Subscript))
     return {entry.id for entry in entries if isinstance(entry, ast.Name)}

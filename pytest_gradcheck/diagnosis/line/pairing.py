@@ -1,4 +1,4 @@
-"""Which values of a backward pass are the derivatives of which of the forward pass, and right."""
+"""Pair the values of the backward pass with the forward values whose derivatives they are."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from pytest_gradcheck.diagnosis.line.recording.values import Name, Value
 __all__ = ["Pairs", "Values", "bases_of", "factor_of", "paired"]
 
 SAME = 1e-6
-"""Relative difference within which a value is the slope that was measured."""
+"""Relative difference within which a value agrees with the measured slope."""
 
 APART = 1e-4
-"""Relative difference beyond which it is not."""
+"""Relative difference beyond which it does not."""
 
 BEFORE = (
     *("d_", "d", "D", "grad_", "grad", "g_", "delta_", "gradient_", "bar_", "adj_"),
     *("dL_d", "dJ_d", "dC_d", "dE_d", "dloss_d", "dcost_d", "dLd", "dJd", "dL", "dJ"),
 )
-"""What derivatives are called: this, and what they are the derivative of."""
+"""Prefixes of the names of derivatives."""
 
 BEHIND = ("_grad", "_grads", "_bar", "bar", "_adj", "_adjoint", "_gradient", "_g", "_d", "_b")
-"""Or that, and this."""
+"""Suffixes of the names of derivatives."""
 
 COMMON = (0.0, 1.0, -1.0, 2.0, 0.5)
-"""Numbers that are equal by chance."""
+"""Numbers that are often equal by chance."""
 
 Values = Sequence[Value]
 
 
 def bases_of(name: object) -> Iterator[str]:
-    """Yield what a name may be the derivative of.
+    """Yield the names whose derivative a name may stand for.
 
     Examples
     --------
@@ -59,15 +59,15 @@ class Pairs:
     Attributes
     ----------
     factors : dict
-        The factor by which a value is the derivative of a partner: 1 where it is right.
+        The ratio of a value to the derivative of its partner: 1 where it is right.
     named : dict
-        The partner by name.
+        The forward value, or partner, that its name refers to.
     sure : set
-        Values whose name is borne out by others of the same name.
+        Values whose name is confirmed by others of the same name.
     wrong : set
-        Values that are not the derivative of the partner by name.
+        Values that are not the derivative of the partner that their name refers to.
     slopes : dict
-        The slopes by partners.
+        The slopes with respect to partners.
     """
 
     factors: dict[int, float] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Pairs:
 
 
 def factor_of(value: Value, slopes: Sequence[Slope]) -> float | None:
-    """Return the factor by which a value is a derivative; 0 if it is not; None if unknown."""
+    """Return the ratio of a value to a derivative: 0 if it is not one number, None if unknown."""
     array = value.array
     assert array is not None
     factors = [
@@ -105,18 +105,18 @@ def paired(
     repeats: Callable[[Value], bool],
     owned: Mapping[int, Value],
 ) -> Pairs:
-    """Measure the slopes by forward values, and compare the backward ones with them.
+    """Measure the slopes with respect to forward values, and compare backward values with them.
 
     Parameters
     ----------
     backward, forward : sequences of Value
     slopes : Slopes
     is_final : callable
-        Whether a value is whole, and not a part of a sum that goes on.
+        Whether a value is complete, and no partial sum.
     repeats : callable
-        Whether a value is but a multiple of one that it is made of.
+        Whether a value is a multiple of one of its inputs.
     owned : mapping
-        Partners by name that live in the same object.
+        Partners that stand in the same object.
     """
     shapes: dict[tuple[int, ...], list[Value]] = defaultdict(list)
     for value in backward:
@@ -152,7 +152,7 @@ def paired(
 def _asked(
     forward: Values, shapes: Mapping[tuple[int, ...], list[Value]], slopes: Slopes
 ) -> dict[int, list[Slope]]:
-    """Return the slopes by forward values, along two directions where one leaves doubt."""
+    """Return the slopes with respect to forward values, along a second direction if in doubt."""
     usable = [
         value
         for value in forward
@@ -172,7 +172,7 @@ def _asked(
 
 
 def _from_the_end(values: Values) -> Values:
-    """Return values so that the last ones of all statements come first."""
+    """Return values in the order: the last value of each statement, then the last but one."""
     by_statement: dict[object, list[Value]] = defaultdict(list)
     for value in reversed(values):
         by_statement[value.statement].append(value)
@@ -182,7 +182,7 @@ def _from_the_end(values: Values) -> Values:
 
 
 def _alike(value: Value, partner: Value) -> bool:
-    """Return whether two values have one shape."""
+    """Return whether two values have the same shape."""
     if value.array is None or partner.array is None:
         return False
     return value.array.shape == partner.array.shape
@@ -195,10 +195,10 @@ def _is_common(value: Value) -> bool:
 def _named(
     backward: Values, forward: Values, agrees: Callable[[Value, Value], bool]
 ) -> tuple[dict[int, Value], set[int]]:
-    """Return partners by name, and the values whose name others bear out.
+    """Return the partners that names refer to, and the values whose name others confirm.
 
-    Those of one name go through those of the other in reverse: layers, steps of time. Which meets
-    which is what most values agree with.
+    Values of one name run through the partners in reverse order, like layers and time steps. Most
+    values agree at the offset that is chosen.
     """
     partners: dict[Name, list[Value]] = defaultdict(list)
     for value in forward:
@@ -225,7 +225,7 @@ def _named(
 
 
 def _called(value: Value) -> set[Name]:
-    """Return a value's names; of one that a list keeps (``hs[t]``) also what the list is called."""
+    """Return a value's names, and for an entry of a list (``hs[t]``) those of the list."""
     kept = {name for name, key in value.names if key is not None and isinstance(name, str)}
     plural = {name[:-1] for name in kept if len(name) > 1 and name.endswith("s")}
     return value.names | {(name, None) for name in kept | plural}
@@ -234,7 +234,7 @@ def _called(value: Value) -> set[Name]:
 def _aligned(
     values: Values, partners: Values, agrees: Callable[[Value, Value], bool]
 ) -> tuple[list[tuple[Value, Value]], int]:
-    """Return the pairs at the offset at which most of them agree, and how many do."""
+    """Return the pairs at the offset at which most agree, and the number that agree."""
     best: tuple[int, int, int] | None = None
     chosen: list[tuple[Value, Value]] = []
     for offset in range(1 - len(values), len(partners)):
@@ -256,9 +256,9 @@ def _match(
     repeats: Callable[[Value], bool],
     pairs: Pairs,
 ) -> None:
-    """Give every backward value one partner, and every partner one value: the first that is it.
+    """Give every backward value one partner, and every partner the first value that matches.
 
-    A value that merely repeats an earlier one says nothing of the line that it comes from.
+    A value that repeats an earlier one proves nothing of its own line.
     """
     taken: set[int] = set()
     for value in backward:
@@ -269,7 +269,7 @@ def _match(
         if not mine and value.number in pairs.wrong:
             if not exact or repeats(value):
                 continue
-            pairs.wrong.discard(value.number)  # right, but of another name
+            pairs.wrong.discard(value.number)  # the derivative of another value
             del pairs.named[value.number]
             if value.number not in pairs.sure:
                 continue

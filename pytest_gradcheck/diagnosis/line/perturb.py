@@ -1,4 +1,4 @@
-"""Difference the cost by a value of its forward pass, changed in the frame that holds it."""
+"""Difference the cost with respect to forward values, which are perturbed in their frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
 __all__ = ["Cost", "Slope", "Slopes", "put"]
 
 BEND = 1e-2
-"""Part of a slope by which its two sides may differ where the cost is taken to be smooth."""
+"""Relative difference of one-sided slopes up to which the cost counts as smooth."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Slope:
     ----------
     direction : array
     value, error_bar : float
-        NaN and infinite where the cost has a kink, or no value, so close by.
+        NaN and infinite where the cost has a kink, or no value, within the step.
     """
 
     direction: npt.NDArray[np.float64]
@@ -40,7 +40,7 @@ class Slope:
 
     @property
     def tells(self) -> bool:
-        """Whether there is a slope to compare with."""
+        """Whether the slope is large enough to compare with."""
         return math.isfinite(self.value) and abs(self.value) > 4 * self.error_bar
 
 
@@ -62,18 +62,18 @@ class Cost:
     level: float
 
     def is_at(self, value: float) -> bool:
-        """Return whether the cost is what it was, but for noise."""
+        """Return whether a cost is the cost at theta, up to noise."""
         return abs(self.here - value) <= 10 * self.level + 1e-9 * abs(value)
 
     @property
     def step(self) -> float:
-        """The step of a two-sided difference, relative to what is moved."""
+        """The step of a two-sided difference, relative to the value that is perturbed."""
         relative = self.level / abs(self.here) if self.here else 0.0
         return float(np.cbrt(max(relative, EPSILON)))
 
 
 class Slopes:
-    """Slopes of the cost by values of its forward pass.
+    """Slopes of the cost with respect to forward values.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Slopes:
         self.calls = calls
 
     def ask(self, value: Value, number: int) -> Slope:
-        """Return the slope along the random direction of a number."""
+        """Return the slope along a random direction; the number selects the direction."""
         array = value.array
         assert array is not None
         rng = np.random.default_rng([number, array.size])
@@ -100,7 +100,7 @@ class Slopes:
         slope = self._along(value, direction, step)
         if math.isfinite(slope.value):
             return slope
-        # Probabilities and the like: what is small moves little.
+        # Small components of probabilities have small steps.
         scaled = direction * np.abs(array) / length
         slope = self._along(value, scaled, step)
         return slope if math.isfinite(slope.value) else self._along(value, scaled, step / 32)
@@ -117,7 +117,7 @@ class Slopes:
         return Slope(direction, slope, bar)
 
     def _at(self, value: Value, change: npt.NDArray[np.float64]) -> float:
-        """Return the cost with a value changed."""
+        """Return the cost with a perturbed value."""
         if self.calls <= 0 or value.handle is None:
             return math.nan
         self.calls -= 1
@@ -127,7 +127,7 @@ class Slopes:
 
 
 class _Patch(Tracer):
-    """Changes one value once its statement has run."""
+    """Perturbs one value as soon as its statement has run."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class _Patch(Tracer):
         self.is_applied = False
 
     def finished(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
-        """Change the value, if it is its statement that has run."""
+        """Perturb the value, if its statement has run."""
         handle = self._handle
         due = statement is handle.statement and activation.execution == handle.execution
         if not due or self.is_applied:
@@ -172,7 +172,7 @@ class _Patch(Tracer):
         put(scope, target, key, self._changed(before, keys))
 
     def _changed(self, value: Any, keys: tuple[Any, ...]) -> Any:
-        """Return a value changed, or a container with the value in it changed."""
+        """Return the perturbed value, or the container with the perturbed value in it."""
         if not keys:
             if isinstance(value, np.ndarray):
                 return (value + self._change).astype(value.dtype)
@@ -190,7 +190,7 @@ class _Patch(Tracer):
 
 
 def put(scope: Scope, target: ast.expr, key: Any, value: Any) -> None:
-    """Assign to a target; `key` is the value of its index, where it has one."""
+    """Assign to a target, whose index has the value `key`, if it has one."""
     if isinstance(target, ast.Name):
         scope.names[target.id] = value
     elif isinstance(target, ast.Attribute):

@@ -18,10 +18,10 @@ __all__ = ["Suspects", "suspects", "weight_of"]
 Callers = Callable[[CodeType], Iterable[Statement]]
 
 EMPTY = ("empty", "empty_like", "zeros", "zeros_like")
-"""Functions that make something to be filled."""
+"""Functions that make arrays to be filled."""
 
 COMPUTES = 4
-"""Rank of a statement that does more than to hand on what a function returned."""
+"""Rank of a statement that does more than to pass on the result of a call."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Suspects:
     Attributes
     ----------
     statements : tuple of Statement
-        The likeliest, in the order of the file; none where nothing speaks for any.
+        The likeliest, in the order of the file; none where nothing is known.
     ranks : mapping
-        All that are possible, and how likely each is beside the others.
+        All possible statements, with their likelihood.
     proven : frozenset of Statement
-        Those that have been right at least once.
+        Statements that have been right at least once.
     """
 
     statements: tuple[Statement, ...]
@@ -46,14 +46,14 @@ class Suspects:
 def suspects(
     graph: Graph, marks: Marks, blameable: int, foreign: int, callers: Callers
 ) -> Suspects:
-    """Return the statements that every wrong value is made by, and no right one.
+    """Return the statements that all wrong values depend on, and no right value.
 
     Parameters
     ----------
     graph : Graph
     marks : Marks
     blameable, foreign : int
-        Sets of values: of the backward pass, and of the forward pass.
+        The values of the backward pass, and those of the forward pass.
     callers : callable
         Returns the statements that call a function.
     """
@@ -71,7 +71,7 @@ def suspects(
         for statement in proven & ranks.keys():
             ranks[statement] -= ranks[statement] % 2
         _blame_callers(ranks, proven, codes, callers)
-        # What is wrong now but was right before may have been handed the wrong things.
+        # A statement that was right before may have wrong inputs now.
         fresh = {s: rank for s, rank in ranks.items() if s not in proven and rank > 1}
         likeliest = _likeliest(ranks)
         likeliest = _likeliest(fresh) if fresh and likeliest <= proven else likeliest
@@ -82,7 +82,7 @@ def suspects(
             return Suspects(told, ranks, proven)
     if best is not None:
         return best
-    for wrong in (marks.wrong, marks.returned):  # two errors may cancel, and clear a statement
+    for wrong in (marks.wrong, marks.returned):  # two errors may cancel, so that a value is right
         shared = _common(graph, _firsts(graph, wrong, blameable))
         if shared:
             return Suspects((), dict.fromkeys(shared, 1), frozenset())
@@ -90,7 +90,7 @@ def suspects(
 
 
 def _is_handed_in(graph: Graph, wrong: Iterable[int], cleared: int) -> bool:
-    """Return whether wrong values are made of arrays of which it is not known how they are made."""
+    """Return whether wrong values depend on arrays whose inputs are not recorded."""
     return any(graph.made_of([number]) & graph.foreign & ~cleared for number in wrong)
 
 
@@ -100,7 +100,7 @@ def _blame_callers(
     codes: Mapping[Statement | None, CodeType],
     callers: Callers,
 ) -> None:
-    """Blame what hands something to a function that has been right before as much as that."""
+    """Rank the callers of a function that was right before like the function."""
     for statement in _sorted(ranks):
         if statement in proven and ranks[statement] > COMPUTES:
             for caller in callers(codes[statement]):
@@ -113,7 +113,7 @@ def _likeliest(ranks: Mapping[Statement, int]) -> set[Statement]:
 
 
 def _proven(graph: Graph, cleared: int) -> frozenset[Statement]:
-    """Return the statements that have been right at least once, with more than zeros."""
+    """Return the statements that have been right at least once with a value other than 0."""
     return frozenset(
         value.statement
         for value in graph.values
@@ -124,7 +124,7 @@ def _proven(graph: Graph, cleared: int) -> frozenset[Statement]:
 
 
 def _firsts(graph: Graph, wrong: Iterable[int], within: int) -> list[list[int]]:
-    """Return, for each value that is wrong and made of none that is, what it is made of."""
+    """Return the inputs of each wrong value without a wrong input."""
     bits = sum(1 << number for number in wrong)
     return [
         list(numbers_in(graph.made_of([number]) & within))
@@ -144,7 +144,7 @@ def _common(graph: Graph, found: Sequence[Sequence[int]]) -> set[Statement]:
 def _ranks(
     graph: Graph, found: Sequence[Sequence[int]], shared: set[Statement], weakly: int, foreign: int
 ) -> dict[Statement, int]:
-    """Return how likely statements are: what they do, and whether sums of it are right."""
+    """Return the ranks of statements, by what they do and whether right values depend on them."""
     ranks = dict.fromkeys(_sorted(shared), 0)
     for numbers in found:
         for number in numbers:
@@ -161,11 +161,11 @@ def _sorted(statements: Iterable[Statement]) -> tuple[Statement, ...]:
 
 
 def weight_of(graph: Graph, value: Value, foreign: int = 0) -> int:
-    """Return how much a statement can do wrong, from 0 for nothing to 3 for anything.
+    """Return the likelihood of an error in a statement, from 0 to 3.
 
-    It does nothing where it takes a container apart, heads a loop or makes an array to be filled;
-    little (1) where it hands on what a function returned; more (2) where it takes a value that
-    exists, counts something or copies.
+    It is 0 for a statement that unpacks a container, starts a loop or makes an array to be filled,
+    1 for one that passes on the result of a call, and 2 for one that reads an existing value,
+    counts something or copies.
     """
     statement, node = value.statement, value.expression
     if statement is None or statement.is_loop or value.kind == "given":

@@ -1,4 +1,4 @@
-"""What to say of the line at which an error enters, in words and as an excerpt."""
+"""The text about the line at which an error enters: a sentence and an excerpt."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pytest_gradcheck.diagnosis.words import listed
 __all__ = ["Located", "message_of", "where_of"]
 
 LINES = 3
-"""Lines of a range that is told; a longer one helps nobody."""
+"""Lines of the longest range that is reported."""
 
 AROUND = 3
 """Statements shown on either side of the line."""
 
 WIDEST = 64
-"""Columns of a line of source that are shown."""
+"""Columns of source that are shown."""
 
 MARK = {"right": "right", "wrong": "WRONG", "unknown": "?"}
 
@@ -35,15 +35,15 @@ class Located:
     Attributes
     ----------
     statements : tuple of Statement
-        One, or those of a short range.
+        One statement, or those of a short range.
     edits : mapping
-        Statement to an edit that makes the whole gradient right.
+        The edits that make the whole gradient right, by statement.
     graph, marks, values
-        All values of the run, what is known of them, and those of the backward pass.
+        All values of the run, their marks, and the values of the backward pass.
     parameters : tuple of str
         Those whose gradient is wrong.
     lost : Misplaced or None
-        What is right, but not handed out.
+        A right value that is not returned.
     """
 
     statements: tuple[Statement, ...]
@@ -56,7 +56,7 @@ class Located:
 
     @property
     def is_told(self) -> bool:
-        """Whether it is a line, or a range short enough to help."""
+        """Whether it is a single statement or a short range."""
         files = {statement.file for statement in self.statements}
         if len(files) != 1:
             return False
@@ -64,13 +64,13 @@ class Located:
 
 
 def _length(located: Located) -> int:
-    """Return the lines of the statement, where it is one."""
+    """Return the number of lines of a single statement, else 0."""
     first = located.statements[0]
     return first.end - first.line + 1 if len(located.statements) == 1 else 0
 
 
 def where_of(located: Located) -> tuple[str, int]:
-    """Return the file, relative to where the tests run if it lies below, and the line."""
+    """Return the file and the line; the file is relative to the current folder if it is in it."""
     statement = located.statements[0]
     path = (
         os.path.relpath(statement.file)
@@ -81,7 +81,7 @@ def where_of(located: Located) -> tuple[str, int]:
 
 
 def message_of(located: Located) -> str:
-    """Return a sentence, and below it an excerpt of the backward pass with a mark a line."""
+    """Return a sentence, and an excerpt of the backward pass with a mark for each line."""
     return "\n".join([_sentence(located), *_excerpt(located)])
 
 
@@ -97,7 +97,7 @@ def _sentence(located: Located) -> str:
         return f"{first.place}: {located.lost.sentence}"
     mine = [v for v in located.values if v.statement is first and v.number in located.marks.wrong]
     mine = mine or [v for v in located.values if v.statement is first]
-    mine = [v for v in mine if v.expression is not None] or mine  # not what it hands to a function
+    mine = [v for v in mine if v.expression is not None] or mine  # no arguments
     name = mine[0].text if mine else "its value"
     sentence = f"{first.place}: {name} is wrong (upstream of {downstream})"
     if mine and name in located.parameters + tuple(f"d{p}" for p in located.parameters):
@@ -117,7 +117,7 @@ def _sentence(located: Located) -> str:
 
 
 def _right_reads(located: Located, mine: Sequence[Value]) -> list[str]:
-    """Return the values of the backward pass that a wrong one reads and that are right."""
+    """Return the right inputs of a wrong value, in the backward pass."""
     backward = {value.number for value in located.values}
     return list(
         dict.fromkeys(
@@ -132,7 +132,7 @@ def _right_reads(located: Located, mine: Sequence[Value]) -> list[str]:
 
 
 def _excerpt(located: Located) -> list[str]:
-    """Return the statements around the line, with a mark each."""
+    """Return the statements around the line, with their marks."""
     statements = _around(located)
     width = max(len(s.place) for s in statements)
     lines = []
@@ -174,7 +174,7 @@ def _codes(values: Values, statements: Iterable[Statement]) -> set[object]:
 
 
 def _state(located: Located, statement: Statement) -> str:
-    """Return what is known of a statement's values."""
+    """Return the mark of a statement."""
     mine = {value.number for value in located.values if value.statement is statement}
     if statement in located.statements and len(located.statements) == 1:
         return "wrong"

@@ -1,6 +1,6 @@
-"""The clock that a search for the line goes by.
+"""The clock of the search for the line.
 
-Tests hold it still, so that what is found is no matter of how fast a machine is.
+Tests stop this clock, so that results do not depend on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -11,5 +11,5 @@ __all__ = ["now"]
 
 
 def now() -> float:
-    """Return the time in seconds, from some moment on."""
+    """Return the time in seconds since an arbitrary moment."""
     return time.perf_counter()

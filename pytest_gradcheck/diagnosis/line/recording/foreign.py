@@ -1,4 +1,4 @@
-"""Arrays of other frameworks: what they are made of is not followed."""
+"""Arrays of other frameworks, whose inputs are not recorded."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pytest_gradcheck.diagnosis.line.recording.values import Value, entries, is_
 __all__ = ["FOREIGN", "Foreign", "is_foreign"]
 
 FOREIGN = "foreign"
-"""The kind of a value that an array of another framework holds."""
+"""The kind of a value that is an array of another framework."""
 
 DEPTH = 3
-"""Containers within containers in which the arrays that are given are looked for."""
+"""Depth of nested containers in which given arrays are looked for."""
 
 
 def is_foreign(item: Any) -> bool:
-    """Return whether an object is an array of another framework: of PyTorch, of JAX."""
+    """Return whether an object is an array of another framework, such as PyTorch or JAX."""
     kind = type(item)
     if isinstance(item, (np.ndarray, np.generic)):
         return False
@@ -27,7 +27,7 @@ def is_foreign(item: Any) -> bool:
 
 
 class Foreign:
-    """The arrays of other frameworks that come into being in a run."""
+    """The arrays of other frameworks that a run creates."""
 
     def __init__(self) -> None:
         self._given: set[int] = set()
@@ -36,7 +36,7 @@ class Foreign:
         self._kept: list[Any] = []
 
     def enter(self, arguments: Iterable[Any], is_outermost: bool) -> None:
-        """Take note of what a function is given: by the check, or by what the run calls."""
+        """Record the arguments of a function: the outermost gets its own from the check."""
         if is_outermost:
             self.give(arguments)
             return
@@ -44,7 +44,7 @@ class Foreign:
             self.make(argument)
 
     def give(self, items: Iterable[Any], depth: int = DEPTH) -> None:
-        """Take note of what there was before the run."""
+        """Record arrays that exist before the run."""
         for item in items:
             if is_foreign(item):
                 self._keep(item, self._given)
@@ -52,12 +52,12 @@ class Foreign:
                 self.give((inner for _, inner in entries(item)[1]), depth - 1)
 
     def make(self, item: Any) -> None:
-        """Take note of what the run has made."""
+        """Record an array that the run has created."""
         if is_foreign(item) and id(item) not in self._given:
             self._keep(item, self._made)
 
     def read(self, item: Any, values: list[Value], attribute: str = "") -> set[int]:
-        """Return the number of the value that is read, a new one perhaps; none if it was given."""
+        """Return the number of the value that is read, or none if the array was given."""
         kept = "grad" if attribute == "grad" else ""
         if not kept and id(item) not in self._made:
             return set()
@@ -72,5 +72,5 @@ class Foreign:
         return {self._numbers[key]}
 
     def _keep(self, item: Any, numbers: set[int]) -> None:
-        self._kept.append(item)  # an object that is gone leaves its number to another
+        self._kept.append(item)  # the id of an object that is gone may be used again
         numbers.add(id(item))

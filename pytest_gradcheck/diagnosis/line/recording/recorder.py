@@ -1,4 +1,4 @@
-"""Record what a run computes: every value, the statement it comes from, and what that one read."""
+"""Record every value that a run computes, with its statement and its inputs."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ from pytest_gradcheck.diagnosis.line.recording.work import (
 __all__ = ["Recorder"]
 
 VALUES = 5_000
-"""Values of a run beyond which it is not followed any further."""
+"""Values of a run after which recording stops."""
 
 ROWS = 200
-"""Rows of an array that are followed one by one."""
+"""Rows of an array that are recorded one by one."""
 
 
 class Recorder(Tracer):
-    """Follows every value of a run.
+    """Records every value of a run.
 
     A place is ``("local", function, name)``, ``("entry", id of a container, key)``, ``("attribute",
     id of an object, name)``, ``("row", id of an array, index)``, ``("array", id)`` for one that is
@@ -61,9 +61,9 @@ class Recorder(Tracer):
     ----------
     values : list of Value
     results : list of (entry, number)
-        What the outermost functions return.
+        The values that the outermost functions return.
     exits : dict
-        The statement with which each function returns; under None that of the outermost.
+        The return statement of each function, and under None that of the outermost.
     callers : Callers
     """
 
@@ -84,20 +84,20 @@ class Recorder(Tracer):
         self._kept: list[Any] = []
 
     def finish(self) -> None:
-        """Keep all values as they are, and let go of the user's objects."""
+        """Copy all values, and release the user's objects."""
         for value in self.values:
             value.freeze()
         self._kept.clear()
 
     def at(self, place: tuple[Any, ...]) -> Value | None:
-        """Return the last value that was put into a place."""
+        """Return the last value that was assigned to a place."""
         number = self._at.get(place)
         return None if number is None else self.values[number]
 
-    # What the tracer tells.
+    # Callbacks of the tracer.
 
     def entered(self, activation: Activation, frame: FrameType) -> None:
-        """Bind arguments to the values that the caller gives."""
+        """Bind arguments to the values that the caller passes."""
         self._work[activation.serial] = Work()
         below = self.caller(frame)
         self.callers.called(activation, below)
@@ -109,16 +109,16 @@ class Recorder(Tracer):
             if known is not None:
                 self.values[known].names.add((name, None))
                 self._at[place] = known
-                if below is not None:  # which value it is handed is the caller's choice
+                if below is not None:  # the caller chooses the value
                     spot = Spot(place, self.values[known].text, None, NOTHING, set())
                     self._hand_on(below, spot, known, value)
             elif value is not MISSING and not is_container(value) and not callable(value):
-                # Computed where the call stands, if the caller is the user's.
+                # It is computed in the line of the call, if the caller is the user's.
                 spot = Spot(place, name, (name, None), NOTHING, given)
                 self._add(below or activation, spot, value)
 
     def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
-        """Look up what a statement is about to read."""
+        """Look up the inputs of a statement that is about to run."""
         scope = Scope(frame)
         work = self._work[activation.serial] = Work()
         for effect in statement.effects:
@@ -135,7 +135,7 @@ class Recorder(Tracer):
             self._expect(effect, work, scope)
 
     def finished(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
-        """Look at what a statement has written."""
+        """Record the values that a statement has written."""
         scope = Scope(frame)
         work = self._work[activation.serial]
         for effect, reads in work.reads.items():
@@ -146,7 +146,7 @@ class Recorder(Tracer):
         self._written_into(activation, work)
 
     def left(self, activation: Activation, frame: FrameType, value: Any) -> None:
-        """Look at what a function returns, and tell its caller."""
+        """Record the values that a function returns, for its caller as well."""
         statement = activation.statement
         if statement is None or not statement.is_return:
             return
@@ -186,10 +186,10 @@ class Recorder(Tracer):
         text = key if isinstance(key, str) else "the value returned"
         return self._add(activation, replace(spot, text=text, name=name), item).number
 
-    # What a statement reads.
+    # Inputs of a statement.
 
     def _known(self, value: Any, place: tuple[Any, ...] | None = None) -> int | None:
-        """Return the newest value that an object holds."""
+        """Return the newest value of an object."""
         at = None if place is None else self._at.get(place)
         if isinstance(value, (np.ndarray, float, np.floating)):
             at = self._objects.get(id(value)) if at is None else at
@@ -238,7 +238,7 @@ class Recorder(Tracer):
         self._read(node.value, activation, scope, found)
 
     def _reach(self, item: Any, place: tuple[Any, ...], found: set[int], depth: int = 2) -> None:
-        """Add what an object holds; the values in it, where it is a container."""
+        """Add the value of an object, or the values in a container."""
         known = self._known(item, place)
         if known is not None:
             found.add(known)
@@ -253,7 +253,7 @@ class Recorder(Tracer):
                 self._reach(part, (kind, id(item), hashable(key)), found, depth - 1)
 
     def _expect(self, effect: Effect, work: Work, scope: Scope) -> None:
-        """Keep what arrays hold that an effect may write into."""
+        """Copy the arrays that an effect may write into."""
         target = effect.target
         into = scope.written(target)[0] if isinstance(target, ast.Subscript) else None
         if isinstance(into, np.ndarray):
@@ -267,7 +267,7 @@ class Recorder(Tracer):
                 self._live.freeze(array)
                 work.checksums.append((array, hash(array.tobytes())))
 
-    # What a statement writes.
+    # Values that a statement writes.
 
     def _write(self, activation: Activation, scope: Scope, effect: Effect, reads: set[int]) -> None:
         target = effect.target
@@ -303,7 +303,7 @@ class Recorder(Tracer):
             self._bind(activation, spot, item)
 
     def _bind(self, activation: Activation, spot: Spot, item: Any) -> None:
-        """Take note of a value in a place."""
+        """Record a value in a place."""
         effect = spot.effect
         self._foreign.make(item)
         if is_container(item):
@@ -331,7 +331,7 @@ class Recorder(Tracer):
             self._at[spot.place] = known
 
     def _bind_entries(self, activation: Activation, spot: Spot, items: Any, depth: int) -> None:
-        """Take note of the values in a container."""
+        """Record the values in a container."""
         work = self._work[activation.serial]
         kind, inside = entries(items)
         parts = work.parts.get(spot.effect, {})
@@ -358,13 +358,13 @@ class Recorder(Tracer):
                 value = self.values[known]
                 value.names.add(name)
                 value.handle = value.handle or handle_of(activation, inner)
-                if isinstance(spot.effect.value, ast.Dict):  # it chooses what to put there
+                if isinstance(spot.effect.value, ast.Dict):  # the statement chooses the value
                     self._hand_on(activation, inner, known, item)
 
     def _filled(
         self, activation: Activation, scope: Scope, effect: Effect, reads: set[int]
     ) -> None:
-        """Look at the containers that a call may have put something into."""
+        """Record the containers that a call may have changed."""
         call = effect.value
         if not isinstance(call, ast.Call):
             return
@@ -380,7 +380,7 @@ class Recorder(Tracer):
                 self._bind_entries(activation, spot, items, 2)
 
     def _written_into(self, activation: Activation, work: Work) -> None:
-        """Take note of arrays that a call has changed, unless that has been seen where it did."""
+        """Record arrays that a call has changed, unless the change was recorded inside of it."""
         reads = work.everything
         newest = max(reads, default=-1)
         for array, checksum in work.checksums:
@@ -392,7 +392,7 @@ class Recorder(Tracer):
                 self._write_into(activation, spot, array, MISSING)
 
     def _write_into(self, activation: Activation, spot: Spot, array: Any, key: Any) -> None:
-        """Take note of an array that was written into, and of the row, if it is one."""
+        """Record an array that was written into, and its row, if only a row was."""
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
             return
         reads, last = spot.reads, self._known(array)
@@ -439,7 +439,7 @@ class Recorder(Tracer):
         return {value.number}
 
     def _hand_on(self, activation: Activation, spot: Spot, known: int, item: Any) -> int:
-        """Add a value that is another, handed on."""
+        """Add a value that a call hands on."""
         handed = self._add(activation, replace(spot, reads={known}), item)
         handed.kind, handed.names = "passed", self.values[known].names
         return handed.number

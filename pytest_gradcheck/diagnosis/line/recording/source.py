@@ -1,4 +1,4 @@
-"""The statements of the user's own files: what each evaluates, and where it puts the result."""
+"""The statements of the user's own files: what each evaluates, and where it assigns the result."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ OURS = str(Path(__file__).parents[3])
 """The folder of the plugin itself."""
 
 LONGEST = 50_000
-"""Lines of a file beyond which it is left alone."""
+"""Lines of the longest file that is read."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, eq=False)
 class Effect:
-    """One thing that a statement does: it puts the value of an expression somewhere.
+    """One assignment, call or return of a statement.
 
     Attributes
     ----------
     target : ast.expr or None
-        Where to; None in a return, and in a call that stands alone.
+        The target; None for a return, and for a call that is a statement.
     value : ast.expr or None
-        What is evaluated.
+        The expression that is evaluated.
     augmented : bool
         Whether the target is read as well (``+=``).
     entry : object
-        In a return of several values, or where one is taken apart, the place of this one.
+        The position of this value among several that are returned or unpacked.
     unpacked : bool
-        Whether the value is taken apart into several targets.
+        Whether the value is unpacked into several targets.
     """
 
     target: ast.expr | None
@@ -50,7 +50,7 @@ class Effect:
 
     @property
     def is_sum(self) -> bool:
-        """Whether it adds to what its target was: a part of a sum that goes on."""
+        """Whether it adds to the old value of its target."""
         if self.augmented:
             return True
         if self.target is None or self.value is None:
@@ -59,14 +59,14 @@ class Effect:
         return any(ast.unparse(term) == name for term in _terms(self.value))
 
     def adds(self, name: str) -> bool:
-        """Return whether something of a name is one of several terms."""
+        """Return whether a name is one of several terms."""
         terms = [] if self.value is None else list(_terms(self.value))
         return len(terms) > 1 and any(ast.unparse(term) == name for term in terms)
 
 
 @dataclass(frozen=True, eq=False)
 class Statement:
-    """A statement, or the head of a compound one, or the several that stand on one line.
+    """A statement, the head of a compound statement, or the several statements of one line.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Statement:
 
     @cached_property
     def is_idle(self) -> bool:
-        """Whether it assigns to a name what the name stands for already."""
+        """Whether it assigns a name to itself."""
         return bool(self.effects) and all(
             isinstance(effect.target, ast.Name)
             and isinstance(effect.value, ast.Name)
@@ -117,12 +117,12 @@ class Statement:
 
 
 class Sources:
-    """Finds the statement at a line of code, in files that are the user's own.
+    """Finds the statement at a line of the user's own files.
 
     Parameters
     ----------
     functions : iterable
-        The pair's functions: the packages that define them are the user's, wherever they lie.
+        The pair's functions, whose packages count as the user's, wherever they are.
     """
 
     def __init__(self, functions: Iterable[object] = ()) -> None:
@@ -131,7 +131,7 @@ class Sources:
         self._own = tuple(folder for f in functions if (folder := _package_folder(f)))
 
     def of(self, code: CodeType) -> Mapping[int, Statement] | None:
-        """Return the statements of a file by their lines, or None if it is not the user's."""
+        """Return the statements of a file by line, or None if the file is not the user's."""
         file = code.co_filename
         if file not in self._files:
             self._files[file] = self._parsed(file) if self._is_own(file) else None
@@ -166,17 +166,17 @@ class Sources:
 
 
 def _foreign_folders() -> tuple[str, ...]:
-    """Return the folders of everybody else's code: Python's, what is installed, and ours."""
+    """Return the folders of Python, of installed packages, and of this plugin."""
     paths = [sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")]
     paths += [*site.getsitepackages(), site.getusersitepackages(), OURS]
     return (*dict.fromkeys(os.path.join(path, "") for path in paths), "<frozen")
 
 
 FOREIGN = _foreign_folders()
-"""Where the user's own files are not, unless the pair itself is defined there."""
+"""Folders without files of the user's own, unless the pair is defined there."""
 
 TEACHING = os.path.join(OURS, "network")
-"""The network that comes along: a user's code like any other."""
+"""The reference network, which counts as a user's code."""
 
 
 def _package_folder(function: object) -> str | None:

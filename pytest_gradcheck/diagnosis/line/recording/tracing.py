@@ -1,4 +1,4 @@
-"""Run the user's functions under a trace function that is gone again afterwards."""
+"""Run the user's functions under a trace function, which is removed afterwards."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pytest_gradcheck.diagnosis.line.recording.source import Sources, Statement
 __all__ = ["Activation", "Tracer", "is_free"]
 
 IN_PIECES = 0x20 | 0x80 | 0x200
-"""Flags of code that does not run at one go: generators and coroutines."""
+"""Flags of generators and coroutines."""
 
 EVENTS = 128
-"""Events between two looks at the clock."""
+"""Events between two readings of the clock."""
 
 
 def is_free() -> bool:
-    """Return whether nobody who minds is tracing: coverage does not, debuggers do."""
+    """Return whether no trace function is set but that of coverage, which may be replaced."""
     tracer = sys.gettrace()
     if tracer is not None and not _is_coverage(tracer):
         return False
@@ -35,7 +35,7 @@ def _is_coverage(tracer: Any) -> bool:
 
 
 class _Measures:
-    """Coverage that measures by ``sys.monitoring``: what the search alone runs is none of it."""
+    """Pauses a coverage tool that uses ``sys.monitoring``."""
 
     def __init__(self) -> None:
         monitoring = getattr(sys, "monitoring", None)
@@ -45,7 +45,7 @@ class _Measures:
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
-        """Measure nothing within the block."""
+        """Pause measuring within the block."""
         monitoring = self._monitoring
         if monitoring is None:
             yield
@@ -62,7 +62,7 @@ class _Measures:
             monitoring.set_events(tool, events)
 
     def let_rest(self, code: CodeType) -> None:
-        """Measure nothing of a function until the end of the block."""
+        """Pause measuring a function until the end of the block."""
         if self._monitoring is not None and code not in self._codes:
             tool = self._monitoring.COVERAGE_ID
             self._codes[code] = self._monitoring.get_local_events(tool, code)
@@ -71,17 +71,17 @@ class _Measures:
 
 
 class Activation:
-    """What is known of a function that runs.
+    """A call of a function that runs.
 
     Attributes
     ----------
     serial : int
-        Tells it from all others of the run.
+        Its number among the calls of the run.
     code : code
     statement : Statement or None
-        The one that runs.
+        The statement that runs.
     execution : int
-        How often that statement has run.
+        The number of times that this statement has run.
     """
 
     def __init__(self, serial: int, code: CodeType, lines: Mapping[int, Statement]) -> None:
@@ -91,20 +91,20 @@ class Activation:
 
 
 class Tracer:
-    """Tells of every statement of the user's files: before it runs, and after.
+    """Calls its methods before and after every statement of the user's files.
 
     Parameters
     ----------
     sources : Sources
     until : float
-        The time, by `clock.now`, at which to stop looking.
+        The time, by `clock.now`, at which tracing stops.
     only : set of code objects, optional
-        The functions to look at; all others run at full speed.
+        The functions that are traced; all others run at full speed.
 
     Attributes
     ----------
     failure : str or None
-        Why it stopped looking before the end.
+        The reason why tracing stopped early.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Tracer:
     failure: str | None
 
     def run(self, call: Callable[[], Any]) -> Any:
-        """Return what a call returns, looked at while it runs."""
+        """Return the result of a call that is traced."""
         before = sys.gettrace()
         with self._measures.at_rest():
             sys.settrace(self._on_call)
@@ -130,19 +130,19 @@ class Tracer:
                 sys.settrace(before)
 
     def entered(self, activation: Activation, frame: FrameType) -> None:
-        """Take note of a call."""
+        """Handle the call of a function."""
 
     def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
-        """Take note of a statement that is about to run."""
+        """Handle a statement that is about to run."""
 
     def finished(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
-        """Take note of a statement that has run."""
+        """Handle a statement that has run."""
 
     def left(self, activation: Activation, frame: FrameType, value: Any) -> None:
-        """Take note of what a function returns."""
+        """Handle the return of a function."""
 
     def caller(self, frame: FrameType) -> Activation | None:
-        """Return the nearest function below that is looked at."""
+        """Return the nearest caller that is traced."""
         below = frame.f_back
         while below is not None:
             if id(below) in self._running:
@@ -165,7 +165,7 @@ class Tracer:
             activation = Activation(self._serial, code, lines)
             self.entered(activation, frame)
             self._running[id(frame)] = activation
-        except Exception as error:  # whatever it is, the user's call goes on
+        except Exception as error:  # the user's call goes on after any error
             self.failure = f"{type(error).__name__}: {error}"
             return None
         return self._on_event
@@ -186,7 +186,7 @@ class Tracer:
                     self.finished(activation, frame, activation.statement)
                 self.left(activation, frame, arg)
                 del self._running[id(frame)]
-        except Exception as error:  # whatever it is, the user's call goes on
+        except Exception as error:  # the user's call goes on after any error
             self.failure = f"{type(error).__name__}: {error}"
             return None
         return self._on_event

@@ -1,4 +1,4 @@
-"""Values of a run and where they live: locals, attributes, entries of containers, rows."""
+"""Values of a run and their places: locals, attributes, entries of containers, rows."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ __all__ = [
 ]
 
 MISSING: Any = object()
-"""Stands for a value that cannot be found without running code."""
+"""Stands for a value that only running code could tell."""
 
 Name = tuple[Any, Any]
-"""What a value is called: a name, and a key or None."""
+"""The name of a value, and its key or None."""
 
 ENTRIES = 64
-"""Entries of a container that are looked at."""
+"""Entries of a container that are recorded."""
 
 COMPONENTS = 200_000
-"""Components of an array beyond which its values are not kept."""
+"""Components of the largest array that is copied."""
 
 
 @dataclass(frozen=True)
 class Handle:
-    """Where a value can be changed once a statement has run.
+    """The place in which a value can be perturbed after its statement has run.
 
     Attributes
     ----------
     code : code
     statement : Statement
     execution : int
-        How often the statement has run by then.
+        The number of times that the statement has run by then.
     target : ast.expr
     keys : tuple
         The steps from the target to the value, where the target is a container.
@@ -66,39 +66,40 @@ class Handle:
 
 @dataclass(eq=False)
 class Value:
-    """One value, as one statement left it.
+    """One value that one statement has computed.
 
     Attributes
     ----------
     number : int
-        Its place in the order of the run.
+        Its number in the order of the run.
     statement : Statement or None
-        Where it comes from; None for what a function is given.
+        The statement that computes it; None for arguments.
     execution : int
-        How often that statement had run.
+        The number of times that this statement had run.
     code : code
-        The function that ran.
+        The function of the statement.
     effect : Effect or None
         The part of the statement.
     text : str
         ``dZ2``, ``grads['dZ2']``, ``self.dz``.
     names : set of Name
-        What it is called, here and wherever it is handed to.
+        Its names, in this function and in those that it is passed to.
     place : tuple
-        Where it is; see `Recorder`.
+        Its place; see `Recorder`.
     reads : set of int
-        The values that it is made of.
+        Its direct inputs.
     array : array or None
         A float, or an array of them.
     whole : int or None
         A whole number.
     kind : str
-        ``computed``; ``copied``: a value that existed under another name; ``passed``: one that a
-        function returned, handed on; ``given``: an entry of a container that existed.
+        ``computed``; ``copied``: an existing value under another name; ``passed``: a value that a
+        call hands on; ``given``: an entry of an existing container; ``foreign``: an array of
+        another framework.
     holds : int
-        The id of the array that it is; 0 otherwise.
+        The id of its array; 0 for a number.
     inplace : bool
-        Whether it was written into an array that existed.
+        Whether it was written into an existing array.
     region : object
         The index of the row that it is, or None.
     handle : Handle or None
@@ -124,16 +125,16 @@ class Value:
 
     @property
     def size(self) -> int:
-        """Number of its components; 0 if it is no float."""
+        """The number of its components; 0 if it is not a float."""
         return 0 if self.array is None else self.array.size
 
     @property
     def expression(self) -> ast.expr | None:
-        """What was evaluated."""
+        """The expression that was evaluated."""
         return None if self.effect is None else self.effect.value
 
     def freeze(self) -> None:
-        """Keep the value as it is now."""
+        """Copy the value as it is now."""
         if self.live is not None:
             live = self.live if self.region is None else self.live[self.region]
             if np.size(live) <= COMPONENTS:
@@ -149,7 +150,7 @@ def is_float(value: Any) -> bool:
 
 
 PLAIN = (types.ModuleType, type, types.FunctionType, types.MethodType, np.ndarray, np.generic)
-"""What has attributes and is no container of values."""
+"""Types with attributes that are no containers of values."""
 
 
 def _attributes(value: Any) -> Mapping[str, Any] | None:
@@ -169,7 +170,7 @@ def is_container(value: Any) -> bool:
 
 
 def entries(value: Any) -> tuple[str, list[tuple[Any, Any]]]:
-    """Return how a container's values are reached, as entries or attributes, and those."""
+    """Return how a container holds its values (``entry``, ``attribute``), and the values."""
     if isinstance(value, dict):
         found = list(value.items())
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -182,7 +183,7 @@ def entries(value: Any) -> tuple[str, list[tuple[Any, Any]]]:
 
 
 def hashable(key: Any) -> Any:
-    """Return a key as it is, or its text."""
+    """Return a key, or its text if it has no hash."""
     try:
         hash(key)
     except TypeError:
@@ -191,7 +192,7 @@ def hashable(key: Any) -> Any:
 
 
 def is_path(node: ast.expr | None) -> bool:
-    """Return whether an expression takes a value that exists as it is."""
+    """Return whether an expression reads an existing value."""
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         if isinstance(node, ast.Attribute) and node.attr in ("T", "shape", "size", "ndim"):
             return False
@@ -208,7 +209,7 @@ def is_row(key: Any) -> bool:
 
 
 def form_of(key: Any) -> object:
-    """Return along which axes an index picks rows, or None where they may be counted backward."""
+    """Return the axes along which an index picks rows, or None if it may count backward."""
     keys = key if isinstance(key, tuple) else (key,)
     numbers = [not isinstance(k, slice) for k in keys]
     if not is_row(key) or any(k < 0 for k in keys if not isinstance(k, slice)):
@@ -222,7 +223,7 @@ INDEX = (
     *(ast.Constant, ast.Name, ast.BinOp, ast.UnaryOp, ast.JoinedStr, ast.FormattedValue),
     *(ast.Tuple, ast.Slice, ast.operator, ast.unaryop, ast.expr_context, ast.Call),
 )
-"""What an index is made of that can be evaluated another time."""
+"""Nodes of an index that can be evaluated again."""
 
 HARMLESS: dict[str, Any] = {"str": str, "int": int, "len": len}
 
@@ -246,17 +247,17 @@ class Scope:
 
     @classmethod
     def of(cls, names: dict[str, Any], outer: dict[str, Any]) -> Scope:
-        """Return the scope of names that were kept."""
+        """Return the scope of recorded names."""
         scope = cls.__new__(cls)
         scope.names, scope.outer = names, outer
         return scope
 
     def named(self, name: str) -> Any:
-        """Return what a name stands for, or MISSING."""
+        """Return the object of a name, or MISSING."""
         return self.names.get(name, self.outer.get(name, MISSING))
 
     def resolve(self, node: ast.expr | None) -> Any:
-        """Return the object that a name, an attribute or an entry stands for, or MISSING."""
+        """Return the object of a name, an attribute or an entry, or MISSING."""
         if isinstance(node, ast.Name):
             return self.named(node.id)
         if isinstance(node, ast.Attribute):
@@ -274,7 +275,7 @@ class Scope:
         return MISSING
 
     def written(self, target: ast.Subscript) -> tuple[Any, Any]:
-        """Return what an entry is assigned in, and its index: MISSING where that is of a view."""
+        """Return the container of an entry and its index, which is MISSING for a view."""
         base = self.resolve(target.value)
         if base is not MISSING:
             return base, self.index(target.slice)
@@ -287,7 +288,7 @@ class Scope:
         return MISSING, MISSING
 
     def index(self, node: ast.expr) -> Any:
-        """Return the value of an index, or MISSING where it is more than names and numbers."""
+        """Return the value of an index, or MISSING if it holds more than names and numbers."""
         if isinstance(node, ast.Constant):
             return node.value
         if isinstance(node, ast.Name):

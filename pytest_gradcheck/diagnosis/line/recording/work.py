@@ -1,4 +1,4 @@
-"""What is known of a statement while it runs: what it reads, and where it puts what."""
+"""The state of a statement while it runs: its inputs, and the places of its results."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ __all__ = [
 ]
 
 NOTHING = Effect(None, None)
-"""The effect of what is not a statement's."""
+"""The effect of values without a statement."""
 
 
 @dataclass
 class Work:
-    """What is known of a statement that runs.
+    """The state of a statement that runs.
 
     Attributes
     ----------
     reads : dict
-        Effect to the values that it reads.
+        The inputs of each effect.
     parts : dict
-        Effect to the same by entry, where a container is written out.
+        The same by entry, where a container is written out.
     returned : set of int
-        What the functions that it calls have returned.
+        The values that its calls have returned.
     entries : dict
-        The same by entry, of the last of them.
+        The same by entry, for the last call.
     arrays : dict
-        Effect to the array that it adds to in place.
+        The array that each effect adds to in place.
     checksums : list of (array, int)
-        Arrays that it may write into, and what they were.
+        Arrays that it may write into, with their checksums before.
     """
 
     reads: dict[Effect, set[int]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Work:
     checksums: list[tuple[Any, int]] = field(default_factory=list)
 
     def returned_to(self, effect: Effect) -> set[int]:
-        """Return what an effect gets of what was returned: one entry where it is taken apart."""
+        """Return the returned values of an effect: one entry, if the result is unpacked."""
         is_call = effect.unpacked and isinstance(effect.value, ast.Call)
         if is_call and effect.entry in self.entries:
             return {self.entries[effect.entry]}
@@ -78,13 +78,13 @@ class Work:
 
     @property
     def everything(self) -> set[int]:
-        """All that the statement reads."""
+        """All inputs of the statement."""
         return set[int]().union(*self.reads.values())
 
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a value is put, and what it is made of."""
+    """The place of a value, and its inputs."""
 
     place: tuple[Any, ...]
     text: str
@@ -95,13 +95,13 @@ class Spot:
 
 
 class Callers:
-    """Which statements have called which functions."""
+    """The statements that have called each function."""
 
     def __init__(self) -> None:
         self._of: dict[CodeType, dict[Statement, CodeType]] = {}
 
     def called(self, activation: Activation, below: Activation | None) -> None:
-        """Take note of a call; `below` is what calls."""
+        """Record a call; `below` is the caller."""
         if below is not None and below.statement is not None:
             self._of.setdefault(activation.code, {})[below.statement] = below.code
 
@@ -110,7 +110,7 @@ class Callers:
         return self._of.get(code, ())
 
     def of(self, codes: Iterable[CodeType]) -> list[Statement]:
-        """Return the statements that call functions, directly or not."""
+        """Return the statements that call functions, directly or indirectly."""
         found: dict[Statement, None] = {}
         todo = list(codes)
         while todo:
@@ -122,19 +122,19 @@ class Callers:
 
 
 class Live:
-    """The values of which the objects that hold them still exist, and may be written into."""
+    """The values whose objects exist, and may still be written into."""
 
     def __init__(self) -> None:
         self._of: dict[int, list[Value]] = {}
 
     def hold(self, value: Value, item: Any) -> None:
-        """Let a value be what an object holds, until that is written into."""
+        """Bind a value to an object, until the object is written into."""
         value.live = item if is_float(item) else None
         if value.live is not None:
             self._of.setdefault(id(item), []).append(value)
 
     def freeze(self, array: Any) -> None:
-        """Keep what an array holds, under all of its names."""
+        """Copy an array into all values that are bound to it."""
         for value in self._of.pop(id(array), ()):
             value.freeze()
         if isinstance(array.base, np.ndarray):
@@ -142,13 +142,13 @@ class Live:
 
 
 class Whole:
-    """Which values arrays held before the first of their rows was written."""
+    """The values of arrays before the first of their rows was written."""
 
     def __init__(self) -> None:
         self._before: dict[int, tuple[int | None, object]] = {}
 
     def written(self, array: Any, key: Any, last: int | None) -> None:
-        """Take note of what is written; `last` is what the array was."""
+        """Record a write; `last` is the value of the array before."""
         form = None if key is MISSING else form_of(key)
         if form is None or self._before.get(id(array), (last, form))[1] != form:
             self._before[id(array)] = (None, None)
@@ -156,9 +156,9 @@ class Whole:
             self._before.setdefault(id(array), (last, form))
 
     def before(self, array: Any, key: Any) -> int | None:
-        """Return what a row that was never written holds.
+        """Return the value of a row that was never written.
 
-        None where rows may overlap: they are not all picked along the same axes.
+        None where rows may overlap, because they are picked along different axes.
         """
         before, form = self._before.get(id(array), (None, None))
         return before if form is not None and form == form_of(key) else None
@@ -172,7 +172,7 @@ def arguments_of(code: CodeType) -> tuple[str, ...]:
 
 
 def handle_of(activation: Activation, spot: Spot) -> Handle | None:
-    """Return where a value in a spot can be changed."""
+    """Return the handle by which the value of a spot can be perturbed."""
     target, statement = spot.effect.target, activation.statement
     if target is None or statement is None:
         return None
@@ -180,13 +180,13 @@ def handle_of(activation: Activation, spot: Spot) -> Handle | None:
 
 
 def call_of(activation: Activation) -> Effect:
-    """Return the effect of a statement that is a call."""
+    """Return the effect of a call statement."""
     statement = activation.statement
     return statement.effects[0] if statement is not None and statement.effects else NOTHING
 
 
 def last_name(node: ast.expr) -> Name:
-    """Return what an object is called where it lives: its own name, its key, its attribute."""
+    """Return the last name of an object: its own, its key, or its attribute."""
     if isinstance(node, ast.Attribute):
         return (node.attr, None)
     if isinstance(node, ast.Subscript):

@@ -1,4 +1,4 @@
-"""Try small edits of suspected statements: one that heals the gradient shows where it was wrong."""
+"""Try small edits of suspected statements: one that makes the gradient right shows the line."""
 
 from __future__ import annotations
 

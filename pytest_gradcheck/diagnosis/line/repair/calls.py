@@ -1,4 +1,4 @@
-"""Statements that call a function, run again with another value for what it returns."""
+"""Run a statement that calls a function again, with another return value."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pytest_gradcheck.diagnosis.line.repair.sight import is_harmless
 __all__ = ["RETURNED", "standing_in"]
 
 RETURNED = "_what_was_returned"
-"""Stands for what a function returns."""
+"""Stands for the return value of a function."""
 
 
 def standing_in(statement: Statement, callee: CodeType, scope: Scope) -> CodeType | None:
-    """Return the code of what a statement evaluates, with a name in the place of a call.
+    """Return the code of a statement's expression, with a name in the place of a call.
 
-    None where it does not call the function exactly once, or does more than to compute.
+    None if it does not call the function exactly once, or may have side effects.
     """
     node = expression_of(statement)
     if node is None:
@@ -58,7 +58,7 @@ def _parts(root: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
 
 
 def _code(function: ast.expr, scope: Scope) -> CodeType | None:
-    """Return the code that a call runs, where that is seen without running any."""
+    """Return the code of a called function, or None if only running code could tell."""
     found: Any = MISSING
     if isinstance(function, ast.Name):
         found = scope.named(function.id)

@@ -1,4 +1,4 @@
-"""What a statement may have been before a slip: other values for it, the likelier first."""
+"""Small edits of a statement's expression, the likelier ones first."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ __all__ = [
 ]
 
 LEVELS = 4
-"""A sign or an operator turned; a name exchanged; a factor or a term lost; anything else."""
+"""Levels: an operator; a name; a lost factor or term; anything else."""
 
 NEAR = 1e-6
-"""Distance from 1 at which a factor is not written."""
+"""Distance from 1 within which a factor is left out of the text."""
 
 
 SWAPS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
@@ -48,22 +48,22 @@ FLIPS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.NotEq: (ast.Eq,),
 }
 LOCATED = ast.fix_missing_locations(ast.Constant(0))
-"""Where new parts of an expression are said to stand."""
+"""The position that new nodes get."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """Another value for a statement.
+    """Another expression or target for a statement.
 
     Attributes
     ----------
     level : int
-        How far it is from what stands there.
+        The level of its change.
     code : code
     spell : callable
         Returns its source.
     target : ast.expr or None
-        Where the value goes, if not where the statement puts its own.
+        The new target, if it changes the target.
     """
 
     level: int
@@ -78,7 +78,7 @@ class Edit:
 
 
 def expression_of(statement: Statement) -> ast.expr | None:
-    """Return what a statement evaluates, as one expression of what was there before, or None."""
+    """Return the new value of a statement's target as one expression, or None."""
     if len(statement.nodes) != 1:
         return None
     node = copy.deepcopy(statement.nodes[0])
@@ -93,14 +93,14 @@ def expression_of(statement: Statement) -> ast.expr | None:
 
 @dataclass(frozen=True)
 class Guess:
-    """An edit that lacks a number: `of` makes it, or returns None."""
+    """An edit with an unknown factor; `of` inserts the factor, or returns None."""
 
     of: Callable[[float], Edit | None]
 
 
 @dataclass(frozen=True)
 class Site:
-    """A part of an expression, and where it hangs."""
+    """A node of an expression, with its parent."""
 
     parent: ast.AST
     field: str
@@ -108,7 +108,7 @@ class Site:
     part: ast.expr
 
     def put(self, new: ast.expr) -> None:
-        """Put another part in its place."""
+        """Put another node in its place."""
         if self.position is None:
             setattr(self.parent, self.field, new)
         else:
@@ -124,7 +124,7 @@ class Workshop:
         What it evaluates.
     seen : InSight
     target : str
-        Where the value goes: what is added to there is no part that is edited.
+        The target. The old value that a sum adds to is not edited.
     """
 
     def __init__(self, node: ast.expr, seen: InSight, target: str = "") -> None:
@@ -153,13 +153,13 @@ class Workshop:
                     yield from self._edit(site, new, level)
 
     def factors(self) -> Iterator[Guess]:
-        """Yield parts that a factor may make right."""
+        """Yield guesses with a factor at one node."""
         for site in self._sites:
             if isinstance(site.part, (ast.Name, ast.Attribute, ast.Subscript, ast.BinOp, ast.Call)):
                 yield Guess(partial(self._scaled, site, site.part))
 
     def additions(self) -> Iterator[Guess]:
-        """Yield terms that may be missing, but for a factor."""
+        """Yield guesses with an added term."""
         root = self._root.body
         whole = next(site for site in self._sites if site.part is root)
         for term in self._terms():
@@ -177,7 +177,7 @@ class Workshop:
         return next(self._edit(whole, full, LEVELS), None)
 
     def _terms(self) -> Iterator[ast.expr]:
-        """Yield names in sight, and products of two matrices."""
+        """Yield the names in sight, and products of two matrices."""
         yield from (node for node, shape in self._known.values() if shape)
         matrices = [node for node, shape in self._known.values() if len(shape) == 2]
         for one in matrices:
@@ -187,7 +187,7 @@ class Workshop:
                 yield ast.BinOp(one, ast.MatMult(), ast.Attribute(two, "T", ast.Load()))
 
     def original(self) -> CodeType:
-        """Return the code of the expression as it is."""
+        """Return the code of the unchanged expression."""
         return compile(self._root, "<edit>", "eval")
 
     def _edit(self, site: Site, new: ast.expr, level: int) -> Iterator[Edit]:
@@ -209,7 +209,7 @@ class Workshop:
             site.put(site.part)
 
     def _others(self, site: Site) -> Iterator[tuple[int, ast.expr]]:
-        """Yield what a part may have been, by level."""
+        """Yield replacements of a node, with their levels."""
         part = site.part
         yield from self._exchanged(part)
         shape = self._shape(part)
@@ -219,7 +219,7 @@ class Workshop:
             yield from self._completed(part, is_whole=site.parent is self._root)
 
     def _exchanged(self, part: ast.expr) -> Iterator[tuple[int, ast.expr]]:
-        """Yield what may have stood in the place of a part, by level."""
+        """Yield other names and operators for a node, with their levels."""
         yield from _slips(part)
         if isinstance(part, ast.Name):
             for name in self._others_of.get(id(part), ()):
@@ -248,7 +248,7 @@ class Workshop:
         return self._known[text][1] if text in self._known else None
 
     def _completed(self, part: ast.expr, is_whole: bool) -> Iterator[tuple[int, ast.expr]]:
-        """Yield a part with a sign, a factor or a term that may have got lost."""
+        """Yield a node with a sign, a factor or a term that may be missing."""
         two, one = ast.Constant(2), ast.Constant(1)
         yield 1, ast.UnaryOp(ast.USub(), part)
         yield 1, ast.BinOp(one, ast.Sub(), part)
@@ -270,7 +270,7 @@ class Workshop:
                     yield 2, ast.BinOp(part, ast.Mult(), slope)
 
     def _remainders(self, part: ast.expr) -> Iterator[tuple[int, ast.expr]]:
-        """Yield a number less what may have been taken from it."""
+        """Yield a number minus a term that may be missing."""
         nodes = [node for node, _ in self._known.values()]
         for node in nodes:
             yield 3, ast.BinOp(part, ast.Sub(), node)
@@ -281,7 +281,7 @@ class Workshop:
 
 
 def _indices(node: ast.expr) -> Iterator[ast.expr]:
-    """Yield the names by which entries are picked."""
+    """Yield the names in indices."""
     for part in ast.walk(node):
         if isinstance(part, ast.Subscript):
             index = part.slice
@@ -290,7 +290,7 @@ def _indices(node: ast.expr) -> Iterator[ast.expr]:
 
 
 def _locate(node: ast.AST) -> None:
-    """Give new nodes the location that compiling asks for."""
+    """Give new nodes a location, which compiling needs."""
     if "lineno" in node._attributes:
         if hasattr(node, "lineno"):
             return
@@ -310,7 +310,7 @@ def _children(parent: ast.AST) -> Iterator[tuple[str, int | None, ast.expr]]:
 
 
 def _slips(part: ast.expr) -> Iterator[tuple[int, ast.expr]]:
-    """Yield what a part may have been before a slip that needs no other name."""
+    """Yield replacements of a node that need no other name, with their levels."""
     if isinstance(part, ast.BinOp):
         for op in SWAPS.get(type(part.op), ()):
             yield 0, ast.BinOp(part.left, op(), part.right)
@@ -339,7 +339,7 @@ def _slips(part: ast.expr) -> Iterator[tuple[int, ast.expr]]:
 
 
 def written_by(function: ast.AST | None) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names whose objects a function writes into, and the attributes that it sets."""
+    """Return the names whose objects a function may write into, and the attributes it assigns."""
     parts = [] if function is None else list(ast.walk(function))
     names = frozenset(name for part in parts for name in changed_by(part))
     attributes = frozenset(
@@ -351,7 +351,7 @@ def written_by(function: ast.AST | None) -> tuple[frozenset[str], frozenset[str]
 
 
 def changed_by(part: ast.AST) -> Iterator[str]:
-    """Yield the names whose objects a part of a program may write into."""
+    """Yield the names whose objects a node may write into."""
     if isinstance(part, ast.AugAssign):
         yield from root_of(part.target)
     elif isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
@@ -365,7 +365,7 @@ def changed_by(part: ast.AST) -> Iterator[str]:
 
 
 def root_of(node: ast.AST | None) -> Iterator[str]:
-    """Yield the name at the root of an expression of entries and attributes."""
+    """Yield the first name in a chain of entries and attributes."""
     while isinstance(node, (ast.Subscript, ast.Attribute)):
         node = node.value
     if isinstance(node, ast.Name):

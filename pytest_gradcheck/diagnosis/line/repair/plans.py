@@ -1,4 +1,4 @@
-"""What statements do with names, and the code that runs them again."""
+"""The names that statements read and write, and the code that runs them again."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from pytest_gradcheck.diagnosis.line.repair.edits import changed_by
 __all__ = ["VALUE", "Plan", "planned", "storing"]
 
 VALUE = "_the_value_of"
-"""Stands for what a statement evaluates."""
+"""Stands for the value of a statement's expression."""
 
 SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr, ast.Pass)
-"""Statements that can be run again; all others head a block or leave it."""
+"""Types of statements that can run again; all others start or leave a block."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a statement does with names; `code` is None where it cannot be run again.
+    """The names that a statement reads and writes; `code` is None if it cannot run again.
 
     Attributes
     ----------
     reads, binds, changes : frozenset of str
-        Names that it reads, that it assigns, and whose objects it may write into.
+        Names that it reads, names that it assigns, and names whose objects it may change.
     code, store : code or None
-        The whole of it; and to put a value where it puts its own.
+        The code of the statement, and code that assigns another value to its target.
     targets : tuple of (str, code)
-        What it has written: a target, and how it, or the array that it is a part of, is read.
+        Each target, with code that reads it, or the array that it is a part of.
     returns, branches : bool
-        Whether it is a return, and the head of a block.
+        Whether it is a return, and whether it starts a block.
     """
 
     reads: frozenset[str]
@@ -47,12 +47,12 @@ class Plan:
 
     @cached_property
     def touched(self) -> frozenset[str]:
-        """What it reads or may write into."""
+        """The names that it reads or may write into."""
         return self.reads | self.changes
 
 
 def planned(statement: Statement, attributes: frozenset[str]) -> Plan:
-    """Return the plan of a statement; `attributes` are those that its function sets."""
+    """Return the plan of a statement; `attributes` are those that its function assigns."""
     heads = tuple(_head(statement.nodes[0]))
     parts = [part for node in heads or statement.nodes for part in ast.walk(node)]
     names = [part for part in parts if isinstance(part, ast.Name)]
@@ -67,7 +67,7 @@ def planned(statement: Statement, attributes: frozenset[str]) -> Plan:
     touched = (p for p in parts if isinstance(p, ast.Attribute))
     sets = any(isinstance(p.ctx, ast.Store) or p.attr in attributes for p in touched)
     if sets or any(map(_is_in_object, targets)):
-        return Plan(reads, binds, changes, None, None)  # of objects there are no copies
+        return Plan(reads, binds, changes, None, None)  # objects are not copied
     store: ast.stmt | None = None
     body: list[ast.stmt] = list(statement.nodes)
     value = ast.Name(VALUE, ast.Load())
@@ -93,7 +93,7 @@ def planned(statement: Statement, attributes: frozenset[str]) -> Plan:
 
 
 def _is_in_object(target: ast.expr) -> bool:
-    """Return whether a target is a part of what an attribute holds."""
+    """Return whether a target is part of an attribute's object."""
     node = target
     while isinstance(node, (ast.Subscript, ast.Attribute)):
         if isinstance(node, ast.Attribute) and node.attr != "T":
@@ -118,7 +118,7 @@ def _targets(node: ast.stmt) -> tuple[ast.expr, ...]:
 
 
 def _with_base(target: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the array that a target is a part of, and the target."""
+    """Yield a target with the array that it is a part of, and with itself."""
     if isinstance(target, (ast.Tuple, ast.List)):
         for part in target.elts:
             yield from _with_base(part)
@@ -139,7 +139,7 @@ def _copied(node: ast.stmt) -> ast.stmt:
 
 @lru_cache(maxsize=256)
 def storing(target: str) -> CodeType:
-    """Return code that puts the value of a statement elsewhere."""
+    """Return code that assigns the value of a statement to another target."""
     return compile(f"{target} = {VALUE}", "<replay>", "exec")
 
 

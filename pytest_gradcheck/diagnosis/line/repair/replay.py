@@ -1,8 +1,9 @@
-"""Run the rest of a function again with another value for a statement, from what was recorded.
+"""Run the rest of a function again from recorded values, with another value for a statement.
 
-What a statement computes mostly ends, a few statements on, in a value that is known: a part of the
-gradient, or the derivative of something that was differenced. To run those few again takes no call
-of the user's function, so that many edits can be sorted out before any is tried.
+The value of a statement mostly leads, a few statements later, to a value that is known: a part of
+the numerical gradient, or a derivative that was differenced. Running these few statements again
+takes no call of the user's function. Many edits can so be rejected before any is tried. Where the
+function returns, its caller's statements are run again.
 """
 
 from __future__ import annotations
@@ -36,47 +37,47 @@ from pytest_gradcheck.params.theta import FloatArray
 __all__ = ["Event", "Known", "Script"]
 
 EVENTS = 4_000
-"""Statements that are kept."""
+"""Executions of statements that are recorded."""
 
 BYTES = 50_000_000
 """Bytes of arrays that are copied."""
 
 ASKED = 200
-"""Times that a value is asked whether it depends on another."""
+"""Questions whether a value depends on another that are answered."""
 
 SHIFT = 1e-3
-"""By what part that one is moved."""
+"""Relative change of the other value."""
 
 SEEN = 1e-5
-"""Part of a value from which on a change of it is seen."""
+"""Relative change that counts as one, as a fraction of that change."""
 
 
 GROWING = ("append", "extend", "insert")
-"""Methods that change a list, of which there is a copy by then."""
+"""Methods that may run again, because their list is a copy."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the value of a statement has to be.
+    """The condition that the value of a statement has to meet.
 
     Attributes
     ----------
     execution : int
-        How often the statement has run by then.
+        The number of times that the statement has run by then.
     entry : object
-        In a return of several values, the place of this one.
+        Its position among several values that are returned.
     agrees : callable
-        Whether an array is it, or None where that cannot be said.
+        Whether an array meets the condition, or None if unknown.
     due : array or None
-        What it has to be, flat.
+        The right value, flat.
     order : str
-        In which order.
+        Its memory order.
     part : slice
-        Which part of the gradient that is.
+        Its part of the gradient.
     target : str
-        Where the statement puts it, as it is written.
+        The source of the target.
     is_row : bool
-        Whether it is a row of an array that is being filled.
+        Whether it is a row of an array.
     """
 
     execution: int
@@ -100,12 +101,12 @@ class Event:
     names: dict[str, Any]
 
     def space(self, changed: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all names, some of them with other values."""
+        """Return all names, with some values replaced."""
         return {**self.outer, **self.names, **changed}
 
 
 class Script(Tracer):
-    """Records a run statement by statement, from the first of some statements on.
+    """Records the statements of a run that follow some statements, with the names that they see.
 
     Parameters
     ----------
@@ -113,12 +114,12 @@ class Script(Tracer):
     until : float
     wanted : sequence of Statement
     known : mapping
-        Of statements, what is known of their values. Without any, no more names are kept than a
-        statement reads.
+        The conditions that values have to meet. Without any, only names that a statement reads
+        are recorded.
     rounds_before : callable
-        Returns, by executions of a statement, the first of its executions that feeds it.
+        Returns, for each execution of a statement, the first execution that it depends on.
     callers : sequence of Statement
-        Those that call the functions of the statements that are wanted.
+        Statements that call the functions of the wanted statements.
     """
 
     def __init__(
@@ -150,13 +151,13 @@ class Script(Tracer):
         self._count = self._bytes = 0
 
     def entered(self, activation: Activation, frame: FrameType) -> None:
-        """Keep which statement calls."""
+        """Record the calling statement."""
         below = self.caller(frame)
         if below is not None:
             self._called[activation.serial] = (below.serial, below.statement, below.execution)
 
     def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
-        """Keep the names that a statement sees."""
+        """Record the names that a statement sees."""
         function = self.sources.function_around(statement)
         is_wanted = statement in self._wanted
         if id(function) not in self._functions or self._count >= EVENTS:
@@ -169,7 +170,7 @@ class Script(Tracer):
         in_sight = is_wanted and bool(self._known)
         seen = scope.names if in_sight else sorted(plan.reads | plan.changes)
         written, _ = self.written(function)
-        if statement.is_return:  # the caller may write into what it gets
+        if statement.is_return:  # the caller may write into the returned arrays
             written = written | plan.reads
         names = {
             name: self._kept(scope.names[name]) if name in written else scope.names[name]
@@ -192,16 +193,16 @@ class Script(Tracer):
         return self._in_sight[event]
 
     def passes(self, statement: Statement, edit: Edit) -> bool | None:
-        """Return whether known values come out right with an edit of a statement.
+        """Return whether an edit of a statement makes known values right.
 
-        None where none is met.
+        None where no known value depends on it.
         """
         found: bool | None = None
         first = min(self._runs_of(statement), default=0)
         for serial, run in self._runs_of(statement).items():
             answer, value = self._replayed(run, statement, edit, {})
             found = answer or found
-            # Later calls may stand beside what earlier ones have made without the edit.
+            # The caller of a later call may also read results of earlier calls, without the edit.
             while answer is not False and value is not MISSING and serial == first:
                 above = self._above(serial, run[0].code)
                 if above is None:
@@ -218,7 +219,7 @@ class Script(Tracer):
         return found
 
     def _runs_of(self, statement: Statement) -> Mapping[int, Sequence[Event]]:
-        """Return the calls of its function that are given nothing that it has made itself."""
+        """Return the calls of a statement's function that do not depend on the statement."""
         if statement not in self._chosen:
             before = self._rounds_before(statement)
             self._chosen[statement] = chosen = {}
@@ -230,7 +231,7 @@ class Script(Tracer):
         return self._chosen[statement]
 
     def _above(self, serial: int, callee: CodeType) -> tuple[int, Sequence[Event], Edit] | None:
-        """Return the rest of the caller's run, and its statement with another value returned."""
+        """Return the rest of the caller's run, and an edit that replaces the returned value."""
         below, statement, execution = self._called.get(serial, (0, None, 0))
         event = self._events_at.get((statement, execution))
         if event is None or event not in self._runs.get(below, ()):
@@ -244,7 +245,7 @@ class Script(Tracer):
         return code and (below, run[run.index(event) :], Edit(0, code, str))
 
     def _calling(self, statement: Statement) -> frozenset[Event]:
-        """Return the events that call, directly or not, the function of a statement."""
+        """Return the events that call the function of a statement, directly or indirectly."""
         if statement not in self._calls:
             found: set[Event] = set()
             for serial, run in self._runs.items():
@@ -257,7 +258,7 @@ class Script(Tracer):
         return self._calls[statement]
 
     def depends(self, value: Value, read: Value) -> bool:
-        """Return whether a value changes with one that it is made of, as far as can be told."""
+        """Return whether a value depends on an input; True where that is not known."""
         key = value.number, read.number
         if key not in self._dependent:
             spent = len(self._dependent) >= ASKED or clock.now() > self._until
@@ -287,7 +288,7 @@ class Script(Tracer):
         return here.shape != there.shape or bool(np.any(np.abs(there - here) > near))
 
     def ends(self, statement: Statement, edit: Edit) -> tuple[FloatArray, FloatArray] | None:
-        """Return the known parts of the gradient that another value leads to, and those due."""
+        """Return the known parts of the gradient with an edit, and their right values."""
         self._ends.clear()
         self._is_patient = True
         self.passes(statement, edit)
@@ -298,7 +299,7 @@ class Script(Tracer):
         return np.concatenate(values), np.concatenate([array for array in due if array is not None])
 
     def heals(self, statement: Statement, edit: Edit, is_wrong: npt.NDArray[np.bool_]) -> bool:
-        """Return whether all parts of the gradient that are wrong come out right."""
+        """Return whether an edit makes all wrong parts of the gradient right."""
         self._ends.clear()
         left = is_wrong.copy()
         is_right = self.passes(statement, edit)
@@ -315,22 +316,22 @@ class Script(Tracer):
         changed: dict[str, Any],
         once: frozenset[Event] = frozenset(),
     ) -> tuple[bool | None, Any]:
-        """Return whether known values come out right, and what the function returns then.
+        """Return whether known values are right, and the new return value of the function.
 
-        The latter is MISSING where nothing else is returned, or not only that is changed.
+        The latter is MISSING where it does not change, or where more than it changes.
         """
         found: bool | None = None
         written: set[str] = set()
         for event in run:
             plan, is_edited = self._plan(event.statement), event.statement is statement
             if event in once and event is not run[0]:
-                break  # it calls what is edited
+                break  # it calls the edited function
             if not is_edited and changed.keys().isdisjoint(plan.touched):
                 for name in plan.binds:
                     changed.pop(name, None)
                 continue
             if plan.branches and not is_edited:
-                break  # it may go another way
+                break  # another branch may be taken
             if (plan.store if is_edited else plan.code) is None:
                 break
             if not (is_edited or self._is_harmless(event)):
@@ -372,7 +373,7 @@ class Script(Tracer):
         return space
 
     def _is_harmless(self, event: Event) -> bool:
-        """Return whether a statement may run another time."""
+        """Return whether a statement may run again."""
         if event.statement not in self._harmless:
             scope = Scope.of(event.names, event.outer)
             values = [effect.value for effect in event.statement.effects]
@@ -385,7 +386,7 @@ class Script(Tracer):
     def _answer(
         self, event: Event, plan: Plan, space: dict[str, Any], elsewhere: bool
     ) -> bool | None:
-        """Return whether known values come out right; `elsewhere`: rows are filled in otherwise."""
+        """Return whether known values are right; `elsewhere`: the edit changes the target."""
         found: bool | None = None
         for known in self._known.get(event.statement, ()):
             if known.execution != event.execution or (elsewhere and known.is_row):
@@ -402,7 +403,7 @@ class Script(Tracer):
         return found
 
     def _kept(self, value: Any) -> Any:
-        """Return a copy of what may be written into."""
+        """Return a copy of an object that may be written into."""
         if isinstance(value, np.ndarray) and value.size <= COMPONENTS:
             self._bytes += value.nbytes
             if self._bytes > BYTES:
@@ -413,7 +414,7 @@ class Script(Tracer):
         return [self._kept(item) for item in value] if type(value) is list else value
 
     def written(self, function: ast.AST | None) -> tuple[frozenset[str], frozenset[str]]:
-        """Return the names whose objects a function writes into, and attributes that it sets."""
+        """Return names whose objects a function may write into, and attributes it assigns."""
         if id(function) not in self._stored:
             self._stored[id(function)] = written_by(function)
         return self._stored[id(function)]
@@ -426,7 +427,7 @@ class Script(Tracer):
 
 
 def _grows(value: ast.expr, scope: Scope) -> bool:
-    """Return whether an expression adds to a list, and does nothing else."""
+    """Return whether an expression only adds to a list."""
     if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Attribute):
         return False
     is_list = isinstance(scope.resolve(value.func.value), list)
@@ -435,7 +436,7 @@ def _grows(value: ast.expr, scope: Scope) -> bool:
 
 
 def _values(plan: Plan, space: dict[str, Any], known: Known) -> Iterator[FloatArray]:
-    """Yield what a statement has left: in its targets, or as an entry of what it returns."""
+    """Yield the values of a statement's targets, or of an entry that it returns."""
     is_entry = plan.returns and known.entry is not None
     for target, code in plan.targets:
         if target and known.target and target != known.target:

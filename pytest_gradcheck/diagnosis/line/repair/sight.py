@@ -1,4 +1,4 @@
-"""What a statement sees, and what of it can be evaluated another time."""
+"""The names that a statement sees, and whether its expressions may be evaluated again."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from pytest_gradcheck.diagnosis.line.recording.values import (
 __all__ = ["InSight", "in_sight", "is_harmless"]
 
 KNOWN = 40
-"""Names in sight that are tried."""
+"""Names that are tried, at most."""
 
 PURE = ("numpy", "math", "scipy", "cmath")
-"""Packages whose functions change nothing."""
+"""Packages whose functions have no side effects."""
 
 BUILTINS = (
     *("abs", "sum", "len", "float", "int", "min", "max", "range", "zip", "reversed"),
     *("list", "tuple", "dict", "pow", "enumerate", "slice", "round"),
 )
-"""Functions of Python that change nothing."""
+"""Built-in functions without side effects."""
 
 
 @dataclass(frozen=True)
 class InSight:
-    """What a statement sees.
+    """The names that a statement sees.
 
     Attributes
     ----------
     numbers : mapping
-        Numbers and arrays by their source: as expressions, and their shapes.
+        The expression and the shape of each number and array, by its source.
     containers, functions : tuple of str
-        Names of lists and dicts, and of functions that the function around it calls.
+        Names of lists and dicts, and of functions that its own function calls.
     """
 
     numbers: Mapping[str, tuple[ast.expr, Any]]
@@ -52,9 +52,9 @@ class InSight:
 
 
 def in_sight(function: ast.AST | None, scope: Scope) -> InSight:
-    """Return what is in sight of a function.
+    """Return the names that a function sees.
 
-    What it names comes first. What it does not name may be what it lacks.
+    Those that it reads come first. Those that it does not read may be the missing ones.
     """
     found: dict[str, tuple[ast.expr, Any]] = {}
     for part in (*_named(function), *_unnamed(scope)):
@@ -80,7 +80,7 @@ def _named(function: ast.AST | None) -> Iterator[ast.expr]:
 
 
 def _unnamed(scope: Scope) -> Iterator[ast.expr]:
-    """Yield all that stands in sight: locals, entries under a name, attributes."""
+    """Yield all locals, entries with a name, and attributes."""
     names = [name for name in scope.names if name.isidentifier()]
     yield from (ast.Name(name, ast.Load()) for name in names)
     for name in names:
@@ -98,7 +98,7 @@ def _unnamed(scope: Scope) -> Iterator[ast.expr]:
 
 
 def is_harmless(node: ast.expr, scope: Scope) -> bool:
-    """Return whether an expression can be evaluated another time: it calls but pure functions."""
+    """Return whether an expression may be evaluated again: it has no side effects."""
     for part in ast.walk(node):
         if isinstance(part, (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)):
             return False
@@ -112,7 +112,7 @@ def _is_pure(function: ast.expr, scope: Scope) -> bool:
         value = scope.named(function.id)
         if value is MISSING:
             return function.id in BUILTINS
-        own = isinstance(value, types.FunctionType)  # which the statement itself calls as well
+        own = isinstance(value, types.FunctionType)  # the statement itself calls it
         return own or isinstance(value, np.ufunc) or _package(value) in PURE
     if not isinstance(function, ast.Attribute):
         return False
@@ -129,7 +129,7 @@ def _is_pure(function: ast.expr, scope: Scope) -> bool:
 
 
 def _keeps_nothing(method: object) -> bool:
-    """Return whether a method is the user's own, and puts nothing into any object."""
+    """Return whether a method is the user's own, and changes no object."""
     if not isinstance(method, types.FunctionType):
         return False
     names = {instruction.opname for instruction in dis.get_instructions(method)}

@@ -1,4 +1,4 @@
-"""Where a statement puts its value, and where it may have been meant to."""
+"""Small edits of a statement's target."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pytest_gradcheck.diagnosis.line.repair.sight import InSight
 __all__ = ["Holder", "TargetWorkshop", "index_of", "target_of"]
 
 ABSENT = object()
-"""Stands for an entry that was not there."""
+"""Stands for a missing entry."""
 
 
 def target_of(statement: Statement) -> ast.expr | None:
-    """Return where a statement puts its value, or None."""
+    """Return the target of a statement, or None."""
     node = statement.nodes[0]
     if isinstance(node, ast.Assign):
         return node.targets[0]
@@ -35,13 +35,13 @@ def target_of(statement: Statement) -> ast.expr | None:
 
 
 class TargetWorkshop(Workshop):
-    """Makes edits of the array, the index or the object that a statement writes to.
+    """Makes edits of the array, the index or the object that a statement assigns to.
 
     Parameters
     ----------
     statement : Statement
     written : names and attributes
-        What its function writes to, see `written_by`: no edit writes to anything else.
+        The objects that its function changes, see `written_by`. Edits change no others.
     seen : InSight
     """
 
@@ -56,7 +56,7 @@ class TargetWorkshop(Workshop):
         target = copy.deepcopy(target_of(statement))
         is_one = isinstance(target, (ast.Subscript, ast.Attribute)) and len(statement.nodes) == 1
         if target is None or not is_one or len(getattr(self._node, "targets", "1")) != 1:
-            target = ast.Constant(None)  # of which there are no edits
+            target = ast.Constant(None)  # it has no edits
         for part in ast.walk(target):
             if hasattr(part, "ctx"):
                 part.ctx = ast.Load()
@@ -96,13 +96,13 @@ class TargetWorkshop(Workshop):
 
 
 def _signs(node: ast.AugAssign) -> str:
-    """Return how an assignment that adds is written."""
+    """Return the operator of an augmented assignment."""
     plain = ast.AugAssign(ast.Name("a", ast.Store()), node.op, ast.Name("b", ast.Load()))
     return ast.unparse(plain).split()[1]
 
 
 class Holder:
-    """The place that a target is at one moment of a run.
+    """The place that a target refers to at one moment of a run.
 
     Parameters
     ----------
@@ -122,20 +122,20 @@ class Holder:
             self._kept = self._before.copy()
 
     def put(self, value: Any) -> None:
-        """Put a value there."""
+        """Assign a value."""
         if self._is_entry:
             self._base[self._key] = value
         else:
             setattr(self._base, self._key, value)
 
     def put_back(self) -> None:
-        """Put back what was there at that moment."""
+        """Restore the value of that moment."""
         if self._before is ABSENT:
             del self._base[self._key]
         elif isinstance(self._base, np.ndarray):
             self._base[self._key] = self._kept
         elif isinstance(self._before, np.ndarray) and self._held() is self._before:
-            self._before[...] = self._kept  # it was added to
+            self._before[...] = self._kept  # it was added to in place
         else:
             self.put(self._before)
 
@@ -149,12 +149,12 @@ class Holder:
 
 
 def evaluated(node: ast.expr, names: dict[str, Any]) -> Any:
-    """Return the value of an expression that is read, whatever it is written as."""
+    """Return the value of an expression, whatever its context."""
     code = compile(ast.parse(ast.unparse(node), mode="eval"), "<edit>", "eval")
     return eval(code, names)
 
 
 def index_of(node: ast.Subscript, names: dict[str, Any]) -> Any:
-    """Return the value of an index, whatever it is made of."""
+    """Return the value of any index."""
     holder = ast.Subscript(ast.Name("_the_index_of", ast.Load()), node.slice, ast.Load())
     return evaluated(holder, {**names, "_the_index_of": np.s_})

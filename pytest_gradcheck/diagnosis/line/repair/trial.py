@@ -1,4 +1,4 @@
-"""Run a gradient with another value in the place of a statement's, and see whether it is right."""
+"""Run the gradient with edits of statements, and compare it with the numerical gradient."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ from pytest_gradcheck.params.theta import FloatArray
 __all__ = ["Bench", "repaired"]
 
 EDITS = 120
-"""Edits of a statement that are looked at, of each level."""
+"""Edits of a statement and a level that are left to try, at most."""
 
 TRIED = 1_500
-"""Edits of a statement that are evaluated, of each level."""
+"""Edits of a statement and a level that are evaluated, at most."""
 
 FOR_EACH_TARGET = 3
-"""Edits of what a statement computes that are tried for each of where it puts that."""
+"""Edits of the expression that are tried for each edit of the target."""
 
 COMPUTES = 2
-"""How likely a statement is that does more than to hand on what a function returned."""
+"""Likelihood of a statement that does more than to pass on the result of a call."""
 
 NEAR = 2
-"""Levels of which the edits of all statements are tried before any that is further off."""
+"""Levels whose edits of all statements are tried before those of the others."""
 
 SOON = 0.6
-"""Part of the time that these may take."""
+"""Fraction of the time that these may take."""
 
 COMPONENTS = 3
-"""Components that a factor has to make right, to be none by chance."""
+"""Components that a factor has to make right, so that it is no coincidence."""
 
 NOTHING = 1e-9
-"""A factor that is 0."""
+"""Factors below count as 0."""
 
 SHARES = (0.6, 0.5, 0.7, 1.0)
-"""Part of the calls that the edits of a level may take."""
+"""Fraction of the remaining calls that the edits of a level may take."""
 
 
 @dataclass
@@ -75,15 +75,15 @@ class Bench:
     faults : Faults
     sources : Sources
     known : mapping
-        What the values of statements have to be.
+        The conditions that values have to meet.
     until : float
         The time, by `clock.now`, at which to stop.
     calls : int
-        Calls that may be made; counted down.
+        Remaining calls.
     rounds_before : callable
-        Returns, by executions of a statement, the first of its executions that feeds it.
+        Returns, for each execution of a statement, the first execution that it depends on.
     callers : sequence of Statement
-        Those that call the functions of the statements that are suspected, directly or not.
+        Statements that call the functions of suspected statements, directly or indirectly.
     """
 
     gradient: Callable[[], FloatArray]
@@ -97,15 +97,15 @@ class Bench:
 
     @property
     def is_spent(self) -> bool:
-        """Whether time or calls are up."""
+        """Whether time or calls are used up."""
         return self.calls <= 0 or clock.now() > self.until
 
 
 def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Edit]:
     """Return the statements of which one small edit makes the whole gradient right.
 
-    The likeliest statements are tried first, and the others where none of these heals. The
-    smallest edits count: where one is found, those that are further off are not tried.
+    The likeliest statements are tried first, and the others if none of these succeeds. The
+    smallest edits count: after a success, edits of further levels are not tried.
     """
     if bench.is_spent:
         return {}
@@ -130,9 +130,9 @@ def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Ed
 def _repaired(
     bench: Bench, script: Script, statements: Sequence[Statement], levels: range
 ) -> dict[Statement, Edit]:
-    """Return the statements that an edit of these levels heals.
+    """Return the statements that an edit of these levels makes right.
 
-    Of what is far off, the edits that known values bear out are tried first.
+    Among larger edits, those that known values confirm are tried first.
     """
     found: dict[Statement, Edit] = {}
     by_level: dict[int, dict[Statement, _Kept]] = {}
@@ -158,7 +158,7 @@ def _healing(
     edits: Mapping[Statement, Sequence[tuple[CodeType, Edit]]],
     left: int,
 ) -> dict[Statement, Edit]:
-    """Return the first edits that heal; `left` calls are not made."""
+    """Return the first edits that make the gradient right; `left` calls are saved."""
     found: dict[Statement, Edit] = {}
     for statement, code, edit in _in_turn(edits):
         if bench.is_spent or bench.calls <= left:
@@ -173,7 +173,7 @@ def _healing(
 def _fitted(
     bench: Bench, script: Script, statements: Sequence[Statement], adding: bool
 ) -> dict[Statement, Edit]:
-    """Return the statements that a factor heals, in a part of it or in a term that is added."""
+    """Return the statements that a fitted factor makes right, of a node or of an added term."""
     found: dict[Statement, Edit] = {}
     for statement in statements if not bench.is_spent else ():
         edit = _with_factor(bench, script, statement, adding)
@@ -185,7 +185,7 @@ def _fitted(
 
 
 def _with_factor(bench: Bench, script: Script, statement: Statement, adding: bool) -> Edit | None:
-    """Return the first edit with a factor that known parts of the gradient bear out."""
+    """Return the first edit with a factor that known parts of the gradient confirm."""
     events, node = script.events(statement), expression_of(statement)
     if not events or node is None:
         return None
@@ -205,7 +205,7 @@ def _with_factor(bench: Bench, script: Script, statement: Statement, adding: boo
 
 
 def _factor(guess: Guess, script: Script, statement: Statement) -> float | None:
-    """Return the factor with which a guess comes closest to what is due, if it is one."""
+    """Return the factor by which a guess fits the known parts of the gradient, or None."""
     ends = [
         None if edit is None else script.ends(statement, edit)
         for edit in (guess.of(0.0), guess.of(1.0))
@@ -222,17 +222,17 @@ def _factor(guess: Guess, script: Script, statement: Statement) -> float | None:
 
 
 class _Kept(NamedTuple):
-    """Edits that make another value: those that known values bear out, and the others."""
+    """Edits that change the value: those that known values confirm, and the others."""
 
     sure: list[tuple[CodeType, Edit]]
     rest: list[tuple[CodeType, Edit]]
 
 
 def _kept(bench: Bench, script: Script, statement: Statement, level: int) -> _Kept:
-    """Return the edits of a level that make another value.
+    """Return the edits of a level that change the value.
 
-    A loop is looked at in its first, its middle and its last round: any one is apt to have zeros,
-    or square arrays, which tell nothing.
+    The first, the middle and the last round of a loop are compared, because a single round may
+    have zeros or square arrays, which hide a change.
     """
     events = script.events(statement)
     node = expression_of(statement)
@@ -268,7 +268,7 @@ def _kept(bench: Bench, script: Script, statement: Statement, level: int) -> _Ke
 def _edits(
     bench: Bench, script: Script, event: Event, node: ast.expr, level: int
 ) -> tuple[CodeType, list[Edit]]:
-    """Return the code of what a statement evaluates, and the edits of a level."""
+    """Return the code of a statement's expression, and the edits of a level."""
     in_sight = script.in_sight(event)
     written = script.written(bench.sources.function_around(event.statement))
     target = target_of(event.statement)
@@ -279,7 +279,7 @@ def _edits(
 
 
 def _mixed(values: Iterator[Edit], targets: Iterator[Edit]) -> Iterator[Edit]:
-    """Yield several edits of what a statement computes for each of where it puts that."""
+    """Yield several edits of the expression for each edit of the target."""
     for target in targets:
         yield from islice(values, FOR_EACH_TARGET)
         yield target
@@ -314,7 +314,7 @@ def _heals(bench: Bench, script: Script, code: CodeType, statement: Statement, e
 
 
 class _Trial(Tracer):
-    """Puts the value of an edit in the place of a statement's, each time that it runs."""
+    """Replaces the value of a statement by that of an edit, each time that it runs."""
 
     def __init__(self, bench: Bench, code: CodeType, statement: Statement, edit: Edit) -> None:
         super().__init__(bench.sources, bench.until, frozenset([code]))
@@ -325,12 +325,12 @@ class _Trial(Tracer):
         self.is_applied = False
 
     def undo(self) -> None:
-        """Put back what stood where only the edit has put something."""
+        """Restore what only the edit has changed."""
         for place in reversed(self._strangers):
             place.put_back()
 
     def started(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
-        """Evaluate the edit, and where the value goes."""
+        """Evaluate the edit and the index of its target."""
         if statement is not self._statement:
             return
         scope, target = Scope(frame), target_of(statement)
@@ -345,7 +345,7 @@ class _Trial(Tracer):
             self._moved[activation.serial] = places
 
     def finished(self, activation: Activation, frame: FrameType, statement: Statement) -> None:
-        """Put it there."""
+        """Assign the value of the edit."""
         if statement is not self._statement or activation.serial not in self._values:
             return
         value, key = self._values.pop(activation.serial)
@@ -362,7 +362,7 @@ class _Trial(Tracer):
         self.is_applied = True
 
     def left(self, activation: Activation, frame: FrameType, value: Any) -> None:
-        """Write it into what is returned."""
+        """Write the value of the edit into the returned arrays."""
         if activation.statement is self._statement and activation.serial in self._values:
             new, _ = self._values.pop(activation.serial)
             node = self._statement.nodes[0]
@@ -380,7 +380,7 @@ def _evaluated(code: CodeType, names: dict[str, Any]) -> Any:
 
 
 def _is_alike(value: Any, original: Any) -> bool:
-    """Return whether a value could stand in the place of another."""
+    """Return whether a value may replace another."""
     if value is MISSING or original is MISSING:
         return False
     if isinstance(original, (tuple, list)):
@@ -402,7 +402,7 @@ def _is_alike(value: Any, original: Any) -> bool:
 
 
 def _bits(value: Any) -> Hashable:
-    """Return what is equal for values that are the same."""
+    """Return a key that is equal for equal values."""
     if isinstance(value, (tuple, list)):
         return tuple(map(_bits, value))
     if isinstance(value, dict):
@@ -418,7 +418,7 @@ def _index(target: ast.Subscript, scope: Scope) -> Any:
 
 
 def _store(scope: Scope, target: ast.expr, key: Any, value: Any, added: bool) -> None:
-    """Assign a value as the statement does: in place where it adds to an array."""
+    """Assign a value as the statement does, in place if it adds to an array."""
     if isinstance(target, (ast.Tuple, ast.List)):
         for part, item in zip(target.elts, value, strict=True):
             index = _index(part, scope) if isinstance(part, ast.Subscript) else None
@@ -437,14 +437,14 @@ def _store(scope: Scope, target: ast.expr, key: Any, value: Any, added: bool) ->
 
 
 def _rename(scope: Scope, code: CodeType, node: ast.expr | None, value: Any) -> None:
-    """Give the names that a function is about to return other values, where it alone sees them."""
+    """Assign other values to the local names that a function is about to return."""
     for name, new in _renamed(node, value).items():
         if name in code.co_varnames and name not in code.co_cellvars:
             scope.names[name] = new
 
 
 def _renamed(node: ast.expr | None, value: Any) -> dict[str, Any]:
-    """Return the values of names with which an expression becomes a value, as far as it can."""
+    """Return the values of names that give an expression a value, where there are some."""
     if isinstance(node, ast.Name):
         return {node.id: value}
     if isinstance(node, ast.Attribute) and node.attr == "T":
@@ -459,12 +459,12 @@ def _renamed(node: ast.expr | None, value: Any) -> dict[str, Any]:
     for part, item in parts:
         for name, new in _renamed(part, item).items():
             if found.setdefault(name, new) is not new:
-                return {}  # one name cannot be two values
+                return {}  # one name has only one value
     return found
 
 
 def _overwrite(old: Any, new: Any, others: list[Any], node: ast.expr | None) -> bool:
-    """Write new values into the fresh arrays that a function returns; return whether all went."""
+    """Write new values into fresh arrays that a function returns; return whether that worked."""
     if isinstance(old, (tuple, list)) and isinstance(new, (tuple, list)) and len(old) == len(new):
         nodes = node.elts if isinstance(node, (ast.Tuple, ast.List)) else [None] * len(old)
         return all(_overwrite(o, n, others, p) for o, n, p in zip(old, new, nodes, strict=True))
