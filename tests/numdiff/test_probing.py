@@ -503,3 +503,20 @@ def test_theta_is_not_copied_again_for_a_call() -> None:
     tracemalloc.stop()
     calls = extra[9:]  # those along random directions
     assert (max(calls) - min(calls)) / x.nbytes < 2.5
+
+
+@pytest.mark.parametrize("mode", ["probe", "auto"])
+def test_where_nearly_all_of_many_arrays_are_wrong_each_is_sampled(mode: Any) -> None:
+    rng = np.random.default_rng(0)
+    params = {f"w{k}": rng.normal(size=400) for k in range(60)}
+    factors = {name: rng.choice([2.0, 3.0, -1.0], 400) for name in params}
+    factors["w7"] = np.ones(400)
+    report = check_gradients(
+        lambda p: float(sum(np.sum(np.sin(value)) for value in p.values())),
+        lambda p: {name: np.cos(value) * factors[name] for name, value in p.items()},
+        params,
+        mode=mode,
+    )
+    wrong = {parameter.name for parameter in report.parameters if parameter.verdict == "bug"}
+    assert wrong == set(params) - {"w7"}
+    assert report.evaluations <= 4 * 60 + 40

@@ -293,3 +293,34 @@ def test_the_resolution_is_at_most_one() -> None:
         {"a": rng.normal(size=3)},
     )
     assert report.parameters[0].resolution == 1.0 or not report.passed
+
+
+def test_many_parameters_without_effect_are_moved_together_first() -> None:
+    """Two calls tell of forty that none of them moves the cost."""
+    params = {f"w{k}": np.ones(3) for k in range(40)} | {"a": np.ones(3)}
+
+    def grad(p: Any) -> Any:
+        return {name: 2 * value if name == "a" else 0 * value for name, value in p.items()}
+
+    report = check_gradients(lambda p: float(np.sum(p["a"] ** 2)), grad, params)
+    assert report.passed
+    assert [f.parameter for f in report.findings] == [f"w{k}" for k in range(40)]
+    assert {finding.code for finding in report.findings} == {"vacuous"}
+    assert report.evaluations <= 2 * 123 + 20
+
+
+@pytest.mark.parametrize("at", [0, 17, 39])
+def test_one_of_many_zeros_whose_parameter_has_an_effect_is_wrong(at: int) -> None:
+    """The steps of single components are too small to show it, and all together are moved."""
+    params = {f"w{k}": np.full(3, 1e4) for k in range(40)} | {"a": np.ones(3)}
+
+    def cost(p: Any) -> float:
+        return float(np.sum(p["a"] ** 2) + 1e-12 * np.sum(p[f"w{at}"]))
+
+    def grad(p: Any) -> Any:
+        return {name: 2 * value if name == "a" else 0 * value for name, value in p.items()}
+
+    report = check_gradients(cost, grad, params)
+    vacuous = {finding.parameter for finding in report.findings if finding.code == "vacuous"}
+    assert f"w{at}" not in vacuous
+    assert vacuous == {f"w{k}" for k in range(40) if k != at}

@@ -70,6 +70,8 @@ class _Told:
         answer = self._locator.last.answer
         if self._unmoved and parameter.start in self._zeros:
             answer = Residual(0.0, answer.error_bar)
+        elif self._locator.is_open and len(self._screen.arrays) > 1 and answer.is_finite:
+            answer = Residual(0.0, abs(answer.residual) + answer.error_bar)  # it may be another's
         return self._result(parameter.slice, Located(answer), Kind.SMOOTH, False)
 
     def _result(self, place: slice, located: Located, kind: Kind, crowded: bool) -> ProbeResult:
