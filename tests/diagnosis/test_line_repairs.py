@@ -149,3 +149,29 @@ def test_an_edit_is_judged_by_what_its_caller_makes_of_it(
 def test_what_is_handed_on_or_taken_may_be_wrong(tmp_path: Path, right: str, wrong: str) -> None:
     line, _ = line_told(tmp_path, HELPED, right, wrong)
     assert line == wrong
+
+
+SUMMED = """
+import numpy as np
+
+X, Y = np.random.default_rng(2).standard_normal((6, 3)), np.arange(6.0)
+PARAMS = np.array([0.3, -0.2, 0.5])
+
+
+def cost(w):
+    return 0.5 * np.sum((X @ w - Y) ** 2)
+
+
+def grad(w):
+    dw = np.zeros(3)
+    for x, y in zip(X, Y):
+        dw = dw + (x @ w - y) * x
+    return dw
+"""
+
+
+def test_a_name_that_is_assigned_to_itself_is_told_where_the_gradient_is_zero(
+    tmp_path: Path,
+) -> None:
+    line, _ = line_told(tmp_path, SUMMED, "dw = dw + (x @ w - y) * x", "dw = dw")
+    assert line == "dw = dw"

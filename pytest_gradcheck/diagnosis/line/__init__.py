@@ -143,7 +143,7 @@ def _located(case: Case) -> Located | None:
     if not likeliest:
         seen = (leaves[number].part for number in marks.returned)
         lost = misplaced(passes.backward, seen, faults, backward.exits)
-        told = () if lost is None else (lost.statement,)
+        told = _idle(passes.backward) if lost is None else (lost.statement,)
         return Located(told, {}, passes.graph, marks, passes.backward, case.parameters, lost)
     known = _known_values(passes.backward, passes.graph, pairs, leaves, faults)
     left = CALLS - (SLOPES - slopes.calls) - 3
@@ -184,6 +184,12 @@ def _chosen(found: Suspects, healed: Sequence[Statement]) -> tuple[Statement, ..
     if any(rank // 2 == least and not first <= s.line <= last for s, rank in found.ranks.items()):
         return ()
     return tuple(s for s in found.statements if s not in found.proven) or found.statements
+
+
+def _idle(backward: Values) -> tuple[Statement, ...]:
+    """Return the statement that assigns a name to itself, if there is one."""
+    found = {v.statement: None for v in backward if v.statement is not None and v.statement.is_idle}
+    return tuple(found) if len(found) == 1 else ()
 
 
 class _Passes:
@@ -275,7 +281,8 @@ def _known_values(
                 known[source.number] = Known(0, None, agrees, due, leaf.order, leaf.part)
             elif slopes and source.number in pairs.sure and not source.inplace:
                 known[source.number] = Known(0, None, _is_derivative(source, slopes))
-        if source.number in known:
+        of_gradient = source.number in known and known[source.number].part is not None
+        if source.number in known and (source is value or of_gradient):
             target = value.effect.target
             here = replace(
                 known[source.number],
