@@ -264,6 +264,12 @@ REFUSED: dict[str, tuple[Any, Any, str, str]] = {
         "shape-mismatch",
         r"b1 has shape \(2,\).*\(2, 1\).*keepdims=True",
     ),
+    "a batch behind was not summed over": (
+        PARAMS,
+        {**GRADS, "b1": np.zeros((2, 1, 5))},
+        "shape-mismatch",
+        r"b1 has shape \(2, 1, 5\).*not summed over the batch, np.sum\(…, axis=2\)",
+    ),
     "another shape": (
         PARAMS,
         {**GRADS, "W1": np.zeros((4, 4))},
@@ -352,3 +358,15 @@ def test_all_forms_of_an_answer_are_laid_out_alike(
     }
     theta = Theta({key: np.zeros_like(value) for key, value in by_name.items()})
     np.testing.assert_array_equal(flatten_gradient(answers[form], theta), flat)
+
+
+def test_one_vector_of_complex_numbers_is_laid_out_like_theta_or_like_the_selected() -> None:
+    params = {"z": np.array([1 + 2j, 3 - 1j]), "x": np.array([0.5])}
+    answer = np.array([1 - 1j, 2 + 3j, 4])
+    theta = Theta(params)
+    assert flatten_gradient(answer, theta).tolist() == [1, -1, 2, 3, 4]
+    selected = Theta(params, only=["z"])
+    assert flatten_gradient(answer[:2], selected).tolist() == [1, -1, 2, 3, 0]
+    with pytest.raises(ProblemError, match="4") as refused:
+        flatten_gradient(np.zeros(4, complex), theta)
+    assert refused.value.code == "shape-mismatch"

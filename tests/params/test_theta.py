@@ -600,3 +600,23 @@ def test_a_glance_at_arrays_in_place_says_what_a_look_at_each_does(how: str, mor
     CHANGES[how](params)
     assert theta.changed() == theta.storage._first_changed()
     assert (theta.changed() is None) == (how == "nothing")
+
+
+def test_only_and_exclude_may_not_leave_nothing() -> None:
+    with pytest.raises(ProblemError, match="leave no parameter to check") as refused:
+        Theta({"W": np.ones(2), "b": np.ones(2)}, only=["W"], exclude=["W"])
+    assert refused.value.code == "bad-setting"
+
+
+def test_a_number_that_is_replaced_by_a_word_in_place_is_seen() -> None:
+    params: dict[str, Any] = {"w": np.ones(2), "s": 0.5}
+
+    def cost(p: dict[str, Any]) -> float:
+        value = float(np.sum(p["w"] ** 2) * p["s"])
+        p["s"] = "gone"
+        return value
+
+    with pytest.raises(ProblemError) as refused:
+        check_gradients(cost, lambda p: {"w": p["w"], "s": 0.0}, params, inplace=True)
+    assert refused.value.code == "mutated-params"
+    assert params["s"] == 0.5

@@ -460,3 +460,23 @@ def test_a_layer_whose_backward_pass_takes_no_cache_gets_none() -> None:
 
     report = check_gradients.layer(Square(), np.array([0.5, -1.5]))
     assert report.verdict == "bug"
+
+
+def test_a_generator_and_arrays_that_a_layer_keeps_come_back() -> None:
+    class Noisy:
+        def __init__(self) -> None:
+            self.rng = np.random.default_rng(4)
+            self.count = [0]
+
+        def forward(self, x: Any) -> Any:
+            self.rng.random()
+            self.count[0] += 1
+            return 2 * x, x
+
+        def backward(self, dout: Any, x: Any) -> Any:
+            return 2 * dout
+
+    layer = Noisy()
+    assert check_gradients.layer(layer, np.ones(2)).verdict == "ok"
+    assert layer.rng.random() == np.random.default_rng(4).random()
+    assert layer.count == [0]
