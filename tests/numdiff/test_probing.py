@@ -520,3 +520,15 @@ def test_where_nearly_all_of_many_arrays_are_wrong_each_is_sampled(mode: Any) ->
     wrong = {parameter.name for parameter in report.parameters if parameter.verdict == "bug"}
     assert wrong == set(params) - {"w7"}
     assert report.evaluations <= 4 * 60 + 40
+
+
+def test_the_first_line_of_what_could_not_be_named_says_so() -> None:
+    """Nothing was differenced that is wrong, and one direction is off by what all of it adds."""
+
+    def wrong(gradient: Array) -> None:
+        gradient[350::700] *= 1.5
+
+    report = probe(objective(100_000), wrong, search_calls=0)
+    assert report.components == ()
+    first = str(report).splitlines()[0]
+    assert first.startswith("bug in theta: off along a random direction, by what")

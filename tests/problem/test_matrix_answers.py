@@ -394,3 +394,21 @@ def test_dropout_of_a_jacobian_is_frozen_in_both_functions() -> None:
     report = check_gradients.jacobian(dropped, with_mask, x, data={"rng": rng}, dropout="freeze")
     assert report.verdict == "ok"
     assert rng.random() == np.random.default_rng(0).random()
+
+
+def test_entries_of_selected_columns_are_named_as_they_stand_in_the_answer() -> None:
+    """A matrix of the selected parameters alone has their columns side by side."""
+    M = np.arange(1.0, 11).reshape(2, 5)
+    params = {"a": np.ones(2), "b": np.ones(1), "c": np.ones(2)}
+
+    def outputs(p: dict[str, Array]) -> Array:
+        return np.asarray(M @ np.concatenate([p["a"], p["b"], p["c"]]))
+
+    def chosen(p: dict[str, Array]) -> Array:
+        answer = M[:, [0, 1, 3, 4]].copy()
+        answer[1, 3] *= -2
+        answer[0, 0] *= -2
+        return np.asarray(answer)
+
+    report = check_gradients.jacobian(outputs, chosen, params, only=["a", "c"])
+    assert {component.name for component in report.components} == {"jac[1, 3]", "jac[0, 0]"}

@@ -222,3 +222,19 @@ def test_of_the_examples_of_hypothesis_the_page_shows_the_last_that_fails(tmp_pa
     page = (tmp_path / "out.html").read_text(encoding="ascii")
     assert "2.000 x the numerical gradient" in page
     assert "9.000 x the numerical gradient" not in page
+
+
+def test_the_slowest_checks_come_first_and_of_equal_ones_the_first_name() -> None:
+    slow, quick = check(1.0, seconds=2.0, evaluations=4), check(1.0, seconds=1.0, evaluations=4)
+    record = run({"b": [quick], "a": [quick], "c": [slow]})
+    found = [text for text, _ in lines(record, 0, 2, Style(80, ascii=True))]
+    assert found[-3:] == [
+        "slowest 2 checks",
+        "   2.000 s         4 calls   500,000 us each  c",
+        "   1.000 s         4 calls   250,000 us each  a",
+    ]
+
+
+def test_slowest_checks_of_a_run_without_any_are_no_section() -> None:
+    found = [text for text, _ in lines(RunRecord(), 0, 2, Style(80, ascii=True))]
+    assert found == ["0 checks in 0 tests; 0 cost calls"]
