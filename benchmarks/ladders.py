@@ -39,7 +39,7 @@ def ladders_only() -> Iterator[None]:
 
     with (
         patch.object(refinement, "proven_bars", nothing),
-        patch.object(refinement, "looked_at_again", lambda *_: iter(())),
+        patch.object(refinement, "looked_closer", lambda *_: iter(())),
         patch.object(refinement, "looked_outward", lambda _, open_, __: Outward.none(open_)),
     ):
         yield

@@ -54,14 +54,14 @@ class MatrixResult:
 
 def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixResult:
     """Check a Jacobian, a Hessian or a pushforward at the present theta."""
-    here, matrix = examined_matrix(pair, terms.settings.noise)
+    outputs0, matrix = examined_matrix(pair, terms.settings.noise)
     names = EntryNames(
         lambda row, column: pair.entry_name(matrix.blocks, row, column),
         pair.output_name if pair.has_outputs else None,
         pair.output_shape,
     )
     with np.errstate(all="ignore"):  # our step may leave the function's domain
-        calls = VectorEvaluator(pair.prober(), pair.theta, here, terms.progress)
+        calls = VectorEvaluator(pair.prober(), pair.theta, outputs0, terms.progress)
         work = Work(calls, pair, matrix, terms.settings, terms.seed)
         table, scope, found = _compared(work, names, point)
         if isinstance(matrix, OperatorMatrix):
@@ -75,7 +75,7 @@ def check_matrix(point: str, pair: JacobianPair, terms: MatrixTerms) -> MatrixRe
         with guard.of("the warnings"):
             found += matrix_caveats(table, work.theta, work.known_noise, pair.output_name, point)
         report = entries_report(point, table, names, found, scope, terms.settings)
-    report = replace(report, picture=partial(entries_picture, table, pair.theta, here.size))
+    report = replace(report, picture=partial(entries_picture, table, pair.theta, outputs0.size))
     return MatrixResult(report, tuple(guard.notes))
 
 
@@ -96,7 +96,7 @@ def _compared(
     work: Work, names: EntryNames, point: str
 ) -> tuple[Table, Scope, tuple[Finding, ...]]:
     """Compare by the method that the settings and the size choose."""
-    theta, m = work.theta, work.calls.here.size
+    theta, m = work.theta, work.calls.outputs0.size
     exact = np.zeros(m)
     groups = coloured_groups(work)
     if groups is not None:

@@ -67,7 +67,7 @@ def is_matrix_probed(work: Work) -> bool:
 def is_large(work: Work) -> bool:
     """Return whether ``mode="auto"`` samples entries."""
     size = work.theta.checked_size
-    large = size > FULL or size * work.calls.here.size > ENTRIES
+    large = size > FULL or size * work.calls.outputs0.size > ENTRIES
     return work.settings.mode == "auto" and large
 
 

@@ -111,7 +111,7 @@ def ladders(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
             return np.full_like(first.values, np.nan)
 
         monkeypatch.setattr(refinement, "proven_bars", unproven)
-        monkeypatch.setattr(refinement, "looked_at_again", lambda *_: iter(()))
+        monkeypatch.setattr(refinement, "looked_closer", lambda *_: iter(()))
         monkeypatch.setattr(refinement, "looked_outward", lambda _, open_, __: Outward.none(open_))
 
     return switch

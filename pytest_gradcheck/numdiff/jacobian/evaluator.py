@@ -49,14 +49,14 @@ class Sides(NamedTuple):
         slopes: FloatArray = (self.up - self.down) / (self.ahead + self.behind)
         return slopes
 
-    def gaps(self, here: FloatArray) -> FloatArray:
+    def gaps(self, outputs0: FloatArray) -> FloatArray:
         """Return by how much the slope of each output ahead exceeds that behind."""
         if abs(self.ahead - self.behind) <= EVEN * self.ahead:
             bend = self.up + self.down
-            bend -= 2 * here
+            bend -= 2 * outputs0
             bend /= self.ahead
             return bend
-        gaps: FloatArray = (self.up - here) / self.ahead - (here - self.down) / self.behind
+        gaps: FloatArray = (self.up - outputs0) / self.ahead - (outputs0 - self.down) / self.behind
         return gaps
 
     def largest(self) -> FloatArray:
@@ -72,7 +72,7 @@ class VectorEvaluator:
     outputs : callable
         Returns all outputs at the present theta, NaN throughout where theta has left the domain.
     theta : Theta
-    here : array of shape (m,)
+    outputs0 : array of shape (m,)
         The outputs at theta as it stands.
     progress : Progress, optional
     """
@@ -81,11 +81,11 @@ class VectorEvaluator:
         self,
         outputs: Callable[[], FloatArray],
         theta: Theta,
-        here: FloatArray,
+        outputs0: FloatArray,
         progress: Progress | None = None,
     ) -> None:
         self._outputs = outputs
-        self.theta, self.here = theta, here
+        self.theta, self.outputs0 = theta, outputs0
         self.progress = progress or Progress()
         self._vector: FloatArray | None = None
         self._along: dict[float, FloatArray] = {}

@@ -87,11 +87,11 @@ def measure_outputs(
     -------
     OutputNoise
     """
-    here = calls.here
-    magnitudes = np.abs(here)
-    levels = np.zeros(here.size)
-    settled = np.zeros(here.size, np.bool_)
-    seen = [here]
+    outputs0 = calls.outputs0
+    magnitudes = np.abs(outputs0)
+    levels = np.zeros(outputs0.size)
+    settled = np.zeros(outputs0.size, np.bool_)
+    seen = [outputs0]
     for spacing in (*ALWAYS, *FURTHER):
         if spacing in FURTHER and settled.all():
             break
@@ -99,7 +99,7 @@ def measure_outputs(
         finite = np.isfinite(values).all(axis=0)
         magnitudes = np.fmax(magnitudes, np.abs(np.where(finite, values, 0.0)).max(axis=0))
         moving = finite & (np.count_nonzero(np.diff(values, axis=0), axis=0) > ROW // 2)
-        found = np.zeros(here.size)
+        found = np.zeros(outputs0.size)
         found[moving] = _levels(values[:, moving])
         louder = settled & (found > LOUDER * np.maximum(levels, 0.5 * EPSILON * magnitudes))
         if louder.any():  # a kink lies on one side; what rounds does so on both
@@ -109,14 +109,14 @@ def measure_outputs(
                 found[number] = min(found[number], _closely(calls, weights, number))
         levels = np.fmax(levels, np.fmax(found, _jump(values)))
         settled |= moving
-        seen += [np.where(finite, row, here) for row in values]
+        seen += [np.where(finite, row, outputs0) for row in values]
     quantized = _stands_still(seen, magnitudes)
     if quantized.any():
-        found = np.zeros(here.size)
+        found = np.zeros(outputs0.size)
         found[quantized] = _grid(calls, weights, seen, quantized)
         levels = np.maximum(levels, found)
     rows = np.stack(seen)
-    moved = np.any(rows != here, axis=0)
+    moved = np.any(rows != outputs0, axis=0)
     levels = np.maximum(levels, 0.5 * EPSILON * magnitudes)
     levels = np.maximum(levels, _quanta(rows))
     if known is not None:
@@ -130,7 +130,7 @@ def _closely(calls: VectorEvaluator, weights: FloatArray, number: int) -> float:
     def along(distances: Sequence[float]) -> list[float]:
         return [float(value) for value in calls.along(weights, distances)[:, number]]
 
-    return measure(along, float(calls.here[number])).level
+    return measure(along, float(calls.outputs0[number])).level
 
 
 def _row(calls: VectorEvaluator, weights: FloatArray, spacing: float) -> FloatArray:

@@ -89,7 +89,7 @@ class Residuals:
         level = np.maximum(self._noise.levels, 0.5 * EPSILON * sides.largest())
         bars = 2 * SAFETY * level / (sides.ahead + sides.behind)
         bars += SAFETY * self._grain * np.log2(2 + numbers.size) * (np.abs(said) + np.abs(slopes))
-        bars += 0.5 * step * np.abs(sides.gaps(self._calls.here))
+        bars += 0.5 * step * np.abs(sides.gaps(self._calls.outputs0))
         return Residual(slopes - said, bars)
 
 

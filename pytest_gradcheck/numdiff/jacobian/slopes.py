@@ -36,6 +36,9 @@ __all__ = [
 
 Bools = npt.NDArray[np.bool_]
 
+Pass = tuple[float, Indices | None]
+"""A step, and the outputs that it serves; None where it serves all of them."""
+
 LARGEST_SHARE = 1e-3
 """The largest first step, in lengths: beyond it kinks come in reach."""
 
@@ -76,6 +79,9 @@ class Slopes:
         By how much the one-sided slope ahead exceeded that behind, in the first pass.
     sides : dict
         (direction, output) to its slopes on the left and on the right, at kinks.
+    steps : list of k lists
+        Of each direction, the steps of its first pass as stored, each with the outputs that it
+        served; None where it served all of them.
     settled : bool
         Whether the first pass has shown all entries to be right.
     """
@@ -85,18 +91,19 @@ class Slopes:
     kinds: npt.NDArray[np.int8]
     gaps: npt.NDArray[np.float32]
     sides: dict[tuple[int, int], tuple[float, float]]
+    steps: list[list[Pass]]
     settled: bool = False
 
 
 def classical_slopes(calls: VectorEvaluator, directions: Sequence[Direction], eps: float) -> Slopes:
     """Take the course's differences: one fixed step, divided by ``2 * eps``, and no error bar."""
-    values = np.empty((len(directions), calls.here.size))
+    values = np.empty((len(directions), calls.outputs0.size))
     for row, direction in zip(values, directions, strict=True):
         sides = calls.sides(direction, eps)
         row[:] = (sides.up - sides.down) / (2 * eps)
     kinds = np.where(np.isfinite(values), 0, Kind.NONFINITE).astype(np.int8)
     none = np.zeros(values.shape)
-    return Slopes(values, none, kinds, none.astype(np.float32), {})
+    return Slopes(values, none, kinds, none.astype(np.float32), {}, [[(eps, None)]] * len(values))
 
 
 @dataclass(frozen=True)
@@ -251,7 +258,12 @@ def first_pass(
     """Take one central difference of all outputs a direction; more where their noises differ."""
     shape = target.analytic.shape
     result = Slopes(
-        np.empty(shape), np.empty(shape), np.zeros(shape, np.int8), np.empty(shape, np.float32), {}
+        np.empty(shape),
+        np.empty(shape),
+        np.zeros(shape, np.int8),
+        np.empty(shape, np.float32),
+        sides={},
+        steps=[[] for _ in directions],
     )
     calls.progress.expect(len(directions))
     for part in target.parts:
@@ -261,7 +273,7 @@ def first_pass(
         for number, direction in enumerate(mine, part.start):
             for share, outputs in passes:
                 sides = calls.sides(direction, share * direction.reach)
-                _take(result, number, sides, noise, calls.here, outputs)
+                _take(result, number, sides, noise, calls.outputs0, outputs)
             calls.progress.advance(1)
     return result
 
@@ -271,7 +283,7 @@ def _take(
     number: int,
     sides: Sides,
     noise: OutputNoise,
-    here: FloatArray,
+    outputs0: FloatArray,
     outputs: Indices | None,
 ) -> None:
     """Note the slopes of outputs, all of them where None, with the bars that noise leaves."""
@@ -280,19 +292,16 @@ def _take(
         np.subtract(sides.up, sides.down, out=result.values[number])
         result.values[number] /= width
         np.multiply(noise.levels, 2 * SAFETY / width, out=result.error_bars[number])
-        result.gaps[number] = sides.gaps(here)
+        result.gaps[number] = sides.gaps(outputs0)
     else:
         result.values[number, outputs] = sides.slopes[outputs]
         result.error_bars[number, outputs] = 2 * SAFETY / width * noise.levels[outputs]
-        result.gaps[number, outputs] = sides.gaps(here)[outputs]
-
-
-Pass = tuple[float, Indices | None]
-"""A step, in reaches, and the outputs that it serves; None where it serves all of them."""
+        result.gaps[number, outputs] = sides.gaps(outputs0)[outputs]
+    result.steps[number].append((0.5 * width, outputs))
 
 
 def _passes(analytic: FloatArray, noise: OutputNoise, reach: float) -> list[Pass]:
-    """Return the steps at which truncation and rounding balance, and for which outputs.
+    """Return the steps at which truncation and rounding balance, in reaches, and their outputs.
 
     As `numdiff.differences` has it for one cost: h**3 is three times the noise over the third
     derivative, which is of the order of the slope over the length squared. One step, the median
@@ -307,8 +316,8 @@ def _passes(analytic: FloatArray, noise: OutputNoise, reach: float) -> list[Pass
     left = np.arange(rises.size)
     passes: list[Pass] = []
     while left.size and len(passes) < PASSES:
-        told = left[rises[left] > 0] if np.any(rises[left] > 0) else left
-        share = float(np.exp(np.median(np.log(shares[told]))))
+        moving = left[rises[left] > 0] if np.any(rises[left] > 0) else left
+        share = float(np.exp(np.median(np.log(shares[moving]))))
         bars = SAFETY * noise.levels[left] / share
         unfit = (bars > 0.3 * WIDE * rises[left]) & (shares[left] > 2 * share) & (rises[left] > 0)
         if len(passes) == PASSES - 1:
@@ -428,8 +437,8 @@ def _looked(
     q**2 / (1 - q**2), and by q / (1 - q) where the curvature jumps. Half the gap between the
     one-sided slopes is what a kink may hide, but for the part of it that shrinks with the step.
     """
-    levels, here = noise.levels, calls.here
-    steps = _steps_of(column, noise)
+    levels, outputs0 = noise.levels, calls.outputs0
+    steps = _steps_of(column)
     coarse = column.values.copy()
     coarse_gaps = column.slopes.gaps[column.number].astype(np.float64)
     for _ in range(LOOKS):
@@ -444,7 +453,7 @@ def _looked(
         aims = np.clip(aims, steps[ready] / 3000, steps[ready] / RATIO)
         finer = float(np.exp(np.median(np.log(aims))))
         sides = calls.sides(column.direction, finer)
-        fine, gaps = sides.slopes, sides.gaps(here)
+        fine, gaps = sides.slopes, sides.gaps(outputs0)
         level = np.maximum(levels, 0.5 * EPSILON * sides.largest())
         rounding = SAFETY * level / finer
         apart = np.abs(fine - coarse)
@@ -453,14 +462,16 @@ def _looked(
         kinks = np.abs(gaps - ratios * coarse_gaps) / (1 - ratios)
         hidden = 0.5 * np.minimum(np.abs(gaps), kinks)
         bars = np.minimum(apart + rounding, rounding + apart * shrunk) + hidden
-        stuck = (sides.up == here) & (sides.down == here)  # it may round inside; see `ladder`
+        stuck = (sides.up == outputs0) & (
+            sides.down == outputs0
+        )  # it may round inside; see `ladder`
         settled = _settled(fine, bars, column, suspect) & ~stuck
         look = _Look(coarse, coarse_gaps, fine, gaps, rounding)
-        settled &= np.isin(np.arange(here.size), ready) & ~look.stays()
+        settled &= np.isin(np.arange(outputs0.size), ready) & ~look.stays()
         column.values[settled], column.bars[settled] = fine[settled], bars[settled]
         settled[_kinks(calls, column, entries[~settled[entries]], look, levels)] = True
         entries = entries[~settled[entries]]
-        coarse, coarse_gaps, steps = fine, gaps, np.full(here.size, finer)
+        coarse, coarse_gaps, steps = fine, gaps, np.full(outputs0.size, finer)
         if not entries.size:
             break
     return entries
@@ -498,29 +509,29 @@ def _kinks(
     """
     with np.errstate(invalid="ignore"):
         asked = entries[look.stays()[entries]]
-    told = []
+    kinked = []
     for output in asked.tolist():
         left, right, bar = look.sides(output)
         if min(left, right) - bar <= column.analytic[output] <= max(left, right) + bar:
-            told.append(output)
-    if not told:
-        return np.array(told, np.intp)
-    needed = 16 * SAFETY * np.maximum(levels[told], EPSILON * np.abs(calls.here[told]))
-    finest = float(np.median(needed / np.abs(look.gaps[told])))
+            kinked.append(output)
+    if not kinked:
+        return np.array(kinked, np.intp)
+    needed = 16 * SAFETY * np.maximum(levels[kinked], EPSILON * np.abs(calls.outputs0[kinked]))
+    finest = float(np.median(needed / np.abs(look.gaps[kinked])))
     finest = max(finest, FINEST * column.direction.reach)
-    gaps = calls.sides(column.direction, finest).gaps(calls.here)
-    found = [n for n in told if abs(gaps[n] - look.gaps[n]) <= 0.5 * abs(look.gaps[n])]
+    gaps = calls.sides(column.direction, finest).gaps(calls.outputs0)
+    found = [n for n in kinked if abs(gaps[n] - look.gaps[n]) <= 0.5 * abs(look.gaps[n])]
     for output in found:
         left, right, bar = look.sides(output)
         column.record(output, Slope(float(column.analytic[output]), bar, Kind.KINK, (left, right)))
     return np.array(found, np.intp)
 
 
-def _steps_of(column: _Column, noise: OutputNoise) -> FloatArray:
-    """Return the step of the first pass for each output, which its error bar tells."""
-    told = (column.bars > 0) & (noise.levels > 0)
-    steps = np.full(told.shape, LARGEST_SHARE * column.direction.reach)
-    steps[told] = SAFETY * noise.levels[told] / column.bars[told]
+def _steps_of(column: _Column) -> FloatArray:
+    """Return the step of the first pass for each output."""
+    steps = np.empty(column.values.size)
+    for step, outputs in column.slopes.steps[column.number]:
+        steps[slice(None) if outputs is None else outputs] = step
     return steps
 
 
@@ -575,7 +586,7 @@ class _Climber:
         step = RATIO ** round(share) * reach  # outputs of like noise share their rungs
         line = Line(
             of_output,
-            float(self._calls.here[output]),
+            float(self._calls.outputs0[output]),
             step,
             reach,
             self._least(column.direction),

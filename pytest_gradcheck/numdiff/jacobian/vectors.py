@@ -9,7 +9,6 @@ extrapolation takes it off; a fault is the same at both.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,9 +37,6 @@ SHARE = 1 / (OUTWARD**2 - 1)
 
 TELLING = 0.1
 """Error bars up to this part of a disagreement tell whether it is one."""
-
-DIGITS = 6
-"""Decimals of logarithms of steps that are the same."""
 
 
 def slopes_along_vectors(
@@ -93,20 +89,19 @@ def _extrapolate(
     values, bars, gaps = (
         whole[number] for whole in (result.values, result.error_bars, result.gaps)
     )
-    levels = noise.levels
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(SAFETY * levels / bars)  # of the steps, which are the same for many outputs
-    logs[~np.isfinite(values)] = np.nan
-    for log in np.unique(logs[np.isfinite(logs)].round(DIGITS)).tolist():
-        mine = np.flatnonzero(logs.round(DIGITS) == log)
-        step = OUTWARD * math.exp(log)
+    for first, outputs in result.steps[number]:
+        served = np.arange(values.size) if outputs is None else outputs
+        mine = served[np.isfinite(values[served]) & (bars[served] > 0)]
+        if not mine.size:
+            continue
+        step = OUTWARD * first
         sides = calls.sides(direction, step)
-        level = np.maximum(levels, 0.5 * EPSILON * sides.largest())[mine]
-        left = np.abs(gaps[mine] - sides.gaps(calls.here)[mine] / OUTWARD) / (1 - 1 / OUTWARD)
+        level = np.maximum(noise.levels, 0.5 * EPSILON * sides.largest())[mine]
+        left = np.abs(gaps[mine] - sides.gaps(calls.outputs0)[mine] / OUTWARD) / (1 - 1 / OUTWARD)
         with np.errstate(invalid="ignore"):
             off = SHARE * (values[mine] - sides.slopes[mine])
             wider = (1 + SHARE) * bars[mine] + SHARE * SAFETY * level / step
             wider += np.abs(off) + 0.5 * np.minimum(np.abs(gaps[mine]), left)
-        told = np.isfinite(wider)
-        values[mine[told]] += off[told]
-        bars[mine[told]] = wider[told]
+        known = np.isfinite(wider)
+        values[mine[known]] += off[known]
+        bars[mine[known]] = wider[known]

@@ -1,4 +1,4 @@
-"""What directions have seen, told parameter by parameter."""
+"""What directions have seen of each parameter."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def results(screen: Screen, locator: Locator) -> dict[str | None, ProbeResult]:
 
     Under None stands what is seen of all together, where that could not be located.
     """
-    told = _Told(screen, locator)
+    summary = _Summary(screen, locator)
     left = [p for p in screen.arrays if len(locator.asked.get(p.start, ())) < p.size]
-    found: dict[str | None, ProbeResult] = {p.name: told.parameter(p) for p in left}
+    found: dict[str | None, ProbeResult] = {p.name: summary.parameter(p) for p in left}
     kinked = locator.last.kind != Kind.SMOOTH and not locator.alone
     if left and (locator.is_open or kinked):
-        found[None] = told.whole()
+        found[None] = summary.whole()
     return found
 
 
-class _Told:
-    """Tells what directions over all parameters say of each."""
+class _Summary:
+    """What directions over all parameters say of each."""
 
     def __init__(self, screen: Screen, locator: Locator) -> None:
         self._screen, self._locator = screen, locator

@@ -12,7 +12,7 @@ from pytest_gradcheck.numdiff.evaluators import Evaluator, LadderRequest
 from pytest_gradcheck.numdiff.ladder import RATIO, SAME_STEP, Slope
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.refinement.groups import proven_bars
-from pytest_gradcheck.numdiff.refinement.looks import looked_at_again
+from pytest_gradcheck.numdiff.refinement.looks import looked_closer
 from pytest_gradcheck.numdiff.refinement.outward import looked_outward
 from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided, storage_unit
 
@@ -46,7 +46,7 @@ def refined(evaluator: Evaluator, first: Undecided, noise: Noise) -> Refined:
     looks.append(outward.after)
     _tell(evaluator, first, settled)
     unseen = ~proven & ~np.isin(first.numbers, outward.after.numbers)
-    for look in looked_at_again(evaluator, first.of(unseen), noise):
+    for look in looked_closer(evaluator, first.of(unseen), noise):
         settled.append(look.settled)
         looks.append(look.after)
         _tell(evaluator, first, settled)

@@ -20,7 +20,7 @@ from pytest_gradcheck.numdiff.refinement.groups import CLEAR
 from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided, storage_unit
 from pytest_gradcheck.params.theta import FloatArray, Theta
 
-__all__ = ["LOOSE", "Look", "bars_of", "looked_at_again"]
+__all__ = ["LOOSE", "Look", "bars_of", "looked_closer"]
 
 LOOKS = 3
 """Looks at a component before it climbs a ladder of steps."""
@@ -66,7 +66,7 @@ class _Bars(NamedTuple):
     consistent: npt.NDArray[np.bool_]
 
 
-def looked_at_again(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Iterator[Look]:
+def looked_closer(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Iterator[Look]:
     """Look at components again at smaller steps, up to `LOOKS` times.
 
     What no look settles needs the ladder.
