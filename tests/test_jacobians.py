@@ -525,6 +525,20 @@ def test_a_pullback_that_is_not_the_adjoint_is_reported_with_the_entry() -> None
     assert caught.value.report.verdict == "bug"
 
 
+def test_a_pullback_that_is_wrong_in_any_entry_is_reported() -> None:
+    """No component has a weight of 0 in the vectors that the two are compared with."""
+    missed = []
+    for entry in np.ndindex(4, 6):
+
+        def pull(x: Array, u: Array, entry: tuple[int, ...] = entry) -> Array:
+            return np.asarray(u @ changed(jac(x), *entry, by=1.5))
+
+        report = check_gradients.jvp(fun, push, X, vjp=pull)
+        if "adjoint" not in [finding.code for finding in report.findings]:
+            missed.append(entry)
+    assert not missed
+
+
 def test_an_operator_whose_two_halves_disagree_is_reported() -> None:
     class Half:
         shape = (4, 6)
@@ -734,6 +748,10 @@ def test_entries_that_cannot_be_decided_are_reported_with_the_reason() -> None:
     (finding,) = report.findings
     assert finding.code == "precision"
     assert "float32" in finding.message
+    for seed in range(40):  # in some directions an output does not move by one of its quanta
+        report = check_gradients.jacobian(coarse, jac, X, seed=seed)
+        assert report.verdict == "inconclusive"
+        assert "precision" in [finding.code for finding in report.findings]
 
 
 @pytest.mark.parametrize("coarse", [False, True])

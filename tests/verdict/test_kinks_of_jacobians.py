@@ -301,8 +301,10 @@ def test_a_kink_next_to_theta_hides_no_entry_between_its_slopes() -> None:
         def f(x: Array) -> Array:
             return np.maximum(x - 1.0, 0)
 
-        assert check_gradients.jacobian(f, lambda x: np.eye(2), x).passed
-        assert not check_gradients.jacobian(f, lambda x: np.diag([0.5, 1.0]), x).passed
+        for seed in range(10):
+            assert check_gradients.jacobian(f, lambda x: np.eye(2), x, seed=seed).passed
+            wrong = check_gradients.jacobian(f, lambda x: np.diag([0.5, 1.0]), x, seed=seed)
+            assert not wrong.passed
 
 
 def single(f: Function) -> Function:
@@ -313,8 +315,9 @@ def single(f: Function) -> Function:
 @pytest.mark.parametrize("name", [*SUBGRADIENTS, *NONE])
 def test_outputs_of_float32_have_the_same_verdicts_at_kinks(name: str) -> None:
     f, jac, at = (SUBGRADIENTS | NONE)[name]
-    report = check_gradients.jacobian(single(f), jac, at)
-    assert report.passed == (name in SUBGRADIENTS)
+    for seed in range(10):  # some directions show the side on which an output stands still
+        report = check_gradients.jacobian(single(f), jac, at, seed=seed)
+        assert report.passed == (name in SUBGRADIENTS)
 
 
 @pytest.mark.parametrize("factor", [1.1, -1.0, 0.0])

@@ -51,8 +51,12 @@ def broken_laws(matrix: OperatorMatrix, pair: JacobianPair, point: str) -> tuple
 
 
 def _round_numbers(rng: np.random.Generator, size: int) -> FloatArray:
-    """Return random numbers that are exact in float16, as are their sums in the laws."""
-    return np.asarray(np.round(GRID * np.clip(rng.standard_normal(size), -3, 3)) / GRID)
+    """Return random numbers that are exact in float16, as are their sums in the laws.
+
+    Their sizes are 1/2 to 3/2: a weight of 0 would hide all entries of its component.
+    """
+    signs = np.where(rng.integers(2, size=size), 1, -1)
+    return np.asarray(signs * rng.integers(GRID // 2, 3 * GRID // 2, size, endpoint=True) / GRID)
 
 
 def _nonlinear(

@@ -8,8 +8,9 @@ Moré and S. M. Wild, Estimating Computational Noise, SIAM J. Sci. Comput. 33 (2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from pytest_gradcheck.numdiff.noise.measuring import (
     measure,
     order_scales,
 )
-from pytest_gradcheck.params.theta import FloatArray
+from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = ["OutputNoise", "measure_outputs"]
 
@@ -38,11 +39,23 @@ FURTHER = (CROOKED * 1e-4, CROOKED * 1e-2)
 BETWEEN = (CROOKED * 1e-5, CROOKED * 1e-7, CROOKED * 1e-8)
 """Spacings at which the grid of outputs that are rounded inside is looked for."""
 
+FAR = (0.1, -0.1, 0.4, -0.4)
+"""Distances for outputs that have fewer than `FEWEST` values until then."""
+
+FEWEST = 3
+"""So many values on a grid are no chance."""
+
 CLOSELY = 50
 """Outputs at most that are looked at more closely where they are louder."""
 
 LOUDER = 30.0
 """How much noisier an output must seem at a larger spacing for its other side to be asked."""
+
+FAR_LOUDER = 1000.0
+"""The same for an output that seems to bend once, and may do so at the first spacing."""
+
+STRAIGHT = 0.1
+"""What part of the largest second difference others have on a straight line."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,48 @@ def measure_outputs(
     -------
     OutputNoise
     """
+    noise, rows = _ahead(calls, weights)
+    few = _distinct(rows) < FEWEST
+    if few.any():
+        noise = _further_off(calls, weights, noise, rows, few)
+    if known is None:
+        return noise
+    return replace(noise, levels=np.maximum(noise.levels, known * noise.magnitudes))
+
+
+def _distinct(rows: FloatArray) -> Indices:
+    """Return how many values each column has."""
+    return np.array([len(set(column)) for column in rows.T.tolist()])
+
+
+def _further_off(
+    calls: VectorEvaluator,
+    weights: FloatArray,
+    noise: OutputNoise,
+    rows: FloatArray,
+    few: npt.NDArray[np.bool_],
+) -> OutputNoise:
+    """Return the noise with that of outputs that hardly move on one side, seen further off.
+
+    A clipped output at its bound shows no noise on the side where it stands still. One that is
+    rounded to float32 beside a large constant may have hardly any slope along this direction, so
+    every other component goes the other way.
+    """
+    far = calls.along(weights * (-1.0) ** np.arange(weights.size), FAR)
+    moved = (np.isfinite(far) & (far != calls.outputs0)).any(axis=0)
+    levels, magnitudes = noise.levels.copy(), noise.magnitudes
+    known = np.where(np.isfinite(far), far, calls.outputs0)
+    levels[few] = np.maximum(levels[few], _quanta(np.vstack([rows, known])[:, few]))
+    still = few & ~noise.moved & moved
+    if still.any():
+        behind, _ = _ahead(calls, -weights)
+        levels = np.where(still, np.maximum(levels, behind.levels), levels)
+        magnitudes = np.where(still, np.maximum(magnitudes, behind.magnitudes), magnitudes)
+    return OutputNoise(levels, magnitudes, noise.moved | moved)
+
+
+def _ahead(calls: VectorEvaluator, weights: FloatArray) -> tuple[OutputNoise, FloatArray]:
+    """Measure the noise of every output on one side of theta; return it, and the outputs there."""
     outputs0 = calls.outputs0
     magnitudes = np.abs(outputs0)
     levels = np.zeros(outputs0.size)
@@ -101,11 +156,14 @@ def measure_outputs(
         moving = finite & (np.count_nonzero(np.diff(values, axis=0), axis=0) > ROW // 2)
         found = np.zeros(outputs0.size)
         found[moving] = _levels(values[:, moving])
-        louder = settled & (found > LOUDER * np.maximum(levels, 0.5 * EPSILON * magnitudes))
+        plain = np.maximum(levels, 0.5 * EPSILON * magnitudes)
+        louder = settled & (found > LOUDER * plain)
+        louder |= moving & (found > FAR_LOUDER * plain) & _bends_once(values)
         if louder.any():  # a kink lies on one side; what rounds does so on both
             behind = _row(calls, weights, -spacing)[:, louder]
-            found[louder] = np.fmin(found[louder], _levels(behind))
-            for number in np.flatnonzero(louder)[:CLOSELY].tolist():
+            other = np.where(np.ptp(behind, axis=0) > 0, _levels(behind), np.inf)
+            found[louder] = np.fmin(found[louder], other)
+            for number in np.flatnonzero(louder & settled)[:CLOSELY].tolist():
                 found[number] = min(found[number], _closely(calls, weights, number))
         levels = np.fmax(levels, np.fmax(found, _jump(values)))
         settled |= moving
@@ -119,9 +177,19 @@ def measure_outputs(
     moved = np.any(rows != outputs0, axis=0)
     levels = np.maximum(levels, 0.5 * EPSILON * magnitudes)
     levels = np.maximum(levels, _quanta(rows))
-    if known is not None:
-        levels = np.maximum(levels, known * magnitudes)
-    return OutputNoise(levels, magnitudes, moved)
+    return OutputNoise(levels, magnitudes, moved), rows
+
+
+def _bends_once(values: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which columns of equally spaced values lie on two straight lines, as at a kink.
+
+    Their second differences are 0 but for one, or two of one sign that are neighbours. Those of
+    noise have either sign.
+    """
+    second = np.diff(values, n=2, axis=0)
+    sizes = np.sort(np.abs(second), axis=0)
+    alone = sizes[-3] <= STRAIGHT * sizes[-1]
+    return np.asarray(alone & (np.abs(second.sum(axis=0)) >= (1 - STRAIGHT) * sizes.sum(axis=0)))
 
 
 def _closely(calls: VectorEvaluator, weights: FloatArray, number: int) -> float:
@@ -188,19 +256,21 @@ def _jump(values: FloatArray) -> FloatArray:
 
 
 def _stands_still(seen: list[FloatArray], magnitudes: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return which outputs stand still at a spacing where their slope is to move them.
+    """Return which outputs stand still at a spacing where their slope further off is to move them.
 
     They are rounded inside to something coarser than float64, and may step by equal quanta, which
-    differences of a high order do not show.
+    differences of a high order do not show. An output that moves next to theta and stands still
+    further off has passed a kink.
     """
     rows = [np.stack(seen[k : k + ROW]) for k in range(1, len(seen), ROW)]
     moves = [np.abs(np.diff(row, axis=0)).max(axis=0) for row in rows]
     spacings = (*ALWAYS, *FURTHER)[: len(rows)]
-    slope = np.max([move / h for move, h in zip(moves, spacings, strict=True)], axis=0)
     found = np.zeros(magnitudes.size, np.bool_)
-    for move, spacing in zip(moves, spacings, strict=True):
+    slope = np.zeros(magnitudes.size)
+    for spacing, move in sorted(zip(spacings, moves, strict=True), key=itemgetter(0), reverse=True):
         due = slope * spacing * ROW > 8 * EPSILON * magnitudes
         found |= due & (move == 0)
+        slope = np.maximum(slope, move / spacing)
     return found
 
 
@@ -231,7 +301,7 @@ def _second_smallest(table: FloatArray) -> FloatArray:
 def _quanta(rows: FloatArray) -> FloatArray:
     """Return the noise of outputs that are rounded in the end, to float32 or to some decimals."""
     spacing = np.zeros(rows.shape[1])
-    several = np.array([len(set(column)) >= 3 for column in rows.T.tolist()])
+    several = _distinct(rows) >= FEWEST
     if not several.any():
         return spacing
     values = rows[:, several]
