@@ -37,8 +37,12 @@ ROUNDED_AT = 21
 DECIDED = 1e-3
 """The part of a component that its difference may be off by and tell right from wrong."""
 
-SAFETY = 8.0
-"""Standard deviations of the noise that an error bar has, over the step."""
+SLIGHT = 1e-5
+"""The part of a component up to which a disagreement is none."""
+
+SAFETY = 16.0
+"""Standard deviations of the noise that an error bar has, over the step: eight, and a check knows
+the noise within a factor of two."""
 
 
 @dataclass(frozen=True)
@@ -228,9 +232,10 @@ def can_be_decided(problem: Problem) -> bool:
 def _is_blurred(one: Weighed) -> bool:
     """Return whether an operation rounds so coarsely that no component can be decided.
 
-    What the rounded cost and the exact one differ by is its noise, and the error bar of a
-    difference is eight times its standard deviation over the step. Even over the longest step that
-    is more than a thousandth of the component, or of a usual one of its array.
+    What the rounded cost and the exact one differ by is a line and its noise. The error bar of a
+    difference is a multiple of the noise over the step: even over the longest step it is more than
+    a thousandth of the component, or of a usual one of its array. And where the line has a slope, a
+    rounded factor gives the component another gradient.
     """
     problem = one.problem
     if not any(step.rounding in COARSE for step in problem.drawn.program.steps):
@@ -239,12 +244,16 @@ def _is_blurred(one: Weighed) -> bool:
     for number, value in enumerate(problem.values):
         usual = float(np.sqrt(np.mean(value * value))) or 1.0
         slopes = np.abs(one.exact[number])
-        sizes = 2 * np.maximum(slopes, np.sqrt(np.mean(slopes * slopes)))
+        sizes = np.maximum(2 * slopes, np.sqrt(np.mean(slopes * slopes)))
         for place in range(value.size):
             longest = LONGEST * max(usual, abs(value.flat[place]))
             steps = longest * np.linspace(-1, 1, ROUNDED_AT)
-            off = [one.moved(number, place, h) - exact.moved(number, place, h) for h in steps]
-            if SAFETY * float(np.std(off)) / longest <= DECIDED * sizes.flat[place]:
+            off = np.array(
+                [one.moved(number, place, h) - exact.moved(number, place, h) for h in steps]
+            )
+            size, (line, shift) = sizes.flat[place], np.polynomial.polynomial.polyfit(steps, off, 1)
+            noise = float(np.std(off - line - shift * steps)) / longest
+            if SAFETY * noise <= DECIDED * size and abs(shift) <= max(SLIGHT * size, 3 * noise):
                 return False
     return True
 
