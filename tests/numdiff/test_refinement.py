@@ -230,3 +230,21 @@ def test_a_single_ripple_among_many_is_not_proven_by_its_group() -> None:
     right = plain.grad(plain.x) + w * np.cos(1e5 * plain.x[17])
     gradient = np.where(np.arange(64) == 17, right, 3 * right)
     assert wrong(check_gradients(cost, lambda x: gradient, plain.x)) == set(range(64)) - {17}
+
+
+def test_what_a_longer_step_decides_no_ladder_leaves_open() -> None:
+    """The longest step need not be a rung, and a ladder that tells less takes nothing away."""
+    counts = {"ok": 0, "inconclusive": 0}
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 107])
+        w, x = rng.uniform(0.5, 2, 3), rng.normal(size=3)
+
+        def cost(x: Array, w: Array = w) -> float:
+            return 5 + round(float(w @ np.sin(x / 2)), 5)
+
+        right = w * np.cos(x / 2) / 2
+        report = check_gradients(cost, lambda x, right=right: right, x, seed=seed)
+        for verdict in counts:
+            counts[verdict] += report.parameters[0].counts[verdict]
+    assert sum(counts.values()) == 120
+    assert counts["inconclusive"] <= 10

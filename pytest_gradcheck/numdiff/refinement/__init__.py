@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.evaluators import Evaluator, LadderRequest
-from pytest_gradcheck.numdiff.ladder import RATIO, SAME_STEP, Slope
+from pytest_gradcheck.numdiff.ladder import RATIO, SAME_STEP, Kind, Slope
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.refinement.groups import proven_bars
 from pytest_gradcheck.numdiff.refinement.looks import looked_closer
@@ -55,9 +56,17 @@ def refined(evaluator: Evaluator, first: Undecided, noise: Noise) -> Refined:
     ends = outward.noise_ends[rest[~proven]]
     requests = list(_ladder_requests(first.of(rest), looks, ends, noise.magnitude))
     slopes = evaluator.slopes(requests, noise.level, first.suspect)
-    return Refined(
-        settled, {request.number: slope for request, slope in zip(requests, slopes, strict=True)}
-    )
+    climbed = {request.number: slope for request, slope in zip(requests, slopes, strict=True)}
+    return Refined(settled, {**climbed, **dict(_told_better(climbed, outward.held))})
+
+
+def _told_better(climbed: Mapping[int, Slope], held: Settled) -> Iterator[tuple[int, Slope]]:
+    """Yield what a look outward tells of components better than their ladders, which agree."""
+    for number, value, bar in zip(*map(np.ndarray.tolist, held), strict=True):
+        slope = climbed[number]
+        smooth = slope.kind == Kind.SMOOTH and math.isfinite(slope.value)
+        if smooth and bar < slope.error_bar and abs(value - slope.value) <= slope.error_bar:
+            yield number, Slope(value, bar)
 
 
 def _tell(evaluator: Evaluator, first: Undecided, settled: Sequence[Settled]) -> None:

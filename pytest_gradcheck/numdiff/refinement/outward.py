@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.evaluators import Evaluator
-from pytest_gradcheck.numdiff.ladder import RATIO, SAFETY
+from pytest_gradcheck.numdiff.ladder import RATIO, SAFETY, SAME_STEP
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.refinement.groups import CLEAR
 from pytest_gradcheck.numdiff.refinement.looks import LOOSE, bars_of
@@ -51,12 +51,15 @@ class Outward(NamedTuple):
         All that were looked at, with their new differences.
     settled : Settled
         Those among them that are right, or clearly wrong.
+    held : Settled
+        Those that are right, and climb a ladder all the same.
     noise_ends : bool array
         Where finer steps than the first have nothing to tell, of all that were asked about.
     """
 
     after: Undecided
     settled: Settled
+    held: Settled
     noise_ends: npt.NDArray[np.bool_]
 
     @classmethod
@@ -64,7 +67,8 @@ class Outward(NamedTuple):
         """Return that of no look at all."""
         nowhere = np.zeros(open_.numbers.size, np.bool_)
         none = open_.of(nowhere)
-        return cls(none, Settled(none.numbers, none.values, none.values), nowhere)
+        nothing = Settled(none.numbers, none.values, none.values)
+        return cls(none, nothing, nothing, nowhere)
 
 
 def looked_outward(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Outward:
@@ -81,24 +85,33 @@ def looked_outward(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Outw
     rounding = 2 * SAFETY * noise.at(differences.sizes) / differences.widths
     after = mine.after(differences, rounding)
     error_bars, consistent = bars_of(after, mine)
-    hopeless = (rounding > RATIO * mine.tolerances) & (RATIO * after.steps > REACH * mine.lengths)
+    longest = (1 + SAME_STEP) * after.steps > REACH * mine.lengths
+    hopeless = longest & (rounding > mine.tolerances)
     right = (after.residuals <= rounding + after.slack) & ((rounding <= mine.tolerances) | hopeless)
     wrong = mine.residuals > CLEAR * error_bars + mine.slack
     enough = np.maximum(mine.tolerances, LOOSE * mine.roundings)
     wrong &= error_bars <= np.maximum(enough, TELLING * mine.sizes)
     right, wrong = right & consistent & ~wrong, wrong & consistent
-    right[_loudest(after, right & ~hopeless)] = False
+    held = _loudest(after, right & ~hopeless)
+    right[held] = False
     values = np.where(right, after.values, mine.values)
     bars = np.where(right, rounding, error_bars)
     ratio = mine.steps / after.steps
     bends = np.abs(mine.gaps - ratio * after.gaps) <= 4 * (mine.roundings + ratio * rounding)
     ends[asked] |= bends
     done = right | wrong
-    return Outward(after, Settled(mine.numbers[done], values[done], bars[done]), ends)
+    return Outward(
+        after,
+        Settled(mine.numbers[done], values[done], bars[done]),
+        Settled(mine.numbers[held], after.values[held], rounding[held]),
+        ends,
+    )
 
 
-def _rungs(open_: Undecided) -> npt.NDArray[np.int_]:
+def _rungs(open_: Undecided) -> FloatArray:
     """Return by how many rungs of a ladder the steps are to grow, 0 where it does not help.
+
+    The longest step need not be a rung.
 
     A difference that agrees needs an error bar within its tolerance, one that disagrees by a few
     error bars a neighbour whose bar is narrow beside that, and one that clearly disagrees no more
@@ -110,11 +123,13 @@ def _rungs(open_: Undecided) -> npt.NDArray[np.int_]:
     wanted = np.where(beyond <= open_.roundings, open_.tolerances, few)
     with np.errstate(all="ignore"):
         needed: FloatArray = np.ceil(np.log(open_.roundings / wanted) / np.log(RATIO))
-        most = np.floor(np.log(REACH * open_.lengths / open_.steps) / np.log(RATIO))
+        exact: FloatArray = np.log(REACH * open_.lengths / open_.steps) / np.log(RATIO)
+        most = np.floor(exact)
     needed = np.where(clear, 1, np.maximum(1, needed))
+    most = np.where(needed > most, exact, most)
     known = np.isfinite(needed) & np.isfinite(most) & np.isfinite(open_.gaps)
     helps = known & (most >= 1)
-    return np.where(helps, np.minimum(needed, most), 0).astype(np.int_)
+    return np.where(helps, np.minimum(needed, most), 0.0)
 
 
 def _loudest(open_: Undecided, right: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
