@@ -498,7 +498,7 @@ def _approximated(
             evaluator, numbers, comparand, found.noise, found.slopes, found.seen
         )
         louder = approximation.noise
-        if not (found.slopes or found.seen) or louder is None or louder.level <= found.noise.level:
+        if not found.seen or louder is None or louder.level <= found.noise.level:
             break
         noise = louder
     if not approximation.is_smooth:

@@ -176,6 +176,13 @@ class Comparand:
             usual += rms_of_each(finite_or_zero(gradient) - finite_or_zero(again), theta)
         return cls(gradient, suspect, SAFETY * of_each(usual, theta) if usual.any() else None)
 
+    def with_bars(self, bars: FloatArray | None) -> Comparand:
+        """Return the same with further error bars of the gradient."""
+        own = self.bars
+        if bars is None or own is None:
+            return replace(self, bars=own if bars is None else bars)
+        return replace(self, bars=own + bars)
+
 
 def classical(evaluator: Evaluator, numbers: Indices, eps: float) -> Approximation:
     """Take the course's differences: one fixed step, divided by ``2 * eps``, and no error bar."""
@@ -237,14 +244,15 @@ def approximate(
     if not agree:
         hidden = list(_hidden_slopes(evaluator, result, gradient, noise))
         off = _contradictions(result, comparand, slopes, hidden, length)
-    louder = None if agree and seen else _louder(evaluator, result, gradient, off)
+    louder = None if agree and seen else _louder(evaluator, result, comparand, off)
     if louder is not None:
-        far, calm = louder
+        far, calm, bars = louder
         if far.level > noise.level:
-            if slopes or seen:
+            if seen:
                 return replace(result, noise=far)
             inner = numbers[calm[numbers]]
-            rest = approximate(evaluator, np.setdiff1d(numbers, inner), comparand, far)
+            outer = np.setdiff1d(numbers, inner)
+            rest = approximate(evaluator, outer, comparand.with_bars(bars), far)
             if not inner.size:
                 return rest
             near = replace(noise, measure_far=None)
@@ -295,18 +303,21 @@ def _contradictions(
 def _louder(
     evaluator: Evaluator,
     result: Approximation,
-    gradient: FloatArray,
+    comparand: Comparand,
     off: Sequence[Disagreement],
 ) -> FurtherOff | None:
     """Return the noise over larger distances, or None where nothing contradicts that nearby."""
-    noise = result.noise
+    noise, gradient, values = result.noise, comparand.gradient, result.values
     if noise is None or noise.measure_far is None or (result.seen and not off):
         return None
     length = lengths(evaluator.theta, gradient)
     refuse_changed(evaluator.theta, "cost")  # a line sets all of theta, and would hide a change
     if not off and not is_off_course(evaluator, gradient, length, noise):
         return None
-    return further_off(evaluator, result.values, off, length, noise)
+    size, apart = np.abs(values) + np.abs(gradient), np.abs(values - gradient)
+    sharp = np.maximum(apart, result.error_bars) <= comparand.suspect * size
+    agreeing = sharp | (size == 0)
+    return further_off(evaluator, values, agreeing, off, length, noise)
 
 
 class _First(NamedTuple):

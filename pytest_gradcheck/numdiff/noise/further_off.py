@@ -29,6 +29,9 @@ beyond the quanta of bfloat16; the nearer ones follow where the prediction fails
 OFF_BEARING = 0.03
 """The largest deviation from that prediction, as a part of the rise, without a closer look."""
 
+COARSEST = 2.0**-7
+"""The part of a number that bfloat16 rounds away, at most."""
+
 GROSS = 0.1
 """The tolerance at which an iteration stops does not explain relative errors beyond this."""
 
@@ -80,15 +83,26 @@ def disagreements(
 
 
 class FurtherOff(NamedTuple):
-    """Noise over larger distances, and the components that have nothing to do with it."""
+    """What the cost shows over larger distances.
+
+    Attributes
+    ----------
+    noise : Noise
+    calm : bool array
+        The components that have nothing to do with it.
+    bars : array or None
+        By how much the gradient may be off where what the cost stands still with is a factor of it.
+    """
 
     noise: Noise
     calm: Mask
+    bars: FloatArray | None = None
 
 
 def further_off(
     evaluator: Evaluator,
     values: FloatArray,
+    agreeing: Mask,
     found: Sequence[Disagreement],
     length: FloatArray,
     noise: Noise,
@@ -100,6 +114,8 @@ def further_off(
     evaluator : Evaluator
     values : array
         First differences, over theta; NaN where there is none.
+    agreeing : bool array
+        Where they agree to a part of their size, and surely: their error bars are as narrow.
     found : sequence of Disagreement
         Of them; empty where the cost leaves its linear prediction though all agree.
     length : array
@@ -109,17 +125,25 @@ def further_off(
     """
     calm = np.zeros(length.size, np.bool_)
     every = found[-1].where if found else None
-    others = calm if every is None else np.isfinite(values) & ~every
-    loudest = replace(noise, measure_far=None)
+    others = calm if every is None else agreeing & ~every
+    loudest, bars = replace(noise, measure_far=None), None
     for where, residual, up in found or [Disagreement(None, 0.0)]:
         far = noise.with_far(residual, where, up)
         if far.level <= noise.level:
             continue
         loudest = max(far, loudest, key=lambda one: one.level)
+        if where is not None and up is not None and bars is None:
+            bars = np.where(where, 0.0, _part(far, up, where, length) * np.abs(up))
         if _is_calm(evaluator, values, others, length, noise):
             calm = others
             break
-    return FurtherOff(loudest, calm)
+    return FurtherOff(loudest, calm, bars)
+
+
+def _part(noise: Noise, slopes: FloatArray, where: Mask, length: FloatArray) -> float:
+    """Return what part of it is rounded away of a number that the cost stands still with."""
+    rise = float((np.abs(slopes) * length)[where].max())
+    return min(COARSEST, math.sqrt(12) * noise.level / rise) if rise else COARSEST
 
 
 def _is_calm(
@@ -132,7 +156,7 @@ def _is_calm(
     """
     slopes, reach = np.where(where, values, 0.0), np.where(where, length, 0.0)
     return (
-        bool(slopes.any())
+        bool(where.any())
         and not is_off_course(evaluator, slopes, reach, noise)
         and noise.with_far(0.0, where, values).level <= noise.level
     )

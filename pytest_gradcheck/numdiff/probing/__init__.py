@@ -83,7 +83,10 @@ def probed(
     last = spent() + settings.search_calls
     found = _found(evaluator, gradient, noise, settings, lambda: last - spent(), rng)
     asked = sum(numbers.size for numbers in found.asked.values())
-    if noise.measure_far is None or max(asked, len(found.slopes)) < MANY:
+    few = max(asked, len(found.slopes)) < MANY
+    if (
+        noise.measure_far is None or few or not found.seen
+    ):  # all are differenced: they ask themselves
         return found
     far = noise.with_far(math.inf)
     if far.level <= noise.level:
