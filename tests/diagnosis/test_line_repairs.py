@@ -175,3 +175,41 @@ def test_a_name_that_is_assigned_to_itself_is_told_where_the_gradient_is_zero(
 ) -> None:
     line, _ = line_told(tmp_path, SUMMED, "dw = dw + (x @ w - y) * x", "dw = dw")
     assert line == "dw = dw"
+
+
+HINGED = """
+import numpy as np
+
+rng = np.random.default_rng(3)
+X, LABELS = rng.standard_normal((5, 4)), rng.integers(0, 3, 5)
+PARAMS = rng.standard_normal((4, 3))
+
+
+def cost(w):
+    total = 0.0
+    for x, label in zip(X, LABELS):
+        scores = x @ w
+        margins = np.maximum(0, scores - scores[label] + 1)
+        total += margins.sum() - 1
+    return total
+
+
+def grad(w):
+    dw = np.zeros(w.shape)
+    for x, label in zip(X, LABELS):
+        scores = x @ w
+        correct = scores[label]
+        for j in range(w.shape[1]):
+            if j == label:
+                continue
+            if scores[j] - correct + 1 > 0:
+                dw[:, j] += x
+                dw[:, label] -= x
+    return dw
+"""
+
+
+def test_a_value_that_decides_which_branch_is_taken_is_found(tmp_path: Path) -> None:
+    wrong = "correct = 3 * scores[label]"
+    line, _ = line_told(tmp_path, HINGED, "correct = scores[label]", wrong)
+    assert line == wrong

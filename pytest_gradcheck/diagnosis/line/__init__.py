@@ -31,7 +31,7 @@ from pytest_gradcheck.diagnosis.line.marks import (
     marked,
     recomputed,
 )
-from pytest_gradcheck.diagnosis.line.misplaced import misplaced
+from pytest_gradcheck.diagnosis.line.misplaced import Misplaced, misplaced
 from pytest_gradcheck.diagnosis.line.pairing import Pairs, Values, bases_of, factor_of, paired
 from pytest_gradcheck.diagnosis.line.perturb import Slope, Slopes
 from pytest_gradcheck.diagnosis.line.recording import clock
@@ -139,22 +139,43 @@ def _located(case: Case) -> Located | None:
     marks = marked(passes.graph, passes.backward, pairs, leaves, again)
     foreign = passes.foreign | sum(1 << number for number in again.same)
     found = suspects(passes.graph, marks, passes.blameable, foreign, backward.callers.direct)
-    likeliest = sorted(found.ranks, key=lambda s: (-found.ranks[s], s.file, s.line))[:SUSPECTED]
-    if not likeliest:
+    lost: Misplaced | None = None
+    if not found.ranks:
         seen = (leaves[number].part for number in marks.returned)
         lost = misplaced(passes.backward, seen, faults, backward.exits)
         told = _idle(passes.backward) if lost is None else (lost.statement,)
-        return Located(told, {}, passes.graph, marks, passes.backward, case.parameters, lost)
+        if told:
+            return Located(told, {}, passes.graph, marks, passes.backward, case.parameters, lost)
     known = _known_values(passes.backward, passes.graph, pairs, leaves, faults)
     left = CALLS - (SLOPES - slopes.calls) - 3
-    callers = backward.callers.of(v.code for v in backward.values if v.statement in found.ranks)
+    suspected = Located(
+        _chosen(found, ()), {}, passes.graph, marks, passes.backward, case.parameters
+    )
+    tried = _tried(found, passes, suspected.is_told)
+    callers = backward.callers.of(v.code for v in backward.values if v.statement in tried)
     rounds = passes.graph.rounds_before
     bench = Bench(case.gradient, faults, sources, known, quick, left, rounds, callers)
-    edits = repaired(bench, {statement: found.ranks[statement] // 2 for statement in likeliest})
-    statements = _chosen(found, tuple(edits))
-    if not statements:
-        return None
-    return Located(statements, edits, passes.graph, marks, passes.backward, case.parameters)
+    edits = repaired(bench, tried)
+    return replace(suspected, statements=_chosen(found, tuple(edits)), edits=edits)
+
+
+def _tried(found: Suspects, passes: _Passes, is_told: bool) -> dict[Statement, int]:
+    """Return the statements of which edits are tried, with their likelihood.
+
+    Where the suspects are too many to be told, other statements follow them: a value that goes to
+    the wrong place, or decides which branch is taken, is no input of what is wrong.
+    """
+    likeliest = sorted(found.ranks, key=lambda s: (-found.ranks[s], s.file, s.line))[:SUSPECTED]
+    others = {
+        value.statement: None
+        for value in (() if is_told else passes.backward)
+        if value.statement is not None
+        if value.statement not in found.proven and value.statement not in found.ranks
+        if weight_of(passes.graph, value) >= EQUAL
+    }
+    tried = {statement: found.ranks[statement] // 2 for statement in likeliest}
+    tried.update(dict.fromkeys(list(others)[: SUSPECTED - len(tried)], 0))
+    return tried
 
 
 def _dependence(
@@ -174,8 +195,9 @@ def _chosen(found: Suspects, healed: Sequence[Statement]) -> tuple[Statement, ..
     if idle:
         return idle
     if healed:
-        best = min(max(found.ranks[statement] // 2 for statement in healed), EQUAL)
-        chosen = [statement for statement in healed if found.ranks[statement] // 2 >= best]
+        ranks = {statement: found.ranks.get(statement, 0) // 2 for statement in healed}
+        best = min(max(ranks.values()), EQUAL)
+        chosen = [statement for statement in healed if ranks[statement] >= best]
         return tuple(sorted(chosen, key=lambda s: (s.file, s.line)))
     if len(found.statements) < 2:
         return found.statements

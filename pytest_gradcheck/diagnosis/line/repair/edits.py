@@ -7,6 +7,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from types import CodeType
 from typing import Any
 
@@ -115,6 +116,10 @@ class Site:
             getattr(self.parent, self.field)[self.position] = new
 
 
+Replacements = Callable[[Site], Iterator[tuple[int, ast.expr]]]
+"""Yields replacements of a node, with their levels."""
+
+
 class Workshop:
     """Makes the edits of one statement.
 
@@ -146,11 +151,18 @@ class Workshop:
         ]
 
     def edits(self, level: int) -> Iterator[Edit]:
-        """Yield the edits of a level."""
+        """Yield the edits of a level, with another name and another operation in turn."""
+        for several in zip_longest(self._all(self._by_name, level), self._all(self._others, level)):
+            yield from (edit for edit in several if edit is not None)
+
+    def _all(self, source: Replacements, level: int) -> Iterator[Edit]:
         for site in self._sites:
-            for cost, new in self._others(site):
+            for cost, new in source(site):
                 if cost == level:
                     yield from self._edit(site, new, level)
+
+    def _by_name(self, site: Site) -> Iterator[tuple[int, ast.expr]]:
+        return self._exchanged(site.part)
 
     def factors(self) -> Iterator[Guess]:
         """Yield guesses with a factor at one node."""
@@ -211,7 +223,6 @@ class Workshop:
     def _others(self, site: Site) -> Iterator[tuple[int, ast.expr]]:
         """Yield replacements of a node, with their levels."""
         part = site.part
-        yield from self._exchanged(part)
         shape = self._shape(part)
         if isinstance(part, ast.Constant) and isinstance(part.value, (int, float)):
             yield from self._remainders(part)

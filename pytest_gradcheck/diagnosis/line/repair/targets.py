@@ -63,7 +63,7 @@ class TargetWorkshop(Workshop):
         super().__init__(target, seen)
 
     def _others(self, site: Site) -> Iterator[tuple[int, ast.expr]]:
-        return self._exchanged(site.part)
+        return iter(())
 
     def _edit(self, site: Site, new: ast.expr, level: int) -> Iterator[Edit]:
         site.put(new)

@@ -51,8 +51,8 @@ COMPUTES = 2
 NEAR = 2
 """Levels whose edits of all statements are tried before those of the others."""
 
-SOON = 0.6
-"""Fraction of the time that these may take."""
+BEFORE_FAR, SOON = 2, 0.6
+"""The rounds before larger edits are tried, and the fraction of the time that these may take."""
 
 COMPONENTS = 3
 """Components that a factor has to make right, so that it is no coincidence."""
@@ -104,8 +104,9 @@ class Bench:
 def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Edit]:
     """Return the statements of which one small edit makes the whole gradient right.
 
-    The likeliest statements are tried first, and the others if none of these succeeds. The
-    smallest edits count: after a success, edits of further levels are not tried.
+    The likeliest statements are tried first, and the others if none of these succeeds. Of
+    statements with rank 0, small edits are tried in the end. The smallest edits count: after a
+    success, edits of further levels are not tried.
     """
     if bench.is_spent:
         return {}
@@ -116,14 +117,16 @@ def repaired(bench: Bench, ranks: Mapping[Statement, int]) -> dict[Statement, Ed
     _quietly(script, bench.gradient)
     least = min(max(ranks.values(), default=0), COMPUTES)
     likeliest = [statement for statement, rank in ranks.items() if rank >= least]
-    others = [statement for statement, rank in ranks.items() if rank < least]
+    others = [statement for statement, rank in ranks.items() if 0 < rank < least]
+    rest = [statement for statement, rank in ranks.items() if rank == 0 < least]
     start, end = clock.now(), bench.until
-    for levels in (range(NEAR), range(NEAR, LEVELS)):
-        bench.until = end if levels.start else start + SOON * (end - start)
-        for statements in (likeliest, others):
-            found = _repaired(bench, script, statements, levels)
-            if found:
-                return found
+    near, far = range(NEAR), range(NEAR, LEVELS)
+    rounds = ((near, likeliest), (near, others), (far, likeliest), (far, others), (near, rest))
+    for number, (levels, statements) in enumerate(rounds):
+        bench.until = start + (SOON if number < BEFORE_FAR else 1) * (end - start)
+        found = _repaired(bench, script, statements, levels)
+        if found:
+            return found
     return {}
 
 
