@@ -384,3 +384,72 @@ def test_a_function_of_scalars_of_ones_own_is_differentiated_by_them() -> None:
 def test_tensors_need_no_hook_and_so_go_to_workers() -> None:
     assert not Theta({"w": FRAME}).needs_hook
     assert Theta({"w": FRAME}, foreign=lambda value: None).needs_hook
+
+
+MIXED = pd.DataFrame({"x": [0.5, -1.5], "word": ["a", "b"], "n": [1, 2], "y": [2.0, 0.25]})
+
+
+def test_columns_of_numbers_of_a_mixed_frame_are_parameters_by_their_names() -> None:
+    def cost(frame: Any) -> float:
+        assert list(frame.columns) == list(MIXED.columns)
+        assert list(frame["word"]) == ["a", "b"]
+        return float(np.sum(frame["x"] ** 2 * frame["n"]) + np.sum(np.sin(frame["y"])))
+
+    def grad(frame: Any) -> Any:
+        return {"x": 2 * frame["x"] * frame["n"], "y": np.cos(frame["y"])}
+
+    report = check_gradients(cost, grad, MIXED)
+    assert (report.verdict, len(report.parameters)) == ("ok", 2)
+    halved = check_gradients(cost, lambda frame: {**grad(frame), "y": np.cos(MIXED["x"])}, MIXED)
+    assert {name.split("[")[0] for name in wrong(halved)} == {report.parameters[1].name}
+
+
+def test_series_and_frames_in_place_are_written_to_and_put_back() -> None:
+    series = pd.Series([0.5, -1.5, 2.0], index=["a", "b", "c"])
+    frame = FRAME.copy()
+    before = series.copy(), frame.copy()
+
+    def cost(p: dict[str, Any]) -> float:
+        assert p["s"] is series
+        assert p["f"] is frame
+        return float(np.sum(np.sin(p["s"])) + np.sum(np.asarray(p["f"]) ** 2))
+
+    def grad(p: dict[str, Any]) -> dict[str, Any]:
+        return {"s": np.cos(p["s"]), "f": 2 * p["f"]}
+
+    report = check_gradients(cost, grad, {"s": series, "f": frame}, inplace=True)
+    assert (report.verdict, report.parameters[1].checked) == ("ok", 8)
+    pd.testing.assert_series_equal(series, before[0])
+    pd.testing.assert_frame_equal(frame, before[1])
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        pd.Series([1, 2]),
+        pd.Series([], dtype=float),
+        pd.DataFrame({"n": [1, 2]}),
+        pd.Index([0.5, 1.5]),
+        sp.csr_array(np.eye(2, dtype=int)),
+        sp.csr_array((2, 2)),
+    ],
+    ids=["whole numbers", "empty", "a frame of whole numbers", "an index", "sparse", "no entry"],
+)
+def test_tables_without_floats_are_handed_on_as_they_are(fixed: Any) -> None:
+    def cost(p: dict[str, Any]) -> float:
+        assert type(p["fixed"]) is type(fixed)
+        return float(p["w"] @ p["w"])
+
+    report = check_gradients(cost, lambda p: {"w": 2 * p["w"]}, {"fixed": fixed, "w": np.ones(2)})
+    assert [parameter.name for parameter in report.parameters] == ["w"]
+
+
+def test_a_sparse_matrix_of_blocks_takes_its_own_entries_as_its_gradient() -> None:
+    blocks = sp.bsr_array(np.kron(np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0]])), blocksize=(2, 2))
+
+    def cost(matrix: Any) -> float:
+        assert matrix.format == "bsr"
+        return float(np.sum(matrix.data**3))
+
+    assert check_gradients(cost, lambda m: {"data": 3 * m.data**2}, blocks).verdict == "ok"
+    assert check_gradients(cost, lambda m: {"data": m.data**2}, blocks).verdict == "bug"
