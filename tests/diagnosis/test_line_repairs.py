@@ -210,6 +210,6 @@ def grad(w):
 
 
 def test_a_value_that_decides_which_branch_is_taken_is_found(tmp_path: Path) -> None:
-    wrong = "correct = 3 * scores[label]"
+    wrong = "correct = -scores[label]"
     line, _ = line_told(tmp_path, HINGED, "correct = scores[label]", wrong)
     assert line == wrong

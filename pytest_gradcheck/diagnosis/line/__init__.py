@@ -148,27 +148,26 @@ def _located(case: Case) -> Located | None:
             return Located(told, {}, passes.graph, marks, passes.backward, case.parameters, lost)
     known = _known_values(passes.backward, passes.graph, pairs, leaves, faults)
     left = CALLS - (SLOPES - slopes.calls) - 3
-    suspected = Located(
-        _chosen(found, ()), {}, passes.graph, marks, passes.backward, case.parameters
-    )
-    tried = _tried(found, passes, suspected.is_told)
+    tried = _tried(found, passes)
     callers = backward.callers.of(v.code for v in backward.values if v.statement in tried)
     rounds = passes.graph.rounds_before
     bench = Bench(case.gradient, faults, sources, known, quick, left, rounds, callers)
     edits = repaired(bench, tried)
-    return replace(suspected, statements=_chosen(found, tuple(edits)), edits=edits)
+    chosen = _chosen(found, tuple(edits))
+    return Located(chosen, edits, passes.graph, marks, passes.backward, case.parameters)
 
 
-def _tried(found: Suspects, passes: _Passes, is_told: bool) -> dict[Statement, int]:
+def _tried(found: Suspects, passes: _Passes) -> dict[Statement, int]:
     """Return the statements of which edits are tried, with their likelihood.
 
-    Where the suspects are too many to be told, other statements follow them: a value that goes to
-    the wrong place, or decides which branch is taken, is no input of what is wrong.
+    Unless there is one suspect, other statements follow: a value that goes to the wrong place, or
+    decides which branch is taken, is no input of what is wrong.
     """
+    is_one = len(_chosen(found, ())) == 1
     likeliest = sorted(found.ranks, key=lambda s: (-found.ranks[s], s.file, s.line))[:SUSPECTED]
     others = {
         value.statement: None
-        for value in (() if is_told else passes.backward)
+        for value in (() if is_one else passes.backward)
         if value.statement is not None
         if value.statement not in found.proven and value.statement not in found.ranks
         if weight_of(passes.graph, value) >= EQUAL
