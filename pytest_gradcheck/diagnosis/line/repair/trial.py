@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -277,8 +277,9 @@ def _edits(
     target = target_of(event.statement)
     workshop = Workshop(node, in_sight, "" if target is None else ast.unparse(target))
     elsewhere = TargetWorkshop(event.statement, written, in_sight)
-    edits = _mixed(workshop.edits(level), elsewhere.edits(level))
-    return workshop.original(), list(islice(edits, TRIED))
+    edits = islice(_mixed(workshop.edits(level), elsewhere.edits(level)), TRIED)
+    in_time = takewhile(lambda edit: clock.now() <= bench.until, edits)
+    return workshop.original(), list(in_time)
 
 
 def _mixed(values: Iterator[Edit], targets: Iterator[Edit]) -> Iterator[Edit]:
