@@ -36,6 +36,9 @@ from call to call. A dropout mask changes far more."""
 ALIKE_IN_SINGLE = 1e-5
 """Like `ALIKE`, where both calls return float32 numbers: long sums differ by more."""
 
+OUTWARD, NEARER = (1e-2, 1.0, 100.0), (1e-4, 1e-6, 1e-8)
+"""Relative distances at which a function is asked whether it sees a shared array move."""
+
 UNDEFINED_STEP = 6e-6
 """The step, in lengths, of a call for the error of a cost that has no value at any step."""
 
@@ -107,11 +110,14 @@ def spare_memory(
 
     ``if not np.array_equal(self.theta, theta): self.theta = theta; ...`` compares an array with
     itself, and never sees its numbers change. The test: a new array gives another value than the
-    shared one, at a point where the function differs from `here`.
+    shared one, at a point where the function differs from `here`. Such a point is looked for
+    outward, or nearer by where the function raises at the first.
     """
     signs = np.where(np.cos(np.arange(1.0, theta.base.size + 1)) < 0, -1.0, 1.0)
     reach = np.where(theta.base == 0, 1.0, np.abs(theta.base))
-    for distance in (1e-2, 1.0, 100.0):
+    distances = list(OUTWARD)
+    while distances:
+        distance = distances.pop(0)
         values = theta.base + distance * signs * reach
         try:
             with theta.at(values):
@@ -120,7 +126,8 @@ def spare_memory(
         except wishes():
             raise
         except Exception:  # out of the domain
-            return
+            distances = [nearer for nearer in NEARER if nearer < distance <= OUTWARD[0]]
+            continue
         if not _alike(own, here):
             if not _alike(own, shared):
                 theta.hand_out_copies()

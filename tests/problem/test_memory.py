@@ -129,3 +129,29 @@ def test_a_function_that_changes_its_copies_is_refused_all_the_same() -> None:
 
     with pytest.raises(ValueError, match="changes the parameters"):
         check_gradients(cost, kept.jac, X)
+
+
+@pytest.mark.parametrize("reach", [0.5, 5e-3, 1e-5])
+def test_a_remembered_theta_is_seen_to_move_within_the_domain(reach: float) -> None:
+    class Guarded(Model):
+        def fun(self, theta: Any) -> float:
+            if np.max(np.abs(theta - X)) > reach:
+                raise ValueError("outside of the domain")
+            return super().fun(theta)
+
+    kept = Guarded()
+    report = check_gradients(kept.fun, kept.jac, X)
+    assert report.verdict in ("ok", "inconclusive")
+
+
+def test_a_skip_some_way_off_passes_through() -> None:
+    kept: list[Any] = []
+
+    def cost(theta: Any) -> float:
+        kept.append(theta)
+        if np.max(np.abs(theta - X)) > 0:
+            pytest.skip("not today")
+        return float(theta @ theta)
+
+    with pytest.raises(pytest.skip.Exception, match="not today"):
+        check_gradients(cost, lambda theta: 2 * theta, X)

@@ -480,3 +480,54 @@ def test_a_generator_and_arrays_that_a_layer_keeps_come_back() -> None:
     assert check_gradients.layer(layer, np.ones(2)).verdict == "ok"
     assert layer.rng.random() == np.random.default_rng(4).random()
     assert layer.count == [0]
+
+
+@pytest.mark.parametrize("more", [(), ("more",)])
+def test_a_network_may_hand_its_cache_to_its_gradient(more: tuple[str, ...]) -> None:
+    class Model:
+        def __init__(self) -> None:
+            self.w = np.array([0.5, -1.5])
+
+        def loss(self, x: Any) -> Any:
+            out = x @ self.w
+            return float(out @ out), out, *more
+
+        def gradient(self, x: Any, cache: Any) -> Any:
+            out = cache[0] if more else cache
+            return {"w": 2 * x.T @ out}
+
+    model, data = Model(), {"x": X[:, :2]}
+    report = check_gradients(model.loss, model.gradient, model, data=data, inplace=True)
+    assert (report.verdict, checked(report)) == ("ok", ["w"])
+
+
+def test_gradients_in_lists_within_a_dict_are_found_by_their_places() -> None:
+    class Model:
+        def __init__(self) -> None:
+            self.layers = [{"W": np.array([0.5, 2.0])}, {"W": np.array([1.5])}]
+
+        def loss(self) -> float:
+            return float(np.sum(self.layers[0]["W"] ** 2) + np.sum(self.layers[1]["W"] ** 3))
+
+        def gradient(self) -> Any:
+            first, second = (layer["W"] for layer in self.layers)
+            return {"layers": [{"dW": 2 * first}, {"dW": 3 * second**2}]}
+
+    model = Model()
+    report = check_gradients(model.loss, model.gradient, model, inplace=True)
+    assert report.verdict == "ok"
+    assert checked(report) == ["layers[0].W", "layers[1].W"]
+
+
+def test_a_list_that_fits_no_arrays_leaves_none_to_check() -> None:
+    class Model:
+        def __init__(self) -> None:
+            self.w = np.array([0.5, 2.0])
+
+        def loss(self) -> float:
+            return float(self.w @ self.w)
+
+    model = Model()
+    with pytest.raises(ProblemError) as refused:
+        check_gradients(model.loss, lambda: [np.zeros(3)], model, inplace=True)
+    assert refused.value.code in ("missing-gradient", "no-parameters")
