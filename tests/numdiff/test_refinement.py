@@ -217,6 +217,14 @@ def test_error_bars_of_groups_and_looks_hold() -> None:
                 assert component.error_bar <= 1e-3 * abs(component.numerical)
 
 
+def test_error_bars_of_groups_hold_where_truncation_errors_cancel_in_a_sum() -> None:
+    for seed in range(60):
+        case = CASES["scales"](80, np.random.default_rng(seed))
+        right = case.grad(case.x)
+        for component in checked(case, 1.5 * right).components:
+            assert abs(component.numerical - right[component.index]) <= component.error_bar
+
+
 def test_a_single_ripple_among_many_is_not_proven_by_its_group() -> None:
     """The sum over a group must not hide one difference that is off by as much as it disagrees."""
     rng = np.random.default_rng(3)

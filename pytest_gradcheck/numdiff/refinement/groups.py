@@ -40,6 +40,14 @@ ROOM = 0.25
 """How far the slope along a vector may be off, in the smallest residual of the group. A component
 counts for half of its length at least, so one that is off by all of its residual shows twice."""
 
+SUMS = 3
+"""Random sums that have to show the same. A group is tried in halves as well, so that two sums out
+of many would cancel by chance."""
+
+CHANCE = 5.0
+"""How many times what the sums show of truncation one component may be off, in its length. A
+component counts for half of that at least."""
+
 KINKED = 1.3
 """A gap of twice the residual, to this factor, is that of a right component beside a kink."""
 
@@ -86,15 +94,15 @@ class _Answer(NamedTuple):
 
     Attributes
     ----------
-    error : float
-        How far they may be off, in the sum.
+    off : float
+        How far they are off, in the sum.
     bar : float
-        The part of it that noise and rounding have.
+        How much of that noise and rounding may be, or may hide.
     gap : float
         The slope ahead less the slope behind.
     """
 
-    error: float
+    off: float
     bar: float
     gap: float
 
@@ -111,10 +119,9 @@ class _Proof:
         mine = self._open.of(members)
         weights = random_weights(mine.lengths, self._rng)
         proven = np.zeros(members.size, np.bool_)
-        if self._own_bars(mine, self._blur(mine, weights)) is not None:
-            answer = self._ask(mine, weights, self._steps(mine)[0])
-            own = self._own_bars(mine, answer.error)
-            if own is not None and self._is_borne_out(mine, weights, answer):
+        if self._own_bars(mine, 0.0, self._blur(mine, weights)) is not None:
+            own = self._proven(mine, weights)
+            if own is not None:
                 proven = own <= _sharp_enough(mine)
                 bars[members[proven]] = own[proven]
         rest = members[~proven]
@@ -124,19 +131,40 @@ class _Proof:
                 if part.size >= SMALLEST_GROUP:
                     self.prove(part, bars, halvings - 1)
 
+    def _proven(self, mine: Undecided, weights: FloatArray) -> FloatArray | None:
+        """Return the error bars that sums along several vectors prove, or None.
+
+        Truncation errors of a few components may cancel in one sum. A sum is asked where those
+        before it prove anything.
+        """
+        near, deep = self._steps(mine)
+        answers: list[_Answer] = []
+        own = None
+        for vector in range(SUMS):
+            along = random_weights(mine.lengths, self._rng) if vector else weights
+            answers.append(self._ask(mine, along, near))
+            off = math.hypot(*(answer.off for answer in answers))
+            own = self._own_bars(mine, off, max(answer.bar for answer in answers))
+            if own is None:
+                return None
+        again = self._ask(mine, weights, deep)
+        fresh = self._ask(mine, random_weights(mine.lengths, self._rng), deep)
+        return own if self._is_borne_out(mine, answers[0], again, fresh) else None
+
     def _blur(self, mine: Undecided, own: FloatArray) -> float:
         """Return what noise leaves an answer with at least."""
         near, _ = self._steps(mine)
         return SAFETY * self._noise.level / near + float(np.linalg.norm(own * mine.roundings))
 
     @staticmethod
-    def _own_bars(mine: Undecided, error: float) -> FloatArray | None:
-        """Return the error bars of differences that are off by so much in the sum.
+    def _own_bars(mine: Undecided, off: float, bar: float) -> FloatArray | None:
+        """Return the error bars of differences that are off by so much in sums, with its bar.
 
-        None where they prove nothing.
+        None where they prove nothing. A component counts for half of its length at least. What sums
+        show of truncation hangs on chance, unlike their bars.
         """
-        own = mine.roundings + 2 * error / mine.lengths
-        proves = error <= ROOM * _least(mine) and np.any(own <= _sharp_enough(mine))
+        own = mine.roundings + (CHANCE * off + 2 * bar) / mine.lengths
+        proves = off + bar <= ROOM * _least(mine) and np.any(own <= _sharp_enough(mine))
         return own if proves else None
 
     def _steps(self, mine: Undecided) -> tuple[float, float]:
@@ -145,18 +173,19 @@ class _Proof:
         near = float((mine.steps / mine.lengths).min()) / RATIO / count**0.125
         return near, min(near, DEEP * SAFETY * self._noise.level / _least(mine))
 
-    def _is_borne_out(self, mine: Undecided, weights: FloatArray, answer: _Answer) -> bool:
+    def _is_borne_out(
+        self, mine: Undecided, answer: _Answer, again: _Answer, fresh: _Answer
+    ) -> bool:
         """Return whether slopes at a smaller step say the same, and no gap stays as at a kink.
 
-        What is proportional to the step in the gap is the curvature of a smooth cost. Faults that
-        cancel along one vector do not along the next.
+        What is proportional to the step in the gap is the curvature of a smooth cost.
         """
         near, deep = self._steps(mine)
-        again = self._ask(mine, weights, deep)
-        fresh = self._ask(mine, random_weights(mine.lengths, self._rng), deep)
         ratio, room = deep / near, ROOM * _least(mine)
         gap = abs(again.gap - ratio * answer.gap) / (1 - ratio) if ratio < 1 else abs(again.gap)
-        return gap <= max(4 * again.bar, room) and max(again.error, fresh.error) <= room
+        return gap <= max(4 * again.bar, room) and all(
+            one.off + one.bar <= room for one in (again, fresh)
+        )
 
     def _ask(self, mine: Undecided, own: FloatArray, step: float) -> _Answer:
         """Return what a vector says of differences."""
@@ -167,8 +196,8 @@ class _Proof:
         bar = SAFETY * float(self._noise.at(max(abs(up), abs(down)))) / step
         bar += float(np.linalg.norm(own * mine.roundings))
         bar += SAFETY * EPSILON * float(np.linalg.norm(terms)) * math.log2(terms.size)
-        error = abs((up - down) / (2 * step) - float(terms.sum())) + bar
-        return _Answer(error, bar, (up - 2 * mine.cost0 + down) / step)
+        off = abs((up - down) / (2 * step) - float(terms.sum()))
+        return _Answer(off, bar, (up - 2 * mine.cost0 + down) / step)
 
 
 def _least(mine: Undecided) -> float:
