@@ -87,6 +87,10 @@ def _agreeing(parameters: Sequence[ParameterReport]) -> str:
     checked = sum(parameter.checked for parameter in parameters)
     covered = sum(parameter.covered for parameter in parameters)
     size = sum(parameter.size for parameter in parameters)
+    undecided = sum(parameter.counts["inconclusive"] for parameter in parameters)
+    if undecided:
+        rest = ", and the others agree" if undecided < checked else ""
+        return f"{undecided:,} of {checked:,} components cannot be decided{rest}"
     if covered < size:
         return f"{covered:,} of {size:,} components were looked at, and agree"
     if covered == checked == 1:

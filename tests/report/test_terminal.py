@@ -121,6 +121,11 @@ def test_the_first_line_of_what_is_right_says_how_much_was_checked() -> None:
     assert headline(wrong(["W"], factor=2.0), 72) == "ok: 3 components agree with their differences"
     one = check_gradients(lambda x: x**2, lambda x: 2 * x, 1.5)
     assert headline(one, 72) == "ok: 1 component agrees with its difference"
+    rounded = check_gradients(
+        lambda x: float(x[0] ** 2 + round(x[1] ** 2, 2)), lambda x: 2 * x, np.array([1.5, 1e-3])
+    )
+    said = "inconclusive: 1 of 2 components cannot be decided, and the others agree"
+    assert headline(rounded, 80) == said
 
 
 @pytest.mark.parametrize(
