@@ -531,3 +531,54 @@ def test_a_list_that_fits_no_arrays_leaves_none_to_check() -> None:
     with pytest.raises(ProblemError) as refused:
         check_gradients(model.loss, lambda: [np.zeros(3)], model, inplace=True)
     assert refused.value.code in ("missing-gradient", "no-parameters")
+
+
+class Arrays:
+    """A network of two arrays, which keeps them and their gradients as `kind` says."""
+
+    def __init__(self, kind: str) -> None:
+        first, last = np.array([0.5, 2.0]), np.array([1.5])
+        self.kind = kind
+        if kind == "lists of both":
+            self.params, self.grads = [first, last], [np.zeros(2), np.zeros(1)]
+        elif kind == "lists of a name":
+            self.W, self.dW = [first, last], [np.zeros(2), np.zeros(1)]
+        else:
+            self.first = {"W": first, "dW": np.zeros(2)}
+            self.last = {"W": last, "dW": np.zeros(1)}
+
+    @property
+    def own(self) -> list[Any]:
+        if self.kind == "a dict a layer":
+            return [self.first["W"], self.last["W"]]
+        return self.params if self.kind == "lists of both" else self.W
+
+    def loss(self) -> float:
+        first, last = self.own
+        return float(np.sum(first**2) + np.sum(last**3))
+
+    def gradient(self, factor: float) -> None:
+        first, last = self.own
+        found = [2 * first, factor * 3 * last**2]
+        if self.kind == "lists of both":
+            self.grads[:] = found
+        elif self.kind == "lists of a name":
+            self.dW = found
+        else:
+            self.first["dW"], self.last["dW"][:] = found
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("lists of both", ["params[0]", "params[1]"]),
+        ("lists of a name", ["W[0]", "W[1]"]),
+        ("a dict a layer", ["first.W", "last.W"]),
+    ],
+)
+def test_gradients_beside_the_arrays_are_found(kind: str, names: list[str]) -> None:
+    net = Arrays(kind)
+    right = check_gradients(net.loss, lambda: net.gradient(1.0), net, inplace=True)
+    assert (right.verdict, [p.name for p in right.parameters]) == ("ok", names)
+    report = check_gradients(net.loss, lambda: net.gradient(1.1), net, inplace=True)
+    assert wrong(report) == names[1:]
