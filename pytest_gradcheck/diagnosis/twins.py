@@ -89,7 +89,7 @@ def blamed_on_penalty(whole: PointReport, twin: PointReport) -> PointReport:
     codes = {finding.code for finding in whole.findings}
     if whole.passed or not twin.passed or codes & {MISSING, WRONG}:
         return whole
-    rest = tuple(finding for finding in whole.findings if finding.severity != "cause")
+    rest = tuple(f for f in whole.findings if f.severity != "cause" or f.code == "line")
     return dataclasses.replace(whole, findings=(_blamed(whole), *rest))
 
 

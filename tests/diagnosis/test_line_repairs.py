@@ -213,3 +213,34 @@ def test_a_value_that_decides_which_branch_is_taken_is_found(tmp_path: Path) -> 
     wrong = "correct = -scores[label]"
     line, _ = line_told(tmp_path, HINGED, "correct = scores[label]", wrong)
     assert line == wrong
+
+
+DECAYED = """
+import numpy as np
+
+rng = np.random.default_rng(4)
+X, Y = rng.standard_normal((6, 3)), rng.standard_normal(6)
+PARAMS = rng.standard_normal(3)
+
+
+def cost(w, lambd):
+    return 0.5 * np.sum((X @ w - Y) ** 2) + 0.5 * lambd * np.sum(w**2)
+
+
+def grad(w, lambd):
+    rest = X @ w - Y
+    dw = X.T @ rest + lambd
+    return dw
+"""
+
+
+def test_the_line_of_a_wrong_penalty_is_told_beside_its_cause(tmp_path: Path) -> None:
+    path = tmp_path / "users_decay.py"
+    path.write_text(DECAYED, encoding="utf-8")
+    user = runpy.run_path(str(path))
+    report = check_gradients(
+        user["cost"], user["grad"], user["PARAMS"], data={"lambd": 0.7}, locate=True
+    )
+    codes = {finding.code: finding.where for finding in report.findings}
+    assert "wrong-regularization" in codes
+    assert codes["line"] == (str(path), len(DECAYED.splitlines()) - 1)
