@@ -370,3 +370,10 @@ def test_one_vector_of_complex_numbers_is_laid_out_like_theta_or_like_the_select
     with pytest.raises(ProblemError, match="4") as refused:
         flatten_gradient(np.zeros(4, complex), theta)
     assert refused.value.code == "shape-mismatch"
+
+
+def test_a_tuple_of_complex_numbers_is_the_gradient_of_complex_parameters() -> None:
+    theta = Theta(np.array([1 + 2j, 3 - 1j]))
+    assert flatten_gradient((1 - 1j, 2 + 3j), theta).tolist() == [1, -1, 2, 3]
+    assert flatten_gradient((np.array([1 - 1j, 2 + 3j]), "more"), theta).tolist() == [1, -1, 2, 3]
+    assert flatten_gradient((1.0, 2.0), Theta(np.ones(2))).tolist() == [1, 2]

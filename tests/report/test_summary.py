@@ -238,3 +238,15 @@ def test_the_slowest_checks_come_first_and_of_equal_ones_the_first_name() -> Non
 def test_slowest_checks_of_a_run_without_any_are_no_section() -> None:
     found = [text for text, _ in lines(RunRecord(), 0, 2, Style(80, ascii=True))]
     assert found == ["0 checks in 0 tests; 0 cost calls"]
+
+
+def test_markdown_says_of_a_right_check_whether_its_test_failed(tmp_path: Path) -> None:
+    tests = (
+        TestRecord("right", checks=(check(1.0),), outcome="passed"),
+        TestRecord("after", checks=(check(1.0),), outcome="failed"),
+        TestRecord("wrong", checks=(check(2.0),), outcome="failed"),
+    )
+    files.write(tmp_path / "out.md", RunRecord(tests=tests))
+    rows = (tmp_path / "out.md").read_text(encoding="utf-8").splitlines()
+    verdicts = {row.split(" | ")[0]: row.split(" | ")[1] for row in rows if row.startswith("| `")}
+    assert verdicts == {"| `right`": "ok", "| `after`": "ok (the test failed)", "| `wrong`": "bug"}
