@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from pytest_gradcheck import check_gradients
 from pytest_gradcheck.context import Style
@@ -86,3 +87,17 @@ def test_names_of_entries_stay_whole_where_fewer_columns_make_room() -> None:
     rows = lines[head + 1 : head + 5]
     assert all(re.match(r"d out\[\d\] / d x\[\d\], 5 more  ", row) for row in rows)
     assert max(map(len, lines)) <= 72
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-170, 1e170])
+def test_the_figure_of_a_matrix_is_the_courses(size: float) -> None:
+    """||D - J|| / (||D|| + ||J||) of all entries, whatever their size."""
+    M = size * np.arange(1.0, 7).reshape(2, 3)
+    report = check_gradients.jacobian(lambda x: M @ x, lambda x: 3 * M, np.ones(3), locate=False)
+    assert report.relative_error == pytest.approx(0.5)
+    one = M.copy()
+    one[1, 2] *= 2
+    report = check_gradients.jacobian(lambda x: M @ x, lambda x: one, np.ones(3), locate=False)
+    M, one = M / size, one / size
+    figure = np.linalg.norm(one - M) / (np.linalg.norm(one) + np.linalg.norm(M))
+    assert report.relative_error == pytest.approx(figure)

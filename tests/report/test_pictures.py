@@ -10,8 +10,15 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.colors import SymLogNorm
+
 from pytest_gradcheck import Report, check_gradients
-from pytest_gradcheck.report.html.pictures import curve_picture, map_picture, scatter_picture
+from pytest_gradcheck.report.html.pictures import (
+    _scale,
+    curve_picture,
+    map_picture,
+    scatter_picture,
+)
 from pytest_gradcheck.report.summary import drawn
 
 
@@ -96,18 +103,24 @@ def test_of_many_slices_those_with_the_worst_components_are_shown() -> None:
     assert told["analytic"][1][-1] == pytest.approx(-3 * 2 * 2.0)
 
 
-def test_values_of_many_decades_share_a_scale_that_shows_them_all() -> None:
-    cells = [[1e-6, -1e-5, 1e-5, 1e3]]
+@pytest.mark.parametrize(
+    ("cells", "key", "linear"),
+    [
+        ([1e-6, -1e-5, 1e-5, 1e3], ["-1e+03", "0", "1e+03"], False),
+        ([1e-6, 1.0, 1.0, 20.0], ["-20", "0", "20"], True),  # one small value is no matter
+        ([1.0, 1.0, 1.0, 31.0], ["-31", "0", "31"], False),
+        ([0.0, 0.0, 0.0, 0.0], ["-1", "0", "1"], True),
+    ],
+)
+def test_values_of_many_decades_share_a_scale_that_shows_them_all(
+    cells: list[float], key: list[str], linear: bool
+) -> None:
     known = {"name": "W", "shape": [1, 4], "errors": [[1e-9] * 4], "verdicts": [[0] * 4]}
-    told = {**known, "analytic": cells, "numerical": cells, "rows": [], "columns": [], "notes": []}
-    assert {"1e+03", "0", "-1e+03"} <= {t.replace("\N{MINUS SIGN}", "-") for t in written_map(told)}
-    level = [[0.0] * 4]
-    flat = {**told, "analytic": level, "numerical": level}
-    assert {"1", "-1"} <= {t.replace("\N{MINUS SIGN}", "-") for t in written_map(flat)}
-
-
-def written_map(told: dict[str, Any]) -> list[str]:
-    return written(map_picture(told, "")[0])
+    told = {**known, "analytic": [cells], "numerical": [cells], "rows": [], "columns": []}
+    picture, _ = map_picture({**told, "notes": []}, "")
+    shown = [text.replace("\N{MINUS SIGN}", "-") for text in written(picture)]
+    assert shown[-3:] == key
+    assert isinstance(_scale([cells]), SymLogNorm) != linear
 
 
 def test_a_scatter_of_many_components_keeps_the_wrong_ones() -> None:

@@ -18,7 +18,7 @@ from pytest_gradcheck.context import Style
 from pytest_gradcheck.report import files
 from pytest_gradcheck.report.compare import changes, earlier
 from pytest_gradcheck.report.html import COMPONENTS
-from pytest_gradcheck.report.record import RunRecord, TestRecord
+from pytest_gradcheck.report.record import Journal, RunRecord, TestRecord
 from pytest_gradcheck.report.summary import drawn, lines, totals
 
 
@@ -250,3 +250,27 @@ def test_markdown_says_of_a_right_check_whether_its_test_failed(tmp_path: Path) 
     rows = (tmp_path / "out.md").read_text(encoding="utf-8").splitlines()
     verdicts = {row.split(" | ")[0]: row.split(" | ")[1] for row in rows if row.startswith("| `")}
     assert verdicts == {"| `right`": "ok", "| `after`": "ok (the test failed)", "| `wrong`": "bug"}
+
+
+def test_the_page_shows_no_ratio_to_a_slope_of_zero(tmp_path: Path) -> None:
+    report = check_gradients(
+        lambda p: float(p["a"] @ p["a"]) + 0.0 * float(p["b"].sum()),
+        lambda p: {"a": 3 * p["a"], "b": np.array([0.5])},
+        {"a": np.array([1.0]), "b": np.array([2.0])},
+    )
+    ratios = {c.name: c.analytic / c.numerical if c.numerical else "" for c in report.components}
+    assert ratios == {"a[0]": pytest.approx(1.5), "b[0]": ""}
+    files.write(tmp_path / "out.html", run({"t": [drawn(report)]}))
+    page = (tmp_path / "out.html").read_text(encoding="ascii")
+    row = re.search(r"<tr><td><code>b\[0\]</code></td>(.*?)</tr>", page, re.DOTALL)
+    assert row is not None
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", row[1])[:3] == ["0.5", "0", ""]
+
+
+@pytest.mark.parametrize(("first", "second"), [("", "why"), ("why", ""), ("why", "other")])
+def test_the_first_reason_of_a_tests_phases_is_kept(first: str, second: str) -> None:
+    journal = Journal()
+    for phase, reason in (("passed", first), ("skipped", second)):
+        journal.note(("t", ""), TestRecord("t", outcome=phase, reason=reason))
+    (record,) = journal
+    assert (record.reason, record.outcome) == ("why", "skipped")
