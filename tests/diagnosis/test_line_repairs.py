@@ -244,3 +244,40 @@ def test_the_line_of_a_wrong_penalty_is_told_beside_its_cause(tmp_path: Path) ->
     codes = {finding.code: finding.where for finding in report.findings}
     assert "wrong-regularization" in codes
     assert codes["line"] == (str(path), len(DECAYED.splitlines()) - 1)
+
+
+LOOPED = """
+import numpy as np
+
+U = np.random.default_rng(5).standard_normal((4, 3))
+PARAMS = np.array([0.4, -0.3, 0.8])
+
+
+def cost(v):
+    return -sum(np.log(1 / (1 + np.exp(-u @ v))) for u in U)
+
+
+def part(v, u):
+    s = 1 / (1 + np.exp(-u @ v))
+    rest = s - 1
+    gv = rest * u
+    return gv
+
+
+def grad(v):
+    total = np.zeros(3)
+    for u in U:
+        g = part(v, u)
+        total += g
+    return total
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("gv = rest * u", "gv = rest * v"), ("gv = rest * u", "gv = u")]
+)
+def test_an_edit_of_a_helper_is_judged_in_all_of_its_calls(
+    tmp_path: Path, right: str, wrong: str
+) -> None:
+    line, _ = line_told(tmp_path, LOOPED, right, wrong)
+    assert line == wrong

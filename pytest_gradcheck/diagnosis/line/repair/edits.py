@@ -142,6 +142,9 @@ class Workshop:
             for part in ast.walk(node)
             if isinstance(part, (ast.Subscript, ast.Call))
         }
+        self._wholes = {id(node)}
+        if isinstance(node, ast.BinOp) and ast.unparse(node.left) == target:
+            self._wholes.add(id(node.right))  # what is added
         self._indices = set(map(id, _indices(node)))
         self._sites = [
             Site(parent, name, position, part)
@@ -227,7 +230,7 @@ class Workshop:
         if isinstance(part, ast.Constant) and isinstance(part.value, (int, float)):
             yield from self._remainders(part)
         elif shape is not None or isinstance(part, (ast.BinOp, ast.Call, ast.Compare)):
-            yield from self._completed(part, is_whole=site.parent is self._root)
+            yield from self._completed(part, is_whole=id(part) in self._wholes)
 
     def _exchanged(self, part: ast.expr) -> Iterator[tuple[int, ast.expr]]:
         """Yield other names and operators for a node, with their levels."""
@@ -266,14 +269,17 @@ class Workshop:
         yield 1, ast.BinOp(two, ast.Mult(), part)
         yield 1, ast.BinOp(part, ast.Div(), two)
         yield 1, ast.BinOp(part, ast.Pow(), two)
+        yield 2, ast.BinOp(part, ast.Sub(), one)
+        yield 2, ast.BinOp(part, ast.Add(), one)
         for node, shape in self._known.values():
             level = 2 if is_whole or not shape else 3
             for op in (ast.Mult(), ast.Div(), ast.Add(), ast.Sub()):
                 yield level, ast.BinOp(part, op, node)
             yield level, ast.BinOp(node, ast.Sub(), part)
-            if shape and is_whole:
+            if is_whole:
                 for slope in (
                     ast.BinOp(one, ast.Sub(), node),
+                    ast.BinOp(node, ast.Sub(), one),
                     ast.BinOp(one, ast.Sub(), ast.BinOp(node, ast.Pow(), two)),
                     ast.BinOp(node, ast.Mult(), ast.BinOp(one, ast.Sub(), node)),
                     ast.Compare(node, [ast.Gt()], [ast.Constant(0)]),
@@ -285,6 +291,7 @@ class Workshop:
         nodes = [node for node, _ in self._known.values()]
         for node in nodes:
             yield 3, ast.BinOp(part, ast.Sub(), node)
+            yield 3, ast.BinOp(node, ast.Sub(), part)
             yield 3, ast.BinOp(part, ast.Sub(), ast.BinOp(node, ast.Pow(), ast.Constant(2)))
         for i, node in enumerate(nodes):
             for other in nodes[:i]:

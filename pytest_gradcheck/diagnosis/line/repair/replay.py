@@ -9,6 +9,7 @@ function returns, its caller's statements are run again.
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -135,6 +136,7 @@ class Script(Tracer):
         self._wanted, self._callers, self._known = set(wanted), set(callers), known
         self._functions = {id(sources.function_around(s)) for s in (*wanted, *callers)}
         self._called: dict[int, tuple[int, Statement | None, int]] = {}
+        self._callees: dict[Event, list[int]] = defaultdict(list)
         self._standing_in: dict[tuple[Event, CodeType], CodeType | None] = {}
         self._runs: dict[int, list[Event]] = {}
         self._plans: dict[Statement, Plan] = {}
@@ -209,9 +211,8 @@ class Script(Tracer):
                     break
                 serial, run, calling = above
                 first = serial
-                again = self._calling(statement)
                 answer, value = self._replayed(
-                    run, run[0].statement, calling, {RETURNED: value}, again
+                    run, run[0].statement, calling, {RETURNED: value}, (statement, edit)
                 )
                 found = answer or found
             if answer is False:
@@ -314,18 +315,24 @@ class Script(Tracer):
         statement: Statement,
         edit: Edit,
         changed: dict[str, Any],
-        once: frozenset[Event] = frozenset(),
+        inner: tuple[Statement, Edit] | None = None,
     ) -> tuple[bool | None, Any]:
         """Return whether known values are right, and the new return value of the function.
 
-        The latter is MISSING where it does not change, or where more than it changes.
+        The latter is MISSING where it does not change, or where more than it changes. `inner` is an
+        edit within a function that other statements may call again.
         """
         found: bool | None = None
         written: set[str] = set()
+        calls = frozenset[Event]() if inner is None else self._calling(inner[0])
         for event in run:
             plan, is_edited = self._plan(event.statement), event.statement is statement
-            if event in once and event is not run[0]:
-                break  # it calls the edited function
+            if inner is not None and event in calls and event is not run[0]:
+                answer, value, calling = self._called_again(event, inner, changed)
+                if answer is False or calling is None:
+                    return (found if answer is not False else False), MISSING
+                found, edit, is_edited = answer or found, calling, True
+                changed[RETURNED] = value
             if not is_edited and changed.keys().isdisjoint(plan.touched):
                 for name in plan.binds:
                     changed.pop(name, None)
@@ -352,6 +359,26 @@ class Script(Tracer):
                 own = written.isdisjoint(arguments_of(event.code) + event.code.co_freevars)
                 return found, space[VALUE] if own else MISSING
         return found, MISSING
+
+    def _called_again(
+        self, event: Event, inner: tuple[Statement, Edit], changed: Mapping[str, Any]
+    ) -> tuple[bool | None, Any, Edit | None]:
+        """Return whether known values are right in a further call, its value, and its edit.
+
+        The edit is None where that is not known.
+        """
+        if not self._callees:
+            for serial, (_, caller, execution) in self._called.items():
+                if (caller, execution) in self._events_at:
+                    self._callees[self._events_at[caller, execution]].append(serial)
+        serials, plan = self._callees[event], self._plan(event.statement)
+        run = self._runs.get(serials[0], []) if len(serials) == 1 else []
+        start = next((n for n, e in enumerate(run) if e.statement is inner[0]), None)
+        if start is None or plan.store is None or not changed.keys().isdisjoint(plan.reads):
+            return None, MISSING, None
+        answer, value = self._replayed(run[start:], *inner, {})
+        above = None if value is MISSING else self._above(serials[0], run[0].code)
+        return answer, value, above and above[2]
 
     def _run(
         self, event: Event, plan: Plan, edit: Edit | None, changed: Mapping[str, Any]
