@@ -233,9 +233,9 @@ def _is_blurred(one: Weighed) -> bool:
     """Return whether an operation rounds so coarsely that no component can be decided.
 
     What the rounded cost and the exact one differ by is a line and its noise. The error bar of a
-    difference is a multiple of the noise over the step: even over the longest step it is more than
-    a thousandth of the component, or of a usual one of its array. And where the line has a slope, a
-    rounded factor gives the component another gradient.
+    difference is a multiple of the noise over the step, and what the exact cost bends over it: at
+    all steps more than a thousandth of the component, or of a usual one of its array. And where the
+    line has a slope, a rounded factor gives the component another gradient.
     """
     problem = one.problem
     if not any(step.rounding in COARSE for step in problem.drawn.program.steps):
@@ -246,16 +246,24 @@ def _is_blurred(one: Weighed) -> bool:
         slopes = np.abs(one.exact[number])
         sizes = np.maximum(2 * slopes, np.sqrt(np.mean(slopes * slopes)))
         for place in range(value.size):
-            longest = LONGEST * max(usual, abs(value.flat[place]))
-            steps = longest * np.linspace(-1, 1, ROUNDED_AT)
-            off = np.array(
-                [one.moved(number, place, h) - exact.moved(number, place, h) for h in steps]
+            steps = LONGEST * max(usual, abs(value.flat[place])) * np.linspace(-1, 1, ROUNDED_AT)
+            costs, rounded = (
+                np.array([those.moved(number, place, h) for h in steps]) for those in (exact, one)
             )
-            size, (line, shift) = sizes.flat[place], np.polynomial.polynomial.polyfit(steps, off, 1)
-            noise = float(np.std(off - line - shift * steps)) / longest
-            if SAFETY * noise <= DECIDED * size and abs(shift) <= max(SLIGHT * size, 3 * noise):
+            if _shows(one.exact[number].flat[place], sizes.flat[place], steps, costs, rounded):
                 return False
     return True
+
+
+def _shows(slope: float, size: float, steps: Array, costs: Array, rounded: Array) -> bool:
+    """Return whether rounded costs show the slope that the exact ones have, at any step."""
+    off = rounded - costs
+    line, shift = np.polynomial.polynomial.polyfit(steps, off, 1)
+    noise = float(np.std(off - line - shift * steps))
+    ahead = steps > 0
+    bends = np.abs((costs[ahead] - costs[::-1][ahead]) / (2 * steps[ahead]) - slope)
+    sharp = bends + SAFETY * noise / steps[ahead] <= DECIDED * size
+    return bool(sharp.any() and abs(shift) <= max(SLIGHT * size, 3 * noise / steps.max()))
 
 
 def _can_be_seen(one: Weighed, place: int) -> bool:
