@@ -444,11 +444,15 @@ def _checked(point: Point, terms: _Terms) -> _Result:
 
 
 def _with_line(results: list[_Result]) -> list[_Result]:
-    """Add the line at which the error enters to the report of the worst point.
+    """Add the line at which the error enters to the report of the worst point where one is seen.
 
     A network that owns its arrays may have replaced them since: then the next point is tried.
     """
-    failed = [number for number, result in enumerate(results) if not result.report.passed]
+    failed = [
+        number
+        for number, result in enumerate(results)
+        if not result.report.passed and VERDICTS.index(result.report.verdict) >= Verdict.SUSPECT
+    ]
     for number in sorted(failed, key=lambda n: badness(results[n].report), reverse=True):
         located = _located(results[number])
         if located is not None:
