@@ -452,7 +452,11 @@ def _hidden_slopes(
 
 
 def stirred(
-    evaluator: Evaluator, parameters: Sequence[Parameter], length: FloatArray, noise: Noise
+    evaluator: Evaluator,
+    parameters: Sequence[Parameter],
+    length: FloatArray,
+    noise: Noise,
+    part: float = 1.0,
 ) -> float:
     """Return by how much the cost changes where all of some parameters are moved some way off.
 
@@ -463,6 +467,7 @@ def stirred(
     for parameter in parameters:
         reach[parameter.slice] = _stir(noise) * np.maximum(length[parameter.slice], 1.0)
     reach, count = reach[place], np.arange(place.start, place.stop)
+    reach *= part
     for move in (reach * (-1.0) ** count, -reach * (0.5 + np.modf(GOLDEN * count)[0])):
         with evaluator.theta.moved(place, move, 1.0):
             rises.append(abs(evaluator.cost() - evaluator.cost0))

@@ -532,3 +532,16 @@ def test_the_first_line_of_what_could_not_be_named_says_so() -> None:
     assert report.components == ()
     first = str(report).splitlines()[0]
     assert first.startswith("bug in theta: off along a random direction, by what")
+
+
+@pytest.mark.parametrize("curve", [1e-3, 1.0, 1e3])
+def test_a_minimum_takes_directions_no_further_look(curve: float) -> None:
+    """Its gradient is 0 as one is that was never filled in, and the cost moves some way off."""
+    x = np.random.default_rng(7).normal(size=40)
+
+    def cost(z: Array) -> float:
+        return 1 + curve * float(np.sum((z - x) ** 2))
+
+    report = check_gradients(cost, lambda z: 2 * curve * (z - x), x, mode="probe")
+    assert report.passed
+    assert report.evaluations <= 40

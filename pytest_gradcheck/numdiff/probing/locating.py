@@ -38,6 +38,11 @@ ALONE = 8
 MORE_VECTORS = 2
 """Further vectors over such a parameter, while noise hides what one shows."""
 
+NEARER = 0.25
+BENT = 0.125
+"""At this part of a distance, this part of the rise is between a 16th, as where a cost bends, and a
+fourth, as where it has a slope."""
+
 STIRRED = 32
 """Groups of arrays without a gradient that are moved some way off, at most."""
 
@@ -167,6 +172,7 @@ class Locator:
         """Ask for components of arrays whose gradient is all 0 though the cost moves some way off.
 
         A gradient that was never filled in looks right where steps are too small to show a slope.
+        Where the cost bends as at a minimum, it has none.
         """
         screen = self._screen
         flat = [
@@ -180,7 +186,11 @@ class Locator:
             if not groups:
                 break
             group = groups.pop()
-            if stirred(screen.evaluator, group, screen.lengths, screen.noise) <= least:
+            rise = stirred(screen.evaluator, group, screen.lengths, screen.noise)
+            if rise <= least:
+                continue
+            nearer = stirred(screen.evaluator, group, screen.lengths, screen.noise, NEARER)
+            if 0 < nearer <= BENT * rise:
                 continue
             if len(group) == 1:
                 self._ask_for(group[0], min(group[0].size, self._samples))
