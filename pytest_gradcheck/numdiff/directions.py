@@ -231,7 +231,7 @@ class DirectionalProbe:
             moved, cost = bent.at(distance)
             return moved, cost - self._bent(place, weights, distance)
 
-        line = replace(bent, magnitude=self.noise.magnitude)
+        line = replace(bent, magnitude=self.noise.grows_from)
         if self.theta.layout.is_coarse:
             line = replace(line, at=straight)
         slope = climb(line, self.predicted(place, weights), self.noise.level, wide, 0.0)

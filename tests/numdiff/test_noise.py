@@ -226,6 +226,27 @@ def test_costs_in_bfloat16_are_told_from_those_in_float16() -> None:
         assert measured_at(cost, cost(0)).kind is kind
 
 
+def test_jumps_inside_of_a_cost_near_zero_are_no_larger_where_the_cost_is() -> None:
+    for seed in range(20):
+        starts = np.random.default_rng([seed, 113]).uniform(1, 2, 12)
+
+        def inside(t: float, starts: Array = starts) -> float:
+            return float(np.mean(np.round(1e4 * (starts + t)) / 1e4 - starts))
+
+        def outside(t: float, starts: Array = starts) -> float:
+            return float(np.float32(t + 1e-3))
+
+        assert measured_at(inside, inside(0)).at(0.2) < 4e-4
+        single = measured_at(outside, outside(0))
+        assert single.at(0.2) > 50 * single.level
+
+
+def test_decimals_do_not_grow_with_the_cost() -> None:
+    noise = measured_at(lambda t: round(0.1 + 5 * t, 9), 0.1)
+    assert noise.kind is NoiseKind.DECIMALS
+    assert noise.at(100.0) == noise.level
+
+
 def test_noise_far_off_is_that_of_the_costs_there() -> None:
     """Where it was measured they are ten times as large as here, and it grows from there."""
     noise = far_at(lambda t: 0.1 + round(5 * t, 3))

@@ -132,6 +132,10 @@ RETURNED = (np.float32, np.float16)
 BFLOAT16 = 2.0**8
 """Mantissas of bfloat16, which NumPy lacks, are multiples of its reciprocal."""
 
+LARGER = 4.0
+"""How many times larger than the cost its rise over the size of the parameters is near a zero, and
+than nearby its noise may be further off, as the same."""
+
 DISTANCES = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0)
 """Distances at which a cost that moved nowhere near is looked at before it is called unmoved."""
 
@@ -208,8 +212,13 @@ class Noise:
 
     def at(self, sizes: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the level where the cost has other sizes: it rounds with its size."""
-        larger = np.divide(sizes, self.magnitude) if self.magnitude else 1.0
+        larger = np.divide(sizes, self.grows_from) if self.grows_from else 1.0
         return np.asarray(self.level * np.fmax(1.0, larger))
+
+    @property
+    def grows_from(self) -> float:
+        """The size of the cost from which the level grows with it: none where it is decimals."""
+        return inf if self.kind is NoiseKind.DECIMALS else self.magnitude
 
     def with_far(
         self, residual: float, among: Mask | None = None, slopes: FloatArray | None = None
@@ -287,7 +296,7 @@ def measure(along: Along, cost0: float, far: Along | None = None) -> Noise:
             seen.update(row.values)
     if not row.moves and len(seen) < 3:
         return _unmoved(far or along, cost0, seen)
-    return _moved(along, cost0, row, seen)
+    return _beside_larger_costs(along, cost0, _moved(along, cost0, row, seen))
 
 
 def measure_far(
@@ -472,9 +481,7 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
         size = max(magnitude, rise)
         if level <= max(NEGLIGIBLE * size, GRIDS * quantum) or _jump(along, row):
             break
-        finer = _row(
-            along, cost0, factor * FIRST_SPACING
-        )  # a bend or a turn: closer by, there is none
+        finer = _row(along, cost0, factor * FIRST_SPACING)  # there is no bend or turn closer by
         if finer is None or not abs(finer.spacing) < abs(row.spacing):
             continue
         row = finer
@@ -487,6 +494,22 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
         kind = NoiseKind.SPREAD if level > PLAIN * EPSILON * magnitude else NoiseKind.ROUNDING
         digits = None
     return Noise(max(level, plain, quantum), magnitude, rise, True, kind, digits)
+
+
+def _beside_larger_costs(along: Along, cost0: float, noise: Noise) -> Noise:
+    """Return noise that is told to be no larger where the cost is, if a row of values shows that.
+
+    A cost in float32 rounds with its size. One that jumps inside does not: near a zero of it, all
+    costs some way off are larger.
+    """
+    if noise.kind is not NoiseKind.SPREAD or noise.rise <= LARGER * noise.magnitude:
+        return noise
+    row = _row(along, cost0, FAR_SPACINGS[0][0])
+    level = inf if row is None else _level(row.values).value
+    if row is None or level > LARGER * noise.level:
+        return noise
+    magnitude = max(noise.magnitude, *map(abs, row.values))
+    return replace(noise, level=max(noise.level, level), magnitude=magnitude)
 
 
 def _unmoved(along: Along, cost0: float, seen: set[float]) -> Noise:

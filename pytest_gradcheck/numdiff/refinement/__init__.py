@@ -54,7 +54,7 @@ def refined(evaluator: Evaluator, first: Undecided, noise: Noise) -> Refined:
     done = np.concatenate([found.numbers for found in settled])
     rest = ~np.isin(first.numbers, done)
     ends = outward.noise_ends[rest[~proven]]
-    requests = list(_ladder_requests(first.of(rest), looks, ends, noise.magnitude))
+    requests = list(_ladder_requests(first.of(rest), looks, ends, noise.grows_from))
     slopes = evaluator.slopes(requests, noise.level, first.suspect)
     climbed = {request.number: slope for request, slope in zip(requests, slopes, strict=True)}
     return Refined(settled, {**climbed, **dict(_told_better(climbed, outward.held))})
