@@ -11,7 +11,7 @@ jumps, and the cost with it, by little.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -50,6 +50,9 @@ BLUR = 0.3
 PLACES = (-0.9, -0.6, -0.35, -0.15, -0.05, 0.05, 0.15, 0.35, 0.6, 0.9)
 """Where along a line, in lengths, residuals are compared."""
 
+CLOSE_PLACES = tuple(np.linspace(-0.3, 0.3, 25).tolist())
+"""The same where those show no jump."""
+
 LINES = 4
 """Lines along which a jump is searched for; the first leads to 0, or to twice theta."""
 
@@ -75,10 +78,11 @@ LARGEST = 1e-2
 CLEAR = 8.0
 """How many times larger than what slopes and noise explain a jump of the cost is."""
 
-UNKNOWN = 10.0
+UNKNOWN = 30.0
 """The error bar of a slope, in changes of the residual that were met. A solver whose error falls to
 a tenth with each step jumps by nine tenths of its error; one whose error falls slowly jumps by a
-small part of it, and more often."""
+small part of it, and more often: by a tenth where it falls by a tenth, and each component by
+another part."""
 
 
 def widened_by_a_tolerance(pair: Pair, evaluator: Evaluator, doubt: Doubt) -> Approximation:
@@ -171,15 +175,30 @@ class _Search:
         self._step = max(STEP, math.sqrt(noise.relative))
 
     def jumps(self, line: FloatArray) -> Iterator[_Jump]:
-        """Yield the jumps along a line, of those intervals in which the residual changes most."""
-        places = [place for at in PLACES if (place := self._place(line, at)) is not None]
-        pairs = sorted(pairwise(places), key=lambda two: -abs(two[1].residual - two[0].residual))
-        for low, high in pairs[:INTERVALS]:
-            ends = self._narrowed(line, low, high)
-            jump = None if ends is None else self._jump(line, *ends)
-            if jump is not None:
-                yield jump
-                return
+        """Yield the jumps along a line, of those intervals in which the residual changes most.
+
+        A solver that converges slowly jumps often and by little, beside what its residual changes
+        from one place to the next. Places close together tell the two apart.
+        """
+        for places in (PLACES, CLOSE_PLACES):
+            for low, high in self._intervals(line, places):
+                ends = self._narrowed(line, low, high)
+                jump = None if ends is None else self._jump(line, *ends)
+                if jump is not None:
+                    yield jump
+                    return
+
+    def _intervals(
+        self, line: FloatArray, places: Sequence[float]
+    ) -> Iterator[tuple[_Place, _Place]]:
+        """Yield the intervals in which the residual changes most, or otherwise than beside."""
+        known = [place for at in places if (place := self._place(line, at)) is not None]
+        pairs = list(pairwise(known))
+        changes = np.array([high.residual - low.residual for low, high in pairs])
+        if places is CLOSE_PLACES and changes.size:
+            changes -= np.median(changes)
+        for number in np.argsort(-np.abs(changes))[:INTERVALS].tolist():
+            yield pairs[number]
 
     def _place(self, line: FloatArray, at: float) -> _Place | None:
         """Return cost and residual at a place, or None where either has no value."""

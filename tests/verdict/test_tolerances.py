@@ -145,6 +145,14 @@ def test_the_gradient_of_the_solution_is_never_called_wrong(name: str, seed: int
         assert any("tolerance" in finding.message for finding in report.findings)
 
 
+def test_a_solver_that_converges_slowly_is_known_by_places_close_together() -> None:
+    """Its cost jumps often and by little, beside what the residual changes from place to place."""
+    make, tol = SOLVERS["gradient descent"]
+    verdicts = {seed: checked(make(seed, tol), 1.0, seed).verdict for seed in range(5, 30)}
+    assert {seed: verdict for seed, verdict in verdicts.items() if verdict == "bug"} == {}
+    assert {seed: verdict for seed, verdict in verdicts.items() if verdict == "suspect"} == {}
+
+
 @pytest.mark.parametrize("factor", [2.0, -1.0, 0.5])
 @pytest.mark.parametrize("name", SOLVERS)
 def test_what_no_tolerance_explains_is_wrong(name: str, factor: float) -> None:
