@@ -84,6 +84,9 @@ a tenth with each step jumps by nine tenths of its error; one whose error falls 
 small part of it, and more often: by a tenth where it falls by a tenth, and each component by
 another part."""
 
+UNEVEN = 3.0
+"""How many times as much the slope of one component may be off, where most are off by no more."""
+
 
 def widened_by_a_tolerance(pair: Pair, evaluator: Evaluator, doubt: Doubt) -> Approximation:
     """Return the approximation with error bars that a solver's tolerance leaves its slopes with.
@@ -110,7 +113,9 @@ def widened_by_a_tolerance(pair: Pair, evaluator: Evaluator, doubt: Doubt) -> Ap
     )
     if found is None:
         return approximation
-    bars = approximation.error_bars + UNKNOWN * found.apart / length
+    usual = UNKNOWN * found.apart
+    most = UNEVEN * usual if float(np.median(off)) <= usual else usual
+    bars = approximation.error_bars + most / length
     level = max(noise.level, found.height / math.sqrt(12))
     return replace(
         approximation,
