@@ -32,6 +32,7 @@ from pytest_gradcheck.diagnosis.line.repair.targets import (
     index_of,
     target_of,
 )
+from pytest_gradcheck.params.frameworks import numbers_of
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = ["Bench", "repaired"]
@@ -412,7 +413,7 @@ def _bits(value: Any) -> Hashable:
     if isinstance(value, dict):
         return tuple(map(_bits, value.values()))
     try:
-        return (np.asarray(value, np.float64) + 0.0).tobytes()  # -0.0 is 0.0
+        return (np.asarray(numbers_of(value), np.float64) + 0.0).tobytes()  # -0.0 is 0.0
     except (TypeError, ValueError):  # no numbers
         return id(value)
 
