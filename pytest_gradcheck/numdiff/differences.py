@@ -244,7 +244,7 @@ def approximate(
     if not agree:
         hidden = list(_hidden_slopes(evaluator, result, gradient, noise))
         off = _contradictions(result, comparand, slopes, hidden, length)
-    louder = None if agree and seen else _louder(evaluator, result, comparand, off)
+    louder = None if agree and seen else _louder(evaluator, result, comparand, length, off)
     if louder is not None:
         far, calm, bars = louder
         if far.level > noise.level:
@@ -304,13 +304,13 @@ def _louder(
     evaluator: Evaluator,
     result: Approximation,
     comparand: Comparand,
+    length: FloatArray,
     off: Sequence[Disagreement],
 ) -> FurtherOff | None:
     """Return the noise over larger distances, or None where nothing contradicts that nearby."""
     noise, gradient, values = result.noise, comparand.gradient, result.values
     if noise is None or noise.measure_far is None or (result.seen and not off):
         return None
-    length = lengths(evaluator.theta, gradient)
     refuse_changed(evaluator.theta, "cost")  # a line sets all of theta, and would hide a change
     if not off and not is_off_course(evaluator, gradient, length, noise):
         return None

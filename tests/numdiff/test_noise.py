@@ -241,6 +241,17 @@ def test_jumps_inside_of_a_cost_near_zero_are_no_larger_where_the_cost_is() -> N
         assert single.at(0.2) > 50 * single.level
 
 
+def test_a_smooth_cost_near_zero_is_looked_at_no_further() -> None:
+    calls: list[float] = []
+
+    def cost(t: float) -> float:
+        calls.append(t)
+        return float(np.sin(np.linspace(-1, 1, 7) + t).sum()) + 1e-4
+
+    assert measured_at(cost, 1e-4).relative < 1e-12
+    assert len(calls) <= 7
+
+
 def test_decimals_do_not_grow_with_the_cost() -> None:
     noise = measured_at(lambda t: round(0.1 + 5 * t, 9), 0.1)
     assert noise.kind is NoiseKind.DECIMALS

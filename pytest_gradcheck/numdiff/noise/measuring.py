@@ -504,6 +504,8 @@ def _beside_larger_costs(along: Along, cost0: float, noise: Noise) -> Noise:
     """
     if noise.kind is not NoiseKind.SPREAD or noise.rise <= LARGER * noise.magnitude:
         return noise
+    if noise.level <= NEGLIGIBLE * noise.rise:
+        return noise
     row = _row(along, cost0, FAR_SPACINGS[0][0])
     level = inf if row is None else _level(row.values).value
     if row is None or level > LARGER * noise.level:
