@@ -441,10 +441,11 @@ def test_ties_in_arrays_of_few_digits_are_set_apart(dtype: type) -> None:
     def double() -> Array:
         return np.asarray(own["x"], float)
 
-    right = check_gradients(
-        lambda: cost(double()), lambda: {"x": grad(double())}, own, inplace=True
-    )
-    assert right.passed
+    for seed in range(20):  # some lines cross a kink with their first step
+        right = check_gradients(
+            lambda: cost(double()), lambda: {"x": grad(double())}, own, inplace=True, seed=seed
+        )
+        assert right.passed
     wrong = check_gradients(
         lambda: cost(double()), lambda: {"x": 1.2 * grad(double())}, own, inplace=True
     )

@@ -12,6 +12,7 @@ import numpy as np
 from pytest_gradcheck.numdiff.evaluators import Evaluator
 from pytest_gradcheck.numdiff.noise.measuring import (
     EPSILON,
+    PLAIN,
     Along,
     FloatArray,
     Mask,
@@ -30,6 +31,9 @@ __all__ = ["WEIGHTS", "cost_noise", "moves"]
 SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 """The least noise level: half a rounding unit of a cost near the smallest numbers is 0."""
 
+LINES = 5
+"""Lines through arrays of few digits along which the noise is measured, where one shows any."""
+
 HALF = (np.arange(128) + 0.5) / 128
 
 WEIGHTS = np.concatenate([-0.5 - HALF, 0.5 + HALF])
@@ -46,11 +50,7 @@ def cost_noise(evaluator: Evaluator, seed: int, relative: float | None = None) -
     relative : float, optional
         The noise relative to the cost, where the user knows it.
     """
-    near = measure(
-        _random_line(evaluator, seed),
-        evaluator.cost0,
-        far=lambda distances: _random_line(evaluator, seed, least=1.0)(distances),
-    )
+    near = _near(evaluator, seed)
     if near.level < SMALLEST:
         near = replace(near, level=SMALLEST)
     if relative is not None:
@@ -65,6 +65,28 @@ def cost_noise(evaluator: Evaluator, seed: int, relative: float | None = None) -
         return measure_far(line, evaluator.cost0, near, residual, grain)
 
     return replace(near, measure_far=far)
+
+
+def _near(evaluator: Evaluator, seed: int) -> Noise:
+    """Return the noise of the cost next to theta.
+
+    Arrays of few digits cannot be moved so little that no kink is crossed. A kink shows along some
+    lines and noise along all, so the second smallest of several levels is taken.
+    """
+
+    def along(seed: int) -> Noise:
+        return measure(
+            _random_line(evaluator, seed),
+            evaluator.cost0,
+            far=lambda distances: _random_line(evaluator, seed, least=1.0)(distances),
+        )
+
+    near = along(seed)
+    is_coarse = storage_unit(evaluator.theta) > EPSILON
+    if not is_coarse or near.level <= PLAIN * EPSILON * near.magnitude:
+        return near
+    others = [along(seed + number) for number in range(1, LINES)]
+    return sorted([near, *others], key=lambda noise: noise.level)[1]
 
 
 def moves(evaluator: Evaluator, seed: int) -> bool:
