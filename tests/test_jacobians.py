@@ -868,5 +868,14 @@ def test_outputs_that_saturate_are_no_reason_to_refuse(size: float) -> None:
 
         assert report.passed
         assert "stationary" in {finding.code for finding in report.findings}
+
+    def wrong(x: Array) -> Array:
+        return slopes(0 * x, 1e-6)
+
     with pytest.raises(ProblemError, match="unreached-params"):
-        check_gradients.jacobian(saturated, lambda x: slopes(0 * x, 1e-6), x)
+        check_gradients.jacobian(lambda x: saturated(0 * x + size), wrong, x)
+    try:  # a direction may lead to where tanh moves
+        found = check_gradients.jacobian(saturated, wrong, x).verdict
+    except ProblemError as error:
+        found = error.code
+    assert found in ("unreached-params", "bug")
