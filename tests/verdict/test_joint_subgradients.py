@@ -137,3 +137,23 @@ def test_the_nearest_point_of_a_hull_is_found() -> None:
         assert np.all((points - nearest) @ beyond <= 1e-3 * np.linalg.norm(beyond) + 1e-9)
         inside = rng.dirichlet(np.ones(count)) @ points
         assert np.allclose(nearest_in_hull(points, inside), inside, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_component_that_is_zero_because_its_terms_cancel_is_a_subgradient(seed: int) -> None:
+    """Both slopes along its axis exclude 0, and a little away it has changed by all of itself."""
+
+    def cost(x: Array) -> float:
+        s, t = x[0] + x[1], x[0] - x[1]
+        ramps = np.maximum([s, -s, t, -t], 0.0)
+        return float(0.5 * x[0] ** 2 + ramps @ [0.05, 0.15, -0.15, 0.05] + np.sin(x[2]))
+
+    def grad(x: Array, off: float = 0.0) -> Array:
+        s, t = x[0] + x[1], x[0] - x[1]
+        by_s, by_t = 0.05 if s >= 0 else -0.15, -0.15 if t > 0 else -0.05
+        return np.array([x[0] + by_s + by_t + off, by_s - by_t, np.cos(x[2])])
+
+    x = np.array([0.0, 0.0, 0.3])
+    assert check_gradients(cost, grad, x, seed=seed).verdict == "kink"
+    for off in (0.03, 3e-4):
+        assert not check_gradients(cost, lambda x, off=off: grad(x, off), x, seed=seed).passed

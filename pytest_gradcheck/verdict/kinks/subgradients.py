@@ -20,6 +20,7 @@ from pytest_gradcheck.numdiff.differences import Approximation, Comparand, appro
 from pytest_gradcheck.numdiff.directions import DirectionalProbe, ProbeResult
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind
+from pytest_gradcheck.params.scales import finite_or_zero, of_each, rms_of_each
 from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.verdict.judge import Doubt
 from pytest_gradcheck.verdict.kinks.hulls import subgradient_instead
@@ -45,6 +46,10 @@ CLOSER = 1e-2
 
 KEPT = 0.1
 """By what part of its size it may change."""
+
+NEXT_TO_ZERO = 0.01
+"""A component counts as large as this part of its parameter's root mean square at least: one that
+is 0 because its terms cancel changes by any part of itself."""
 
 
 def asks_nearby(approximation: Approximation, wrong: Indices, suspect: float) -> bool:
@@ -90,6 +95,7 @@ class _Nearby:
         self._pair, self._theta = pair, pair.theta
         self._approximation, self._gradient, self._noise = approximation, gradient, noise
         self._suspect = suspect
+        self._usual = of_each(rms_of_each(finite_or_zero(gradient), self._theta), self._theta)
         self._limits = Limits(pair, gradient, noise, suspect)
         self._kinks = approximation.of_kind(Kind.KINK)
         self._open = np.zeros(gradient.size, np.bool_)
@@ -207,7 +213,8 @@ class _Nearby:
                 return {}
             evaluator = SerialEvaluator(probe, self._theta, cost0)
             off = np.abs(gradient - limit.gradient)[numbers]
-            numbers = numbers[off <= KEPT * np.abs(limit.gradient[numbers])]
+            kept = KEPT * np.maximum(np.abs(limit.gradient), NEXT_TO_ZERO * self._usual)
+            numbers = numbers[off <= kept[numbers]]
             numbers = self._refuted.others(evaluator, gradient, numbers, away)
             comparand = Comparand.of(gradient, self._suspect, self._theta)
             found = approximate(evaluator, numbers, comparand, self._noise)
