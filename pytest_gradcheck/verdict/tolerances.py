@@ -51,7 +51,8 @@ PLACES = (-0.9, -0.6, -0.35, -0.15, -0.05, 0.05, 0.15, 0.35, 0.6, 0.9)
 """Where along a line, in lengths, residuals are compared."""
 
 CLOSE_PLACES = tuple(np.linspace(-0.3, 0.3, 25).tolist())
-"""The same where those show no jump."""
+"""The same where those show no jump: a solver that converges slowly jumps often and by little,
+beside what its residual changes from one place to the next."""
 
 LINES = 4
 """Lines along which a jump is searched for; the first leads to 0, or to twice theta."""
@@ -106,13 +107,13 @@ def widened_by_a_tolerance(pair: Pair, evaluator: Evaluator, doubt: Doubt) -> Ap
     if not slight or _has_a_pattern(approximation, gradient):
         return approximation
     search = _Search(pair, evaluator, noise, size)
-    found = max(
-        (jump for line in _lines(pair, length) for jump in search.jumps(line)),
-        key=lambda jump: jump.apart,
-        default=None,
-    )
-    if found is None:
+    lines = list(_lines(pair, length))
+    jumps = [jump for line in lines for jump in search.jumps(line, PLACES)]
+    if not jumps:
+        jumps = list(search.jumps(lines[0], CLOSE_PLACES))
+    if not jumps:
         return approximation
+    found = max(jumps, key=lambda jump: jump.apart)
     usual = UNKNOWN * found.apart
     most = UNEVEN * usual if float(np.median(off)) <= usual else usual
     bars = approximation.error_bars + most / length
@@ -179,19 +180,14 @@ class _Search:
         self._noise = noise
         self._step = max(STEP, math.sqrt(noise.relative))
 
-    def jumps(self, line: FloatArray) -> Iterator[_Jump]:
-        """Yield the jumps along a line, of those intervals in which the residual changes most.
-
-        A solver that converges slowly jumps often and by little, beside what its residual changes
-        from one place to the next. Places close together tell the two apart.
-        """
-        for places in (PLACES, CLOSE_PLACES):
-            for low, high in self._intervals(line, places):
-                ends = self._narrowed(line, low, high)
-                jump = None if ends is None else self._jump(line, *ends)
-                if jump is not None:
-                    yield jump
-                    return
+    def jumps(self, line: FloatArray, places: Sequence[float]) -> Iterator[_Jump]:
+        """Yield the jumps between places of a line where the residual changes most."""
+        for low, high in self._intervals(line, places):
+            ends = self._narrowed(line, low, high)
+            jump = None if ends is None else self._jump(line, *ends)
+            if jump is not None:
+                yield jump
+                return
 
     def _intervals(
         self, line: FloatArray, places: Sequence[float]
