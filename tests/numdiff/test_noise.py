@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from pytest_gradcheck.numdiff.noise import (
     measure_far,
     moves_far,
 )
+from pytest_gradcheck.numdiff.noise.measuring import FIRST_SPACING
 
 Array = npt.NDArray[np.float64]
 
@@ -290,3 +291,15 @@ def test_another_branch_some_way_off_is_no_noise(height: float) -> None:
 
         noise = far_at(cost)
         assert noise.relative <= 10 * EPSILON
+
+
+@pytest.mark.parametrize("share", np.linspace(0.4, 0.8, 9).tolist())
+def test_steps_of_one_size_are_noise_wherever_they_fall_in_a_row(share: float) -> None:
+    """The cost rises by a part of its quantum from one value of the first row to the next."""
+    quantum, spacing = 2.0**-22, FIRST_SPACING
+    for phase in np.linspace(0, 1, 20, endpoint=False):
+
+        def along(row: Sequence[float], phase: float = phase) -> list[float]:
+            return [0.1 + quantum * math.floor(share * t / spacing + phase + 12e6) for t in row]
+
+        assert measure(along, along([0.0])[0]).level > quantum / 20

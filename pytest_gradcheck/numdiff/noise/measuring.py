@@ -107,6 +107,9 @@ STAYS = 1 / 256
 STAYS_OF_ALL = 1e-6
 """The same of the whole of a cost's rise, which may have as many quanta."""
 
+EVEN = 0.02
+"""By how much steps of one size are no whole multiples of it: the rest of a cost moves, too."""
+
 STANDS_FOR = 32.0
 """A row's noise is believed up to so many times the jump that was found in it; the rest may be
 bends."""
@@ -286,7 +289,7 @@ def measure(along: Along, cost0: float, far: Along | None = None) -> Noise:
     if row is None:
         level = 0.5 * EPSILON * abs(cost0)
         return Noise(level, abs(cost0), 0.0, moves_far(far or along, cost0))
-    seen = {cost0, *row.values}
+    seen, quanta = {cost0, *row.values}, _stairs(row.values)
     for factor in COARSER:
         if row.moves:
             break
@@ -296,7 +299,10 @@ def measure(along: Along, cost0: float, far: Along | None = None) -> Noise:
             seen.update(row.values)
     if not row.moves and len(seen) < 3:
         return _unmoved(far or along, cost0, seen)
-    return _beside_larger_costs(along, cost0, _moved(along, cost0, row, seen))
+    found = _moved(along, cost0, row, seen)
+    if quanta > found.level:
+        found = replace(found, level=quanta, kind=NoiseKind.SPREAD, digits=None)
+    return _beside_larger_costs(along, cost0, found)
 
 
 def measure_far(
@@ -549,7 +555,8 @@ def _jump(
 
     What a polynomial through the row leaves of it is looked at, after the value of a `place` or
     where that moves most: of an interval always the quarter that moves most beside the slope that
-    there is between two jumps.
+    there is between two jumps. A cost that stands still over an interval has no jump in it, and
+    moves most beside the polynomial all the same where jumps are what makes up its slope.
     """
     start = row.spacing if start is None else start
     count = len(row.values)
@@ -562,7 +569,8 @@ def _jump(
     values = [value - fit(float(k)) for k, value in enumerate(row.values)]
     k = place
     if k is None:
-        k = max(range(count - 1), key=lambda i: abs(values[i + 1] - values[i]))
+        moving = [i for i in range(count - 1) if row.values[i + 1] != row.values[i]]
+        k = max(moving or range(count - 1), key=lambda i: abs(values[i + 1] - values[i]))
     left, width, low, high = float(k), 1.0, values[k], values[k + 1]
     first = moved = abs(high - low)
     quarterings = max(QUARTERINGS, ceil(log2(abs(row.spacing) / NARROWEST) / 2))
@@ -630,6 +638,25 @@ def _level(values: Sequence[float], orders: int = ORDERS) -> _Level:
             return _Level(largest * three[0], True)
     bent = sorted(estimate for estimate in estimates[1:] if estimate)
     return _Level(largest * (bent[len(bent) > 2] if bent else 0.0), False)
+
+
+def _stairs(values: Sequence[float]) -> float:
+    """Return the noise of a row that stands still between steps of one size, or 0 for another.
+
+    Further off such a cost may move by as much at each place, as a smooth one does. A kink has no
+    step between two stands, and no stand between two steps.
+    """
+    steps = [abs(after - before) for before, after in pairwise(values)]
+    stands = [not step for step in steps]
+    alone = any(
+        this != before and this != after
+        for before, this, after in zip(stands, stands[1:], stands[2:], strict=False)
+    )
+    if not alone:
+        return 0.0
+    quantum = min(filter(None, steps))
+    even = all(abs(step / quantum - round(step / quantum)) <= EVEN for step in steps)
+    return quantum / sqrt(12) if even else 0.0
 
 
 def _kind_of_jumps(seen: set[float]) -> tuple[NoiseKind, int | None]:
