@@ -281,6 +281,18 @@ def test_a_bend_some_way_off_takes_few_calls(at: float) -> None:
     assert len(set(calls)) == len(calls)
 
 
+@pytest.mark.parametrize("residual", [1e-3, math.inf])
+def test_poles_some_way_off_are_no_noise(residual: float) -> None:
+    for seed in range(30):
+        places = np.random.default_rng([seed, 127]).uniform(0.05, 0.5, 3)
+
+        def cost(t: float, places: Array = places) -> float:
+            return 10 + float(np.sum(0.1 / (t - places)))
+
+        near = measured_at(cost, cost(0))
+        assert measure_far(each(cost), cost(0), near, residual).level == near.level
+
+
 @pytest.mark.parametrize("height", [1e-2, 1.0, 30.0])
 def test_another_branch_some_way_off_is_no_noise(height: float) -> None:
     for seed in range(30):

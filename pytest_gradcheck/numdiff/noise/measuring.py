@@ -353,6 +353,8 @@ def measure_far(
             usual = _dense_jump(along, row, least, both_ways)
             asks = usual > 0
         jump = _largest_jump(along, row, least, both_ways) if asks else 0.0
+        if jump > 2 * max(map(abs, row.values)):
+            continue  # a pole
         explains = residual < EXPLAINED * jump < EXPLAINED * LARGEST_TOLERANCE * size
         if jump > least and (residual == inf or explains or _dense_jump(along, row, least)):
             level = max(near.level, usual / sqrt(12), min(level, STANDS_FOR * jump))
