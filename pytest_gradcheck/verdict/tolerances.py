@@ -108,9 +108,9 @@ def widened_by_a_tolerance(pair: Pair, evaluator: Evaluator, doubt: Doubt) -> Ap
         return approximation
     search = _Search(pair, evaluator, noise, size)
     lines = list(_lines(pair, length))
-    jumps = [jump for line in lines for jump in search.jumps(line, PLACES)]
-    if not jumps:
-        jumps = list(search.jumps(lines[0], CLOSE_PLACES))
+    jumps = [jump for line in lines if (jump := search.jump(line)) is not None]
+    if not jumps and (close := search.close_jump(lines[0])) is not None:
+        jumps = [close]
     if not jumps:
         return approximation
     found = max(jumps, key=lambda jump: jump.apart)
@@ -180,26 +180,36 @@ class _Search:
         self._noise = noise
         self._step = max(STEP, math.sqrt(noise.relative))
 
-    def jumps(self, line: FloatArray, places: Sequence[float]) -> Iterator[_Jump]:
-        """Yield the jumps between places of a line where the residual changes most."""
-        for low, high in self._intervals(line, places):
-            ends = self._narrowed(line, low, high)
-            jump = None if ends is None else self._jump(line, *ends)
-            if jump is not None:
-                yield jump
-                return
+    def jump(self, line: FloatArray) -> _Jump | None:
+        """Return a jump along a line, in an interval in which the residual changes most."""
+        intervals, changes = self._intervals(line, PLACES)
+        return self._first_jump(line, intervals, changes)
+
+    def close_jump(self, line: FloatArray) -> _Jump | None:
+        """Return a jump between close places, where the residual changes otherwise than beside."""
+        intervals, changes = self._intervals(line, CLOSE_PLACES)
+        if not intervals:
+            return None
+        return self._first_jump(line, intervals, changes - np.median(changes))
 
     def _intervals(
         self, line: FloatArray, places: Sequence[float]
-    ) -> Iterator[tuple[_Place, _Place]]:
-        """Yield the intervals in which the residual changes most, or otherwise than beside."""
+    ) -> tuple[list[tuple[_Place, _Place]], FloatArray]:
+        """Return the intervals between places, and by how much the residual changes in each."""
         known = [place for at in places if (place := self._place(line, at)) is not None]
         pairs = list(pairwise(known))
-        changes = np.array([high.residual - low.residual for low, high in pairs])
-        if places is CLOSE_PLACES and changes.size:
-            changes -= np.median(changes)
+        return pairs, np.array([high.residual - low.residual for low, high in pairs])
+
+    def _first_jump(
+        self, line: FloatArray, intervals: Sequence[tuple[_Place, _Place]], changes: FloatArray
+    ) -> _Jump | None:
+        """Return the jump in the first of the intervals that change most, None if there is none."""
         for number in np.argsort(-np.abs(changes))[:INTERVALS].tolist():
-            yield pairs[number]
+            ends = self._narrowed(line, *intervals[number])
+            jump = None if ends is None else self._jump(line, *ends)
+            if jump is not None:
+                return jump
+        return None
 
     def _place(self, line: FloatArray, at: float) -> _Place | None:
         """Return cost and residual at a place, or None where either has no value."""
