@@ -16,16 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.jacobian.evaluator import VectorEvaluator
+from pytest_gradcheck.numdiff.ladder import EPSILON
 from pytest_gradcheck.numdiff.noise.measuring import (
     CROOKED,
-    EPSILON,
     FINEST_DECIMAL,
     RETURNED,
     ROW,
     measure,
     order_scales,
 )
-from pytest_gradcheck.params.theta import FloatArray, Indices
+from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = ["OutputNoise", "measure_outputs"]
 
@@ -100,18 +100,17 @@ def measure_outputs(
     -------
     OutputNoise
     """
-    noise, rows = _ahead(calls, weights)
-    few = _distinct(rows) < FEWEST
-    if few.any():
-        noise = _further_off(calls, weights, noise, rows, few)
+    noise, rows, several = _ahead(calls, weights)
+    if not several.all():
+        noise = _further_off(calls, weights, noise, rows, ~several)
     if known is None:
         return noise
     return replace(noise, levels=np.maximum(noise.levels, known * noise.magnitudes))
 
 
-def _distinct(rows: FloatArray) -> Indices:
-    """Return how many values each column has."""
-    return np.array([len(set(column)) for column in rows.T.tolist()])
+def _has_several(rows: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which columns have so many values that a grid of all of them is no chance."""
+    return np.array([len(set(column)) >= FEWEST for column in rows.T.tolist()], np.bool_)
 
 
 def _further_off(
@@ -130,18 +129,23 @@ def _further_off(
     far = calls.along(weights * (-1.0) ** np.arange(weights.size), FAR)
     moved = (np.isfinite(far) & (far != calls.outputs0)).any(axis=0)
     levels, magnitudes = noise.levels.copy(), noise.magnitudes
-    known = np.where(np.isfinite(far), far, calls.outputs0)
-    levels[few] = np.maximum(levels[few], _quanta(np.vstack([rows, known])[:, few]))
+    both = np.vstack([rows, np.where(np.isfinite(far), far, calls.outputs0)])[:, few]
+    levels[few] = np.maximum(levels[few], _quanta(both, _has_several(both)))
     still = few & ~noise.moved & moved
     if still.any():
-        behind, _ = _ahead(calls, -weights)
+        behind, _, _ = _ahead(calls, -weights)
         levels = np.where(still, np.maximum(levels, behind.levels), levels)
         magnitudes = np.where(still, np.maximum(magnitudes, behind.magnitudes), magnitudes)
     return OutputNoise(levels, magnitudes, noise.moved | moved)
 
 
-def _ahead(calls: VectorEvaluator, weights: FloatArray) -> tuple[OutputNoise, FloatArray]:
-    """Measure the noise of every output on one side of theta; return it, and the outputs there."""
+def _ahead(
+    calls: VectorEvaluator, weights: FloatArray
+) -> tuple[OutputNoise, FloatArray, npt.NDArray[np.bool_]]:
+    """Measure the noise of every output on one side of theta.
+
+    Return it, the outputs there, and which of them have several values.
+    """
     outputs0 = calls.outputs0
     magnitudes = np.abs(outputs0)
     levels = np.zeros(outputs0.size)
@@ -176,8 +180,9 @@ def _ahead(calls: VectorEvaluator, weights: FloatArray) -> tuple[OutputNoise, Fl
     rows = np.stack(seen)
     moved = np.any(rows != outputs0, axis=0)
     levels = np.maximum(levels, 0.5 * EPSILON * magnitudes)
-    levels = np.maximum(levels, _quanta(rows))
-    return OutputNoise(levels, magnitudes, moved), rows
+    several = _has_several(rows)
+    levels = np.maximum(levels, _quanta(rows, several))
+    return OutputNoise(levels, magnitudes, moved), rows, several
 
 
 def _bends_once(values: FloatArray) -> npt.NDArray[np.bool_]:
@@ -298,10 +303,9 @@ def _second_smallest(table: FloatArray) -> FloatArray:
     return np.asarray(np.where(np.isfinite(result), result, 0.0), np.float64)
 
 
-def _quanta(rows: FloatArray) -> FloatArray:
+def _quanta(rows: FloatArray, several: npt.NDArray[np.bool_]) -> FloatArray:
     """Return the noise of outputs that are rounded in the end, to float32 or to some decimals."""
     spacing = np.zeros(rows.shape[1])
-    several = _distinct(rows) >= FEWEST
     if not several.any():
         return spacing
     values = rows[:, several]

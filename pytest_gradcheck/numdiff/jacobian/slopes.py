@@ -462,9 +462,8 @@ def _looked(
         kinks = np.abs(gaps - ratios * coarse_gaps) / (1 - ratios)
         hidden = 0.5 * np.minimum(np.abs(gaps), kinks)
         bars = np.minimum(apart + rounding, rounding + apart * shrunk) + hidden
-        stuck = (sides.up == outputs0) & (
-            sides.down == outputs0
-        )  # it may round inside; see `ladder`
+        # An output that stands still may round inside; see `ladder`.
+        stuck = (sides.up == outputs0) & (sides.down == outputs0)
         settled = _settled(fine, bars, column, suspect) & ~stuck
         look = _Look(coarse, coarse_gaps, fine, gaps, rounding)
         settled &= np.isin(np.arange(outputs0.size), ready) & ~look.stays()

@@ -84,9 +84,8 @@ def probed(
     found = _found(evaluator, gradient, noise, settings, lambda: last - spent(), rng)
     asked = sum(numbers.size for numbers in found.asked.values())
     few = max(asked, len(found.slopes)) < MANY
-    if (
-        noise.measure_far is None or few or not found.seen
-    ):  # all are differenced: they ask themselves
+    all_differenced = not found.seen  # which ask for it themselves
+    if noise.measure_far is None or few or all_differenced:
         return found
     far = noise.with_far(math.inf)
     if far.level <= noise.level:

@@ -213,8 +213,9 @@ class _Nearby:
                 return {}
             evaluator = SerialEvaluator(probe, self._theta, cost0)
             off = np.abs(gradient - limit.gradient)[numbers]
-            kept = KEPT * np.maximum(np.abs(limit.gradient), NEXT_TO_ZERO * self._usual)
-            numbers = numbers[off <= kept[numbers]]
+            sizes = np.abs(limit.gradient[numbers])
+            least = NEXT_TO_ZERO * self._usual[numbers]
+            numbers = numbers[off <= KEPT * np.maximum(sizes, least)]
             numbers = self._refuted.others(evaluator, gradient, numbers, away)
             comparand = Comparand.of(gradient, self._suspect, self._theta)
             found = approximate(evaluator, numbers, comparand, self._noise)
