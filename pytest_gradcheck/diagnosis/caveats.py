@@ -9,8 +9,8 @@ import numpy as np
 
 from pytest_gradcheck.numdiff.differences import Approximation
 from pytest_gradcheck.numdiff.directions import ProbeResult
-from pytest_gradcheck.numdiff.ladder import Kind
-from pytest_gradcheck.numdiff.noise import EPSILON, Noise, NoiseKind
+from pytest_gradcheck.numdiff.ladder import EPSILON, Kind
+from pytest_gradcheck.numdiff.noise import Noise, NoiseKind
 from pytest_gradcheck.params.theta import FloatArray, Parameter, Theta
 from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.settings import Settings

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from pytest_gradcheck.diagnosis.known_numbers import KnownNumbers
 from pytest_gradcheck.errors import Guard, ProblemError
 from pytest_gradcheck.numdiff.differences import Approximation
-from pytest_gradcheck.numdiff.ladder import Kind
-from pytest_gradcheck.numdiff.noise import EPSILON, Noise
+from pytest_gradcheck.numdiff.ladder import EPSILON, Kind
+from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import finite_or_zero, rms
 from pytest_gradcheck.params.theta import FloatArray, Parameter
 from pytest_gradcheck.problem.pair import Pair

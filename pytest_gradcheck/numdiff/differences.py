@@ -62,8 +62,6 @@ GOLDEN = 0.6180339887498949
 
 NOTHING: Mapping[Any, Any] = {}
 
-Mask = npt.NDArray[np.bool_]
-
 EVERYWHERE = slice(None)
 
 

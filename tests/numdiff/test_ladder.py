@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import tried
 
-from pytest_gradcheck.numdiff.ladder import Kind, Line, Slope, climb
-from pytest_gradcheck.numdiff.noise import EPSILON
+from pytest_gradcheck.numdiff.ladder import EPSILON, Kind, Line, Slope, climb
 
 SUSPECT = 1e-5
 FIXED = tried(200)

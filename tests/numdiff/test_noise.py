@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import tried
 
-from pytest_gradcheck.numdiff.noise import (
-    EPSILON,
+from pytest_gradcheck.numdiff.ladder import EPSILON
+from pytest_gradcheck.numdiff.noise.measuring import (
+    FIRST_SPACING,
     Along,
     Noise,
     NoiseKind,
@@ -21,7 +22,6 @@ from pytest_gradcheck.numdiff.noise import (
     measure_far,
     moves_far,
 )
-from pytest_gradcheck.numdiff.noise.measuring import FIRST_SPACING
 
 Array = npt.NDArray[np.float64]
 

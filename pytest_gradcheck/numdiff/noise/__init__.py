@@ -2,26 +2,6 @@
 
 from __future__ import annotations
 
-from pytest_gradcheck.numdiff.noise.measuring import (
-    EPSILON,
-    Along,
-    Noise,
-    NoiseKind,
-    given,
-    measure,
-    measure_far,
-    moves_far,
-    order_scales,
-)
+from pytest_gradcheck.numdiff.noise.measuring import Noise, NoiseKind
 
-__all__ = [
-    "EPSILON",
-    "Along",
-    "Noise",
-    "NoiseKind",
-    "given",
-    "measure",
-    "measure_far",
-    "moves_far",
-    "order_scales",
-]
+__all__ = ["Noise", "NoiseKind"]

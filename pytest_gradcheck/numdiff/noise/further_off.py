@@ -8,19 +8,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.evaluators import Evaluator
 from pytest_gradcheck.numdiff.ladder import SAFETY
 from pytest_gradcheck.numdiff.noise.lines import WEIGHTS
-from pytest_gradcheck.numdiff.noise.measuring import Noise
+from pytest_gradcheck.numdiff.noise.measuring import Mask, Noise
 from pytest_gradcheck.params.scales import rms_of_each
 from pytest_gradcheck.params.streams import random_bytes
 from pytest_gradcheck.params.theta import FloatArray, Parameter
 
 __all__ = ["Disagreement", "FurtherOff", "disagreements", "further_off", "is_off_course"]
-
-Mask = npt.NDArray[np.bool_]
 
 BEARINGS = (1e-2, 2.5e-3, 6e-4)
 """Distances, in lengths, at which the cost is compared with its linear prediction. The first is

@@ -10,11 +10,10 @@ from functools import partial
 import numpy as np
 
 from pytest_gradcheck.numdiff.evaluators import Evaluator
+from pytest_gradcheck.numdiff.ladder import EPSILON
 from pytest_gradcheck.numdiff.noise.measuring import (
-    EPSILON,
     PLAIN,
     Along,
-    FloatArray,
     Mask,
     Noise,
     given,
@@ -25,6 +24,7 @@ from pytest_gradcheck.numdiff.noise.measuring import (
 from pytest_gradcheck.numdiff.refinement.undecided import storage_unit
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.streams import random_bytes
+from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = ["WEIGHTS", "cost_noise", "moves"]
 

@@ -30,10 +30,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, is_guard
+from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = [
-    "EPSILON",
     "Along",
+    "Mask",
     "Noise",
     "NoiseKind",
     "given",
@@ -150,8 +151,6 @@ Along = Callable[[Sequence[float]], Sequence[float]]
 
 Mask = npt.NDArray[np.bool_]
 
-FloatArray = npt.NDArray[np.float64]
-
 MeasureFar = Callable[[float, Mask | None, FloatArray | None], "Noise"]
 
 
@@ -213,7 +212,7 @@ class Noise:
         size = max(self.magnitude, self.rise)
         return min(max(self.level / size, EPSILON), LARGEST_RELATIVE) if size else EPSILON
 
-    def at(self, sizes: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def at(self, sizes: npt.ArrayLike) -> FloatArray:
         """Return the level where the cost has other sizes: it rounds with its size."""
         larger = np.divide(sizes, self.grows_from) if self.grows_from else 1.0
         return np.asarray(self.level * np.fmax(1.0, larger))
