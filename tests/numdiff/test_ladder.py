@@ -299,3 +299,40 @@ def test_two_steps_between_the_noise_and_the_reach_are_enough_for_an_error_bar(
 
         assert abs(right.value - 1) <= right.error_bar
         assert abs(wrong.value - 30) > 10 * wrong.error_bar
+
+
+# What it asks
+
+
+def test_steps_of_a_ladder_stand_at_3_7_times_each_other() -> None:
+    """A whole ratio would let all steps be multiples of one period."""
+    walk = Walk(lambda x: x, 0.0)
+    walk.slope(2.0)
+    steps = sorted({abs(distance) for distance in walk.asked})[-3:]
+    assert np.divide(steps[1:], steps[:-1]) == pytest.approx(3.7)
+
+
+@pytest.mark.parametrize("least", [1e-15, 1e-8])
+def test_a_jump_is_looked_for_at_a_thousandth_of_the_finest_step(least: float) -> None:
+    asked = []
+
+    def at(distance: float) -> tuple[float, float]:
+        asked.append(distance)
+        return distance, distance + (distance >= 0)
+
+    line = Line(at, 1.0, step=1e-6, reach=1.0, least=least)
+    assert climb(line, 1.0, EPSILON, 1e-3, SUSPECT).kind == Kind.EDGE
+    nearest, finest = sorted({abs(distance) for distance in asked})[:2]
+    assert nearest == pytest.approx(max(least, 1e-3 * finest), abs=0)
+
+
+def test_the_error_bar_of_a_line_without_noise_is_eight_halves_of_a_last_bit() -> None:
+    """Over the middle one of three steps: differences are exact, a cost rounds by half a bit."""
+
+    def at(distance: float) -> tuple[float, float]:
+        moved = (1 + distance) - 1.0
+        return moved, 1 + moved
+
+    slope = climb(Line(at, 1.0, 1e-3, 1.0, 1e-15), 1.0, 0.0, 1e-6, SUSPECT)
+    assert slope.value == 1.0
+    assert slope.error_bar == pytest.approx(8 * 0.5 * EPSILON / 1e-3, rel=0.02, abs=0)

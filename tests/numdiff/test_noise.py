@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import tried
 
+from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import EPSILON
+from pytest_gradcheck.numdiff.noise.further_off import is_off_course
 from pytest_gradcheck.numdiff.noise.measuring import (
     FIRST_SPACING,
     Along,
@@ -22,6 +24,7 @@ from pytest_gradcheck.numdiff.noise.measuring import (
     measure_far,
     moves_far,
 )
+from pytest_gradcheck.params.theta import Theta
 
 Array = npt.NDArray[np.float64]
 
@@ -315,3 +318,38 @@ def test_steps_of_one_size_are_noise_wherever_they_fall_in_a_row(share: float) -
             return [0.1 + quantum * math.floor(share * t / spacing + phase + 12e6) for t in row]
 
         assert measure(along, along([0.0])[0]).level > quantum / 20
+
+
+def test_noise_is_read_off_the_first_order_of_differences_that_agrees_with_the_next() -> None:
+    """Of values that alternate, differences of the k-th order grow as 2**k: later ones say more."""
+
+    def cost(t: float) -> float:
+        return 1 + 1e-13 * (-1.0) ** round(t / FIRST_SPACING)
+
+    assert measured_at(cost, 1.0).level == pytest.approx(math.sqrt(2) * 1e-13, rel=0.02, abs=0)
+
+
+def test_the_grid_of_a_cost_that_moves_far_off_alone_is_read_within_that_distance() -> None:
+    def cost(t: float) -> float:
+        return round(50 + round(t)) / 10 if abs(t) <= 1 else math.nan
+
+    noise = measured_at(cost, 5.0)
+    assert (noise.kind, noise.digits) == (NoiseKind.DECIMALS, 1)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_a_cost_is_off_course_where_it_leaves_its_gradient_at_every_distance(unit: float) -> None:
+    """A curve leaves it by less at smaller distances, whatever the unit of the cost is."""
+    costs: dict[bool, Callable[[float], float]] = {
+        True: lambda x: x + 3 * round(1e5 * x) / 1e5,
+        False: lambda x: x + 1e6 * x**3,
+    }
+    for is_off, cost in costs.items():
+        theta = Theta(np.zeros(1))
+
+        def value(cost: Callable[[float], float] = cost, theta: Theta = theta) -> float:
+            return unit * cost(float(theta.tree[0]))
+
+        evaluator = SerialEvaluator(value, theta, 0.0)
+        noise = Noise(1e-16 * unit, unit, unit, moved=True)
+        assert is_off_course(evaluator, np.full(1, unit), np.ones(1), noise) is is_off

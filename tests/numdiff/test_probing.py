@@ -545,3 +545,20 @@ def test_a_minimum_takes_directions_no_further_look(curve: float) -> None:
     report = check_gradients(cost, lambda z: 2 * curve * (z - x), x, mode="probe")
     assert report.passed
     assert report.evaluations <= 40
+
+
+@pytest.mark.parametrize("size", [1e-6, 2e-6])
+def test_small_errors_that_add_up_along_a_direction_are_not_searched_for(size: float) -> None:
+    """Of a few components none is off by the threshold, and their errors explain what all add."""
+    case = objective(20_000)
+    errors = 1 + size * np.random.default_rng(1).normal(size=20_000)
+    report = probe(case._replace(grad=lambda x: case.grad(x) * errors))
+    assert report.verdict == "ok"
+    assert report.parameters[0].checked == 0
+    assert report.evaluations <= 200
+
+
+def test_the_figure_of_a_right_gradient_is_rounding_along_directions_too() -> None:
+    report = probe(objective(1000))
+    assert report.relative_error < 1e-6
+    assert report.parameters[0].relative_error < 1e-6

@@ -11,7 +11,12 @@ import pytest
 
 from pytest_gradcheck import Report, check_gradients
 from pytest_gradcheck.numdiff import refinement
-from pytest_gradcheck.numdiff.refinement.outward import Outward
+from pytest_gradcheck.numdiff.evaluators import Differences, SerialEvaluator
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.numdiff.refinement.looks import bars_of, looked_closer
+from pytest_gradcheck.numdiff.refinement.outward import Outward, looked_outward
+from pytest_gradcheck.numdiff.refinement.undecided import Undecided
+from pytest_gradcheck.params.theta import Theta
 
 Array = npt.NDArray[np.float64]
 
@@ -256,3 +261,84 @@ def test_what_a_longer_step_decides_no_ladder_leaves_open() -> None:
             counts[verdict] += report.parameters[0].counts[verdict]
     assert sum(counts.values()) == 120
     assert counts["inconclusive"] <= 10
+
+
+# One component
+
+
+def differenced(
+    cost: Callable[[float], float], step: float, tolerance: float = 1.0, length: float = 1.0
+) -> Undecided:
+    """Return a component at 0, whose gradient is 1, after one difference at a step."""
+    ahead, behind = np.array([cost(step)]), np.array([cost(-step)])
+    return Undecided(
+        np.arange(1),
+        np.array([length]),
+        np.ones(1),
+        np.array([tolerance]),
+        Differences(ahead, behind, np.array([2 * step])),
+        np.full(1, 1e-16 / step),
+        cost(0.0),
+        1e-5,
+    )
+
+
+def evaluator_of(cost: Callable[[float], float]) -> SerialEvaluator:
+    theta = Theta(np.zeros(1))
+    return SerialEvaluator(lambda: cost(float(theta.tree[0])), theta, cost(0.0))
+
+
+def test_a_large_gap_of_the_slopes_of_a_smooth_cost_is_no_kink() -> None:
+    """It is proportional to the step, and the two differences lie apart by a part of it."""
+
+    def cost(t: float) -> float:
+        return t + 1e3 * t**2 + 1e4 * t**3
+
+    found = bars_of(differenced(cost, 1e-3), differenced(cost, 1e-4))
+    assert found.consistent
+    assert found.error_bars[0] < 2e-3
+
+
+def test_a_small_gap_is_a_kink_where_the_differences_lie_apart_by_more_of_it() -> None:
+    """The cost bends between the two steps: the slope ahead is another there."""
+
+    def cost(t: float) -> float:
+        return t + 1e-3 * abs(t) + 1e-3 * max(t - 2e-4, 0.0)
+
+    found = bars_of(differenced(cost, 1e-3), differenced(cost, 1e-4))
+    assert found.error_bars[0] >= 1e-3  # half of the gap at the finer step
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("slope", [1.0, -1.0])
+def test_a_cost_that_moves_on_one_side_alone_moves(side: float, slope: float) -> None:
+    def cost(t: float) -> float:
+        return slope * max(side * t, 0.0)
+
+    assert bars_of(differenced(cost, 1e-3), differenced(cost, 1e-4)).consistent
+    still = differenced(lambda t: 0.0, 1e-3), differenced(lambda t: 0.0, 1e-4)
+    assert not bars_of(*still).consistent
+
+
+def test_a_gradient_that_a_closer_look_bears_out_needs_no_ladder() -> None:
+    """The first difference is off by the truncation of a step that was far too long."""
+
+    def cost(t: float) -> float:
+        return t + 20 * t**2 + 100 * t**3
+
+    noise = Noise(1e-17, 1.0, 1.0, moved=True)
+    (look,) = looked_closer(evaluator_of(cost), differenced(cost, 1e-2, 1e-2), noise)
+    assert look.settled.numbers.tolist() == [0]
+    assert abs(look.settled.values[0] - 1) <= look.settled.error_bars[0] <= 1e-2
+
+
+@pytest.mark.parametrize("length", [0.2, 1.0, 10.0])
+def test_the_longest_step_outward_is_three_tenths_of_a_length(length: float) -> None:
+    def cost(t: float) -> float:
+        return t
+
+    open_ = differenced(cost, 1e-3 * length, tolerance=1e-9, length=length)
+    loud = Noise(1e-6 * length, 1.0, 1.0, moved=True)
+    open_ = open_.after(open_.differences, np.full(1, 8e-3))
+    outward = looked_outward(evaluator_of(cost), open_, loud)
+    assert outward.after.steps == pytest.approx([0.3 * length])

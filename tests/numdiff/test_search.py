@@ -140,3 +140,9 @@ def test_a_run_that_shows_nothing_by_a_bit_is_left(size: int) -> None:
     hunt = Hunt((size,), {})
     assert hunt.search().split(Interval(0, size, 0.0, 1e-9)) == []
     assert hunt.differenced == []
+
+
+def test_a_run_without_an_error_bar_that_shows_nothing_is_silent() -> None:
+    assert not Interval(0, 2, 0.0, 0.0).is_loud
+    assert Interval(0, 2, 1e-300, 0.0).is_loud
+    assert Interval(0, 2, math.nan, 0.0).is_loud

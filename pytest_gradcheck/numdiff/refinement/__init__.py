@@ -98,7 +98,7 @@ def _ladder_requests(
         open_.lengths,
         open_.analytic,
         open_.tolerances,
-        np.where(noise_ends, (1 - SAME_STEP / 2) * open_.steps, 0.0),
+        np.where(noise_ends, (1 - SAME_STEP) * open_.steps, 0.0),
     )
     rows = zip(*map(np.ndarray.tolist, arrays), strict=True)
     for number, step, length, analytic, tolerance, least in rows:
