@@ -20,6 +20,7 @@ from pytest_gradcheck.report.html.pictures import (
     scatter_picture,
 )
 from pytest_gradcheck.report.summary import drawn
+from pytest_gradcheck.verdict.pictures import Panel, Picture
 
 
 def written(picture: str) -> list[str]:
@@ -152,3 +153,11 @@ def test_a_large_jacobian_is_drawn_in_blocks_by_their_worst_entries() -> None:
     assert cells.shape[1] < 900
     assert np.argwhere(cells > 2).tolist() == [[cells.shape[0] - 1, cells.shape[1] - 1]]
     assert told["analytic"][-1][-1] == pytest.approx(wrong[399, 899])
+
+
+def test_a_map_has_48_rows_of_96_cells_at_most() -> None:
+    none = np.zeros((100, 200))
+    panel = Panel("W", none, none, none, none.astype(np.int8))
+    (told,) = Picture((panel,)).drawn()["maps"]
+    assert np.shape(told["verdicts"]) == np.shape(told["errors"]) == (48, 96)
+    assert told["notes"] == ["each cell is the worst of about 4 components"]

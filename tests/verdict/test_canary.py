@@ -15,6 +15,8 @@ from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.verdict.canary import unnoticed
 from pytest_gradcheck.verdict.comparison import Comparison
+from pytest_gradcheck.verdict.jacobian.canary import unnoticed_in_matrix
+from pytest_gradcheck.verdict.jacobian.entries import Grid, Table
 from pytest_gradcheck.verdict.judge import judge
 
 Array = npt.NDArray[np.float64]
@@ -129,3 +131,28 @@ def test_nothing_is_planted_in_a_gradient_that_is_wrong_already() -> None:
     report = check(0.0, fault=0.5)
     assert not report.passed
     assert "canary" not in {f.code for f in report.findings}
+
+
+def planted_in_matrix(relative_bar: float) -> set[str]:
+    """Plant faults in a right matrix that is known to a part of its largest entry, by name."""
+    n = MATRIX.size
+    flat, none = MATRIX.T.reshape(-1), np.zeros(n, np.int8)
+    bars = np.full(n, relative_bar * np.abs(flat).max())
+    table = Table(Grid(np.arange(3), 2), flat, flat.copy(), bars, none, np.zeros(n), none)
+    found = unnoticed_in_matrix(table, Theta({"W": np.ones(3)}), 1e-5, "given")
+    return {finding.message.partition("(")[2].partition(")")[0] for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("bar", "missed"),
+    [
+        (1e-3, set()),
+        (2e-2, {"the largest entry x 1.01"}),
+        (1.1, {"the largest entry x 1.01", "zero", "the sign of the smallest row"}),
+        (3.0, {"the largest entry x 1.01", "zero", "the sign of the smallest row", "the sign"}),
+    ],
+)
+def test_wide_error_bars_of_a_matrix_let_the_small_faults_pass_first(
+    bar: float, missed: set[str]
+) -> None:
+    assert planted_in_matrix(bar) == missed

@@ -10,6 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import Report, check_gradients
+from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
+from pytest_gradcheck.numdiff.noise import Noise, NoiseKind
+from pytest_gradcheck.params.theta import Theta
+from pytest_gradcheck.verdict.tolerances import _Jump, _Search
 
 Array = npt.NDArray[np.float64]
 
@@ -224,3 +228,65 @@ def test_arrays_of_float32_in_place_make_no_jumps_of_a_tolerance(size: int) -> N
             return np.asarray(w * np.cos(x.astype(float)))
 
         assert not check_gradients(cost, grad, x, inplace=True).passed
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_solver_whose_parameters_are_all_zero_is_known_along_random_lines(seed: int) -> None:
+    """No line leads from theta to 0, or to twice theta."""
+    make, tol = SOLVERS["Sinkhorn"]
+    away = make(seed, tol)
+    pair = Pair(
+        lambda d: away.cost(away.start + d), lambda d: away.grad(away.start + d), 0 * away.start
+    )
+    assert checked(pair, 1.0, seed).verdict in ("ok", "inconclusive")
+
+
+# How a jump is searched for
+
+
+class Searched:
+    """A cost of one number that counts its calls, with a gradient of 1, and a search along it."""
+
+    def __init__(self, cost: Callable[[float], float], noise: Noise) -> None:
+        self.theta, self.places = Theta(np.zeros(1)), list[float]()
+        self._cost = cost
+        self._search = _Search(self, SerialEvaluator(self._value, self.theta, 0.0), noise, 1.0)  # type: ignore[arg-type]
+
+    def _value(self) -> float:
+        self.places.append(float(self.theta.tree[0]))
+        return self._cost(self.places[-1])
+
+    def gradient_after_cost(self) -> Array:
+        return np.ones(1)
+
+    def jump(self) -> _Jump | None:
+        return self._search.jump(np.ones(1))
+
+
+def test_a_residual_that_noise_alone_changes_is_followed_no_further() -> None:
+    """Two intervals are halved once each, and no more than noise is left of them."""
+    levels = np.random.default_rng(0).normal(size=10_000)
+
+    def cost(x: float) -> float:
+        return x + 1e-6 * float(levels[round(1e6 * x) % 10_000])
+
+    searched = Searched(cost, Noise(1e-6, 1.0, 1.0, moved=True, kind=NoiseKind.SPREAD))
+    assert searched.jump() is None
+    assert len(searched.places) == 2 * (10 + 2)
+
+
+def test_an_interval_is_narrowed_to_four_steps_and_no_further() -> None:
+    """Beyond, the differences at both ends would reach over the jump."""
+
+    def cost(x: float) -> float:
+        return x + (x > 0.0123) * (5e-3 + 5e-3 * (x - 0.0123))
+
+    coarse = Noise(1e-12, 1e-6, 0.0, moved=True, kind=NoiseKind.DECIMALS)
+    searched = Searched(cost, coarse)
+    found = searched.jump()
+    assert found is not None
+    assert found.height == pytest.approx(5e-3, rel=0.01)
+    step = 0.5 * (searched.places[1] - searched.places[0])
+    assert step == pytest.approx(1e-3)
+    halvings = 5  # of 0.1 to a 32nd of it: more than two steps, and less than four
+    assert len(searched.places) == 2 * (10 + halvings + 2)

@@ -11,6 +11,9 @@ import pytest
 
 from pytest_gradcheck import Report, check_gradients
 from pytest_gradcheck.context import Context, use_context
+from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.ladder import Kind
+from pytest_gradcheck.verdict.zeros import Scale
 
 Array = npt.NDArray[np.float64]
 Params = dict[str, Array]
@@ -324,3 +327,15 @@ def test_one_of_many_zeros_whose_parameter_has_an_effect_is_wrong(at: int) -> No
     vacuous = {finding.parameter for finding in report.findings if finding.code == "vacuous"}
     assert f"w{at}" not in vacuous
     assert vacuous == {f"w{k}" for k in range(40) if k != at}
+
+
+def test_a_cost_stands_still_within_its_dust_or_within_an_error_bar() -> None:
+    """Within its dust a slope may be a few error bars; at a kink an error bar tells nothing."""
+    values = np.array([5e-9, 5e-4, 5e-4, 5e-4, 5e-9])
+    bars = np.array([1e-9, 1e-3, 1e-3, 1e-4, 1e-10])
+    kinds = np.array([Kind.KINK, Kind.SMOOTH, Kind.KINK, Kind.SMOOTH, Kind.SMOOTH], np.int8)
+    scale = Scale(np.ones(5), usual=1.0, dust=1e-8, beside=1e-12)
+    approximation = Approximation(values, bars, kinds, slice(0, 5), {})
+    np.testing.assert_array_equal(
+        scale.stands_still(approximation), [True, True, False, False, False]
+    )
