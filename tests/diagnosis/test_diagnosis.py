@@ -212,3 +212,21 @@ def test_a_numerical_gradient_of_zero_takes_no_diagnosis_down(where: str) -> Non
         {"w": np.arange(1.0, 7.0), "b": np.array([1.0, 2.0])},
     )
     assert report.verdict == "bug"
+
+
+@pytest.mark.parametrize(("count", "is_told"), [(2, True), (24, True), (25, False)])
+def test_all_rules_are_tried_on_the_first_24_wrong_parameters(count: int, is_told: bool) -> None:
+    """On the others those that told something of these: here, a factor, and no transposition."""
+    rng = np.random.default_rng(4)
+    params = {f"w{k}": rng.normal(size=(4, 4)) for k in range(count)}
+    last = f"w{count - 1}"
+
+    def grad(p: Params) -> Params:
+        return {k: np.cos(v).T if k == last else 2 * np.cos(v) for k, v in p.items()}
+
+    report = check_gradients(
+        lambda p: float(sum(np.sin(v).sum() for v in p.values())), grad, params, locate=False
+    )
+    told = {(f.code, f.parameter) for f in report.findings if f.severity == "cause"}
+    assert ("transposed", last) in told if is_told else ("transposed", last) not in told
+    assert "scale" in {code for code, _ in told}

@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 from properties import tried
 
 from pytest_gradcheck import L2, Report, check_gradients
+from pytest_gradcheck.diagnosis.evidence import ParameterEvidence
 from pytest_gradcheck.diagnosis.known_numbers import Dimension, KnownNumbers, named_strength
 from pytest_gradcheck.diagnosis.rules.factors import Factor, named_factor
+from pytest_gradcheck.diagnosis.rules.places import transposed
 from pytest_gradcheck.diagnosis.words import listed, numbered
 from pytest_gradcheck.network import backprop, cost, initialize, one_hot
+from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.settings import Mode
 
 Array = npt.NDArray[np.float64]
@@ -425,6 +428,29 @@ def test_a_matrix_transposed_in_a_vector_is_reported() -> None:
     report = spoiled({"w": VECTOR}, w=fault)
     assert causes(report) == [("transposed", "w")]
     assert "[2:8]" in message(report)
+
+
+@pytest.mark.parametrize(("shape", "is_tried"), [((250, 400), True), ((300, 400), False)])
+def test_no_other_order_is_tried_of_more_than_100_000_components(
+    shape: tuple[int, int], is_tried: bool
+) -> None:
+    rng = np.random.default_rng(2)
+    right = rng.normal(size=shape)
+    (parameter,) = Theta(right).parameters
+    true = np.full(right.size, True)
+    part = ParameterEvidence(
+        parameter=parameter,
+        theta=np.ones(right.size),
+        analytic=right.T.reshape(-1),
+        numerical=right.reshape(-1),
+        bars=np.full(right.size, 1e-9),
+        known=true,
+        wrong=true,
+        right=~true,
+    )
+    evidence: Any = None  # which the rule does not ask
+    made = [hypothesis.observation for hypothesis in transposed.hypotheses(part, evidence)]
+    assert ("the numerical gradient transposed" in made) is is_tried
 
 
 def test_nearly_transposed_is_not_transposed() -> None:

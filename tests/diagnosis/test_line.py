@@ -838,3 +838,51 @@ def gradient(p):
     assert [finding.where for finding in told if finding.where == (str(path), again)] == []
     assert ": z is wrong" not in " ".join(finding.message for finding in told)
     assert [finding.where for finding in told] == [(str(path), again + 1)]
+
+
+NESTED = """
+import numpy as np
+
+rng = np.random.default_rng(8)
+X, Y = rng.standard_normal((9, 3)), rng.standard_normal((9, 2))
+PARAMS = {"V": rng.standard_normal((3, 4)), "U": rng.standard_normal((4, 2))}
+
+
+def forward(params):
+    first = {"z": X @ params["V"]}
+    kept = {"h": [np.tanh(first["z"]), "unused"]}
+    return kept["h"][0] @ params["U"], first, kept
+
+
+def cost(params):
+    return 0.5 * np.sum((forward(params)[0] - Y) ** 2)
+
+
+def grad(params):
+    out, first, kept = forward(params)
+    dout = out - Y
+    h = kept["h"][0]
+    dU = h.T @ dout
+    dh = dout @ params["U"].T
+    dz = dh * (1 - h**2)
+    dV = X.T @ dz
+    return {"V": dV, "U": dU}
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "proved"),
+    [
+        ("dz = dh * (1 - h**2)", "dz = dh * (1 - h)", "dh"),
+        ("dV = X.T @ dz", "dV = -X.T @ dz", "dz"),
+    ],
+)
+def test_values_are_moved_where_containers_inside_of_others_hold_them(
+    load: Load, right: str, wrong: str, proved: str
+) -> None:
+    """Only a cost at another ``kept["h"][0]``, or ``first["z"]``, can show a value to be right."""
+    report = located(load, NESTED, right, wrong)
+    assert named(report) == wrong
+    finding = line_of(report)
+    assert finding is not None
+    assert f"{proved}, which it is made of, is right" in finding.message
