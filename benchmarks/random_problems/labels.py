@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from .problems import Problem
 from .programs import ROUNDINGS, Array, Core, core_of
 from .shapes import Call
 
-__all__ = ["DUST", "SAME", "Label", "can_be_decided", "labelled", "lengths"]
+__all__ = ["DUST", "SAME", "Label", "can_be_decided", "labelled", "lengths", "may_be_blamed"]
 
 SAME = 1e-7
 """Relative errors up to here are rounding: the gradient is right."""
@@ -21,6 +23,9 @@ VISIBLE = 1e-4
 
 DUST = 1e-14
 """Differences are rounding that change the cost by no more than this part of what theta does."""
+
+NEAR, ELSEWHERE = 1e-9, 1e-7
+"""How near a point is that has the same gradient, in lengths, and how far one that has others."""
 
 LOOKED_AT = 3
 """So many of the worst components are looked at."""
@@ -157,7 +162,7 @@ def _kind(one: Weighed) -> str:
         return "unsure"
     if one.problem.fault == "none":
         return "right"
-    flat = np.concatenate([np.ravel(part) for part in one.errors(DUST)])
+    flat = _flat(one.errors(DUST))
     if flat.max() <= SAME:
         return "invisible"
     if not np.all(np.isfinite(flat)):
@@ -172,23 +177,96 @@ def _is_limit(one: Weighed) -> bool:
 
     Always so where the cost is smooth; at a kink the chain rule may give what is no subgradient.
     """
+    return _point_near(one) is not None or one.problem.condition == "stationary"
+
+
+def _point_near(one: Weighed) -> list[Array] | None:
+    """Return a point very near that has the exact gradient too, if there is one."""
     rng = np.random.default_rng([0x6E75646765, one.problem.seed])
     values = one.problem.values
     for _ in range(40):
         moved = [
-            value + 1e-9 * length * rng.normal(size=value.shape)
+            value + NEAR * length * rng.normal(size=value.shape)
             for value, length in zip(values, lengths(values), strict=True)
         ]
         try:
             near = one.core.exact(moved, one.upstream)
         except Exception:  # outside of a domain that the code guards by itself
             continue
-        if all(
-            np.allclose(n, e, rtol=1e-4, atol=1e-6 * np.abs(e).max(initial=0.0))
-            for n, e in zip(near, one.exact, strict=True)
-        ):
+        if not any(_apart(n, e).any() for n, e in zip(near, one.exact, strict=True)):
+            return moved
+    return None
+
+
+def _apart(one: Array, exact: Array) -> npt.NDArray[np.bool_]:
+    """Return where a gradient is another than the exact one, beyond what a point nearby has."""
+    close = np.isclose(one, exact, rtol=1e-4, atol=1e-6 * np.abs(exact).max(initial=0.0))
+    return np.asarray(~close)
+
+
+def may_be_blamed(problem: Problem, call: Call, row: int, place: int) -> bool:
+    """Return whether a component that is right may be called wrong instead of one that is wrong.
+
+    Where two components tie, the exact gradient is one of two limits, and each says of another
+    component that it is wrong. A point very near where the exact gradient is as here is moved along
+    one component, the one in question or a wrong one, so that only its ties are decided otherwise:
+    there the one in question has to be wrong, and one that is wrong here right.
+
+    Where outputs are weighed, what is wrong with a tiny one may be rounded away beside the others,
+    and a check may weigh it more: right is what is right in every output by itself.
+
+    Parameters
+    ----------
+    problem : Problem
+    call : Call
+    row : int
+        The output that is looked at, where outputs are checked one by one.
+    place : int
+        The number of the component in question, over all parameters.
+    """
+    with np.errstate(all="ignore"):
+        one = next(islice(_weighed(problem, call.rows), row, None))
+        if not call.rows and _is_wrong_by_itself(one, place):
             return True
-    return one.problem.condition == "stationary"
+        near, given = _point_near(one), _flat(one.given)
+        if near is None:
+            return False
+        wrong = _apart(given, _flat(one.exact))
+        return any(
+            there[place] and np.any(wrong & ~there)
+            for k in {place, *np.flatnonzero(wrong).tolist()}
+            for there in (_apart(given, exact) for exact in _exact_beside(one, near, k))
+        )
+
+
+def _is_wrong_by_itself(one: Weighed, place: int) -> bool:
+    """Return whether a component is wrong in any one of outputs that are weighed."""
+    values, shape = one.problem.values, one.upstream.shape
+    for upstream in np.eye(one.upstream.size) if shape else ():
+        both = (pull(values, upstream.reshape(shape)) for pull in (one.core.exact, one.core.pull))
+        exact, given = (_flat(part)[place] for part in both)
+        if abs(exact - given) > SAME * (abs(exact) + abs(given)):
+            return True
+    return False
+
+
+def _exact_beside(one: Weighed, near: list[Array], place: int) -> Iterator[Array]:
+    """Yield the exact gradients, flat, where one component is further on either side."""
+    ends = np.cumsum([value.size for value in near])[:-1]
+    step = ELSEWHERE * _flat(lengths(one.problem.values))[place]
+    for side in (1, -1):
+        moved = _flat(near)
+        moved[place] += side * step
+        parts = zip(np.split(moved, ends), near, strict=True)
+        try:
+            exact = one.core.exact([part.reshape(v.shape) for part, v in parts], one.upstream)
+        except Exception:  # outside of a domain that the code guards by itself
+            continue
+        yield _flat(exact)
+
+
+def _flat(arrays: Sequence[Array]) -> Array:
+    return np.concatenate([np.ravel(one) for one in arrays])
 
 
 def _follows(one: Weighed) -> bool:
@@ -221,7 +299,7 @@ def can_be_decided(problem: Problem) -> bool:
         one = next(_weighed(problem, rows=False))
         if _is_blurred(one):
             return False
-        flat = np.concatenate([np.ravel(part) for part in one.exact])
+        flat = _flat(one.exact)
         if one.upstream.ndim or not flat.any():
             return True
         larger = replace(one, given=[1.02 * part for part in one.exact])

@@ -13,11 +13,11 @@ import numpy as np
 from pytest_gradcheck import Component, ProblemError, Report, check_gradients
 
 from .faults import KINDS, patterns
-from .labels import SAME, Label, can_be_decided, labelled
+from .labels import SAME, Label, can_be_decided, labelled, may_be_blamed
 from .problems import Problem
 from .shapes import call
 
-__all__ = ["FAILING", "FAILURES", "Outcome", "checked", "outcome", "place_in"]
+__all__ = ["FAILING", "FAILURES", "Outcome", "checked", "misnamed", "outcome", "place_in"]
 
 FAILURES = ("false alarm", "missed", "wrong name", "crashed", "refused")
 """Results that no check should have."""
@@ -131,7 +131,7 @@ def _result(one: Problem, label: Label, report: Report) -> str:
             return "agreed"
         blind = report.verdict == "inconclusive" and not can_be_decided(one)
         return "blind" if blind else "false alarm"
-    if _misnamed(label, report):
+    if misnamed(one, label, report):
         return "wrong name"
     if not report.passed:
         return "agreed"
@@ -140,14 +140,33 @@ def _result(one: Problem, label: Label, report: Report) -> str:
     return "missed" if _exceeded(label, report) else "unseen"
 
 
-def _misnamed(label: Label, report: Report) -> list[str]:
-    """Return the components that are called wrong and are right."""
-    return [
-        component.name
+def misnamed(one: Problem, label: Label, report: Report) -> list[str]:
+    """Return the components that are called wrong and are right, whichever way ties are decided."""
+    called = [
+        component
         for component in report.components
         if component.verdict in FAILING
         and label.errors[component.parameter][place_in(component, label)] <= SAME
     ]
+    if not called:
+        return []
+    made = call(one)
+    return [
+        component.name
+        for component in called
+        if not may_be_blamed(one, made, *_counted(component, label))
+    ]
+
+
+def _counted(component: Component, label: Label) -> tuple[int, int]:
+    """Return the numbers of a component's output and of its place over all parameters."""
+    if component.entry is not None:
+        return component.entry
+    names = list(label.exact)
+    before = names[: names.index(component.parameter)]
+    shape = label.exact[component.parameter].shape
+    place = int(np.ravel_multi_index(component.index, shape)) if shape else 0
+    return 0, sum(label.exact[name].size for name in before) + place
 
 
 def place_in(component: Component, label: Label) -> tuple[int, ...]:

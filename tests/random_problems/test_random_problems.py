@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from random_problems.conditions import CONDITIONS
-from random_problems.labels import can_be_decided, labelled
+from random_problems.labels import can_be_decided, labelled, may_be_blamed
 from random_problems.planting import planted_outcome
-from random_problems.problems import problem
+from random_problems.problems import Problem, problem
+from random_problems.programs import Array, Core
 from random_problems.running import FAILURES, Outcome, outcome
 from random_problems.shapes import SHAPES, call
 from random_problems.tables import failures, naming, table, undecided
@@ -127,3 +129,53 @@ def test_what_is_blind_has_a_column_of_its_own() -> None:
 
     head, row = (line.split() for line in table(made, "condition", lambda one: one.condition))
     assert row[head.index("blind") - len(head) + len(row)] == "1"
+
+
+def tied(given: Sequence[float]) -> Problem:
+    """Return the sum of the larger of two numbers and the larger of two others, all at ties."""
+
+    def output(values: Sequence[Array]) -> Array:
+        return np.asarray(values[0].reshape(2, 2).max(axis=1).sum())
+
+    def exact(values: Sequence[Array], upstream: Array) -> list[Array]:
+        chosen = np.zeros((2, 2))
+        chosen[[0, 1], values[0].reshape(2, 2).argmax(axis=1)] = upstream
+        return [chosen.ravel()]
+
+    one = next(one for one in map(problem, range(1000)) if one.shape == "flat")
+    core = Core(output, lambda values, upstream: [upstream * np.array(given)], exact)
+    values = [np.array([1.0, 1.0, 2.0, 2.0])]
+    return replace(one, condition="ties", fault="zero", core=core, penalty=None, values=values)
+
+
+@pytest.mark.parametrize(
+    ("given", "blamed"),
+    [
+        ([0.0, 0.0, 1.0, 0.0], [1]),  # none of the first two gets the slope that either may have
+        ([1.0, 0.0, 0.0, 0.0], [3]),
+        ([0.0, 0.0, 0.0, 0.0], [1, 3]),
+        ([3.0, 0.0, 1.0, 0.0], []),  # wrong however the tie is decided
+        ([1.0, 0.0, 1.0, 0.0], []),
+    ],
+)
+def test_either_of_two_that_tie_may_be_blamed(given: Sequence[float], blamed: list[int]) -> None:
+    one = tied(given)
+    made = call(one)
+    right = np.flatnonzero(np.array(given) == [1, 0, 1, 0]).tolist()
+
+    assert [place for place in right if may_be_blamed(one, made, 0, place)] == blamed
+
+
+def test_a_tiny_output_may_be_blamed_that_weights_hide_beside_others() -> None:
+    exact, given = np.array([[1.0, 1.0], [0.0, 1e-24]]), np.array([[1.0, 1.0], [0.0, 3e-24]])
+    core = Core(
+        lambda values: exact @ values[0],
+        lambda values, upstream: [upstream @ given],
+        lambda values, upstream: [upstream @ exact],
+    )
+    one = next(one for one in map(problem, range(1000)) if one.shape == "vjp")
+    one = replace(one, fault="factor", core=core, penalty=None, values=[np.ones(2)])
+    made = call(one)
+
+    assert max(labelled(one, made).wrong().values()) == 0
+    assert [may_be_blamed(one, made, 0, place) for place in (0, 1)] == [False, True]
