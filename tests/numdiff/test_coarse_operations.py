@@ -55,24 +55,25 @@ class Sum:
             "coarse": self.share * np.cos(product) * slopes,
         }
 
-    def check(self, seed: int, **factors: float) -> Report:
+    def check(self, seed: int, mode: Mode = "full", **factors: float) -> Report:
         """Check the pair with factors in its gradient."""
 
         def grad(p: Params) -> Params:
             return {name: factors.get(name, 1.0) * g for name, g in self.grad(p).items()}
 
-        return check_gradients(self.cost, grad, self.params, seed=seed)
+        return check_gradients(self.cost, grad, self.params, seed=seed, mode=mode)
 
 
 def verdicts(report: Report) -> dict[str, str]:
     return {one.name: one.verdict for one in report.parameters}
 
 
+@pytest.mark.parametrize("mode", ["full", "probe"])
 @pytest.mark.parametrize("share", [1.0, 0.03, 30.0])
 @pytest.mark.parametrize("rounding", ROUNDINGS)
-def test_what_does_not_go_through_it_is_decided(rounding: str, share: float) -> None:
+def test_what_does_not_go_through_it_is_decided(rounding: str, share: float, mode: Mode) -> None:
     for seed in range(10):
-        report = Sum(seed, ROUNDINGS[rounding], share).check(seed)
+        report = Sum(seed, ROUNDINGS[rounding], share).check(seed, mode)
 
         assert report.passed
         assert verdicts(report)["exact"] == "ok"

@@ -67,7 +67,9 @@ def probed(
     """Look at all parameters along random directions, and follow what they show.
 
     Where that are many components, jumps of the cost may be wider apart than the steps: its noise
-    is then measured over larger distances, and where it is larger there all is asked again.
+    is then measured over larger distances, and where it is larger there all is asked again. If that
+    leaves nothing but components to be differenced, these begin with the noise near theta: what has
+    nothing to do with the jumps is told from the rest by differences alone.
 
     Parameters
     ----------
@@ -90,7 +92,8 @@ def probed(
     far = noise.with_far(math.inf)
     if far.level <= noise.level:
         return found
-    return _found(evaluator, gradient, far, settings, lambda: last - spent(), rng)
+    again = _found(evaluator, gradient, far, settings, lambda: last - spent(), rng)
+    return again if again.seen else Probed(noise, asked=again.asked)
 
 
 def _found(
