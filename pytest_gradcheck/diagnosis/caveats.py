@@ -122,12 +122,13 @@ def stationary(
 ) -> Iterator[Finding]:
     """Warn of a stationary point, at which little is proved.
 
-    If the cost moves with no parameter, nothing was tested.
+    If the cost moves with no parameter, nothing was tested. It may have moved in a long step alone.
     """
     if not noise.moved:
-        for parameter in theta.selected:
-            yield from vacuous(parameter, approximation, point)
-        return
+        untested = [one for p in theta.selected for one in vacuous(p, approximation, point)]
+        yield from untested
+        if untested:
+            return
     elsewhere = "0.9 x theta" if theta.base.any() else "random parameters"
     message = (
         "both gradients are 0 here beside rounding in every component, as at a minimum, where that "

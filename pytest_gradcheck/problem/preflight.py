@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError, wishes
+from pytest_gradcheck.params.rounding import digits_of
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Indices, Theta
 from pytest_gradcheck.problem.pair import Pair
@@ -20,6 +21,7 @@ __all__ = [
     "differs",
     "differs_in_all",
     "examined",
+    "hidden_by",
     "refuse_changed",
     "refuse_undefined",
     "refuse_unreached",
@@ -236,16 +238,26 @@ def refuse_undefined(pair: Pair, numbers: Indices) -> None:
                 ) from error.__cause__
 
 
+def hidden_by(size: float) -> float:
+    """Return the largest share of a component that a cost of this size need not show.
+
+    A share is the slope times the component's length. What is left of a saturated unit falls like
+    exp(-u), or like a Gaussian. Where that is below the rounding of the cost, u is the logarithm of
+    the rounding, and its slope over the length has u or 2 u times its value.
+    """
+    unit = 2.0 ** (1 - digits_of(size))
+    return 2 * math.log(1 / unit) * unit * abs(size)
+
+
 def refuse_unreached(moved: bool, gradient: FloatArray, theta: Theta, size: float) -> None:
     """Raise ``unreached-params`` if the cost is constant though the gradient is not zero.
 
-    A gradient counts as zero if it changes a cost of this size by less than rounding, over the
-    lengths of theta: saturated units leave 1e-50.
+    A gradient counts as zero where no change of theta need show: saturated units leave 1e-50.
     """
     if moved or not any(gradient[parameter.slice].any() for parameter in theta.selected):
         return
     shares = np.abs(gradient * lengths(theta))[theta.is_selected]
-    if np.all(shares <= np.finfo(np.float64).eps * abs(size)):
+    if np.all(shares <= hidden_by(size)):
         return
     instead = (
         "hand over the very arrays that the network reads, and no copies of them; it must compute "

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pytest_gradcheck.numdiff.differences import WIDE, Approximation
 from pytest_gradcheck.numdiff.directions import grain
 from pytest_gradcheck.numdiff.evaluators import Evaluator
-from pytest_gradcheck.numdiff.ladder import SAFETY, Kind
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, rms
 from pytest_gradcheck.params.theta import FloatArray, Theta
@@ -116,14 +116,18 @@ def is_nothing(
 ) -> bool:
     """Return whether neither gradient moves the cost by as much as its rounding, anywhere.
 
-    Not where the cost is noisier than its rounding: then they are unknown.
+    Not where the cost is noisier than its rounding: then they are unknown. One that moves nowhere
+    has no noise that is seen, and float64's rounding counts.
     """
+    if noise.moved and not noise.is_plain:
+        return False
     at, share = approximation.evaluated, np.abs(gradient) * lengths(theta, gradient)
     seen = all(abs(one.residual) <= one.error_bar for one in approximation.seen.values())
     still = np.abs(approximation.values[at]) <= approximation.error_bars[at]
     smooth = not np.any(approximation.kinds[at])
-    nothing = bool(np.all(share <= NOTHING * noise.level))
-    return noise.is_plain and nothing and seen and smooth and bool(np.all(still))
+    rounding = noise.level if noise.is_plain else 0.5 * EPSILON * noise.magnitude
+    nothing = bool(np.all(share <= NOTHING * rounding))
+    return nothing and seen and smooth and bool(np.all(still))
 
 
 def is_stationary(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -245,6 +245,71 @@ def test_a_constant_cost_with_a_zero_gradient_is_not_unreached() -> None:
 def test_a_cost_whose_gradient_is_zero_here_is_not_unreached() -> None:
     report = check_gradients(lambda w: float(np.sum(w**4)), lambda w: w + 1, np.zeros(2))
     assert report.verdict == "bug"
+
+
+HERE = np.array([0.9, -1.1, 0.7, 1.3, -0.8, 1.2])
+AWAY = np.array([1.0, 0.8, -1.2, 0.7, 1.1, 1.3])
+"""Nearly at right angles to `HERE`: no multiple of it comes near the top of a hill over there."""
+
+
+def hill(x: Array, exponent: float) -> Any:
+    """Return a Gaussian that is exp(-exponent) at `HERE`, where one looks from its foot."""
+    away = (x - HERE - AWAY) / np.sqrt(AWAY @ AWAY / exponent).astype(x.dtype)
+    return np.exp(-(away @ away))
+
+
+@pytest.mark.parametrize("offset", [2.885383, 317.3])
+@pytest.mark.parametrize("exponent", [18.0, 22.0, 30.0])
+@pytest.mark.parametrize("mode", ["full", "probe"])
+def test_a_slope_that_float32_cannot_show_is_not_unreached(
+    mode: Literal["full", "probe"], exponent: float, offset: float
+) -> None:
+    def cost(x: Array) -> float:
+        return float(np.float32(offset) + np.float32(hill(x, exponent)))
+
+    def slopes(x: Array) -> Array:
+        return np.asarray(-2 * exponent / (AWAY @ AWAY) * (x - HERE - AWAY) * hill(x, exponent))
+
+    report = check_gradients(cost, slopes, HERE, mode=mode)
+
+    assert report.verdict == "inconclusive"
+    assert any("float32" in finding.message for finding in report.findings)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-5])
+def test_a_network_in_float32_that_owns_its_arrays_is_unreached(scale: float) -> None:
+    mine = HERE.astype(np.float32)
+
+    def cost(x: Array) -> float:
+        return float(np.float32(0.7) + np.float32(scale) * (mine @ mine))
+
+    with pytest.raises(ProblemError, match="unreached-params"):
+        check_gradients(cost, lambda x: 2 * scale * x, HERE)
+
+
+@pytest.mark.parametrize(
+    ("still", "known"),
+    [
+        (2.885383, 1e-15),
+        (float(np.float32(2.885383)), 1e-7),
+        (float(np.float16(2.885383)), 1e-3),
+        (2.890625, 1e-2),  # in bfloat16
+    ],
+)
+def test_a_cost_that_stands_still_is_wrong_nowhere_beside_its_rounding(
+    still: float, known: float
+) -> None:
+    """What a coarser type shows of a slope is less, and what it hides is no bug."""
+
+    def said(part: float) -> str:
+        try:
+            return check_gradients(lambda x: still, lambda x: part * x, HERE).verdict
+        except ProblemError as error:
+            return error.code
+
+    assert [said(part) for part in (0.0, 1e-40)] == ["ok", "ok"]
+    assert [said(part) for part in (0.2 * known, known)] == ["inconclusive"] * 2
+    assert [said(part) for part in (100 * known, 3.0)] == ["unreached-params"] * 2
 
 
 def test_a_sum_in_another_order_is_not_called_nondeterministic() -> None:

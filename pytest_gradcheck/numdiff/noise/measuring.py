@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, is_guard
+from pytest_gradcheck.params.rounding import DOUBLE, digits_of
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = [
@@ -172,6 +173,10 @@ class NoiseKind(Enum):
     """The user says how large it is."""
 
 
+KINDS = {24: NoiseKind.FLOAT32, 11: NoiseKind.FLOAT16, 8: NoiseKind.BFLOAT16}
+"""By binary digits of a number, what it is rounded to."""
+
+
 @dataclass(frozen=True)
 class Noise:
     """The noise of a cost at a point.
@@ -287,7 +292,9 @@ def measure(along: Along, cost0: float, far: Along | None = None) -> Noise:
     row = _row_within_reach(along, cost0)
     if row is None:
         level = 0.5 * EPSILON * abs(cost0)
-        return Noise(level, abs(cost0), 0.0, moves_far(far or along, cost0))
+        if moves_far(far or along, cost0):
+            return Noise(level, abs(cost0), 0.0, True)
+        return _still(cost0)
     seen, quanta = {cost0, *row.values}, _stairs(row.values)
     for factor in COARSER:
         if row.moves:
@@ -535,11 +542,22 @@ def _unmoved(along: Along, cost0: float, seen: set[float]) -> Noise:
             others = along([part * max(abs(distance), 1.0) for part in (-0.8, 0.4, 0.6, 0.8)])
             seen = {*seen, value, *map(float, others)}
             break
+    if not moved:
+        return _still(cost0)
     level = 0.5 * EPSILON * magnitude
     if quantum <= PLAIN * EPSILON * magnitude:
         return Noise(level, magnitude, 0.0, moved)
     kind, digits = _kind_of_jumps(seen)
     return Noise(max(level, quantum / sqrt(12)), magnitude, 0.0, moved, kind, digits)
+
+
+def _still(cost: float) -> Noise:
+    """Return the noise of a cost that moves nowhere: what its digits show of its precision."""
+    digits, size = digits_of(cost), abs(cost)
+    if digits == DOUBLE:
+        return Noise(0.5 * EPSILON * size, size, 0.0, False)
+    spacing = ldexp(1.0, frexp(size)[1] - digits)
+    return Noise(spacing / sqrt(12), size, 0.0, False, KINDS[digits])
 
 
 def _jump(
