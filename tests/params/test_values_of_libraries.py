@@ -16,6 +16,7 @@ import pytest
 import scipy.sparse as sp
 
 from pytest_gradcheck import ProblemError, Report, check_gradients
+from pytest_gradcheck.params.frameworks import take
 from pytest_gradcheck.params.objects import is_initializer
 from pytest_gradcheck.params.theta import Theta
 
@@ -453,3 +454,100 @@ def test_a_sparse_matrix_of_blocks_takes_its_own_entries_as_its_gradient() -> No
 
     assert check_gradients(cost, lambda m: {"data": 3 * m.data**2}, blocks).verdict == "ok"
     assert check_gradients(cost, lambda m: {"data": m.data**2}, blocks).verdict == "bug"
+
+
+# Libraries that need not be installed: modules that stand in for them
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **kinds: type) -> types.ModuleType:
+    for kind in kinds.values():
+        kind.__module__ = name
+    module = types.ModuleType(name)
+    vars(module).update(kinds)
+    monkeypatch.setitem(sys.modules, name, module)
+    return module
+
+
+@pytest.mark.parametrize("at", [0.5, 2.0, 1.0])
+def test_parameters_of_a_fit_are_moved_beyond_the_bounds_that_they_stand_at(
+    monkeypatch: pytest.MonkeyPatch, at: float
+) -> None:
+    class Parameter:
+        """lmfit's, which clips its value to its bounds."""
+
+        vary, expr = True, None
+
+        def __init__(self, value: float, min: float, max: float) -> None:
+            self._value, self.min, self.max = value, min, max
+
+        @property
+        def value(self) -> float:
+            return float(np.clip(self._value, self.min, self.max))
+
+        @value.setter
+        def value(self, number: float) -> None:
+            self._value = number
+
+    class Parameters(dict[str, Parameter]): ...
+
+    stand_in(monkeypatch, "lmfit", Parameter=Parameter, Parameters=Parameters)
+    fit = Parameters(a=Parameter(at, 0.5, 2.0), b=Parameter(0.3, 0.0, 1.0))
+
+    def grad(p: Parameters) -> dict[str, float]:
+        return {"a": 3 * p["a"].value ** 2, "b": float(np.cos(p["b"].value))}
+
+    report = check_gradients(lambda p: p["a"].value ** 3 + np.sin(p["b"].value), grad, fit)
+    assert report.verdict == "ok"
+    assert (fit["a"].value, fit["a"].min, fit["a"].max) == (at, 0.5, 2.0)
+
+
+def test_a_tensor_of_mygrad_is_made_again_as_constant_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Tensor:
+        def __init__(self, data: Any, *, constant: bool = False) -> None:
+            self.data, self.dtype, self.constant = data, data.dtype, constant
+
+    class Operation: ...
+
+    stand_in(monkeypatch, "mygrad", Tensor=Tensor, Operation=Operation)
+    theta = Theta({"W": Tensor(np.array([1.0, 2.0], np.float32), constant=True)})
+    with theta.at(theta.base + 0.5):
+        moved = theta.tree["W"]
+        assert isinstance(moved, Tensor)
+        assert (moved.data.dtype, moved.constant) == (np.float32, True)
+        np.testing.assert_array_equal(moved.data, [1.5, 2.5])
+    assert take(Operation()) is None
+
+
+def test_a_module_is_made_again_with_other_numbers_and_without_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Parameter:
+        """A tensor of torch that requires a gradient, or does not."""
+
+        grad: Any = "an old gradient"
+
+        def __init__(self, data: Any, requires_grad: bool) -> None:
+            self.data, self.requires_grad = data, requires_grad
+
+        def detach(self) -> Any:
+            return self.data
+
+    class Module:
+        def __init__(self) -> None:
+            self.W, self.fixed = Parameter(1.5, True), Parameter(2.5, False)
+
+        def named_parameters(self) -> Any:
+            return vars(self).items()
+
+    library = stand_in(monkeypatch, "torch", Tensor=Parameter, Module=Module)
+    vars(library)["nn"] = library
+    module = Module()
+    taken = take(module)
+    assert taken is not None
+    assert list(taken.parts) == ["W"]
+    twin = taken.rebuild({"W": Parameter(3.5, True)})
+    assert (twin.W.data, twin.fixed.data) == (3.5, 2.5)
+    assert twin.W.grad is twin.fixed.grad is None
+    assert (module.W.data, module.W.grad) == (1.5, "an old gradient")

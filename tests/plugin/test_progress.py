@@ -193,7 +193,8 @@ def test_a_check_is_given_a_second_before_its_line_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0.2, "1 s"), (59, "60 s"), (91, "2 min"), (5400, "2 h")]
+    ("seconds", "said"),
+    [(0.2, "1 s"), (59, "60 s"), (91, "2 min"), (5399, "90 min"), (5400, "2 h")],
 )
 def test_times_are_said_in_the_unit_that_tells_something(seconds: float, said: str) -> None:
     assert progress_line._duration(seconds) == said

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_gradcheck import GradientError, ProblemError, Report, check_gradients, gradcheck
 from pytest_gradcheck.problem.layers import layer, name_of, named, pullback
+from pytest_gradcheck.problem.layers.upstream import Upstream
 
 Array = npt.NDArray[np.float64]
 
@@ -442,3 +443,34 @@ def test_functions_without_a_signature_are_called_as_they_are() -> None:
     assert report.verdict == "ok"
     along = check_gradients.jvp(math.log, lambda x, dx: dx / x, 2.0, data={"unused": 1})
     assert along.verdict == "ok"
+
+
+def test_no_mask_is_missing_where_all_outputs_are_at_their_minimum() -> None:
+    """None of them moves, and an error that no cause explains lets something through at each."""
+    away = np.random.default_rng(3).normal(size=5)
+
+    def backward(dout: Array, x: Array) -> Array:
+        return dout * away * np.cos(x + away)
+
+    report = check_gradients.layer(lambda x: (x**2, x), backward, np.zeros(5))
+    assert report.verdict == "bug"
+    assert "mask" not in codes(report)
+
+
+def test_outputs_are_weighed_by_how_they_move_along_three_directions() -> None:
+    """An output that moves by a thousandth of another weighs a thousand times as much."""
+    seen = []
+
+    def weights(part: float) -> Array:
+        def forward(x: Array) -> Array:
+            seen.append(x.tobytes())
+            return np.array([x.sum(), part * x.sum()])
+
+        upstream, x = Upstream("f"), np.ones(4)
+        upstream.weigh(forward(x), forward, x)
+        return upstream.values
+
+    small, equal = weights(1e-3), weights(1.0)
+    assert len(seen) == 2 * (1 + 3)
+    assert len(set(seen)) == 1 + 3
+    assert small[1] / small[0] == pytest.approx(1e3 * equal[1] / equal[0])

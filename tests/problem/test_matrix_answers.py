@@ -13,6 +13,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
 
 from pytest_gradcheck import ProblemError, check_gradients
+from pytest_gradcheck.problem.jacobian.matrices import DenseMatrix
 
 Array = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
@@ -412,3 +413,10 @@ def test_entries_of_selected_columns_are_named_as_they_stand_in_the_answer() -> 
 
     report = check_gradients.jacobian(outputs, chosen, params, only=["a", "c"])
     assert {component.name for component in report.components} == {"jac[1, 3]", "jac[0, 0]"}
+
+
+def test_a_matrix_tells_how_many_outputs_it_has_and_how_many_components() -> None:
+    matrix = DenseMatrix(np.arange(10.0).reshape(2, 5), ())
+    assert matrix.shape == matrix.owned().shape == (2, 5)
+    assert matrix.columns(np.arange(5)).shape == (5, 2)
+    assert matrix.along(np.ones(5)).shape == (2,)

@@ -105,3 +105,17 @@ def test_a_report_that_is_full_has_no_room_for_it() -> None:
     )
     assert {finding.code for finding in report.findings} == {"partial"}
     assert len(failure_text(report, Style(60, True)).splitlines()) <= LINES
+
+
+def test_a_map_shows_the_errors_of_its_own_parameter_alone() -> None:
+    params = {name: np.full((3, 4), 0.7) for name in ("a", "b")}
+
+    def grad(p: Any) -> Any:
+        answer = {name: np.cos(value) for name, value in p.items()}
+        answer["a"][1] *= 0.5
+        answer["b"][:, 0] *= 0.5
+        return answer
+
+    report = check_gradients(lambda p: float(np.sum(np.sin([*p.values()]))), grad, params)
+    lines = {name: error_map(report.points[0], name, Style(72, True))[1:] for name in params}
+    assert lines == {"a": ["  ....", "  ####", "  ...."], "b": ["  #..."] * 3}

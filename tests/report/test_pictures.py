@@ -14,6 +14,7 @@ from matplotlib.colors import SymLogNorm
 
 from pytest_gradcheck import Report, check_gradients
 from pytest_gradcheck.report.html.pictures import (
+    GUIDE,
     _scale,
     curve_picture,
     map_picture,
@@ -161,3 +162,24 @@ def test_a_map_has_48_rows_of_96_cells_at_most() -> None:
     (told,) = Picture((panel,)).drawn()["maps"]
     assert np.shape(told["verdicts"]) == np.shape(told["errors"]) == (48, 96)
     assert told["notes"] == ["each cell is the worst of about 4 components"]
+
+
+def test_the_line_of_equal_gradients_rises_from_one_corner_to_the_other() -> None:
+    values = [-1.0, 0.5, 2.0]
+    drawn = {"analytic": values, "numerical": values, "wrong": [False] * 3}
+    picture, _ = scatter_picture(drawn, None, "")
+    line = rf'<path d="M (\S+) (\S+) L (\S+) (\S+) " clip-path[^>]*stroke: {GUIDE}'
+    ((left, bottom, right, top),) = re.findall(line, picture)
+    assert float(right) - float(left) > 150
+    assert float(bottom) - float(top) > 100  # heights count from above
+
+
+def test_the_maps_of_a_parameter_stand_side_by_side_within_the_picture() -> None:
+    picture, _ = map_picture(the_map(with_faults((3, 4), (1, 2))), "")
+    (width,) = re.findall(r'<svg viewBox="0 0 (\S+) ', picture)
+    names = "relative error|analytic|numerical"
+    titles = re.findall(rf'<text[^>]* x="(\S+)"[^>]*>({names})</text>', picture)
+    places = {name: float(at) / float(width) for at, name in titles}
+    assert list(places) == ["relative error", "analytic", "numerical"]
+    assert 0.1 < places["relative error"] < places["analytic"] - 0.2
+    assert places["analytic"] < places["numerical"] - 0.2 < 0.7

@@ -26,7 +26,9 @@ from pytest_gradcheck import (
     check_gradients,
     gradcheck,
 )
+from pytest_gradcheck.report.answer import answer
 from pytest_gradcheck.report.report import Report as SameReport
+from pytest_gradcheck.report.report import badness
 
 Array = npt.NDArray[np.float64]
 
@@ -302,3 +304,35 @@ def test_a_notebook_without_the_extra_shows_the_text(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pytest_gradcheck.report.html", None)
     assert html.unescape(report._repr_html_()) == f"<pre>{report}</pre>"
+
+
+def test_the_text_of_a_point_for_programmers_leaves_out_what_is_drawn_of_it(report: Report) -> None:
+    assert report.points[0].picture is not None
+    assert "picture" not in repr(report.points[0])
+
+
+def test_a_point_without_components_is_as_bad_as_one_whose_error_is_within_its_bars() -> None:
+    right = check_gradients(cost, lambda p: {k: 2 * v for k, v in p.items()}, params()).points[0]
+    component = Component("W1", (0, 0), "W1[0, 0]", 1.0, 1.0, 1.0, 0.0, "inconclusive", "given")
+    one, other = (
+        dataclasses.replace(right, verdict="inconclusive", components=listed, relative_error=0.5)
+        for listed in ((), (component,))
+    )
+    assert badness(one) == badness(other)
+
+
+@pytest.mark.parametrize("code", ["adjoint", "scale"])
+def test_where_no_component_is_listed_the_answer_is_a_cause_and_not_a_line(
+    report: Report, code: str
+) -> None:
+    """Directions showed two parameters to be wrong, and the cause explains one of them."""
+    wrong = [dataclasses.replace(one, verdict="bug") for one in report.points[0].parameters]
+    findings = (
+        Finding.cause("line", "user.py:3: dW1 is wrong", parameter="W1"),
+        Finding.cause(code, "W1 is wrong for a reason", parameter="W1"),
+    )
+    point = dataclasses.replace(
+        report.points[0], parameters=tuple(wrong), components=(), findings=findings
+    )
+    told = dataclasses.replace(report, points=(point,), components=(), findings=findings)
+    assert answer(told) == "W1 is wrong for a reason"
