@@ -22,8 +22,8 @@ __all__ = ["FAILING", "FAILURES", "Outcome", "checked", "misnamed", "outcome", "
 FAILURES = ("false alarm", "missed", "wrong name", "crashed", "refused")
 """Results that no check should have."""
 
-WHERE = ("output", "line")
-"""Codes of causes that tell where, and not what."""
+NAMELESS = ("output", "line", "unnamed")
+"""Codes of causes that tell where, or how much, and not what."""
 
 FAILING = ("suspect", "bug", "nonfinite")
 
@@ -204,7 +204,7 @@ def _named(fault: str, label: Label, report: Report) -> str:
         return ""
     wrong = [name for name, error in label.wrong().items() if error > SAME]
     seen = {name: _seen(name, label) for name in wrong}
-    causes = [f for f in report.findings if f.severity == "cause" and f.code not in WHERE]
+    causes = [f for f in report.findings if f.severity == "cause" and f.code not in NAMELESS]
     if not causes:
         usual = set(KINDS.get(fault, ()))
         return "due" if any(usual & found for found in seen.values()) else "not"

@@ -12,9 +12,11 @@ from random_problems.labels import can_be_decided, labelled, may_be_blamed
 from random_problems.planting import planted_outcome
 from random_problems.problems import Problem, problem
 from random_problems.programs import Array, Core
-from random_problems.running import FAILURES, Outcome, outcome
+from random_problems.running import FAILURES, Outcome, checked, outcome
 from random_problems.shapes import SHAPES, call
 from random_problems.tables import failures, naming, table, undecided
+
+from pytest_gradcheck import Report
 
 HELD = frozenset(
     {
@@ -179,3 +181,12 @@ def test_a_tiny_output_may_be_blamed_that_weights_hide_beside_others() -> None:
 
     assert max(labelled(one, made).wrong().values()) == 0
     assert [may_be_blamed(one, made, 0, place) for place in (0, 1)] == [False, True]
+
+
+def test_to_say_that_too_much_is_wrong_to_be_named_names_nothing_wrong() -> None:
+    one = problem(2600310)
+    _, report, _ = checked(one, "probe")
+
+    assert isinstance(report, Report)
+    assert {cause.code for cause in report.findings} == {"unnamed"}
+    assert outcome(one, "probe").named in ("due", "not")
