@@ -159,6 +159,30 @@ def test_a_cost_that_does_not_move_is_vacuous_and_no_stationary_point() -> None:
     assert codes(report) == ["vacuous"]
 
 
+@pytest.mark.parametrize("mode", ["full", "probe"])
+@pytest.mark.parametrize("at", [9.0, 10.0, 12.0])
+def test_that_little_is_proved_is_said_where_long_steps_alone_move_a_cost(
+    at: float, mode: Literal["full", "probe"]
+) -> None:
+    """Narrow bumps to the side, in float32: a line over all of theta meets none of them."""
+    x = np.array([1.0, -1.3, 0.7, 2.1])
+    width = np.float32(0.03)
+    tops = x + at * float(width)
+
+    def cost(x: Array) -> float:
+        bumps = np.exp(-np.square((x.astype(np.float32) - tops.astype(np.float32)) / width))
+        return float(np.float32(2.885383) + np.float32(0.01) * bumps.sum())
+
+    def slopes(x: Array) -> Array:
+        away = (x - tops) / float(width)
+        return np.asarray(-0.02 / float(width) * away * np.exp(-np.square(away)))
+
+    report = check_gradients(cost, slopes, x, mode=mode)
+
+    assert report.passed
+    assert codes(report) in (["stationary"], ["vacuous"])
+
+
 # --- structural zeros ------------------------------------------------------------------------
 
 
