@@ -71,6 +71,19 @@ def approximated(
     return result, cost.calls - before
 
 
+def test_kinks_a_few_units_off_in_numbers_of_few_digits_are_no_noise_on_any_seed() -> None:
+    x = np.random.default_rng(7).uniform(0.5, 1, 12).astype(np.float16)
+    x[1:8:2] = x[0:8:2] + 6 * np.spacing(x[0:8:2])
+    theta = Theta({"x": x}, inplace=True)
+
+    def cost() -> float:
+        values = x.astype(float)
+        return float(np.maximum(values[0:8:2], values[1:8:2]).sum() + np.sin(values).sum())
+
+    evaluator = SerialEvaluator(cost, theta, cost())
+    assert max(cost_noise(evaluator, seed).relative for seed in range(100)) < 1e-8
+
+
 def test_a_right_gradient_takes_two_calls_a_component_and_two_some_way_off() -> None:
     x = np.linspace(0.5, 2, 40)
     result, calls = approximated(lambda x: float(np.sin(x).sum()), x, np.cos(x))

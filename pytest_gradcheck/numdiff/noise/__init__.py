@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_gradcheck.numdiff.noise.measuring import Noise, NoiseKind
+from pytest_gradcheck.numdiff.noise.measuring import Noise
+from pytest_gradcheck.numdiff.noise.rows import NoiseKind
 
 __all__ = ["Noise", "NoiseKind"]

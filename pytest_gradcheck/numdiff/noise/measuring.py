@@ -18,18 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from functools import cache
 from itertools import pairwise
-from math import ceil, factorial, frexp, inf, isfinite, ldexp, log2, sqrt
-from operator import mul, sub
+from math import ceil, frexp, inf, isfinite, ldexp, log2, sqrt
+from operator import sub
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, is_guard
+from pytest_gradcheck.numdiff.noise.rows import NoiseKind, grid_of, level_of, stairs_of
 from pytest_gradcheck.params.rounding import DOUBLE, digits_of
 from pytest_gradcheck.params.theta import FloatArray
 
@@ -42,7 +40,6 @@ __all__ = [
     "measure",
     "measure_far",
     "moves_far",
-    "order_scales",
 ]
 
 CROOKED = 0.7390851332151607
@@ -60,9 +57,6 @@ COARSER = (1e2, 1e4)
 
 ROW = 7
 """Values in a row; Moré and Wild find 6 to 8 enough for the noise within a factor of two or so."""
-
-ORDERS = 5
-"""Orders of differences whose noise is estimated."""
 
 FAR_SPACINGS = (
     (CROOKED * 2e-2, inf),
@@ -109,9 +103,6 @@ STAYS = 1 / 256
 STAYS_OF_ALL = 1e-6
 """The same of the whole of a cost's rise, which may have as many quanta."""
 
-EVEN = 0.02
-"""By how much steps of one size are no whole multiples of it: the rest of a cost moves, too."""
-
 STANDS_FOR = 32.0
 """A row's noise is believed up to so many times the jump that was found in it; the rest may be
 bends."""
@@ -125,17 +116,8 @@ OTHER = 0.05
 HUGE = 1e3
 """How many times larger than the cost a constant is that only stands for no value."""
 
-FINEST_DECIMAL = 12
-"""Decimals of the finest grid that costs may have been rounded to."""
-
 GRIDS = 4.0
 """Noise up to so many times that of the grid is explained by it."""
-
-RETURNED = (np.float32, np.float16)
-"""Types that costs may have been rounded to, the finest first."""
-
-BFLOAT16 = 2.0**8
-"""Mantissas of bfloat16, which NumPy lacks, are multiples of its reciprocal."""
 
 LARGER = 4.0
 """How many times larger than the cost its rise over the size of the parameters is near a zero, and
@@ -153,24 +135,6 @@ Along = Callable[[Sequence[float]], Sequence[float]]
 Mask = npt.NDArray[np.bool_]
 
 MeasureFar = Callable[[float, Mask | None, FloatArray | None], "Noise"]
-
-
-class NoiseKind(Enum):
-    """What the noise of a cost looks like."""
-
-    ROUNDING = "rounding"
-    """That of float64 arithmetic."""
-    SPREAD = "spread"
-    """Differences that do not die out, at the smallest distances."""
-    JUMPS = "jumps"
-    """Jumps that are met over larger distances only."""
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
-    DECIMALS = "decimals"
-    """The cost is returned on a grid."""
-    GIVEN = "given"
-    """The user says how large it is."""
 
 
 KINDS = {24: NoiseKind.FLOAT32, 11: NoiseKind.FLOAT16, 8: NoiseKind.BFLOAT16}
@@ -295,7 +259,7 @@ def measure(along: Along, cost0: float, far: Along | None = None) -> Noise:
         if moves_far(far or along, cost0):
             return Noise(level, abs(cost0), 0.0, True)
         return _still(cost0)
-    seen, quanta = {cost0, *row.values}, _stairs(row.values)
+    seen, quanta = {cost0, *row.values}, stairs_of(row.values)
     for factor in COARSER:
         if row.moves:
             break
@@ -349,7 +313,7 @@ def measure_far(
         row = _row(along, cost0, spacing, FAR_ROW)
         if row is None:
             continue
-        level, is_noise = _level(row.values, FAR_ORDERS)
+        level, is_noise = level_of(row.values, FAR_ORDERS)
         both_ways = is_noise and residual == inf
         plain = PLAIN * EPSILON * max(map(abs, row.values))
         asks = level > max(4 * near.level, plain) and (most == inf or _stands_out(row))
@@ -488,8 +452,8 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
     """Return the noise that a row of values shows, one that moves as a rule."""
     magnitude = max(map(abs, seen))
     plain = 0.5 * EPSILON * magnitude
-    quantum, kind, digits = _grid(seen)
-    level = _level(row.values).value if row.moves else 0.0
+    quantum, kind, digits = grid_of(seen)
+    level = level_of(row.values).value if row.moves else 0.0
     for factor in FINER:
         rise = abs(row.values[-1] - row.values[0]) / (len(row.values) * abs(row.spacing))
         size = max(magnitude, rise)
@@ -499,7 +463,7 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
         if finer is None or not abs(finer.spacing) < abs(row.spacing):
             continue
         row = finer
-        level = _level(row.values).value if row.moves else 0.0
+        level = level_of(row.values).value if row.moves else 0.0
     rise, steps = 0.0, row.steps
     whole = abs(row.values[-1] - row.values[0])
     if (min(steps) > 0 or max(steps) < 0) and whole > 8 * level:  # a rise, and not the noise
@@ -521,7 +485,7 @@ def _beside_larger_costs(along: Along, cost0: float, noise: Noise) -> Noise:
     if noise.level <= NEGLIGIBLE * noise.rise:
         return noise
     row = _row(along, cost0, FAR_SPACINGS[0][0])
-    level = inf if row is None else _level(row.values).value
+    level = inf if row is None else level_of(row.values).value
     if row is None or level > LARGER * noise.level:
         return noise
     magnitude = max(noise.magnitude, *map(abs, row.values))
@@ -619,102 +583,7 @@ def _polynomial(row: _Row, degree: int) -> Callable[[float], float]:
     return lambda place: size * float(fit(place))
 
 
-@cache
-def order_scales(count: int, orders: int = ORDERS) -> tuple[float, ...]:
-    """Return the factors from the sum of squares of differences, by order, to that of noise.
-
-    `count` is the number of values in the row.
-    """
-    return tuple(factorial(k) ** 2 / factorial(2 * k) / (count - k) for k in range(1, orders + 1))
-
-
-class _Level(NamedTuple):
-    """The noise that a table of differences shows, and whether it is surely noise: no bend."""
-
-    value: float
-    is_noise: bool
-
-
-def _level(values: Sequence[float], orders: int = ORDERS) -> _Level:
-    """Return the noise that a table of differences shows.
-
-    The first order counts at which three successive estimates agree within a factor of four while
-    the differences still change sign, which noise does and a smooth function does not. Where none
-    qualifies the smallest estimates bound the noise from above. The first is the slope's, and the
-    last ones rest on two or three differences, so the second smallest of the others is taken.
-    """
-    largest = max(map(abs, values)) or 1.0  # squares may overflow
-    differences = [value / largest for value in values]
-    estimates: list[float] = []
-    changing: list[bool] = []
-    for scale in order_scales(len(values), orders):
-        differences = list(map(sub, differences[1:], differences))
-        estimates.append(sqrt(scale * sum(map(mul, differences, differences))))
-        changing.append(min(differences) < 0 < max(differences))
-    for order in range(len(estimates) - 2):
-        three = estimates[order : order + 3]
-        if changing[order] and max(three) <= 4 * min(three):
-            return _Level(largest * three[0], True)
-    bent = sorted(estimate for estimate in estimates[1:] if estimate)
-    return _Level(largest * (bent[len(bent) > 2] if bent else 0.0), False)
-
-
-def _stairs(values: Sequence[float]) -> float:
-    """Return the noise of a row that stands still between steps of one size, or 0 for another.
-
-    Further off such a cost may move by as much at each place, as a smooth one does. A kink has no
-    step between two stands, and no stand between two steps.
-    """
-    steps = [abs(after - before) for before, after in pairwise(values)]
-    stands = [not step for step in steps]
-    alone = any(
-        this != before and this != after
-        for before, this, after in zip(stands, stands[1:], stands[2:], strict=False)
-    )
-    if not alone:
-        return 0.0
-    quantum = min(filter(None, steps))
-    even = all(abs(step / quantum - round(step / quantum)) <= EVEN for step in steps)
-    return quantum / sqrt(12) if even else 0.0
-
-
 def _kind_of_jumps(seen: set[float]) -> tuple[NoiseKind, int | None]:
     """Return what costs that jump are rounded to, or that they jump inside."""
-    _, kind, digits = _grid(seen)
+    _, kind, digits = grid_of(seen)
     return (NoiseKind.JUMPS, None) if kind is NoiseKind.ROUNDING else (kind, digits)
-
-
-def _may_be_decimal(value: float) -> bool:
-    """Return whether a value may be a multiple of the finest decimal; `round` takes longer to say.
-
-    A multiple of it that is stored as a float lies within two rounding units of one.
-    """
-    multiple = abs(value) * 10.0**FINEST_DECIMAL
-    return multiple > 1 / EPSILON or abs(multiple - round(multiple)) <= 4 * EPSILON * multiple
-
-
-def _grid(seen: set[float]) -> tuple[float, NoiseKind, int | None]:
-    """Return the noise of costs that are rounded in the end, to float32 or to some decimals.
-
-    Such values may step by equal quanta, which differences of a high order do not show. Rounding
-    to a grid has the standard deviation of its spacing over the square root of 12. Values that lie
-    on a coarse grid lie on each finer one too.
-    """
-    if len(seen) < 3 or not all(map(isfinite, seen)):
-        return 0.0, NoiseKind.ROUNDING, None
-    largest = max(map(abs, seen))
-    spacing, kind, decimals = 0.0, NoiseKind.ROUNDING, None
-    for digits in range(FINEST_DECIMAL, -1, -1) if all(map(_may_be_decimal, seen)) else ():
-        if any(round(value, digits) != value for value in seen):
-            break
-        spacing, kind, decimals = 10.0**-digits, NoiseKind.DECIMALS, digits
-    for type_, name in zip(RETURNED, (NoiseKind.FLOAT32, NoiseKind.FLOAT16), strict=True):
-        if largest >= float(np.finfo(type_).max) or any(float(type_(v)) != v for v in seen):
-            break
-        if float(np.spacing(type_(largest))) > spacing:
-            spacing, kind, decimals = float(np.spacing(type_(largest))), name, None
-    if all((frexp(v)[0] * BFLOAT16).is_integer() for v in seen):
-        coarse = ldexp(1 / BFLOAT16, frexp(largest)[1])
-        if coarse > spacing:
-            spacing, kind, decimals = coarse, NoiseKind.BFLOAT16, None
-    return spacing / sqrt(12), kind, decimals
