@@ -25,6 +25,7 @@ from pytest_gradcheck.numdiff.differences import (
 from pytest_gradcheck.numdiff.directions import line_along
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import climb
+from pytest_gradcheck.numdiff.noise.further_off import is_off_course
 from pytest_gradcheck.numdiff.noise.lines import cost_noise, moves
 from pytest_gradcheck.params.scales import lengths, rms
 from pytest_gradcheck.params.theta import Theta
@@ -69,6 +70,27 @@ def approximated(
         )
     assert theta.changed() is None
     return result, cost.calls - before
+
+
+@pytest.mark.parametrize(("sizes", "lines"), [([40, 5, 0.3, 0.04], 2), ([1, 10.5, 200], 3)])
+def test_parameters_that_move_the_cost_alike_share_a_line_some_way_off(
+    sizes: list[float], lines: int
+) -> None:
+    params = {f"w{k}": np.full(6, 1.0) for k in range(len(sizes))}
+    weights = np.repeat(sizes, 6)
+    theta = Theta(params)
+
+    def linear(tree: dict[str, Array]) -> float:
+        return float(weights @ np.concatenate(list(tree.values())))
+
+    cost = Cost(linear, theta)
+    evaluator = SerialEvaluator(cost, theta, cost())
+    noise = cost_noise(evaluator, 0)
+    before = cost.calls
+    assert not is_off_course(evaluator, weights, np.ones(weights.size), noise)
+    assert cost.calls - before == 2 * lines
+    forgotten = np.where(weights == sizes[-1], 1.2 * weights, weights)
+    assert is_off_course(evaluator, forgotten, np.ones(weights.size), noise)
 
 
 def test_kinks_a_few_units_off_in_numbers_of_few_digits_are_no_noise_on_any_seed() -> None:

@@ -13,9 +13,9 @@ from pytest_gradcheck.numdiff.evaluators import Evaluator
 from pytest_gradcheck.numdiff.ladder import SAFETY
 from pytest_gradcheck.numdiff.noise.lines import WEIGHTS
 from pytest_gradcheck.numdiff.noise.measuring import Mask, Noise
-from pytest_gradcheck.params.scales import rms_of_each
+from pytest_gradcheck.params.scales import of_each, rms_of_each
 from pytest_gradcheck.params.streams import random_bytes
-from pytest_gradcheck.params.theta import FloatArray, Parameter
+from pytest_gradcheck.params.theta import FloatArray, Theta
 
 __all__ = ["Disagreement", "FurtherOff", "disagreements", "further_off", "is_off_course"]
 
@@ -172,15 +172,11 @@ def is_off_course(
     theta = evaluator.theta
     signs = np.frombuffer(random_bytes("bearing", 0, length.size), np.uint8)
     weights = WEIGHTS[signs] * length
-    rises = rms_of_each(gradient * weights, theta)
-    groups: dict[int, list[Parameter]] = {}
-    for number, parameter in theta.layout.numbered:
-        if rises[number] > 0:
-            groups.setdefault(math.floor(math.log10(rises[number])), []).append(parameter)
-    for parameters in groups.values():
-        mine = np.zeros_like(weights)
-        for parameter in parameters:
-            mine[parameter.slice] = weights[parameter.slice]
+    for numbers in _of_one_size(rms_of_each(gradient * weights, theta), theta):
+        own = np.zeros(len(theta.parameters))
+        own[numbers] = 1.0
+        mine = of_each(own, theta)
+        mine *= weights
         terms = mine * gradient
         size, predicted = math.sqrt(float(terms @ terms)), float(terms.sum())
         before = math.inf
@@ -194,3 +190,20 @@ def is_off_course(
         else:
             return True
     return False
+
+
+def _of_one_size(rises: Sequence[float], theta: Theta) -> list[list[int]]:
+    """Return the numbers of the checked parameters in groups, from the largest rise downward.
+
+    No rise of a group is below a tenth of its largest. Parameters without a rise are left out.
+    """
+    groups: list[list[int]] = []
+    least = math.inf
+    for number in sorted(theta.selected_numbers, key=lambda n: -rises[n]):
+        if not rises[number] > 0:
+            continue
+        if rises[number] < least:
+            groups.append([])
+            least = 0.1 * rises[number]
+        groups[-1].append(number)
+    return groups
