@@ -393,28 +393,29 @@ def _names(numbers: Sequence[int], theta: Theta) -> str:
 
 def _numeric(value: Any, parameter: Parameter, label: str, theta: Theta) -> FloatArray:
     """Return an entry as a float64 array of the parameter's shape."""
-    entry = label if label and label != "the gradient" else f"the gradient of {parameter.name}"
     if value is None and label:
         return np.zeros(parameter.shape)  # None in frameworks: the cost does not depend on it
     if value is None:
         raise ProblemError(
             "missing-gradient",
-            f"{entry} is missing, where {parameter.name} of shape {parameter.leaf_shape} needs "
-            "one: return it, or leave the parameter out with exclude=",
+            f"{_entry(label, parameter)} is missing, where {parameter.name} of shape "
+            f"{parameter.leaf_shape} needs one: return it, or leave the parameter out with "
+            "exclude=",
         )
     try:
         array = np.asarray(numbers_of(value))
     except Exception as error:
         raise ProblemError(
             "nonnumeric-gradient",
-            f"{entry} is no array of numbers, but a {type(value).__name__} ({error})",
+            f"{_entry(label, parameter)} is no array of numbers, but a {type(value).__name__} "
+            f"({error})",
         ) from error
     if array.dtype.kind == "c" and not parameter.is_complex and not array.imag.any():
         array = array.real  # complex with zero imaginary parts
-    if array.dtype.kind not in ("fiuc" if parameter.is_complex else "fiu"):
+    if array.dtype.kind not in "fiu" and not (array.dtype.kind == "c" and parameter.is_complex):
         raise ProblemError(
             "nonnumeric-gradient",
-            f"{entry} is no array of real numbers, but "
+            f"{_entry(label, parameter)} is no array of real numbers, but "
             f"{_kind(value, array)}: return floats for {parameter.name}",
         )
     wanted = parameter.leaf_shape
@@ -422,11 +423,17 @@ def _numeric(value: Any, parameter: Parameter, label: str, theta: Theta) -> Floa
         if parameter.is_complex:
             return array.astype(np.complex128).reshape(-1).view(np.float64)
         return array.astype(np.float64, copy=False)
+    hint = _crosswise(array.shape, parameter, theta) or _shape_hint(array.shape, wanted)
     raise ProblemError(
         "shape-mismatch",
-        f"{entry} has shape {array.shape}, where {parameter.name} has shape "
-        f"{wanted}{_crosswise(array.shape, parameter, theta) or _shape_hint(array.shape, wanted)}",
+        f"{_entry(label, parameter)} has shape {array.shape}, where {parameter.name} has shape "
+        f"{wanted}{hint}",
     )
+
+
+def _entry(label: str, parameter: Parameter) -> str:
+    """Return what an error calls the entry of a parameter."""
+    return label if label and label != "the gradient" else f"the gradient of {parameter.name}"
 
 
 def _kind(value: Any, array: np.ndarray[Any, Any]) -> str:

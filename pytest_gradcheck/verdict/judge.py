@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -24,7 +25,16 @@ from pytest_gradcheck.params.theta import FloatArray, Indices, Theta, scatter
 from pytest_gradcheck.report.report import VERDICTS
 from pytest_gradcheck.settings import Settings
 
-__all__ = ["Doubt", "Judgement", "Verdict", "judge", "judged", "relative_error"]
+__all__ = [
+    "Doubt",
+    "Judgement",
+    "Verdict",
+    "figure_of",
+    "judge",
+    "judged",
+    "relative_error",
+    "squares_of_each",
+]
 
 NONE: Indices = np.empty(0, np.intp)
 """No components."""
@@ -202,9 +212,9 @@ def relative_error(numerical: FloatArray, analytic: FloatArray) -> float:
     """
     with np.errstate(all="ignore"):
         apart = numerical - analytic
-        squares = [float(vector @ vector) for vector in (apart, numerical, analytic)]
-    if SAFE_SQUARE < squares[1] + squares[2] < 1 / SAFE_SQUARE:
-        return math.sqrt(squares[0]) / (math.sqrt(squares[1]) + math.sqrt(squares[2]))
+        figure = figure_of([float(vector @ vector) for vector in (apart, numerical, analytic)])
+    if not math.isnan(figure):
+        return figure
     largest = max(float(np.max(np.abs(numerical))), float(np.max(np.abs(analytic))))
     if not largest:
         return 0.0
@@ -214,3 +224,26 @@ def relative_error(numerical: FloatArray, analytic: FloatArray) -> float:
     return difference / float(
         np.linalg.norm(numerical / largest) + np.linalg.norm(analytic / largest)
     )
+
+
+def figure_of(squares: Sequence[float]) -> float:
+    """Return the course's figure from sums of squares: of the difference, and of both gradients.
+
+    NaN where they do not tell it: one is no number, or they have underflowed or overflowed.
+    """
+    if SAFE_SQUARE < squares[1] + squares[2] < 1 / SAFE_SQUARE:
+        return math.sqrt(squares[0]) / (math.sqrt(squares[1]) + math.sqrt(squares[2]))
+    return math.nan
+
+
+@np.errstate(all="ignore")
+def squares_of_each(
+    numerical: FloatArray, analytic: FloatArray, theta: Theta
+) -> list[tuple[float, ...]]:
+    """Return the sums of squares that `figure_of` takes, for every parameter."""
+    squares = np.subtract(numerical, analytic)
+    sums = []
+    for values in (squares, numerical, analytic):
+        np.multiply(values, values, out=squares)  # theta may be large: one copy of it
+        sums.append(np.add.reduceat(squares, theta.starts).tolist())
+    return list(zip(*sums, strict=True))

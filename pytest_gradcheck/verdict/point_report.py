@@ -23,7 +23,14 @@ from pytest_gradcheck.report.report import (
 )
 from pytest_gradcheck.settings import Settings
 from pytest_gradcheck.verdict.comparison import Comparison
-from pytest_gradcheck.verdict.judge import Judgement, Verdict, judged, relative_error
+from pytest_gradcheck.verdict.judge import (
+    Judgement,
+    Verdict,
+    figure_of,
+    judged,
+    relative_error,
+    squares_of_each,
+)
 
 __all__ = ["joined", "point_report", "rank"]
 
@@ -142,15 +149,22 @@ def _figures(comparison: Comparison) -> tuple[list[float], float]:
     seen = comparison.approximation.seen
     if zeros is not None:
         gradient = np.where(zeros, values, gradient)
+    squares = squares_of_each(values, gradient, comparison.theta)
+    own = [figure_of(three) for three in squares]
     figures = [
         seen[parameter.name].figure
         if parameter.name in seen
+        else own[number]
+        if math.isfinite(own[number])
         else _figure(_looked_at(parameter, comparison.approximation), values, gradient)
-        for parameter in comparison.theta.selected
+        for number, parameter in comparison.theta.layout.numbered
     ]
     if seen:
         return figures, max([*figures, *(one.figure for one in seen.values())])
-    return figures, _figure(at, values, gradient)
+    whole = figure_of([sum(parts) for parts in zip(*squares, strict=True)])
+    if math.isnan(whole) or not isinstance(at, slice):
+        whole = _figure(at, values, gradient)
+    return figures, whole
 
 
 def _parameter(
@@ -189,7 +203,8 @@ def _tallies(comparison: Comparison) -> list[Tally]:
     numbers = np.arange(at.stop) if isinstance(at, slice) else at
     codes = theta.owners(numbers) * kinds + judgement.verdicts[at]
     table = np.bincount(codes, minlength=len(theta.parameters) * kinds).reshape(-1, kinds)
-    return [table[number].tolist() for number in sorted(theta.selected_numbers)]
+    rows = table.tolist()
+    return [rows[number] for number, _ in theta.layout.numbered]
 
 
 def _resolutions(comparison: Comparison) -> list[float]:
@@ -197,17 +212,22 @@ def _resolutions(comparison: Comparison) -> list[float]:
 
     That is of any component if all of a parameter were checked, else of one of usual size.
     """
-    return [_resolution(parameter, comparison) for parameter in comparison.theta.selected]
+    theta, resolutions = comparison.theta, comparison.judgement.resolutions
+    largest = np.maximum.reduceat(resolutions, theta.starts).tolist()
+    return [
+        _resolution(parameter, largest[number], comparison)
+        for number, parameter in theta.layout.numbered
+    ]
 
 
-def _resolution(parameter: Parameter, comparison: Comparison) -> float:
+def _resolution(parameter: Parameter, largest: float, comparison: Comparison) -> float:
     approximation, least = comparison.approximation, comparison.settings.suspect
     seen = approximation.seen.get(parameter.name)
     if seen is not None:
         return max(least, seen.resolution)
     mine = _looked_at(parameter, approximation)
     if isinstance(mine, slice):
-        return float(comparison.judgement.resolutions[mine].max())
+        return float(largest)
     usual = rms(finite_or_zero(approximation.values[mine]))
     if not usual:
         return float(comparison.judgement.resolutions[mine].max(initial=least))

@@ -211,6 +211,34 @@ def test_the_figure_of_the_course_compares_norms() -> None:
     assert relative_error(np.array([1.0]), np.array([math.inf])) == math.inf
 
 
+def test_each_parameter_has_the_figure_of_its_own_components() -> None:
+    sizes = [1.0, 1e-3, 0.0, 1.0]
+    params = {f"w{k}": np.full(k + 1, 1.0) for k in range(len(sizes))}
+    weights = {f"w{k}": np.full(k + 1, size) for k, size in enumerate(sizes)}
+    gradient = {name: weight * 1.1 for name, weight in weights.items()}
+    gradient["w3"] = np.array([1.0, math.nan, 1, 1])
+
+    def cost(params: dict[str, Array]) -> float:
+        return float(sum(float(weights[name] @ x) for name, x in params.items()))
+
+    report = check_gradients(cost, lambda params: gradient, params)
+    found = {p.name: p.relative_error for p in report.parameters}
+    assert found["w0"] == pytest.approx(0.1 / 2.1)
+    assert found["w1"] == pytest.approx(0.1 / 2.1)
+    assert found["w2"] == 0.0
+    assert found["w3"] == math.inf
+    assert report.points[0].relative_error == math.inf
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e170])
+def test_the_figure_outlives_squares_that_underflow_or_overflow(size: float) -> None:
+    weights = np.array([3.0, 4.0]) * size
+    report = check_gradients(
+        lambda x: float(weights @ x), lambda x: weights * [1.0, 2.0], np.ones(2), eps=0.5
+    )
+    assert report.points[0].relative_error == pytest.approx(4 / (5 + math.hypot(3, 8)))
+
+
 # The whole check
 
 
