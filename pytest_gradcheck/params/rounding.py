@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil, frexp, isfinite, log10
 
-__all__ = ["DOUBLE", "digits_of"]
+__all__ = ["DOUBLE", "digits_shown"]
 
 DOUBLE = 53
 """Binary digits of float64."""
@@ -18,13 +18,13 @@ MORE = 3
 short number of float64, such as 150. A longer one fits into float32 in one of 2**29 cases."""
 
 
-def digits_of(number: float) -> int:
+def digits_shown(number: float) -> int:
     """Return the binary digits that a number was computed with, as far as it shows.
 
     Examples
     --------
     >>> import numpy as np
-    >>> [digits_of(float(x)) for x in (0.1, np.float32(0.1), np.float16(0.1), 0.5)]
+    >>> [digits_shown(float(x)) for x in (0.1, np.float32(0.1), np.float16(0.1), 0.5)]
     [53, 24, 11, 53]
     """
     if not isfinite(number):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError, wishes
-from pytest_gradcheck.params.rounding import digits_of
+from pytest_gradcheck.params.rounding import digits_shown
 from pytest_gradcheck.params.scales import lengths
 from pytest_gradcheck.params.theta import FloatArray, Indices, Theta
 from pytest_gradcheck.problem.pair import Pair
@@ -245,7 +245,7 @@ def hidden_by(size: float) -> float:
     exp(-u), or like a Gaussian. Where that is below the rounding of the cost, u is the logarithm of
     the rounding, and its slope over the length has u or 2 u times its value.
     """
-    unit = 2.0 ** (1 - digits_of(size))
+    unit = 2.0 ** (1 - digits_shown(size))
     return 2 * math.log(1 / unit) * unit * abs(size)
 
 

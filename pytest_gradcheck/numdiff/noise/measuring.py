@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, is_guard
 from pytest_gradcheck.numdiff.noise.rows import NoiseKind, grid_of, level_of, stairs_of
-from pytest_gradcheck.params.rounding import DOUBLE, digits_of
+from pytest_gradcheck.params.rounding import DOUBLE, digits_shown
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = [
@@ -517,7 +517,7 @@ def _unmoved(along: Along, cost0: float, seen: set[float]) -> Noise:
 
 def _still(cost: float) -> Noise:
     """Return the noise of a cost that moves nowhere: what its digits show of its precision."""
-    digits, size = digits_of(cost), abs(cost)
+    digits, size = digits_shown(cost), abs(cost)
     if digits == DOUBLE:
         return Noise(0.5 * EPSILON * size, size, 0.0, False)
     spacing = ldexp(1.0, frexp(size)[1] - digits)
