@@ -6,19 +6,24 @@ and scalars only; nothing here reads the entries of an array.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import TypeVar
 
 import numpy as np
 
 from ._types import Array, Params
 
+T = TypeVar("T")
 
-def unknown_name(kind: str, name: object, known: Collection[str]) -> ValueError:
-    """Return the error for a misspelt name, with the nearest right one."""
+
+def named(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """Return what has that name; for a misspelt one, the error has the nearest right one."""
+    if name in known:
+        return known[name]
     nearest = get_close_matches(str(name), known, n=1)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return ValueError(f"unknown {kind} {name!r}: {hint}known are {', '.join(map(repr, known))}")
+    raise ValueError(f"unknown {kind} {name!r}: {hint}known are {', '.join(map(repr, known))}")
 
 
 def check_examples(name: str, X: Array) -> None:
@@ -98,19 +103,24 @@ def check_penalty(lambd: float, l1: float) -> None:
             raise ValueError(f"{name} is {value}: the strength of a penalty must be 0 or more")
 
 
-def check_fraction(name: str, value: float) -> None:
-    """Raise ValueError unless `value` lies between 0 and 1, both included."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value}: it must lie between 0 and 1 (5 % is 0.05)")
+def check_fractions(**values: float) -> None:
+    """Raise ValueError unless every value lies between 0 and 1, both included."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value}: it must lie between 0 and 1 (5 % is 0.05)")
 
 
-def check_positive(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is positive and finite."""
-    if not 0 < value < np.inf:
-        raise ValueError(f"{name} is {value}: it must be positive and finite")
+def check_positive(**values: float) -> None:
+    """Raise ValueError unless every value is positive and finite."""
+    for name, value in values.items():
+        if not 0 < value < np.inf:
+            raise ValueError(f"{name} is {value}: it must be positive and finite")
 
 
-def check_decay(name: str, value: float) -> None:
-    """Raise ValueError unless `value` can be the rate of a moving average."""
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} is {value}: a moving average needs a rate of at least 0, below 1")
+def check_decays(**values: float) -> None:
+    """Raise ValueError unless every value can be the rate of a moving average."""
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise ValueError(
+                f"{name} is {value}: a moving average needs a rate of at least 0, below 1"
+            )

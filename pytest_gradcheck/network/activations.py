@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._checks import unknown_name
+from ._checks import named
 from ._types import Array
 
 #: What a leaky ReLU lets through below zero: enough to bring a dead unit back to life.
@@ -30,7 +30,6 @@ def relu(z: Array) -> Array:
     Parameters
     ----------
     z : array, any shape
-        Pre-activations.
 
     Returns
     -------
@@ -52,7 +51,6 @@ def relu_derivative(z: Array) -> Array:
     Parameters
     ----------
     z : array, any shape
-        Pre-activations.
 
     Returns
     -------
@@ -72,7 +70,6 @@ def leaky_relu(z: Array) -> Array:
     Parameters
     ----------
     z : array, any shape
-        Pre-activations.
 
     Returns
     -------
@@ -92,7 +89,6 @@ def leaky_relu_derivative(z: Array) -> Array:
     Parameters
     ----------
     z : array, any shape
-        Pre-activations.
 
     Returns
     -------
@@ -112,7 +108,6 @@ def tanh(z: Array) -> Array:
     Parameters
     ----------
     z : array, any shape
-        Pre-activations.
 
     Returns
     -------
@@ -132,7 +127,6 @@ def tanh_derivative(z: Array) -> Array:
     Parameters
     ----------
     z : array, any shape
-        Pre-activations.
 
     Returns
     -------
@@ -152,7 +146,6 @@ def sigmoid(z: Array) -> Array:
     Parameters
     ----------
     z : array, any shape
-        Pre-activations.
 
     Returns
     -------
@@ -175,7 +168,6 @@ def sigmoid_derivative(z: Array) -> Array:
     Parameters
     ----------
     z : array, any shape
-        Pre-activations.
 
     Returns
     -------
@@ -206,29 +198,5 @@ ACTIVATIONS = {
 
 
 def activation_named(name: str) -> Activation:
-    """Return the activation of that name.
-
-    Parameters
-    ----------
-    name : str
-        A key of `ACTIVATIONS`.
-
-    Returns
-    -------
-    Activation
-        The function and its derivative.
-
-    Raises
-    ------
-    ValueError
-        When there is none; the message has the nearest name.
-
-    Examples
-    --------
-    >>> activation_named("tanh").function(np.zeros(2)).tolist()
-    [0.0, 0.0]
-    """
-    try:
-        return ACTIVATIONS[name]
-    except KeyError:
-        raise unknown_name("activation", name, ACTIVATIONS) from None
+    """Return the activation of that name, a key of `ACTIVATIONS`."""
+    return named("activation", name, ACTIVATIONS)

@@ -32,7 +32,6 @@ def shift(
     X : array, shape (height * width, m)
         Images as columns, row by row.
     rng : numpy.random.Generator
-        Where the shifts are drawn from.
     shape : tuple of int
         (height, width).
     pixels : int
@@ -83,9 +82,7 @@ def add_noise(X: Array, rng: np.random.Generator, *, std: float) -> Array:
     Parameters
     ----------
     X : array, shape (n_x, m)
-        Inputs.
     rng : numpy.random.Generator
-        Where the noise is drawn from.
     std : float
         Standard deviation of the noise, in the units of `X`. The result is not clipped to the
         range of `X`.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._checks import check_fraction
+from ._checks import check_fractions
 
 BIAS_ADVICE = (
     "make the network bigger: more units, more layers",
@@ -32,16 +32,9 @@ VARIANCE_ADVICE = (
 class Diagnosis:
     """What the errors say.
 
-    Attributes
-    ----------
-    bias : float
-        Avoidable bias: train error less base error.
-    variance : float
-        Dev error less train error.
-    high_bias, high_variance : bool
-        Whether each is above the tolerance.
-    advice : tuple of str
-        What to try, in this order; empty when both are low.
+    `bias` is the avoidable bias, train error less base error; `variance` is dev error less train
+    error. Either is high above the tolerance. `advice` is what to try, in this order; empty when
+    both are low.
     """
 
     bias: float
@@ -95,13 +88,8 @@ def diagnose(
     >>> diagnose(train_error=0.15, dev_error=0.16, base_error=0.14).high_bias
     False
     """
-    for name, value in (
-        ("train_error", train_error),
-        ("dev_error", dev_error),
-        ("base_error", base_error),
-        ("tolerance", tolerance),
-    ):
-        check_fraction(name, value)
+    check_fractions(train_error=train_error, dev_error=dev_error, base_error=base_error)
+    check_fractions(tolerance=tolerance)
     bias, variance = train_error - base_error, dev_error - train_error
     high_bias, high_variance = bias > tolerance, variance > tolerance
     advice: tuple[str, ...] = ()

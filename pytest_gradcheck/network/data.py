@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ._checks import check_fraction, check_pair
+from ._checks import check_fractions, check_pair
 from ._types import Array
 
 
@@ -44,10 +44,8 @@ def split(
 
     Parameters
     ----------
-    X : array, shape (n_x, m)
-        Inputs.
-    Y : array, shape (n_y, m)
-        Targets. Examples with equal columns are of one class.
+    X, Y : array, shapes (n_x, m) and (n_y, m)
+        Examples with equal columns in `Y` are of one class.
     rng : numpy.random.Generator
         Shuffles; the same state gives the same split.
     dev, test : float
@@ -87,8 +85,7 @@ def split(
 
 
 def _sizes(m: int, dev: float, test: float) -> tuple[int, int, int]:
-    check_fraction("dev", dev)
-    check_fraction("test", test)
+    check_fractions(dev=dev, test=test)
     n_dev, n_test = round(dev * m), round(test * m)
     n_train = m - n_dev - n_test
     for name, size, wanted in (("dev", n_dev, True), ("test", n_test, test > 0)):

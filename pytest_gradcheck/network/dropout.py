@@ -21,31 +21,7 @@ from ._types import Array
 
 
 def keep_probabilities(keep_prob: float | Sequence[float], hidden: int) -> tuple[float, ...]:
-    """Return the probability of keeping a unit for each hidden layer.
-
-    Parameters
-    ----------
-    keep_prob : float or sequence of float
-        One for all hidden layers, or one for each.
-    hidden : int
-        Number of hidden layers.
-
-    Returns
-    -------
-    tuple of float, length `hidden`
-
-    Raises
-    ------
-    ValueError
-        When one is not above 0 and at most 1, or there are more or fewer than hidden layers.
-
-    Examples
-    --------
-    >>> keep_probabilities(0.8, 2)
-    (0.8, 0.8)
-    >>> keep_probabilities([0.5, 1.0], 2)
-    (0.5, 1.0)
-    """
+    """Return one probability for each hidden layer, of one for all or one for each."""
     each = (
         (keep_prob,) * hidden
         if isinstance(keep_prob, (int, float, np.number))
@@ -70,30 +46,9 @@ def _check_probability(keep_prob: float) -> None:
 
 
 def mask(shape: tuple[int, ...], keep_prob: float, rng: np.random.Generator | None) -> Array:
-    """Draw what the activations are multiplied by: 0, or ``1 / keep_prob``.
+    """Draw what activations of shape (n_l, m) are multiplied by: 0, or ``1 / keep_prob``.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of the activations, (n_l, m).
-    keep_prob : float
-        Probability of keeping a unit. With 1 nothing is drawn.
-    rng : numpy.random.Generator or None
-        Where the mask is drawn from; may be None when nothing is drawn.
-
-    Returns
-    -------
-    array, shape `shape`
-
-    Raises
-    ------
-    ValueError
-        When `keep_prob` is not above 0 and at most 1, or a mask is to be drawn and `rng` is None.
-
-    Examples
-    --------
-    >>> mask((2, 3), 0.5, np.random.default_rng(1)).tolist()
-    [[0.0, 0.0, 2.0], [0.0, 2.0, 2.0]]
+    With a `keep_prob` of 1 nothing is drawn, and `rng` may be None.
     """
     _check_probability(keep_prob)
     if keep_prob == 1:

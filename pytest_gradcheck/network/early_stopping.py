@@ -21,6 +21,7 @@ class EarlyStopping:
     ----------
     patience : int or None
         Epochs to go on without a lower dev cost; None never stops, but keeps the best all the same.
+        A patience below 1 is a ValueError.
 
     Attributes
     ----------
@@ -28,11 +29,6 @@ class EarlyStopping:
         Parameters of the epoch with the lowest dev cost.
     best_epoch : int
         Its number; 0 before the first.
-
-    Raises
-    ------
-    ValueError
-        When `patience` is below 1.
 
     Examples
     --------
@@ -52,21 +48,10 @@ class EarlyStopping:
         self._lowest = math.inf
 
     def stop_after(self, epoch: int, dev_cost: float, params: Params) -> bool:
-        """Note the dev cost of an epoch, and say whether it was the last.
+        """Note the dev cost and the parameters after an epoch, and say whether it was the last.
 
-        Parameters
-        ----------
-        epoch : int
-            Its number.
-        dev_cost : float
-            Cost of the dev set after it.
-        params : mapping of str to array
-            Parameters after it; the arrays are kept as they are, not copied.
-
-        Returns
-        -------
-        bool
-            True when `patience` epochs have gone by without a lower cost.
+        It was, when `patience` epochs have gone by without a lower cost. The arrays are kept as
+        they are, not copied.
         """
         if dev_cost < self._lowest:
             self._lowest, self.best_epoch, self.best = dev_cost, epoch, dict(params)

@@ -22,29 +22,17 @@ from math import sqrt
 
 import numpy as np
 
-from ._checks import unknown_name
+from ._checks import named
 from ._types import Array
 
 
 def he_std(n_in: int, n_out: int) -> float:
-    """Return He's standard deviation for a layer of `n_in` inputs; its `n_out` units play no part.
-
-    Examples
-    --------
-    >>> he_std(8, 3)
-    0.5
-    """
+    """Return He's standard deviation for `n_in` inputs; the `n_out` units play no part."""
     return sqrt(2 / n_in)
 
 
 def xavier_std(n_in: int, n_out: int) -> float:
-    """Return Xavier Glorot's standard deviation for a layer of `n_in` inputs and `n_out` units.
-
-    Examples
-    --------
-    >>> xavier_std(5, 3)
-    0.5
-    """
+    """Return Xavier Glorot's standard deviation for a layer of `n_in` inputs and `n_out` units."""
     return sqrt(2 / (n_in + n_out))
 
 
@@ -62,7 +50,6 @@ def initialize(
         Units of every layer, the inputs first: ``(64, 32, 10)`` has 64 inputs, 32 hidden units and
         10 outputs.
     rng : numpy.random.Generator
-        Where the weights are drawn from.
     method : {"he", "xavier"}
         He's scale for ReLUs, Xavier's for tanh and sigmoid.
 
@@ -87,11 +74,10 @@ def initialize(
     for layer, size in enumerate(sizes):
         if not isinstance(size, (int, np.integer)) or size < 1:
             raise ValueError(f"sizes[{layer}] is {size!r}: it must be an integer of 1 or more")
-    if method not in METHODS:
-        raise unknown_name("method of initialization", method, METHODS)
+    std = named("method of initialization", method, METHODS)
     params = {}
     for layer in range(1, len(sizes)):
         n_in, n_out = sizes[layer - 1], sizes[layer]
-        params[f"W{layer}"] = rng.normal(0.0, METHODS[method](n_in, n_out), size=(n_out, n_in))
+        params[f"W{layer}"] = rng.normal(0.0, std(n_in, n_out), size=(n_out, n_in))
         params[f"b{layer}"] = np.zeros((n_out, 1))
     return params

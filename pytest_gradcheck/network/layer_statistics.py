@@ -27,20 +27,12 @@ from .outputs import output_named
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """The signals of one layer.
+    """The signals of one layer; `layer` counts from 1, the first above the inputs.
 
-    Attributes
-    ----------
-    layer : int
-        From 1, the first above the inputs.
-    activation : float
-        Root mean square of the activations; of the output layer, of its pre-activations.
-    error : float
-        Root mean square of :math:`dZ_l`.
-    dead : float
-        Share of units that pass no error back for any example; 0 for the output layer.
-    forward, backward : {"healthy", "vanishing", "exploding"}
-        What the activations and the errors look like.
+    `activation` is the root mean square of the activations (of the output layer, of its
+    pre-activations), and `forward` says whether they look "healthy", "vanishing" or "exploding";
+    `error` and `backward` say the same of :math:`dZ_l`. `dead` is the share of units that pass no
+    error back for any example; 0 for the output layer.
     """
 
     layer: int
@@ -53,13 +45,7 @@ class LayerStatistics:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """The statistics of every layer.
-
-    Attributes
-    ----------
-    layers : tuple of LayerStatistics
-        The first layer first.
-    """
+    """The statistics of every layer, the first layer first."""
 
     layers: tuple[LayerStatistics, ...]
 

@@ -22,12 +22,9 @@ def mini_batches(
 
     Parameters
     ----------
-    m : int
-        Number of examples.
-    batch_size : int
-        Examples in a batch; the last batch holds what is left.
+    m, batch_size : int
+        Examples in all, and in a batch; the last batch holds what is left.
     rng : numpy.random.Generator
-        Shuffles.
 
     Yields
     ------

@@ -121,10 +121,9 @@ def cost(
         What is right: for a softmax a 1 among zeros in each column, for sigmoids 0 or 1 anywhere.
     output : {"softmax", "sigmoid"}
         One class out of several, or independent yes-or-no answers.
-    lambd : float
-        Strength of the L2 penalty, ``lambd / (2 * m)`` times the sum of the squared weights.
-    l1 : float
-        Strength of the L1 penalty, ``l1 / (2 * m)`` times the sum of the weights' magnitudes.
+    lambd, l1 : float
+        Strengths of the L2 and L1 penalties: ``lambd / (2 * m)`` times the sum of the squared
+        weights, and ``l1 / (2 * m)`` times the sum of the weights' magnitudes.
 
     Returns
     -------
@@ -150,35 +149,24 @@ def cost(
 
 
 def deltas(
-    params: Params,
-    cache: Params,
-    dZ: Array,
-    *,
-    activation: str = "relu",
+    params: Params, cache: Params, dZ: Array, *, activation: str = "relu"
 ) -> dict[str, Array]:
     """Carry the error of the output layer back to every layer below.
 
     Parameters
     ----------
-    params : mapping of str to array
-        ``W1, b1, W2, b2, ...``.
+    params, activation
+        As for `forward`; an unknown activation is a ValueError here, too.
     cache : mapping of str to array
         What `forward` kept of the same network, inputs and masks.
     dZ : array, shape (n_y, m)
         The error of the output layer.
-    activation : {"relu", "leaky_relu", "tanh", "sigmoid"}
-        Of the hidden layers.
 
     Returns
     -------
     dict of str to array
         ``dZ1, dZ2, ...``, dZ_l of shape (n_l, m): the derivative of each example's loss by the
         pre-activations of each layer.
-
-    Raises
-    ------
-    ValueError
-        When `activation` is unknown.
 
     Examples
     --------
@@ -216,17 +204,13 @@ def backprop(
     Parameters
     ----------
     params, X, Y, activation, output, lambd, l1, keep_prob, rng
-        As for `cost`. Under dropout, a generator in the same state gives both the same masks.
+        As for `cost`, errors included. Under dropout, a generator in the same state gives both the
+        same masks.
 
     Returns
     -------
     dict of str to array
         ``dW1, db1, dW2, db2, ...``, each of the shape of its parameter.
-
-    Raises
-    ------
-    ValueError
-        As for `cost`.
 
     Examples
     --------
@@ -258,21 +242,14 @@ def predict(
 
     Parameters
     ----------
-    params, X, activation
-        As for `forward`.
-    output : {"softmax", "sigmoid"}
-        As for `cost`.
+    params, X, activation, output
+        As for `cost`, errors included.
 
     Returns
     -------
     array of int
         Softmax: the number of the likeliest class, shape (m,). Sigmoid: 1 where the probability
         is above one half, else 0, shape (n_y, m).
-
-    Raises
-    ------
-    ValueError
-        As for `forward`, and when `output` is unknown.
 
     Examples
     --------
@@ -299,17 +276,11 @@ def accuracy(
     Parameters
     ----------
     params, X, Y, activation, output
-        As for `cost`.
+        As for `cost`, errors included.
 
     Returns
     -------
-    float
-        Between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        As for `cost`.
+    float, from 0 to 1
 
     Examples
     --------
@@ -332,17 +303,11 @@ def error(
     Parameters
     ----------
     params, X, Y, activation, output
-        As for `cost`.
+        As for `cost`, errors included.
 
     Returns
     -------
-    float
-        Between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        As for `cost`.
+    float, from 0 to 1
 
     Examples
     --------

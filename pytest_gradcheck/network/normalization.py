@@ -25,12 +25,8 @@ from ._types import Array
 class Normalizer:
     """The mean and the scale of each feature of a training set, to be applied to any set.
 
-    Attributes
-    ----------
-    mean : array, shape (n_x, 1)
-        Mean of each feature.
-    scale : array, shape (n_x, 1)
-        Standard deviation of each feature; 1 for a feature that does not vary.
+    Both have shape (n_x, 1). The scale is the standard deviation; 1 for a feature that does not
+    vary.
 
     Examples
     --------
@@ -44,16 +40,7 @@ class Normalizer:
 
     @classmethod
     def fit(cls, X: Array) -> Normalizer:
-        """Measure the training set.
-
-        Parameters
-        ----------
-        X : array, shape (n_x, m)
-            Inputs of the training set.
-
-        Returns
-        -------
-        Normalizer
+        """Measure the training set, of shape (n_x, m).
 
         Raises
         ------
@@ -76,16 +63,7 @@ class Normalizer:
         return cls(mean=mean, scale=np.where(constant | (scale == 0), 1.0, scale))
 
     def __call__(self, X: Array) -> Array:
-        """Normalize a set by the training set's figures.
-
-        Parameters
-        ----------
-        X : array, shape (n_x, m)
-            Inputs of any set.
-
-        Returns
-        -------
-        array, shape (n_x, m)
+        """Normalize any set, of shape (n_x, m), by the training set's figures.
 
         Raises
         ------

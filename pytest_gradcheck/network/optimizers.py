@@ -2,7 +2,8 @@ r"""Turn gradients into steps: plain gradient descent, momentum, and Adam.
 
 Each optimizer's ``step`` returns new parameters and leaves the old ones alone, so that whoever
 kept them (early stopping does) still has them. Momentum and Adam remember the gradients of former
-steps: take a new optimizer for a new training, or the same one to go on.
+steps: take a new optimizer for a new training, or the same one to go on. A setting outside of
+its range is a ValueError.
 
 Sources: Polyak, "Some methods of speeding up the convergence of iteration methods" (1964), here as
 the moving average of the deeplearning.ai courses; Kingma and Ba, "Adam: a method for stochastic
@@ -16,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ._checks import check_decay, check_positive
+from ._checks import check_decays, check_positive
 from ._types import Array, Params
 
 
@@ -24,18 +25,7 @@ class Optimizer(Protocol):
     """Anything with a ``step``."""
 
     def step(self, params: Params, grads: Params) -> dict[str, Array]:
-        """Return the parameters after one step against the gradients.
-
-        Parameters
-        ----------
-        params, grads : mapping of str to array
-            ``W1, b1, ...`` and ``dW1, db1, ...``.
-
-        Returns
-        -------
-        dict of str to array
-            New arrays.
-        """
+        """Return new parameters ``W1, b1, ...``, a step against the gradients ``dW1, db1, ...``."""
 
 
 @dataclass
@@ -45,12 +35,7 @@ class GradientDescent:
     Parameters
     ----------
     learning_rate : float
-        :math:`\alpha`.
-
-    Raises
-    ------
-    ValueError
-        When the learning rate is not positive.
+        :math:`\alpha`, positive.
 
     Examples
     --------
@@ -61,8 +46,7 @@ class GradientDescent:
     learning_rate: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse settings that cannot work."""
-        check_positive("learning_rate", self.learning_rate)
+        check_positive(learning_rate=self.learning_rate)
 
     def step(self, params: Params, grads: Params) -> dict[str, Array]:
         """Return the parameters after one step."""
@@ -81,14 +65,9 @@ class Momentum:
     Parameters
     ----------
     learning_rate : float
-        :math:`\alpha`.
+        :math:`\alpha`, positive.
     beta : float
-        :math:`\beta`: the average is over about :math:`1 / (1 - \beta)` steps.
-
-    Raises
-    ------
-    ValueError
-        When the learning rate is not positive, or beta not in [0, 1).
+        :math:`\beta`, in [0, 1): the average is over about :math:`1 / (1 - \beta)` steps.
 
     Examples
     --------
@@ -101,9 +80,8 @@ class Momentum:
     _v: dict[str, Array] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse settings that cannot work."""
-        check_positive("learning_rate", self.learning_rate)
-        check_decay("beta", self.beta)
+        check_positive(learning_rate=self.learning_rate)
+        check_decays(beta=self.beta)
 
     def step(self, params: Params, grads: Params) -> dict[str, Array]:
         """Return the parameters after one step."""
@@ -135,16 +113,11 @@ class Adam:
     Parameters
     ----------
     learning_rate : float
-        :math:`\alpha`: about how far a parameter moves in a step.
+        :math:`\alpha`, positive: about how far a parameter moves in a step.
     beta1, beta2 : float
-        Rates of the two averages.
+        Rates of the two averages, in [0, 1).
     epsilon : float
-        Keeps the quotient finite.
-
-    Raises
-    ------
-    ValueError
-        When the learning rate or epsilon is not positive, or a beta not in [0, 1).
+        Positive: keeps the quotient finite.
 
     Examples
     --------
@@ -164,11 +137,8 @@ class Adam:
     _t: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse settings that cannot work."""
-        check_positive("learning_rate", self.learning_rate)
-        check_positive("epsilon", self.epsilon)
-        check_decay("beta1", self.beta1)
-        check_decay("beta2", self.beta2)
+        check_positive(learning_rate=self.learning_rate, epsilon=self.epsilon)
+        check_decays(beta1=self.beta1, beta2=self.beta2)
 
     def step(self, params: Params, grads: Params) -> dict[str, Array]:
         """Return the parameters after one step."""

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._checks import unknown_name
+from ._checks import named
 from ._types import Array
 from .activations import sigmoid
 
@@ -51,28 +51,12 @@ def softmax(Z: Array) -> Array:
 
 
 def softmax_losses(Z: Array, Y: Array) -> Array:
-    r"""Return the cross-entropy of each example, for a softmax output.
+    r"""Return the cross-entropy of each example, shape (m,), for a softmax output.
 
-    With :math:`z_y` the score of the right class, the loss is
+    `Z` and `Y` have shape (n_y, m). A column of `Y` is the right class as a 1 among zeros, or any
+    probabilities with the sum 1. With :math:`z_y` the score of the right class, the loss is
 
     .. math:: -\log a_y = \log \sum_k e^{z_k} - z_y = \log \sum_k e^{z_k - z_y}.
-
-    Parameters
-    ----------
-    Z : array, shape (n_y, m)
-        Scores.
-    Y : array, shape (n_y, m)
-        The right class of each column as a 1 among zeros, or any probabilities with the sum 1.
-
-    Returns
-    -------
-    array, shape (m,)
-
-    Examples
-    --------
-    >>> Y = np.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> softmax_losses(np.array([[0.0, 800.0], [0.0, 0.0]]), Y).round(4).tolist()
-    [0.6931, 800.0]
     """
     # The right class's score is taken off first, inside the logarithm: taken off afterwards, it
     # would cancel and leave the rounding error of a large number in place of a small loss.
@@ -80,26 +64,11 @@ def softmax_losses(Z: Array, Y: Array) -> Array:
 
 
 def sigmoid_losses(Z: Array, Y: Array) -> Array:
-    r"""Return the cross-entropy of each example, for sigmoid outputs.
+    r"""Return the cross-entropy of each example, shape (m,), for sigmoid outputs.
 
-    The sum over the outputs of :math:`-y \log a - (1 - y) \log(1 - a)`, in which
+    `Z` and `Y` have shape (n_y, m); `Y` holds 0 or 1, or probabilities. The loss is the sum over
+    the outputs of :math:`-y \log a - (1 - y) \log(1 - a)`, in which
     :math:`-\log a = \log(1 + e^{-z})` and :math:`-\log(1 - a) = \log(1 + e^{z})`.
-
-    Parameters
-    ----------
-    Z : array, shape (n_y, m)
-        Pre-activations.
-    Y : array, shape (n_y, m)
-        0 or 1, or a probability.
-
-    Returns
-    -------
-    array, shape (m,)
-
-    Examples
-    --------
-    >>> sigmoid_losses(np.array([[0.0, -800.0]]), np.array([[1.0, 1.0]])).round(4).tolist()
-    [0.6931, 800.0]
     """
     minus_log_a = np.logaddexp(0.0, -Z)
     minus_log_1_minus_a = np.logaddexp(0.0, Z)
@@ -120,29 +89,5 @@ OUTPUTS = {
 
 
 def output_named(name: str) -> Output:
-    """Return the kind of output of that name.
-
-    Parameters
-    ----------
-    name : str
-        A key of `OUTPUTS`.
-
-    Returns
-    -------
-    Output
-        The function and its losses.
-
-    Raises
-    ------
-    ValueError
-        When there is none; the message has the nearest name.
-
-    Examples
-    --------
-    >>> output_named("sigmoid").function(np.zeros((1, 1))).tolist()
-    [[0.5]]
-    """
-    try:
-        return OUTPUTS[name]
-    except KeyError:
-        raise unknown_name("output", name, OUTPUTS) from None
+    """Return the kind of output of that name, a key of `OUTPUTS`."""
+    return named("output", name, OUTPUTS)

@@ -32,10 +32,8 @@ def penalty(params: Params, m: int, *, lambd: float = 0.0, l1: float = 0.0) -> f
         ``W1, b1, W2, b2, ...``.
     m : int
         Number of examples.
-    lambd : float
-        Strength of the L2 penalty.
-    l1 : float
-        Strength of the L1 penalty.
+    lambd, l1 : float
+        Strengths of the L2 and the L1 penalty.
 
     Returns
     -------

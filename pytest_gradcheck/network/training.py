@@ -27,16 +27,9 @@ from .optimizers import Adam, Optimizer
 
 @dataclass(frozen=True)
 class Epoch:
-    """One point of the learning curves: costs and errors after an epoch.
+    """One point of the learning curves: costs and errors after an epoch, numbered from 1.
 
-    Attributes
-    ----------
-    number : int
-        From 1.
-    train_cost, train_error : float
-        Of the training set, without dropout and penalty.
-    dev_cost, dev_error : float or None
-        Of the dev set; None without one.
+    All are without dropout and penalty. Those of the dev set are None where there is none.
     """
 
     number: int
@@ -48,16 +41,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Training:
-    """What came of a training.
+    """What came of a training: the parameters, and the learning curves.
 
-    Attributes
-    ----------
-    params : dict of str to array
-        Those of the epoch with the lowest dev cost; without a dev set, those of the last.
-    history : tuple of Epoch
-        The learning curves.
-    best_epoch : int
-        Number of the epoch that `params` are of.
+    `params` are those of `best_epoch`, the number of the epoch with the lowest dev cost; without a
+    dev set, of the last.
     """
 
     params: dict[str, Array]

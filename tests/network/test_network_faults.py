@@ -138,4 +138,4 @@ def test_a_fault_in_a_line_that_is_not_there_is_no_fault() -> None:
 
 def test_a_fault_in_a_line_that_is_there_twice_is_no_fault() -> None:
     with pytest.raises(LookupError, match="activations has 8 times"):
-        with_line(activations, "Pre-activations.", "")
+        with_line(activations, "z : array, any shape", "")
