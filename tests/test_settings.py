@@ -119,6 +119,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("train", -1, "train is at least 0"),
     ("learning_rate", 0, "learning_rate is greater than 0"),
     ("samples", 0, "samples is at least 1"),
+    ("search_calls", -1, "search_calls is at least 0, not -1"),
     ("probes", 0, "probes is at least 1"),
     ("seed", -1, "seed is at least 0"),
     ("seed", "1", "seed is a whole number"),

@@ -373,3 +373,12 @@ def test_the_slope_along_any_vector_is_that_of_the_gradient() -> None:
             slope = climb(line, claimed, noise, 1e-6, 1e-5)
             assert abs(slope.value - analytic) <= slope.error_bar <= 1e-6
         assert theta.changed() is None
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(np.float32, 24), (np.float16, 11)])
+def test_a_line_through_coarse_numbers_begins_at_eight_units_of_their_last_digit(
+    dtype: type, digits: int
+) -> None:
+    theta = Theta(np.ones(3, dtype), inplace=True)
+    line = line_along(lambda: 0.0, theta, (slice(0, 3), np.ones(3)), 0.0, 1e-6, 1.0)
+    assert line.least == 8 * 2.0 ** (1 - digits)

@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import tried
 
-from pytest_gradcheck.numdiff.ladder import EPSILON, Kind, Line, Slope, climb
+from pytest_gradcheck.numdiff.ladder import (
+    DECAY,
+    EPSILON,
+    Kind,
+    Line,
+    Slope,
+    _falls,
+    _Ladder,
+    climb,
+)
 
 SUSPECT = 1e-5
 FIXED = tried(200)
@@ -336,3 +345,19 @@ def test_the_error_bar_of_a_line_without_noise_is_eight_halves_of_a_last_bit() -
     slope = climb(Line(at, 1.0, 1e-3, 1.0, 1e-15), 1.0, 0.0, 1e-6, SUSPECT)
     assert slope.value == 1.0
     assert slope.error_bar == pytest.approx(8 * 0.5 * EPSILON / 1e-3, rel=0.02, abs=0)
+
+
+@pytest.mark.parametrize(("share", "falls"), [(0.4, False), (0.6, True), (1.9, True), (2.1, False)])
+def test_differences_that_fall_within_twice_the_square_of_the_step_are_truncation(
+    share: float, falls: bool
+) -> None:
+    assert _falls([1.0, share * DECAY]) == [falls]
+
+
+@pytest.mark.parametrize(("power", "smooth"), [(1.5, False), (1.9, True)])
+def test_a_disagreement_counts_where_the_gap_of_the_sides_falls_nearly_as_the_step(
+    power: float, smooth: bool
+) -> None:
+    line = Line(lambda distance: (distance, distance + abs(distance) ** power), 0.0, 1e-3, 1.0, 0.0)
+    ladder = _Ladder(line, 0.0, 1e-16)
+    assert ladder._bears_out(ladder._rungs[0], 1.0, 1.0) == smooth

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,16 @@ from hypothesis import strategies as st
 from properties import tried
 
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
+from pytest_gradcheck.numdiff.jacobian import noise as noise_of_outputs
+from pytest_gradcheck.numdiff.jacobian.noise import _grid, _jump
 from pytest_gradcheck.numdiff.ladder import EPSILON
-from pytest_gradcheck.numdiff.noise.further_off import is_off_course
+from pytest_gradcheck.numdiff.noise.further_off import (
+    COARSEST,
+    Disagreement,
+    _part,
+    further_off,
+    is_off_course,
+)
 from pytest_gradcheck.numdiff.noise.measuring import (
     FIRST_SPACING,
     Along,
@@ -353,3 +362,65 @@ def test_a_cost_is_off_course_where_it_leaves_its_gradient_at_every_distance(uni
         evaluator = SerialEvaluator(value, theta, 0.0)
         noise = Noise(1e-16 * unit, unit, unit, moved=True)
         assert is_off_course(evaluator, np.full(1, unit), np.ones(1), noise) is is_off
+
+
+@pytest.mark.parametrize(("third", "quantum"), [(3.02, 1.0), (3.1, 0.0)])
+def test_outputs_jump_by_whole_multiples_of_a_quantum_to_a_hundredth(
+    third: float, quantum: float
+) -> None:
+    column = np.array([0.0, 1.0, 1.0, 1.0 + third])
+    assert _jump(column[:, None]) == pytest.approx(quantum / math.sqrt(12))
+
+
+def test_a_number_that_a_cost_stands_still_with_is_rounded_to_a_part_of_its_rise() -> None:
+    noise = Noise(level=1e-9, magnitude=1.0, rise=1.0, moved=True)
+    slopes, length, where = (
+        np.array([5.0, -0.5, 0.1]),
+        np.full(3, 2.0),
+        np.array([False, True, True]),
+    )
+    assert _part(noise, slopes, where, length) == pytest.approx(math.sqrt(12) * 1e-9)
+    assert _part(noise, 1e-9 * slopes, where, length) == COARSEST
+    assert _part(noise, 0 * slopes, where, length) == COARSEST
+
+
+def test_a_cost_that_ripples_and_ends_closer_by_is_measured_where_it_does_not_end() -> None:
+    def cost(t: float) -> float:
+        closer = 0 < abs(t) < FIRST_SPACING / 2
+        return math.nan if closer else 1 + math.sin(t / FIRST_SPACING)
+
+    assert 0.1 < measured_at(cost, 1.0).level < 1.0
+
+
+def test_rows_are_a_hundred_times_finer_each_where_a_cost_ends_before_them() -> None:
+    asked: list[float] = []
+
+    def along(row: Sequence[float]) -> list[float]:
+        asked.append(row[0])
+        return [math.nan] * len(row)
+
+    measure(along, 1.0)
+    rows = [FIRST_SPACING * factor for factor in (1.0, 1e-2, 1e-4, 1e-6)]
+    assert asked[:8] == pytest.approx([side * one for one in rows for side in (1, -1)], abs=0)
+
+
+def test_what_a_cost_stands_still_with_rounds_the_slopes_of_what_it_is_a_factor_of() -> None:
+    far = Noise(level=1e-6, magnitude=1.0, rise=1.0, moved=True)
+    near = Noise(level=1e-16, magnitude=1.0, rise=1.0, moved=True, measure_far=lambda *_: far)
+    still, slopes = np.array([False, True, False]), np.array([7.0, 0.5, -3.0])
+    evaluator = SerialEvaluator(lambda: 1.0, Theta(np.ones(3)), 1.0)
+    found = [Disagreement(still, math.inf, slopes), Disagreement(np.ones(3, bool), math.inf)]
+    said = further_off(evaluator, slopes, ~still, found, np.full(3, 2.0), near)
+    part = math.sqrt(12) * 1e-6  # over the rise, which is 1
+    assert said.bars == pytest.approx(part * np.array([7.0, 0.0, 3.0]))
+    assert said.noise.level == far.level
+
+
+def test_outputs_on_a_grid_have_the_noise_of_rounding_to_their_smallest_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(noise_of_outputs, "_row", lambda *_: np.zeros((2, 3)))
+    seen = [np.array([0.0, 9.0, 4.0]), np.array([0.5, 8.0, 4.0]), np.array([2.0, 7.0, 4.0])]
+    calls: Any = None
+    level = _grid(calls, np.ones(1), seen, np.array([True, False, True]))
+    assert level == pytest.approx([0.5 / math.sqrt(12), 0.0])

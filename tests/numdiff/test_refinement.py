@@ -12,10 +12,11 @@ import pytest
 from pytest_gradcheck import Report, check_gradients
 from pytest_gradcheck.numdiff import refinement
 from pytest_gradcheck.numdiff.evaluators import Differences, SerialEvaluator
+from pytest_gradcheck.numdiff.ladder import Kind, Slope
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.refinement.looks import bars_of, looked_closer
 from pytest_gradcheck.numdiff.refinement.outward import Outward, looked_outward
-from pytest_gradcheck.numdiff.refinement.undecided import Undecided
+from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided
 from pytest_gradcheck.params.theta import Theta
 
 Array = npt.NDArray[np.float64]
@@ -342,3 +343,14 @@ def test_the_longest_step_outward_is_three_tenths_of_a_length(length: float) -> 
     open_ = open_.after(open_.differences, np.full(1, 8e-3))
     outward = looked_outward(evaluator_of(cost), open_, loud)
     assert outward.after.steps == pytest.approx([0.3 * length])
+
+
+def test_a_look_that_meets_the_end_of_a_ladders_error_bar_may_replace_it() -> None:
+    climbed = {
+        3: Slope(1.0, 0.5),
+        4: Slope(1.0, 0.5),
+        5: Slope(1.0, 0.125),
+        6: Slope(1.0, 0.5, Kind.KINK, (0.0, 2.0)),
+    }
+    held = Settled(np.arange(3, 7), np.array([1.5, 1.625, 1.0, 1.0]), np.full(4, 0.25))
+    assert dict(refinement._told_better(climbed, held)) == {3: Slope(1.5, 0.25)}

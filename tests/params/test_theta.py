@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from properties import tried
 
 from pytest_gradcheck import ProblemError, check_gradients
+from pytest_gradcheck.params.layout import Parameter, scatter
 from pytest_gradcheck.params.theta import Theta
 
 Array = npt.NDArray[np.float64]
@@ -620,3 +621,17 @@ def test_a_number_that_is_replaced_by_a_word_in_place_is_seen() -> None:
         check_gradients(cost, lambda p: {"w": p["w"], "s": 0.0}, params, inplace=True)
     assert refused.value.code == "mutated-params"
     assert params["s"] == 0.5
+
+
+def test_components_that_are_not_in_a_selection_are_zero_in_all_of_theta() -> None:
+    assert scatter(np.array([7.0]), np.array([1]), 3).tolist() == [0.0, 7.0, 0.0]
+    assert scatter(np.array([7.0]), np.array([1]), 3, 5.0).tolist() == [5.0, 7.0, 5.0]
+
+
+@pytest.mark.parametrize(("value", "spacing"), [(1.0, 2.0**-7), (1.5, 2.0**-7), (-5.0, 2.0**-5)])
+def test_numbers_of_eight_digits_are_spaced_by_the_last_of_them(
+    value: float, spacing: float
+) -> None:
+    brain = Parameter("W", (3,), 0, 3, np.dtype(np.float64), scalar=False, digits=8)
+    assert brain.spacing(value) == spacing
+    assert brain.rounded(np.array([value + 0.6 * spacing])) == value + spacing

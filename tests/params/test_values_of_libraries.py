@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import decimal
 import sys
 import types
@@ -16,7 +17,7 @@ import pytest
 import scipy.sparse as sp
 
 from pytest_gradcheck import ProblemError, Report, check_gradients
-from pytest_gradcheck.params.frameworks import take
+from pytest_gradcheck.params.frameworks import ADAPTERS, _adapter, take
 from pytest_gradcheck.params.objects import is_initializer
 from pytest_gradcheck.params.theta import Theta
 
@@ -551,3 +552,53 @@ def test_a_module_is_made_again_with_other_numbers_and_without_gradients(
     assert (twin.W.data, twin.fixed.data) == (3.5, 2.5)
     assert twin.W.grad is twin.fixed.grad is None
     assert (module.W.data, module.W.grad) == (1.5, "an old gradient")
+
+
+def test_a_type_is_taken_apart_as_by_the_library_of_its_nearest_base() -> None:
+    class Mixin: ...
+
+    Frame = type("Frame", (Mixin,), {"__module__": "xarray.core.frame"})
+    Mine = type("Mine", (Frame,), {"__module__": "mine"})
+    assert _adapter(Frame) is _adapter(Mine) is ADAPTERS["xarray"]
+    assert _adapter(Mixin) is None
+
+
+class Fixed:
+    """An immutable array, as JAX's are."""
+
+    __module__ = "jaxlib"
+    sharding = None
+
+    def __init__(self, host: Any, dtype: Any = None) -> None:
+        self._host = np.array(host, dtype)
+        self.dtype, self.size = self._host.dtype, self._host.size
+
+    def __array__(self, *rest: Any, **named: Any) -> Any:
+        return self._host.copy()
+
+
+def test_immutable_arrays_in_a_dict_are_replaced_in_place_and_put_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = types.ModuleType("jax")
+    numpy = types.SimpleNamespace(
+        issubdtype=np.issubdtype, inexact=np.inexact, floating=np.floating, array=Fixed
+    )
+    vars(module).update(
+        Array=Fixed,
+        core=types.SimpleNamespace(Tracer=type(None)),
+        dtypes=types.SimpleNamespace(issubdtype=lambda *_: False, prng_key=None),
+        numpy=numpy,
+        enable_x64=lambda _: contextlib.nullcontext(),
+    )
+    monkeypatch.setitem(sys.modules, "jax", module)
+    held: dict[str, Any] = {"W": Fixed([0.5, -1.5])}
+
+    def cost() -> float:
+        return float(np.sum(np.asarray(held["W"]) ** 3))
+
+    report = check_gradients(
+        cost, lambda: {"W": 3 * np.asarray(held["W"]) ** 2}, held, inplace=True
+    )
+    assert report.verdict == "ok"
+    assert np.asarray(held["W"]).tolist() == [0.5, -1.5]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ pytest.importorskip("matplotlib")
 from matplotlib.colors import SymLogNorm
 
 from pytest_gradcheck import Report, check_gradients
+from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
+from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.report.html.pictures import (
     GUIDE,
     _scale,
@@ -21,7 +24,7 @@ from pytest_gradcheck.report.html.pictures import (
     scatter_picture,
 )
 from pytest_gradcheck.report.summary import drawn
-from pytest_gradcheck.verdict.pictures import Panel, Picture
+from pytest_gradcheck.verdict.pictures import Panel, Picture, error_curve
 
 
 def written(picture: str) -> list[str]:
@@ -92,6 +95,7 @@ def test_slices_of_a_tensor_stand_side_by_side() -> None:
     assert told["notes"] == ["2 slices of 3 x 4, side by side"]
     assert [len(row) for row in told["verdicts"]] == [9] * 3
     assert [row[4] for row in told["verdicts"]] == [-1] * 3  # the column between
+    assert [row[4] for row in told["analytic"]] == [None] * 3
     wrong = [(i, j) for i, row in enumerate(told["verdicts"]) for j, c in enumerate(row) if c > 2]
     assert wrong == [(0, 7)]
 
@@ -129,6 +133,22 @@ def test_a_scatter_of_many_components_keeps_the_wrong_ones() -> None:
     (picture,) = drawn(with_faults((60, 60), (59, 1), (3, 7)))["pictures"]
     assert len(picture["scatter"]["wrong"]) < 3600
     assert sum(picture["scatter"]["wrong"]) == 2
+
+
+def test_a_fault_is_a_plateau_of_a_curve_over_eleven_decades_of_steps() -> None:
+    theta = Theta(np.array([1.0, 2.0]))
+    evaluator = SerialEvaluator(lambda: float(np.sum(theta.tree**2)), theta, 5.0)
+    comparison: Any = SimpleNamespace(
+        theta=theta,
+        gradient=np.array([2.0, -12.0]),
+        judgement=SimpleNamespace(verdicts=np.array([0, 4]), errors=np.array([0.0, 1.0])),
+        approximation=SimpleNamespace(values=np.array([2.0, 4.0]), error_bars=np.zeros(2)),
+    )
+    curve = error_curve(evaluator, comparison)
+    assert curve is not None
+    assert (curve.name, curve.chosen) == ("theta[1]", 16.0)
+    assert curve.steps[[0, -1]] == pytest.approx([0.2, 2e-12])  # the component is 2
+    assert curve.errors[:16] == pytest.approx(np.full(16, 16.0), rel=1e-3)
 
 
 def test_a_jacobian_is_drawn_with_a_row_for_each_output() -> None:

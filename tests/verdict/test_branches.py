@@ -10,6 +10,11 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import Report, check_gradients
+from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
+from pytest_gradcheck.numdiff.ladder import SAFETY
+from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.params.theta import Theta
+from pytest_gradcheck.verdict.branches import _Near
 
 Array = npt.NDArray[np.float64]
 Pair = tuple[Callable[[Array], float], Callable[[Array], Array], Callable[[Array], Array]]
@@ -140,3 +145,13 @@ def test_a_fault_beside_a_branch_is_found() -> None:
     (cost, of_branch, _), x = PAIRS["one of many"]
     report = check_gradients(cost, lambda x: of_branch(x) * [1, 1, 1, 1.01, 1], x)
     assert [component.name for component in report.components] == ["theta[3]"]
+
+
+@pytest.mark.parametrize(("rise", "is_branch"), [(1.9, False), (2.1, True)])
+def test_a_rise_that_the_rounding_of_two_costs_explains_is_no_branch(
+    rise: float, is_branch: bool
+) -> None:
+    noise = Noise(level=1e-3, magnitude=1.0, rise=1.0, moved=True)
+    evaluator = SerialEvaluator(lambda: rise * SAFETY * noise.level, Theta(np.ones(3)), 0.0)
+    near = _Near(evaluator, np.zeros(3), noise)
+    assert near.differs(np.arange(3), 1e-11) == is_branch

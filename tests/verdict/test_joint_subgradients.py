@@ -73,6 +73,24 @@ def test_a_longer_vector_is_none_though_each_of_its_numbers_may_be(name: str, wi
     assert any("no subgradient" in finding.message for finding in report.findings)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0])
+def test_a_longer_vector_is_none_at_any_scale_of_theta(scale: float) -> None:
+    answer = of_length(1.3, (1, 3), 3).ravel()
+    start = {"w": np.zeros(3), "s": np.array([0.3 * scale])}
+
+    def cost(p: dict[str, Array]) -> float:
+        w = p["w"] / scale
+        return float(np.linalg.norm(w) + 5 * w @ w + np.sin(p["s"] / scale).sum())
+
+    def grad(p: dict[str, Array]) -> dict[str, Array]:
+        w = p["w"] / scale
+        size = np.linalg.norm(w)
+        kinked = w / size if size else answer
+        return {"w": (kinked + 10 * w) / scale, "s": np.cos(p["s"] / scale) / scale}
+
+    assert check_gradients(cost, grad, start).verdict == "bug"
+
+
 def test_parameters_of_either_sign_are_reported_apart() -> None:
     start = {"w": np.zeros(3), "b": np.zeros(2), "s": np.array([0.3])}
 

@@ -374,3 +374,12 @@ def test_the_edge_of_a_domain_decides_from_one_side_for_every_row(
     for factors in ([1.2, 1, 1], [1, 1, -1.0]):
         report = check_gradients.jacobian(f, lambda x, k=factors: jac(x) * np.array(k), x)
         assert report.verdict == "bug"
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e7])
+def test_a_kink_of_an_output_beside_an_offset_has_two_slopes(offset: float) -> None:
+    report = check_gradients.jacobian(
+        lambda x: np.abs(x) + offset, lambda x: np.diag(np.where(x > 0, 1.0, -1.0)), np.zeros(2)
+    )
+    assert report.passed
+    assert {c.verdict for c in report.components} == {"kink"}

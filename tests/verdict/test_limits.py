@@ -54,6 +54,23 @@ def test_the_first_nudges_take_all_components_down_or_up_the_last_the_furthest()
     np.testing.assert_allclose(up_biased, light * up)
 
 
+def test_the_seventh_and_eighth_nudge_take_the_first_component_the_furthest() -> None:
+    falling, rising = itertools.islice(nudges(Theta(np.ones(4)), np.full(4, 2.0)), 6, 8)
+    np.testing.assert_allclose(falling, [3.0, 2.5, 2.0, 1.5])
+    np.testing.assert_allclose(rising, -falling)
+
+
+@pytest.mark.parametrize(("change", "is_same"), [(0.9e-5, True), (1.1e-5, False)])
+def test_gradients_change_by_a_hundred_of_their_sizes_in_a_length_without_a_kink(
+    change: float, is_same: bool
+) -> None:
+    # The nudge has a ten millionth of the length, which is 4.
+    theta = Theta(np.full(3, 4.0))
+    limit = Limits(Known(theta), np.full(3, 1 + change), QUIET, 1e-9).along(np.full(3, 4.0))
+    assert limit is not None
+    assert limit.same.tolist() == [is_same] * 3
+
+
 # Components that are wrong beside a kink
 
 

@@ -117,6 +117,13 @@ def test_a_factor_is_found_at_maxima_that_are_tied(chain: str, factor: float) ->
     assert verdict(sum_of_maxima(terms), lambda x: factor * right(x), x) == "bug"
 
 
+def test_tied_maxima_are_right_where_the_gradient_is_known_close_by_alone() -> None:
+    terms, x = CHAINS["one of each sign"]
+    right = credited(terms, first)
+    close_by = lambda x: right(x) if np.abs(x).max() < 1e-4 else np.full(3, np.nan)  # noqa: E731
+    assert check_gradients(sum_of_maxima(terms), close_by, x).passed
+
+
 @pytest.mark.parametrize(
     ("gradient", "expected"),
     [

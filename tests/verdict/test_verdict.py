@@ -111,6 +111,10 @@ def test_opposite_signs_are_an_error_of_one() -> None:
     assert judged([2.0], [-2.0]).errors[0] == 1.0
 
 
+def test_values_whose_sizes_sum_to_one_have_an_error_like_others() -> None:
+    assert judged([0.25, 0.5], [0.75, 0.5]).errors.tolist() == [0.5, 0.0]
+
+
 def test_error_bar_beyond_a_thousandth_of_both_sizes_is_inconclusive() -> None:
     # |D| + |g| = 1, and the root mean square of D is a half.
     assert verdict(0.5, 0.5, bar=1e-3) == "ok"
@@ -153,6 +157,10 @@ def test_a_gradient_that_is_no_number_is_nonfinite_whatever_the_rest(analytic: f
 
 def test_a_cost_that_is_lost_on_both_sides_is_nonfinite() -> None:
     assert verdict(math.nan, 1.0, bar=math.inf, kind="nonfinite") == "nonfinite"
+
+
+def test_a_component_whose_cost_and_gradient_are_both_lost_is_nonfinite() -> None:
+    assert verdict(math.nan, math.nan, bar=math.inf, kind="nonfinite") == "nonfinite"
 
 
 def test_verdicts_stand_from_best_to_worst() -> None:
