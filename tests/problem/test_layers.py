@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from pytest_gradcheck import GradientError, ProblemError, Report, check_gradients, gradcheck
 from pytest_gradcheck.problem.layers import layer, name_of, named, pullback
+from pytest_gradcheck.problem.layers.outputs import _Parts
 from pytest_gradcheck.problem.layers.upstream import Upstream
 
 Array = npt.NDArray[np.float64]
@@ -474,3 +476,26 @@ def test_outputs_are_weighed_by_how_they_move_along_three_directions() -> None:
     assert len(seen) == 2 * (1 + 3)
     assert len(set(seen)) == 1 + 3
     assert small[1] / small[0] == pytest.approx(1e3 * equal[1] / equal[0])
+
+
+def test_the_entry_in_which_two_outputs_differ_most_is_named() -> None:
+    upstream = Upstream("f")
+    upstream.compare(np.array([5.0, 1.0, 3.0]), np.array([5.0, 1.5, 3.1]))
+    [(code, message)] = upstream.faults
+    assert code == "primal"
+    assert message.endswith("its output alone differ: out[1] is 1 and 1.5")
+
+
+def test_every_output_of_a_layer_that_works_number_by_number_moves_with_its_inputs() -> None:
+    outputs: Any = SimpleNamespace(
+        output=lambda inputs: inputs["x"] ** 2, upstream=SimpleNamespace(values=np.ones(40))
+    )
+    parts = _Parts(outputs, {"x": np.linspace(1.0, 2.0, 40)})
+    assert np.all(np.abs(parts._slopes) > 1.0)
+
+
+def test_a_missing_mask_is_recognized_by_one_output_of_two() -> None:
+    report = check_gradients.layer(
+        lambda x: np.maximum(x, 0.0), lambda dout: dout, np.array([-1.0, 2.0])
+    )
+    assert "mask" in codes(report)

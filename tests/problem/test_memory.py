@@ -65,6 +65,21 @@ def test_a_function_that_remembers_theta_by_reference_gets_a_right_answer(
     assert check_gradients(wrong.fun, wrong.jac, X).verdict == "bug"
 
 
+@pytest.mark.parametrize("start", [X, np.zeros(3)])
+@pytest.mark.parametrize("number", range(3))
+def test_a_remembered_theta_is_seen_to_move_whichever_component_the_cost_depends_on(
+    number: int, start: Array
+) -> None:
+    kept: list[Any] = []
+
+    def cost(theta: Array) -> float:
+        if not kept or not np.array_equal(kept[0], theta):
+            kept[:] = [theta, float(np.sin(theta[number]))]
+        return float(kept[1])
+
+    assert check_gradients(cost, lambda theta: np.cos(theta) * np.eye(3)[number], start).passed
+
+
 def test_a_remembered_theta_is_seen_to_move_where_the_cost_moves_in_coarse_steps_only() -> None:
     kept = Model()
 
