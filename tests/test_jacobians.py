@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -879,3 +880,25 @@ def test_outputs_that_saturate_are_no_reason_to_refuse(size: float) -> None:
     except ProblemError as error:
         found = error.code
     assert found in ("unreached-params", "bug")
+
+
+def test_squares_that_overflow_have_a_figure_and_entries_that_are_no_numbers_none() -> None:
+    A = np.arange(1.0, 7.0).reshape(2, 3)
+    half_off = check_gradients.jacobian(
+        lambda x: 1e180 * (A @ x), lambda x: 3e180 * A, np.ones(3), locate=False
+    )
+    assert half_off.relative_error == pytest.approx(0.5)
+    lost = A.copy()
+    lost[1, 2] = np.nan
+    report = check_gradients.jacobian(lambda x: A @ x, lambda x: lost, np.ones(3), locate=False)
+    assert report.relative_error == math.inf
+    assert report.parameters[0].counts["nonfinite"] == 1
+
+
+def test_one_random_vector_is_enough_to_see_a_fault_of_usual_size() -> None:
+    right = check_gradients.jacobian(fun, jac, X, mode="probe", probes=1)
+    assert (right.passed, right.parameters[0].covered) == (True, 24)
+    wrong = check_gradients.jacobian(
+        fun, lambda x: changed(jac(x), 2, 3, by=1.5), X, mode="probe", probes=1, locate=False
+    )
+    assert [c.name for c in wrong.components if c.verdict == "bug"] == ["jac[2, 3]"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from pytest_gradcheck import Settings, check_gradients
-from pytest_gradcheck.numdiff.jacobian.slopes import Slopes, Target
+from pytest_gradcheck.numdiff.jacobian.slopes import Slopes, Target, classical_slopes
+from pytest_gradcheck.numdiff.ladder import Kind
 from pytest_gradcheck.verdict.jacobian.entries import Entries, judge_entries
 from pytest_gradcheck.verdict.judge import Verdict
 
@@ -55,3 +57,12 @@ def test_outputs_have_figures_of_their_own_at_sizes_180_decades_apart(
     right, wrong = report.points[0].outputs
     assert right.relative_error < 1e-6
     assert wrong.relative_error == pytest.approx(1 / 3, rel=1e-6)
+
+
+def test_slopes_of_the_classical_check_are_smooth_but_where_a_cost_is_lost() -> None:
+    sides = SimpleNamespace(up=np.array([3.0, np.nan]), down=np.array([1.0, 1.0]))
+    calls: Any = SimpleNamespace(outputs0=np.zeros(2), sides=lambda *_: sides)
+    direction: Any = None
+    slopes = classical_slopes(calls, [direction], 0.5)
+    assert slopes.values[0, 0] == 2.0
+    assert slopes.kinds.tolist() == [[Kind.SMOOTH, Kind.NONFINITE]]

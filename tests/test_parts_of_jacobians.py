@@ -1,0 +1,119 @@
+"""Parts of the checks of Jacobians, one by one."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import check_gradients
+from pytest_gradcheck.jacobians import kinks, probed, rows
+from pytest_gradcheck.params.theta import Theta
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(4, "slopes of y0, y1, y2, y3 differ"), (6, "slopes of y0, y1, y2, y3 and 2 more outputs")],
+)
+def test_of_outputs_that_no_entry_explains_four_are_named_and_the_others_counted(
+    wrong: int, said: str
+) -> None:
+    pair = SimpleNamespace(output_name="y{}".format, derivative_name="jac")
+    work: Any = SimpleNamespace(pair=pair, settings=SimpleNamespace(search_calls=100))
+    found: Any = SimpleNamespace(complete=True)
+    [finding] = probed._unnamed(work, np.arange(8) < wrong, found, "")
+    assert said in finding.message
+
+
+@pytest.mark.parametrize(("noise", "away"), [(0.0, kinks.AWAY), (1e-9, 0.03), (1e-6, 0.3)])
+def test_points_nearby_are_thirty_first_steps_away_but_no_nearer_than_without_noise(
+    noise: float, away: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinks, "_loudness", lambda *_: np.zeros((2, 3)))
+    levels = np.array([noise, noise, 1.0, noise])
+    work: Any = SimpleNamespace(theta=Theta(np.ones(2)), noise=SimpleNamespace(relative=levels))
+    entries: Any = SimpleNamespace(numbers=np.arange(2), analytic=np.zeros((2, 4)))
+    judged: Any = None
+    near = kinks._NearbyRows(work, entries, np.array([0, 1, 3]), judged)
+    assert near._away == pytest.approx(away)
+
+
+class Rows:
+    """What is known of a matrix of two rows and three columns near a point."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(kinks, "_loudness", lambda *_: np.zeros((3, 2)))
+        noise = SimpleNamespace(relative=np.zeros(2))
+        work: Any = SimpleNamespace(theta=Theta(np.full(3, 2.0)), noise=noise, seed=0)
+        matrix = np.array([[1.0, -4.0, 2.0], [0.0, 0.0, 0.0]])
+        entries: Any = SimpleNamespace(numbers=np.arange(3), analytic=matrix.T)
+        judged: Any = None
+        self.near = kinks._NearbyRows(work, entries, np.arange(2), judged)
+
+
+def test_nudges_go_along_every_row_that_is_not_zero_and_against_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    along, against = list(Rows(monkeypatch).near._nudges(0))[kinks.ORDERLY :]
+    assert along == pytest.approx(2 * kinks.AWAY * np.array([0.25, -1.0, 0.5]))
+    assert against == pytest.approx(-along)
+
+
+@pytest.mark.parametrize("first", kinks.MEANS[:2])
+def test_means_of_limits_are_tried_after_as_many_nudges_as_are_listed(
+    first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = Rows(monkeypatch).near
+    monkeypatch.setattr(near, "_same_and_right", lambda _: np.zeros(2, np.bool_))
+    monkeypatch.setattr(near, "_is_mean", lambda k: k == 1)
+    for count, proved in ((first - 1, first != kinks.MEANS[0]), (first, True)):
+        monkeypatch.setattr(near, "_nudges", lambda _, count=count: iter([np.zeros(3)] * count))
+        assert near.proved(0).tolist() == [False, proved]
+
+
+def test_a_large_matrix_that_is_a_little_wrong_throughout_is_not_searched() -> None:
+    A = np.random.default_rng(0).normal(size=(2, 10_001))
+
+    def calls(factor: float) -> int:
+        report = check_gradients.jacobian(
+            lambda x: A @ x, lambda x: factor * A, np.ones(10_001), locate=False
+        )
+        assert not report.passed
+        return report.evaluations
+
+    assert calls(1.0002) < 1.5 * calls(1.5)
+
+
+def test_no_more_rows_are_asked_for_subgradients_than_a_search_may_take_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair = SimpleNamespace(evaluations=100)
+    work: Any = SimpleNamespace(
+        pair=pair, settings=SimpleNamespace(search_calls=15, suspect=1e-5), theta=None
+    )
+    asked: list[int] = []
+
+    def corrected(row: Any, _: Any) -> Any:
+        asked.append(row)
+        pair.evaluations += 10
+        return SimpleNamespace(nearby=())
+
+    for name in ("_approximation", "_noise", "_Row"):
+        monkeypatch.setattr(rows, name, lambda *_: None)
+    monkeypatch.setattr(rows, "_Calls", lambda *_: SimpleNamespace(row=lambda _: None))
+    monkeypatch.setattr(rows, "corrected_at_kinks", corrected)
+    entries: Any = SimpleNamespace(numbers=np.arange(3))
+    assert rows.subgradients_instead(work, entries, np.arange(5)) == {}
+    assert len(asked) == 2
+
+
+def test_a_row_between_limits_of_either_sign_is_in_their_hull(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    near = Rows(monkeypatch).near
+    limits = [np.array([1.0, -4.0, 1.0]), np.array([1.0, -4.0, 3.0])]
+    assert near._is_in_hull(0, limits)
+    assert not near._is_in_hull(0, limits[:1])
+    assert not near._is_in_hull(0, [])
