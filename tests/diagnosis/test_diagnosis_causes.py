@@ -19,7 +19,9 @@ from pytest_gradcheck import L2, Report, check_gradients
 from pytest_gradcheck.diagnosis.evidence import ParameterEvidence
 from pytest_gradcheck.diagnosis.known_numbers import Dimension, KnownNumbers, named_strength
 from pytest_gradcheck.diagnosis.rules.factors import Factor, named_factor
-from pytest_gradcheck.diagnosis.rules.places import transposed
+from pytest_gradcheck.diagnosis.rules.penalties import _directions
+from pytest_gradcheck.diagnosis.rules.places import _orientations, transposed
+from pytest_gradcheck.diagnosis.rules.regions import _between
 from pytest_gradcheck.diagnosis.words import listed, numbered
 from pytest_gradcheck.network import backprop, cost, initialize, one_hot
 from pytest_gradcheck.params.theta import Theta
@@ -279,6 +281,20 @@ def test_a_penalty_that_is_too_strong_is_reported(share: float) -> None:
     assert "too large by" in message(report)
 
 
+def test_half_of_a_penalty_is_recognized_by_its_strength() -> None:
+    report = regularized(lambda w: 0.3 * w)()
+    assert causes(report) == [("wrong-regularization", "w")]
+    assert "the L2 penalty of the gradient is half that of the cost" in message(report)
+
+
+def test_theta_is_stretched_in_five_ways_to_see_a_penalty_far_out() -> None:
+    up, down, *mixed = _directions(50)
+    assert len(mixed) == 3
+    assert np.all(up == 1)
+    assert np.all(down == -1)
+    assert all(np.all(np.abs(signs) == 1) and abs(signs.sum()) < 50 for signs in mixed)
+
+
 def bounded(share: float) -> Report:
     """Check a cost that does not grow, so that what grows in its gradient is the penalty."""
     return check_gradients(
@@ -430,15 +446,12 @@ def test_a_matrix_transposed_in_a_vector_is_reported() -> None:
     assert "[2:8]" in message(report)
 
 
-@pytest.mark.parametrize(("shape", "is_tried"), [((250, 400), True), ((300, 400), False)])
-def test_no_other_order_is_tried_of_more_than_100_000_components(
-    shape: tuple[int, int], is_tried: bool
-) -> None:
-    rng = np.random.default_rng(2)
-    right = rng.normal(size=shape)
+def transposed_evidence(shape: tuple[int, ...]) -> ParameterEvidence:
+    """Return what is known of a parameter whose gradient is transposed."""
+    right = np.random.default_rng(2).normal(size=shape)
     (parameter,) = Theta(right).parameters
     true = np.full(right.size, True)
-    part = ParameterEvidence(
+    return ParameterEvidence(
         parameter=parameter,
         theta=np.ones(right.size),
         analytic=right.T.reshape(-1),
@@ -448,6 +461,27 @@ def test_no_other_order_is_tried_of_more_than_100_000_components(
         wrong=true,
         right=~true,
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"), [((2, 3), 2), ((6,), 1), ((1, 6), 1), ((6, 1), 1), ((1, 2, 3), 1)]
+)
+def test_a_gradient_of_another_parameter_is_tried_transposed_where_it_is_a_matrix(
+    shape: tuple[int, ...], count: int
+) -> None:
+    part = transposed_evidence(shape)
+    found = [values for values, _ in _orientations(part)]
+    assert len(found) == count
+    np.testing.assert_array_equal(found[0], part.numerical)
+    if count == 2:
+        np.testing.assert_array_equal(found[1], part.numerical.reshape(2, 3).T.reshape(-1))
+
+
+@pytest.mark.parametrize(("shape", "is_tried"), [((250, 400), True), ((300, 400), False)])
+def test_no_other_order_is_tried_of_more_than_100_000_components(
+    shape: tuple[int, int], is_tried: bool
+) -> None:
+    part = transposed_evidence(shape)
     evidence: Any = None  # which the rule does not ask
     made = [hypothesis.observation for hypothesis in transposed.hypotheses(part, evidence)]
     assert ("the numerical gradient transposed" in made) is is_tried
@@ -976,3 +1010,12 @@ def test_what_a_function_holds_is_in_sight(how: str) -> None:
     else:
         report = check_gradients(first, second, params)
     assert message(report).endswith("a mean (1/m) is missing; 11 is X.shape[0]")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(0.2, 0.4, "0.3"), (0.31, 0.34, "0.33"), (1.25, 1.27, "1.26")]
+)
+def test_a_border_is_the_roundest_number_between_both_sides(
+    low: float, high: float, said: str
+) -> None:
+    assert _between(low, high) == said

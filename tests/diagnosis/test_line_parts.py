@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pytest_gradcheck.diagnosis.line import _chosen
 from pytest_gradcheck.diagnosis.line.marks import Faults, Graph, leaves_of, numbers_in
 from pytest_gradcheck.diagnosis.line.recording.source import Effect
 from pytest_gradcheck.diagnosis.line.recording.values import Scope, Value, entries, is_container
@@ -95,3 +97,26 @@ def test_a_call_writes_into_its_out_wherever_it_stands_on_a_line(
     found = may_change(Effect(target, statement.value), Scope.of(arrays, {}))
     names = [name for array in found for name, known in arrays.items() if known is array]
     assert names == written
+
+
+# Which statements are named
+
+
+@dataclass(frozen=True)
+class Line:
+    line: int
+    is_idle: bool = False
+
+
+@pytest.mark.parametrize(
+    ("rank", "line", "chosen"), [(5, 7, ()), (3, 7, (2, 4)), (5, 3, (2, 4)), (6, 7, ())]
+)
+def test_no_statement_is_named_where_one_elsewhere_is_as_likely(
+    rank: int, line: int, chosen: tuple[int, ...]
+) -> None:
+    lines = Line(2), Line(4)
+    found: Any = SimpleNamespace(
+        ranks={lines[0]: 4, lines[1]: 4, Line(line): rank}, statements=lines, proven=set()
+    )
+    told: Any = _chosen(found, ())
+    assert tuple(one.line for one in told) == chosen
