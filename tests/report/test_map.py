@@ -10,7 +10,7 @@ import pytest
 
 from pytest_gradcheck import Report, check_gradients
 from pytest_gradcheck.context import Style
-from pytest_gradcheck.report.map import error_map
+from pytest_gradcheck.report.map import _matrix_map, error_map
 from pytest_gradcheck.report.terminal import LINES, failure_text
 
 Array = npt.NDArray[np.float64]
@@ -119,3 +119,15 @@ def test_a_map_shows_the_errors_of_its_own_parameter_alone() -> None:
     report = check_gradients(lambda p: float(np.sum(np.sin([*p.values()]))), grad, params)
     lines = {name: error_map(report.points[0], name, Style(72, True))[1:] for name in params}
     assert lines == {"a": ["  ....", "  ####", "  ...."], "b": ["  #..."] * 3}
+
+
+@pytest.mark.parametrize(("wrong", "is_drawn"), [(0, False), (1, True), (5, True), (6, False)])
+def test_a_jacobian_has_a_map_where_some_of_its_entries_are_wrong_and_not_all(
+    wrong: int, is_drawn: bool
+) -> None:
+    A = np.arange(1.0, 7.0).reshape(2, 3)
+    factors = np.where(np.arange(6) < wrong, 3.0, 1.0).reshape(2, 3)
+    report = check_gradients.jacobian(
+        lambda x: A @ x, lambda x: factors * A, np.ones(3), locate=False
+    )
+    assert bool(_matrix_map(report.points[0], (2, 3), Style(72, True))) == is_drawn

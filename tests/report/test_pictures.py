@@ -16,10 +16,13 @@ from matplotlib.colors import SymLogNorm
 from pytest_gradcheck import Report, check_gradients
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.params.theta import Theta
+from pytest_gradcheck.report.html import _pictures
 from pytest_gradcheck.report.html.pictures import (
     GUIDE,
+    _description,
     _scale,
     curve_picture,
+    errors_picture,
     map_picture,
     scatter_picture,
 )
@@ -203,3 +206,50 @@ def test_the_maps_of_a_parameter_stand_side_by_side_within_the_picture() -> None
     assert list(places) == ["relative error", "analytic", "numerical"]
     assert 0.1 < places["relative error"] < places["analytic"] - 0.2
     assert places["analytic"] < places["numerical"] - 0.2 < 0.7
+
+
+def test_a_legend_names_the_dots_of_a_scatter_first_and_then_its_crosses() -> None:
+    values = [-1.0, 0.5, 2.0]
+    drawn = {"analytic": values, "numerical": values, "wrong": [False, True, False]}
+    picture, _ = scatter_picture(drawn, None, "")
+    assert [said for said in written(picture) if "wrong" in said] == ["not wrong", "wrong"]
+
+
+def test_errors_of_right_parameters_stand_with_their_titles_within_a_thin_edge() -> None:
+    told = [the_map(with_faults((3, 4), (0, 0))), the_map(with_faults((2, 5), (0, 0)))]
+    picture, said = errors_picture(told, "")
+    assert said == "relative errors, no cell is wrong: theta, theta"
+    (width,) = re.findall(r'<svg viewBox="0 0 (\S+) ', picture)
+    titles = re.findall(r'<text[^>]* x="(\S+)" y="(\S+)"[^>]*>theta</text>', picture)
+    (left, top), (right, same) = ((float(x), float(y)) for x, y in titles)
+    assert 0 < left < right < float(width)
+    assert top == same > 0
+    assert "stroke-width: 0.6;" in picture
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        ([0, 1, 2], "no cell is wrong"),
+        ([2, 3, -1], "1 of 2 cells are wrong"),
+        ([3, 4, 5], "3 of 3"),
+    ],
+)
+def test_kinks_and_open_components_are_no_wrong_cells(codes: list[int], said: str) -> None:
+    told = {"verdicts": [codes], "rows": [], "columns": [], "notes": []}
+    assert _description(told).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "count", "pictures"),
+    [("bug", 1, 0), ("bug", 2, 2), ("bug", 3, 2), ("ok", 2, 1), ("kink", 3, 2)],
+)
+def test_one_number_alone_is_drawn_neither_as_a_scatter_nor_as_a_curve(
+    verdict: str, count: int, pictures: int
+) -> None:
+    """Nor is a scatter where all is ok."""
+    values = [1.0] * count
+    scatter = {"analytic": values, "numerical": values, "wrong": [True] * count}
+    curve = {"steps": values, "errors": values, "chosen": 1.0, "error_bar": 0.0, "name": "w"}
+    told = {"maps": [], "scatter": scatter, "curve": curve}
+    assert len(_pictures(told, {"verdict": verdict, "findings": []}, "")) == pictures

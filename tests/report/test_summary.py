@@ -19,7 +19,7 @@ from pytest_gradcheck.report import files
 from pytest_gradcheck.report.compare import changes, earlier
 from pytest_gradcheck.report.html import COMPONENTS
 from pytest_gradcheck.report.record import Journal, RunRecord, TestRecord
-from pytest_gradcheck.report.summary import drawn, lines, totals
+from pytest_gradcheck.report.summary import _figures, drawn, lines, totals
 
 
 def check(factor: float, size: int = 2, **more: Any) -> dict[str, Any]:
@@ -274,3 +274,15 @@ def test_the_first_reason_of_a_tests_phases_is_kept(first: str, second: str) -> 
         journal.note(("t", ""), TestRecord("t", outcome=phase, reason=reason))
     (record,) = journal
     assert (record.reason, record.outcome) == ("why", "skipped")
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, ""), (2, "2 points"), (3, "3 points")])
+def test_points_are_counted_where_there_are_several(seeds: int, said: str) -> None:
+    report = check_gradients(
+        lambda x: float(x @ x), lambda x: 2 * x, lambda rng: rng.normal(size=3), seeds=seeds
+    )
+    counted = f"3 components, {said}, relative" if said else "3 components, relative"
+    assert counted in repr(report)
+    counted = f"3 components at {said}, relative" if said else "3 components, relative"
+    check: Any = {**report.to_dict(), "covered": 3, "band": "great", "resolution": 1e-5}
+    assert counted in _figures(check)
