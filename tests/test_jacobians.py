@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -371,6 +372,28 @@ def test_a_hessian_that_is_not_symmetric_names_the_pair() -> None:
     assert [component.name for component in report.components] == ["hess[1, 4]"]
 
 
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ([(1, 4)], "hess[4, 1] is 1, where a"),
+        ([(1, 4), (0, 2)], "hess[4, 1] is 1, as is 1 more pair, where a"),
+        ([(1, 4), (0, 2), (3, 5)], "hess[4, 1] is 1, as are 2 more pairs, where a"),
+    ],
+)
+def test_further_pairs_of_a_hessian_that_are_not_symmetric_are_counted(
+    pairs: list[tuple[int, int]], said: str
+) -> None:
+    def wrong(x: Array) -> Array:
+        matrix = hess(x)
+        for k, place in enumerate(pairs):
+            matrix[place] = 3.0 - 0.5 * k
+        return matrix
+
+    report = check_gradients.hessian(grad, wrong, X)
+    (finding,) = [f for f in report.findings if f.code == "asymmetric"]
+    assert said in finding.message
+
+
 def test_an_entry_that_was_changed_alone_is_the_answer_of_the_report() -> None:
     report = check_gradients.hessian(grad, lambda x: changed(hess(x), 4, 1, by=3.0), X)
     (finding,) = report.findings
@@ -500,6 +523,14 @@ def test_a_pushforward_that_is_not_linear_is_reported() -> None:
     report = check_gradients.jvp(fun, lambda x, dx: jac(x) @ np.abs(dx), X)
     assert not report.passed
     assert "nonlinear" in [finding.code for finding in report.findings]
+
+
+def test_what_a_pushforward_makes_of_a_sum_is_said_beside_the_sum_of_what_it_makes() -> None:
+    report = check_gradients.jvp(fun, lambda x, dx: jac(x) @ dx + 50.0, X)
+    (finding,) = [finding for finding in report.findings if finding.code == "nonlinear"]
+    told = re.search(r"it makes (\S+) for .*, where 2 Ju - 3 Jv is (\S+): ", finding.message)
+    assert told is not None
+    assert float(told[1]) - float(told[2]) == pytest.approx(50 - (2 - 3) * 50, abs=0.01)
 
 
 @pytest.mark.parametrize(

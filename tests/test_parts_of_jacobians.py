@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients
-from pytest_gradcheck.jacobians import kinks, probed, rows
+from pytest_gradcheck.jacobians import coloured, kinks, probed, rows
 from pytest_gradcheck.params.theta import Theta
+from pytest_gradcheck.problem.jacobian.matrices import SparseMatrix
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,24 @@ def test_a_row_between_limits_of_either_sign_is_in_their_hull(
     assert near._is_in_hull(0, limits)
     assert not near._is_in_hull(0, limits[:1])
     assert not near._is_in_hull(0, [])
+
+
+@pytest.mark.parametrize(("band", "groups"), [(1, 1), (2, 2), (4, 4), (5, None)])
+def test_columns_move_together_where_that_saves_half_of_them_at_least(
+    band: int, groups: int | None
+) -> None:
+    """Columns that share a row move apart: of a dense matrix, all of them."""
+    size = 8
+    held = [np.arange(max(0, j - band + 1), min(size, j + 1)) for j in range(size)]
+    starts = np.cumsum([0, *map(len, held)])
+    matrix = SparseMatrix(starts, np.concatenate(held), np.ones(starts[-1]), (size, size), ())
+    pair = SimpleNamespace(is_symmetric=False, is_lower=False)
+    work: Any = SimpleNamespace(
+        matrix=matrix,
+        pair=pair,
+        settings=SimpleNamespace(mode="full"),
+        projection=None,
+        theta=Theta(np.ones(size)),
+    )
+    found = coloured.coloured_groups(work)
+    assert (found and len(found)) == groups
