@@ -16,7 +16,14 @@ from pytest_gradcheck.verdict.branches import corrected_at_branches
 from pytest_gradcheck.verdict.judge import Doubt, Judgement, Verdict, judge
 from pytest_gradcheck.verdict.kinks.subgradients import asks_nearby, corrected_at_kinks
 from pytest_gradcheck.verdict.tolerances import widened_by_a_tolerance
-from pytest_gradcheck.verdict.zeros import Scale, is_nothing, is_stationary, usual_scale, zeros
+from pytest_gradcheck.verdict.zeros import (
+    Scale,
+    is_hidden,
+    is_nothing,
+    is_stationary,
+    usual_scale,
+    zeros,
+)
 
 __all__ = ["Comparison", "compare"]
 
@@ -105,6 +112,10 @@ def _with_zeros(comparison: Comparison) -> Comparison:
         _beside_others(comparison, scale),
         judgement.resolutions,
     )
+    hidden = judgement.wrong[
+        is_hidden(approximation, gradient, scale, comparison.theta)[judgement.wrong]
+    ]
+    verdicts[hidden], errors[hidden], resolutions[hidden] = Verdict.INCONCLUSIVE, 0.0, 1.0
     return replace(
         comparison,
         approximation=approximation.without_kinks(zero),

@@ -21,7 +21,7 @@ from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.params.scales import finite_or_zero, lengths, rms
 from pytest_gradcheck.params.theta import FloatArray, Theta
 
-__all__ = ["Scale", "is_nothing", "is_stationary", "usual_scale", "zeros"]
+__all__ = ["Scale", "is_hidden", "is_nothing", "is_stationary", "usual_scale", "zeros"]
 
 DUST = 256.0
 """How many of the cost's roundings a slope may add up to over a component's length and be taken for
@@ -38,6 +38,9 @@ NOTHING = 0.125
 
 COARSER = 8.0
 """How many error bars a slope may be off by that is dust all the same."""
+
+GUESSED = 1e-3
+"""A component whose size is below this part of its length has that length from others."""
 
 GOLDEN = 0.6180339887498949
 
@@ -109,6 +112,20 @@ def zeros(approximation: Approximation, gradient: FloatArray, scale: Scale) -> M
     share = scale.share(gradient)
     small = (share <= np.maximum(bars, scale.dust)) & (share <= scale.beside)
     return np.asarray(still & small)
+
+
+def is_hidden(
+    approximation: Approximation, gradient: FloatArray, scale: Scale, theta: Theta
+) -> Mask:
+    """Return where a slope is lost in rounding over a component's own size, and shows no further.
+
+    Where sizes spread over decades, the length of a small component is a guess from the others. A
+    cost that stands still over it may have saturated before: nothing tells it from a wrong slope.
+    """
+    size = np.abs(theta.base)
+    guessed = (size > 0) & (size < GUESSED * scale.lengths)
+    lost = np.abs(gradient) * size <= scale.dust
+    return np.asarray(guessed & lost & scale.stands_still(approximation))
 
 
 def is_nothing(

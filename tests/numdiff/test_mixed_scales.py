@@ -123,3 +123,24 @@ def test_a_component_that_is_forgotten_is_named(name: str, mode: str) -> None:
             report = checked(case, gradient, mode, seed)
             bad = [c.index for c in report.components if c.verdict == "bug"]
             assert bad == [(place,)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_slope_that_rounding_hides_and_the_cost_outgrows_is_not_called_wrong(seed: int) -> None:
+    case = waves(14, seed, 60)
+    small = np.argsort(np.abs(case.x))[:8]
+    scales, heights = np.abs(case.x[small]), 1e-19
+
+    def cost(x: Array) -> float:
+        rest = x.copy()
+        rest[small] = case.x[small]
+        return case.cost(rest) + heights * float(np.tanh(x[small] / scales).sum())
+
+    gradient = case.grad(case.x)
+    gradient[small] = heights / scales / np.cosh(case.x[small] / scales) ** 2
+    right = checked(Case(cost, case.grad, case.x), gradient, "full", seed)
+    assert right.passed
+    assert {c.verdict for c in right.components} <= {"inconclusive"}
+    gradient[small[0]] = 1e-3 / scales[0]
+    wrong = checked(Case(cost, case.grad, case.x), gradient, "full", seed)
+    assert [c.index[0] for c in wrong.components if c.verdict == "bug"] == [small[0]]
