@@ -106,7 +106,7 @@ def test_no_more_rows_are_asked_for_subgradients_than_a_search_may_take_calls(
     monkeypatch.setattr(rows, "_Calls", lambda *_: SimpleNamespace(row=lambda _: None))
     monkeypatch.setattr(rows, "corrected_at_kinks", corrected)
     entries: Any = SimpleNamespace(numbers=np.arange(3))
-    assert rows.subgradients_instead(work, entries, np.arange(5)) == {}
+    assert rows.subgradients_instead(work, entries, np.arange(5), np.zeros((3, 5), np.bool_)) == {}
     assert len(asked) == 2
 
 

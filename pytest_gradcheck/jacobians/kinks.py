@@ -79,6 +79,8 @@ NUMBERS = 20_000_000
 
 Bools = npt.NDArray[np.bool_]
 
+Codes = npt.NDArray[np.int8]
+
 
 def corrected_at_kinks(work: Work, entries: Entries, judged: Judged) -> tuple[Entries, Judged]:
     """Return entries and verdicts, corrected at kinks from points nearby.
@@ -104,10 +106,12 @@ def corrected_at_kinks(work: Work, entries: Entries, judged: Judged) -> tuple[En
         jumping[mine] = nearby.jumping()
     judged = _allowed(judged, proved)
     entries = _at_kinks(entries, judged, jumping)
-    left = np.flatnonzero(kinked & ~wrong & ~proved)
+    off = judged.codes >= Verdict.SUSPECT
+    tied = wrong & _has_ties(kinds, entries.slopes.kinds)
+    left = np.concatenate([np.flatnonzero(some & ~proved) for some in (kinked & ~wrong, tied)])
     if not left.size or work.pair.is_lower:
         return entries, judged
-    return _refused(entries, judged, subgradients_instead(work, entries, left), work)
+    return _refused(entries, judged, subgradients_instead(work, entries, left, off), work)
 
 
 def _allowed(judged: Judged, proved: Bools) -> Judged:
@@ -130,10 +134,23 @@ def _at_kinks(entries: Entries, judged: Judged, jumping: Bools) -> Entries:
     return replace(entries, slopes=replace(entries.slopes, kinds=kinds))
 
 
+def _has_ties(seen: Codes, kinds: Codes) -> Bools:
+    """Return which rows may be right outside of their one-sided slopes, from kinds seen and now.
+
+    A single entry at a kink is right between its two slopes alone. Where several meet at one, or
+    the row jumps where no slope along an axis shows a kink, it depends on how ties are settled.
+    """
+    jumps = np.any((kinds == Kind.KINK) & (seen != Kind.KINK), axis=0)
+    return np.asarray(jumps | (np.count_nonzero(seen == Kind.KINK, axis=0) > 1))
+
+
 def _refused(
     entries: Entries, judged: Judged, instead: dict[tuple[int, int], float], work: Work
 ) -> tuple[Entries, Judged]:
-    """Return entries with the values of subgradients for rows that are none, and verdicts."""
+    """Return entries with the values of subgradients for rows that are none, and verdicts.
+
+    A row that was wrong stays so in one entry at least.
+    """
     if not instead:
         return entries, judged
     values, codes, errors = (
@@ -146,6 +163,13 @@ def _refused(
         if error > suspect:
             values[place], errors[place] = value, error
             codes[place] = Verdict.BUG if error > bug else Verdict.SUSPECT
+        elif codes[place] >= Verdict.SUSPECT:
+            values[place], errors[place], codes[place] = value, 0.0, Verdict.KINK
+    wrong = [np.any(each >= Verdict.SUSPECT, axis=0) for each in (judged.codes, codes)]
+    kept = np.flatnonzero(wrong[0] & ~wrong[1])
+    for new, old in ((values, entries.slopes.values), (codes, judged.codes)):
+        new[:, kept] = old[:, kept]
+    errors[:, kept] = judged.errors[:, kept]
     return replace(entries, slopes=replace(entries.slopes, values=values)), Judged(codes, errors)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.differences import Approximation
@@ -19,12 +20,11 @@ from pytest_gradcheck.verdict.kinks.subgradients import corrected_at_kinks
 
 __all__ = ["subgradients_instead"]
 
-NONE: Indices = np.empty(0, np.intp)
-"""No component looks wrong by itself."""
+Bools = npt.NDArray[np.bool_]
 
 
 def subgradients_instead(
-    work: Work, entries: Entries, rows: Indices
+    work: Work, entries: Entries, rows: Indices, wrong: Bools
 ) -> dict[tuple[int, int], float]:
     """Return the values of the nearest subgradients for rows that are none.
 
@@ -34,7 +34,9 @@ def subgradients_instead(
     entries : Entries
         The columns that were compared.
     rows : int array
-        Outputs whose entries all lie between the slopes of kinks.
+        Outputs with kinks whose rows were not proved.
+    wrong : bool array
+        The entries that look wrong by themselves, shaped like those that were compared.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def subgradients_instead(
         doubt = Doubt(
             _approximation(work, entries, row),
             calls.row(place),
-            NONE,
+            entries.numbers[wrong[:, row]],
             _noise(work, row, calls.row(place)),
             work.settings.suspect,
         )

@@ -60,13 +60,15 @@ def _undecided(
 
 
 def _kinks(table: Table, output_name: Name, point: str) -> tuple[Finding, ...]:
-    """Warn of kinks: entries of valid subgradients, and others."""
+    """Warn of kinks: entries of rows that are valid subgradients, and of others."""
     found = []
-    wrong = (table.codes >= Verdict.SUSPECT) & (table.kinds == Kind.KINK)
+    off = table.codes >= Verdict.SUSPECT
+    kinks = np.flatnonzero((table.codes == Verdict.KINK) | (off & (table.kinds == Kind.KINK)))
+    wrong = np.isin(table.outputs[kinks], np.unique(table.outputs[off]))
     for at, where in (
-        (np.flatnonzero(table.codes == Verdict.KINK), "a valid subgradient"),
+        (kinks[~wrong], "a valid subgradient"),
         (
-            np.flatnonzero(wrong),
+            kinks[wrong],
             "no subgradient: outside of the one-sided slopes, or of what the rows nearby allow",
         ),
     ):

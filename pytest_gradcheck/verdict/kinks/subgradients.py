@@ -134,7 +134,7 @@ class _Nearby:
                 break
         self._close(self._right_between())
         if self._open.any() or self._loud:
-            return self._written({})  # wrong, whatever else is
+            return self._written(self._wrong_itself())  # whatever else is
         return self._written(
             self._wrong_nearby()
             or self._off_in_sum()
@@ -252,6 +252,12 @@ class _Nearby:
             found.append(right)
         return {n: max(bar, found[1][n]) for n, bar in found[0].items() if n in found[1]}
 
+    def _wrong_itself(self) -> dict[int, float]:
+        """Return values for components that are wrong at kinks, of a limit that is the same."""
+        at = np.flatnonzero(self._open & self._kinks)
+        known = [limit for limit in self._limits.known if limit.same[self._kinks].all()]
+        return self._wrong_away(known[0], at) if at.size and known else {}
+
     def _wrong_nearby(self) -> dict[int, float]:
         """Return values for kinks near which the gradient is wrong at all points.
 
@@ -313,17 +319,42 @@ class _Nearby:
     def _nearest(self, at: Indices) -> dict[int, float]:
         """Return the values of the nearest limit, or of the sides, where the gradient has others.
 
-        A gradient that is the same nearby is wrong there as well.
+        A gradient that is the same nearby is wrong there as well: in the components that
+        differences there show to be, and elsewhere the ties are settled as it settles them.
         """
         nearest = max(self._limits.known, key=lambda limit: np.count_nonzero(limit.same[at]))
         if not nearest.same[at].all():
             return {n: float(nearest.gradient[n]) for n in at[~nearest.same[at]].tolist()}
+        every = np.arange(self._gradient.size)[self._approximation.evaluated]
+        wrong = self._wrong_away(nearest, at) or self._wrong_away(nearest, every)
+        if wrong:
+            return wrong
         sides, own = self._approximation.sides, self._gradient
         return {
             n: max(sides[n], key=lambda side, own=own[n]: abs(side - own))  # type: ignore[misc]
             for n in at.tolist()
             if n in sides
         }
+
+    def _wrong_away(self, limit: Limit, at: Indices) -> dict[int, float]:
+        """Return values for components that are as here at a limit, and wrong a little away.
+
+        They have the same errors as there.
+        """
+        away = self._limits.away
+        at = at[limit.same[at]]
+        with self._limits.moved(limit.nudge, away):
+            gradient, probe = self._limits.gradient(), self._pair.prober()
+            cost0 = probe()
+            if gradient is None or not math.isfinite(cost0):
+                return {}
+            steps = WITHIN * away / max(at.size, 8) * self._limits.length[at]
+            both = SerialEvaluator(probe, self._theta, cost0).differences(at, steps)
+        errors = both.slopes - gradient[at]
+        bars = 2 * SAFETY * self._noise.at(both.sizes) / both.widths
+        size = np.abs(both.slopes) + np.abs(gradient[at])
+        off = np.isfinite(errors) & (np.abs(errors) > bars + self._suspect * size)
+        return dict(zip(at[off].tolist(), (self._gradient[at] + errors)[off].tolist(), strict=True))
 
     def _contradicts(self, at: Indices, weights: FloatArray) -> bool:
         """Return whether the cost has one slope along a vector, and the gradient another.
