@@ -249,6 +249,11 @@ def _noise_reason(noise: Noise) -> str:
 
 def _spread_reason(noise: Noise) -> str:
     """Describe noise of unknown kind that hides a slope."""
+    if not (noise.magnitude or noise.moved):
+        return (
+            "the cost is 0 and stands still, as where its terms cancel: the slope may be what "
+            "rounding leaves of theirs"
+        )
     if noise.relative < 100 * EPSILON:
         return (
             f"|J| = {noise.magnitude:.2g} is so large beside its slope that its rounding "

@@ -243,10 +243,12 @@ def hidden_by(size: float) -> float:
 
     A share is the slope times the component's length. What is left of a saturated unit falls like
     exp(-u), or like a Gaussian. Where that is below the rounding of the cost, u is the logarithm of
-    the rounding, and its slope over the length has u or 2 u times its value.
+    the rounding, and its slope over the length has u or 2 u times its value. A cost of 0 that
+    stands still is a sum whose terms cancel: the gradient has their rounding, and they may be of
+    order 1.
     """
     unit = 2.0 ** (1 - digits_shown(size))
-    return 2 * math.log(1 / unit) * unit * abs(size)
+    return 2 * math.log(1 / unit) * unit * (abs(size) or 1.0)
 
 
 def refuse_unreached(moved: bool, gradient: FloatArray, theta: Theta, size: float) -> None:

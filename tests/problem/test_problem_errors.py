@@ -312,6 +312,21 @@ def test_a_cost_that_stands_still_is_wrong_nowhere_beside_its_rounding(
     assert [said(part) for part in (100 * known, 3.0)] == ["unreached-params"] * 2
 
 
+def test_what_rounding_leaves_of_terms_that_cancel_is_not_unreached() -> None:
+    """Of equal rows all shares are equal, whatever the bias is: their logarithms add up to 0."""
+
+    def cost(b: Array) -> float:
+        shares = np.exp(np.stack([b, b])) / (2 * np.exp(b))
+        return float(np.sum(np.log(shares.sum(axis=0))))
+
+    left = np.array([7e-15, 0.0, -4e-15])
+    report = check_gradients(cost, lambda b: left, np.zeros(3))
+    assert report.verdict == "inconclusive"
+    assert any("terms cancel" in finding.message for finding in report.findings)
+    with pytest.raises(ProblemError, match="unreached-params"):
+        check_gradients(cost, lambda b: 100 * left, np.zeros(3))
+
+
 def test_a_sum_in_another_order_is_not_called_nondeterministic() -> None:
     calls: list[int] = []
 
