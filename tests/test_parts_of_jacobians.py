@@ -139,3 +139,10 @@ def test_columns_move_together_where_that_saves_half_of_them_at_least(
     )
     found = coloured.coloured_groups(work)
     assert (found and len(found)) == groups
+
+
+def test_a_matrix_below_the_rounding_of_outputs_that_stand_still_counts_as_zero() -> None:
+    report = check_gradients.jacobian(
+        lambda x: np.full(2, 1e6), lambda x: np.full((2, 3), 1e-12), np.ones(3)
+    )
+    assert report.passed

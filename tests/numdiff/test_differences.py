@@ -20,11 +20,13 @@ from pytest_gradcheck.numdiff.differences import (
     Comparand,
     approximate,
     classical,
+    stirred,
     tolerances,
 )
 from pytest_gradcheck.numdiff.directions import line_along
 from pytest_gradcheck.numdiff.evaluators import SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import climb
+from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.noise.further_off import is_off_course
 from pytest_gradcheck.numdiff.noise.lines import cost_noise, moves
 from pytest_gradcheck.params.scales import lengths, rms
@@ -382,3 +384,13 @@ def test_a_line_through_coarse_numbers_begins_at_eight_units_of_their_last_digit
     theta = Theta(np.ones(3, dtype), inplace=True)
     line = line_along(lambda: 0.0, theta, (slice(0, 3), np.ones(3)), 0.0, 1e-6, 1.0)
     assert line.least == 8 * 2.0 ** (1 - digits)
+
+
+def test_all_of_a_parameter_is_stirred_by_its_length_unless_a_part_is_said() -> None:
+    theta = Theta(np.ones(3))
+    evaluator = SerialEvaluator(lambda: float(np.sum(theta.tree)), theta, 3.0)
+    noise = Noise(level=1e-16, magnitude=1.0, rise=1.0, moved=True)
+    whole = stirred(evaluator, theta.parameters, np.ones(3), noise)
+    assert whole > 0
+    half = stirred(evaluator, theta.parameters, np.ones(3), noise, 0.5)
+    assert half == pytest.approx(whole / 2)

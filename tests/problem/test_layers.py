@@ -499,3 +499,11 @@ def test_a_missing_mask_is_recognized_by_one_output_of_two() -> None:
         lambda x: np.maximum(x, 0.0), lambda dout: dout, np.array([-1.0, 2.0])
     )
     assert "mask" in codes(report)
+
+
+def test_another_fault_does_not_keep_outputs_from_being_compared() -> None:
+    upstream = Upstream("f")
+    upstream.faults.append(("shape", "another fault"))
+    for _ in range(2):
+        upstream.compare(np.ones(2), np.zeros(2))
+    assert [code for code, _ in upstream.faults] == ["shape", "primal"]

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import ProblemError, check_gradients, gradcheck
+from pytest_gradcheck.problem.preflight import alike_within
+from pytest_gradcheck.problem.randomness import _like
 
 Array = npt.NDArray[np.float64]
 
@@ -320,3 +322,21 @@ def test_an_unseeded_generator_cannot_be_frozen() -> None:
             dropout="freeze",
         )
     assert error.value.code == "nondeterministic-cost"
+
+
+class Fractions(NamedTuple):
+    keep: float
+    names: list[str]
+
+
+def test_an_off_value_has_the_shape_of_what_it_replaces() -> None:
+    assert _like(Fractions(0.5, ["a"]), 0.0) == Fractions(0.0, ["a"])
+    assert _like((0.5, [1, "b"]), 0.0) == (0.0, [0.0, "b"])
+    assert _like({"p": True}, 1.0) == {"p": True}
+
+
+def test_two_costs_may_differ_by_four_units_of_float32_or_by_the_noise_of_the_settings() -> None:
+    unit = float(np.finfo(np.float32).eps)
+    assert alike_within(np.array([0.1]), None) == 4 * unit
+    assert alike_within(np.array([0.1]), 0.25) == 0.25
+    assert alike_within(np.array([0.5]), None) == 1e-5

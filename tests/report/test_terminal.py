@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,15 @@ import pytest
 
 from pytest_gradcheck import Finding, Report, check_gradients
 from pytest_gradcheck.context import Style
-from pytest_gradcheck.report.terminal import failure_text, fitted, headline, plain_ascii
+from pytest_gradcheck.report.answer import figure_words
+from pytest_gradcheck.report.record import TestRecord
+from pytest_gradcheck.report.terminal import (
+    _output_table,
+    failure_text,
+    fitted,
+    headline,
+    plain_ascii,
+)
 
 
 def square(params: Any) -> float:
@@ -189,3 +198,31 @@ def test_a_text_beyond_sixty_lines_ends_with_dots() -> None:
     report = dataclasses.replace(wrong(["W"]), notes=(long,))
     lines = failure_text(report, Style(72)).splitlines()
     assert (len(lines), lines[-1]) == (60, "…")
+
+
+def test_no_table_of_outputs_is_shown_where_none_of_many_is_wrong() -> None:
+    point: Any = SimpleNamespace(outputs=(), matrix=(1000, 3))
+    assert _output_table(point, 80) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "error", "said"),
+    [
+        ("ok", 0.5, "relative error 5.0e-01 over all, within the error bars"),
+        ("kink", 0.5, "relative error 5.0e-01 over all, within the error bars"),
+        ("bug", 0.5, "relative error 5.0e-01 (bug)"),
+        ("ok", 1e-9, "relative error 1.0e-09 (great)"),
+        ("bug", 1e-9, "relative error 1.0e-09 over all, too small to show it"),
+    ],
+)
+def test_a_band_that_contradicts_the_verdict_is_explained(
+    verdict: str, error: float, said: str
+) -> None:
+    parameters = (SimpleNamespace(verdict=verdict),)
+    point: Any = SimpleNamespace(relative_error=error, verdict=verdict, parameters=parameters)
+    assert figure_words(point) == said
+
+
+def test_a_test_of_which_no_more_is_known_passed_and_is_not_called_unchecked() -> None:
+    record = TestRecord("test_it.py::test_it")
+    assert (record.outcome, record.unchecked, record.failed) == ("passed", False, False)
