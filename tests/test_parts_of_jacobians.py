@@ -84,7 +84,7 @@ def test_a_large_matrix_that_is_a_little_wrong_throughout_is_not_searched() -> N
         assert not report.passed
         return report.evaluations
 
-    assert calls(1.0002) < 1.5 * calls(1.5)
+    assert max(calls(1.0002), calls(1.5)) < 300  # a search takes thousands
 
 
 def test_no_more_rows_are_asked_for_subgradients_than_a_search_may_take_calls(
