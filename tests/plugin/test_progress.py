@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -270,3 +271,16 @@ def test_a_line_is_written_again_after_a_pause_and_has_what_is_wrong(
     line.find(0, 5678)
     line.update(12, 100, 1.5)
     assert terminal.shown.endswith(": 12 of 100, 12 s left")
+
+
+@pytest.mark.parametrize(
+    ("isatty", "verbosity", "shown"), [(True, 0, True), (True, -1, False), (False, 1, False)]
+)
+def test_a_line_is_shown_on_a_terminal_unless_it_is_to_be_quiet(
+    isatty: bool, verbosity: int, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in progress_line.CI:
+        monkeypatch.delenv(name, raising=False)
+    reporter = SimpleNamespace(isatty=isatty, verbosity=verbosity)
+    config: Any = SimpleNamespace(pluginmanager=SimpleNamespace(get_plugin=lambda _: reporter))
+    assert progress_line.is_interactive(config) == shown
