@@ -49,7 +49,8 @@ def kink(
     left, right = approximation.sides[number]
     name = parameter.component_name(parameter.index(number))
     valid = judgement.verdicts[number] == Verdict.KINK
-    where = _where(valid, number in approximation.nearby)
+    outside = not min(left, right) <= gradient[number] <= max(left, right)
+    where = _where(valid, number in approximation.nearby, outside)
     yield Finding.warning(
         "kink",
         f"{name}: the cost has a kink here, with slope {left:.4g} on the left and {right:.4g} on "
@@ -60,13 +61,15 @@ def kink(
     )
 
 
-def _where(valid: bool, nearby: bool) -> str:
+def _where(valid: bool, nearby: bool, outside: bool) -> str:
     """Describe the position of a gradient relative to the two slopes at a kink."""
-    if nearby and valid:
+    if valid and nearby:
         return "outside them, and is a limit of right gradients nearby: a valid subgradient"
-    if nearby:
-        return "at no limit of the gradients nearby: no subgradient"
-    return "between them: a valid subgradient" if valid else "outside them: no subgradient"
+    if valid:
+        return "between them: a valid subgradient"
+    if outside or not nearby:
+        return "outside them: no subgradient"
+    return "at no limit of the gradients nearby: no subgradient"
 
 
 def _kink_of_a_direction(name: str, approximation: Approximation, point: str) -> Iterator[Finding]:
