@@ -104,17 +104,16 @@ def _with_zeros(comparison: Comparison) -> Comparison:
     if comparison.noise is None or (judgement.all_ok and gradient.all()):
         return comparison
     scale = usual_scale(approximation, gradient, comparison.noise, comparison.theta)
-    zero = zeros(approximation, gradient, scale)
+    zero, still = zeros(approximation, gradient, scale), scale.stands_still(approximation)
     verdicts, errors = judgement.verdicts.copy(), judgement.errors.copy()
     verdicts[zero], errors[zero] = Verdict.OK, 0.0
     resolutions = np.where(
-        scale.stands_still(approximation) & (scale.share(gradient) <= scale.dust),
+        still & (scale.share(gradient) <= scale.dust),
         _beside_others(comparison, scale),
         judgement.resolutions,
     )
-    hidden = judgement.wrong[
-        is_hidden(approximation, gradient, scale, comparison.theta)[judgement.wrong]
-    ]
+    lost = still & is_hidden(gradient, scale, comparison.theta)
+    hidden = judgement.wrong[lost[judgement.wrong]]
     verdicts[hidden], errors[hidden], resolutions[hidden] = Verdict.INCONCLUSIVE, 0.0, 1.0
     return replace(
         comparison,

@@ -149,8 +149,8 @@ def _figures(comparison: Comparison) -> tuple[list[float], float]:
     seen = comparison.approximation.seen
     if zeros is not None:
         gradient = np.where(zeros, values, gradient)
-    squares = squares_of_each(values, gradient, comparison.theta)
-    own = [figure_of(three) for three in squares]
+    squares = squares_of_each(values, gradient, comparison.theta) if isinstance(at, slice) else []
+    own = [figure_of(three) for three in squares] or [math.nan] * len(comparison.theta.parameters)
     figures = [
         seen[parameter.name].figure
         if parameter.name in seen
@@ -161,10 +161,8 @@ def _figures(comparison: Comparison) -> tuple[list[float], float]:
     ]
     if seen:
         return figures, max([*figures, *(one.figure for one in seen.values())])
-    whole = figure_of([sum(parts) for parts in zip(*squares, strict=True)])
-    if math.isnan(whole) or not isinstance(at, slice):
-        whole = _figure(at, values, gradient)
-    return figures, whole
+    whole = figure_of([sum(parts) for parts in zip(*squares, strict=True)]) if squares else math.nan
+    return figures, _figure(at, values, gradient) if math.isnan(whole) else whole
 
 
 def _parameter(

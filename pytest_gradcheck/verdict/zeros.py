@@ -114,18 +114,15 @@ def zeros(approximation: Approximation, gradient: FloatArray, scale: Scale) -> M
     return np.asarray(still & small)
 
 
-def is_hidden(
-    approximation: Approximation, gradient: FloatArray, scale: Scale, theta: Theta
-) -> Mask:
-    """Return where a slope is lost in rounding over a component's own size, and shows no further.
+def is_hidden(gradient: FloatArray, scale: Scale, theta: Theta) -> Mask:
+    """Return where rounding hides a slope over a component's own size, far below its length.
 
     Where sizes spread over decades, the length of a small component is a guess from the others. A
     cost that stands still over it may have saturated before: nothing tells it from a wrong slope.
     """
     size = np.abs(theta.base)
     guessed = (size > 0) & (size < GUESSED * scale.lengths)
-    lost = np.abs(gradient) * size <= scale.dust
-    return np.asarray(guessed & lost & scale.stands_still(approximation))
+    return np.asarray(guessed & (np.abs(gradient) * size <= scale.dust))
 
 
 def is_nothing(

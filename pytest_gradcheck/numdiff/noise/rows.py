@@ -91,11 +91,10 @@ def level_of(values: Sequence[float], orders: int = ORDERS) -> Level:
     differences = [value / largest for value in values]
     estimates: list[float] = []
     changing: list[bool] = []
-    straight = _beside_a_kink(differences)
-    if straight is not None:
-        return Level(largest * straight, False)
-    for scale in order_scales(len(values), orders):
+    for order, scale in enumerate(order_scales(len(values), orders), start=1):
         differences = list(map(sub, differences[1:], differences))
+        if order == 2 and (straight := _beside_a_kink(differences)) is not None:
+            return Level(largest * straight, False)
         estimates.append(sqrt(scale * sum(map(mul, differences, differences))))
         changing.append(min(differences) < 0 < max(differences))
     for order in range(len(estimates) - 2):
@@ -106,15 +105,13 @@ def level_of(values: Sequence[float], orders: int = ORDERS) -> Level:
     return Level(largest * (bent[len(bent) > 2] if bent else 0.0), False)
 
 
-def _beside_a_kink(values: Sequence[float]) -> float | None:
-    """Return the noise of a row that bends at one place, from its second differences elsewhere.
+def _beside_a_kink(bends: Sequence[float]) -> float | None:
+    """Return the noise of a row that bends at one place, from its second differences, `bends`.
 
     A kink between two values bends the row at both, the same way; a jump bends it back, beyond the
     row where it is at an end. None where a row bends otherwise. Noise gives a second difference six
     times its own variance; a smooth cost, about the same everywhere.
     """
-    steps = list(map(sub, values[1:], values))
-    bends = list(map(sub, steps[1:], steps))
     place = max(range(len(bends)), key=lambda k: abs(bends[k]))
     if not 0 < place < len(bends) - 1:
         return None
