@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.errors import ProblemError
-from pytest_gradcheck.jacobians.rows import subgradients_instead
+from pytest_gradcheck.jacobians.rows import Bools, subgradients_instead
 from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.jacobian.columns import all_columns
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, Kind
@@ -76,8 +76,6 @@ COLUMNS = 500
 
 NUMBERS = 20_000_000
 """Numbers at nudged points in memory at a time."""
-
-Bools = npt.NDArray[np.bool_]
 
 Codes = npt.NDArray[np.int8]
 

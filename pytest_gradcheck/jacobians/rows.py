@@ -18,7 +18,7 @@ from pytest_gradcheck.verdict.jacobian.entries import Entries
 from pytest_gradcheck.verdict.judge import Doubt
 from pytest_gradcheck.verdict.kinks.subgradients import corrected_at_kinks
 
-__all__ = ["subgradients_instead"]
+__all__ = ["Bools", "subgradients_instead"]
 
 Bools = npt.NDArray[np.bool_]
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from math import ceil, frexp, isfinite, log10
 
-__all__ = ["DOUBLE", "digits_shown"]
+__all__ = ["DOUBLE", "TYPES", "digits_shown"]
 
 DOUBLE = 53
 """Binary digits of float64."""
+
+TYPES = {24: "float32", 11: "float16", 8: "bfloat16"}
+"""By the binary digits of coarser types, their names."""
 
 COARSER = ((8, 6), (11, 9), (24, 12))
 """Binary digits of bfloat16, float16 and float32, and up to how many a number is too short to have

@@ -14,6 +14,7 @@ from pytest_gradcheck.context import Extensions
 from pytest_gradcheck.errors import ProblemError
 from pytest_gradcheck.params.objects import is_initializer
 from pytest_gradcheck.params.objects.slots import holds_objects, put_back
+from pytest_gradcheck.params.rounding import TYPES
 from pytest_gradcheck.params.streams import stream
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.params.tree import Flattener, room_for_recursion
@@ -192,11 +193,10 @@ def _refuse_objects(problem: Problem, params: Any) -> None:
 
 def coarse_note(theta: Theta) -> tuple[str, ...]:
     """Return a note on the parameters that the functions get in less than float64."""
-    kinds = {24: "float32", 11: "float16", 8: "bfloat16"}
     names: dict[str, list[str]] = {}
     for parameter in theta.selected:
         if parameter.digits < 53:
-            kind = kinds.get(parameter.digits, f"floats of {parameter.digits} binary digits")
+            kind = TYPES.get(parameter.digits, f"floats of {parameter.digits} binary digits")
             names.setdefault(kind, []).append(parameter.name)
     return tuple(
         f"checked in {kind}: {', '.join(some[:8])}{', …' if len(some) > 8 else ''}"

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, is_guard
 from pytest_gradcheck.numdiff.noise.rows import NoiseKind, grid_of, level_of, stairs_of
-from pytest_gradcheck.params.rounding import DOUBLE, digits_shown
+from pytest_gradcheck.params.rounding import DOUBLE, TYPES, digits_shown
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = [
@@ -135,10 +135,6 @@ Along = Callable[[Sequence[float]], Sequence[float]]
 Mask = npt.NDArray[np.bool_]
 
 MeasureFar = Callable[[float, Mask | None, FloatArray | None], "Noise"]
-
-
-KINDS = {24: NoiseKind.FLOAT32, 11: NoiseKind.FLOAT16, 8: NoiseKind.BFLOAT16}
-"""By binary digits of a number, what it is rounded to."""
 
 
 @dataclass(frozen=True)
@@ -521,7 +517,7 @@ def _still(cost: float) -> Noise:
     if digits == DOUBLE:
         return Noise(0.5 * EPSILON * size, size, 0.0, False)
     spacing = ldexp(1.0, frexp(size)[1] - digits)
-    return Noise(spacing / sqrt(12), size, 0.0, False, KINDS[digits])
+    return Noise(spacing / sqrt(12), size, 0.0, False, NoiseKind(TYPES[digits]))
 
 
 def _jump(
