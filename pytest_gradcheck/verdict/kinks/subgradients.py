@@ -11,6 +11,8 @@ Analysis, 1983). So theta is nudged: a gradient that is the same there, and righ
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 
@@ -175,12 +177,12 @@ class _Nearby:
         To within `least`, that is, or a part of its size.
         """
         away = self._limits.away
-        with self._limits.moved(limit.nudge, away):
-            gradient, probe = self._limits.gradient(), self._pair.prober()
-            cost0 = probe()
-            if gradient is None or not math.isfinite(cost0):
+        with self._moved(limit, away) as there:
+            if there is None:
                 return False
-            direction = DirectionalProbe(probe, self._theta, gradient, cost0, self._noise)
+            gradient, evaluator = there
+            cost, cost0 = evaluator.cost, evaluator.cost0
+            direction = DirectionalProbe(cost, self._theta, gradient, cost0, self._noise)
             turns = np.cos(np.arange(1.0, place.stop - place.start + 1))
             weights = (turns + np.copysign(0.5, turns)) * self._limits.length[place]
             found = direction.ask(place, weights, WITHIN * away / max(turns.size, 8))
@@ -205,13 +207,27 @@ class _Nearby:
                 right |= self._right_away(limit, rest, away)
         return right
 
-    def _right_away(self, limit: Limit, numbers: Indices, away: float) -> dict[int, float]:
+    @contextmanager
+    def _moved(
+        self, limit: Limit, away: float
+    ) -> Iterator[tuple[FloatArray, SerialEvaluator] | None]:
+        """Hold theta a little away along a nudge; yield the gradient there, and a way to the cost.
+
+        None where either has no value.
+        """
         with self._limits.moved(limit.nudge, away):
-            gradient, probe = self._limits.gradient(), self._pair.prober()
-            cost0 = probe()
-            if gradient is None or not math.isfinite(cost0):
+            gradient, cost = self._limits.gradient(), self._pair.prober()
+            evaluator = SerialEvaluator(cost, self._theta, cost())
+            if gradient is None or not math.isfinite(evaluator.cost0):
+                yield None
+            else:
+                yield gradient, evaluator
+
+    def _right_away(self, limit: Limit, numbers: Indices, away: float) -> dict[int, float]:
+        with self._moved(limit, away) as there:
+            if there is None:
                 return {}
-            evaluator = SerialEvaluator(probe, self._theta, cost0)
+            gradient, evaluator = there
             off = np.abs(gradient - limit.gradient)[numbers]
             sizes = np.abs(limit.gradient[numbers])
             least = NEXT_TO_ZERO * self._usual[numbers]
@@ -343,13 +359,12 @@ class _Nearby:
         """
         away = self._limits.away
         at = at[limit.same[at]]
-        with self._limits.moved(limit.nudge, away):
-            gradient, probe = self._limits.gradient(), self._pair.prober()
-            cost0 = probe()
-            if gradient is None or not math.isfinite(cost0):
+        with self._moved(limit, away) as there:
+            if there is None:
                 return {}
+            gradient, evaluator = there
             steps = WITHIN * away / max(at.size, 8) * self._limits.length[at]
-            both = SerialEvaluator(probe, self._theta, cost0).differences(at, steps)
+            both = evaluator.differences(at, steps)
         errors = both.slopes - gradient[at]
         bars = 2 * SAFETY * self._noise.at(both.sizes) / both.widths
         size = np.abs(both.slopes) + np.abs(gradient[at])
