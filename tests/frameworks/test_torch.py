@@ -137,6 +137,14 @@ def test_a_backward_pass_that_treats_the_upstream_gradient_wrongly_is_reported(
     assert causes(report)[0] == code
 
 
+def test_a_backward_pass_that_ignores_the_stride_of_a_vector_is_reported() -> None:
+    def backward(x: Any, dout: Any) -> Any:
+        return 2 * x * torch.as_strided(dout, dout.shape, (1,), dout.storage_offset())
+
+    report = check_gradients.autograd(function(lambda x: x**2, backward), draw(5))
+    assert causes(report)[0] == "memory-order"
+
+
 def test_a_backward_pass_that_writes_into_the_upstream_gradient_is_refused() -> None:
     def backward(x: Any, dout: Any) -> Any:
         return dout.mul_(x > 0)

@@ -271,3 +271,44 @@ def test_a_hook_that_returns_something_else_is_reported(pytester: pytest.Pyteste
     result = pytester.runpytest()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E * bad-setting: pytest_gradcheck_flatten returned an array*"])
+
+
+def test_hooks_of_others_see_a_marked_test_with_its_name_and_attributes(
+    pytester: pytest.Pytester, args: list[str]
+) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_pyfunc_call(pyfuncitem):
+            with open("called", "a") as out:
+                print(pyfuncitem.obj.__name__, pyfuncitem.obj.owner, file=out)
+            return (yield)
+        """
+    )
+    pytester.makepyfile(
+        PAIR
+        + """
+import pytest
+from pytest_gradcheck import Problem
+
+def owned(test):
+    test.owner = "optics"
+    return test
+
+@pytest.mark.gradcheck
+@owned
+def test_plain():
+    return Problem(cost, right, np.ones(3))
+
+@pytest.mark.gradcheck
+@pytest.mark.asyncio
+@owned
+async def test_async():
+    return Problem(cost, right, np.ones(3))
+"""
+    )
+    pytester.runpytest(*args).assert_outcomes(passed=2)
+    lines = (pytester.path / "called").read_text().splitlines()
+    assert sorted(lines) == ["test_async optics", "test_plain optics"]

@@ -95,6 +95,9 @@ def test_every_test_that_was_to_have_a_check_is_in_the_record_with_its_outcome(
     tests = {test["test"].partition("::")[2]: test for test in found["tests"]}
     assert {name: (test["outcome"], test["state"]) for name, test in tests.items()} == STATES
     assert tests["test_skipped"]["reason"] == "another <day> | week"
+    assert tests["test_failed_afterwards"]["reason"] == "assert 1 == 2"
+    assert tests["test_error"]["reason"] == "RuntimeError: no set-up"
+    assert tests["test_right"]["reason"] == tests["test_label"]["reason"] == ""
     assert tests["test_refused"]["refusals"][0]["code"] == "cost-raised"
     assert tests["test_wrong"]["path"] == "test_it.py"
     assert tests["test_wrong"]["line"] == 7

@@ -187,6 +187,26 @@ def test_the_gate_stays_shut_when_a_test_ends_the_run(suite: Suite) -> None:
     assert suite.run("--gradcheck-min=1").ret == 1
 
 
+def test_hooks_at_the_end_of_a_run_see_that_its_gate_is_not_met(suite: Suite) -> None:
+    suite.pytester.makepyfile(
+        **{
+            "old": "",
+            "unit/test_it": """
+                def test_right(gradcheck):
+                    gradcheck(lambda x: x * x, lambda x: 2 * x, 3.0)
+            """,
+            # loaded in collection, so after the plugin: of its rank, its hooks are called first
+            "unit/conftest": """
+                def pytest_sessionfinish(session):
+                    print("exit status", int(session.exitstatus))
+            """,
+        }
+    )
+    result = suite.run("-s", "--gradcheck-compare=old.py")  # which is no report
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*exit status 1"])
+
+
 @pytest.mark.parametrize("args", [("--fixtures",), ("--markers",), ("--help",), ("--version",)])
 def test_the_gate_is_none_where_no_tests_are_run(suite: Suite, args: tuple[str, ...]) -> None:
     suite.pytester.makeini(INI + "addopts = --gradcheck-min=3 --gradcheck-report=out.json\n")

@@ -6,6 +6,7 @@ other: the cost is its output, the gradient that of reverse mode.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -367,7 +368,8 @@ def users_functions(f: Function) -> tuple[Function, ...]:
     return tuple(
         part
         for part in dict.fromkeys(inner)
-        if str(getattr(part, "__module__", "")).partition(".")[0] not in FRAMEWORKS
+        if not inspect.isbuiltin(part)  # as the `apply` of torch is from 2.14 on
+        and str(getattr(part, "__module__", "")).partition(".")[0] not in FRAMEWORKS
     )
 
 
