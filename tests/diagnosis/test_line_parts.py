@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
-from dataclasses import dataclass
+import math
+import runpy
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +15,14 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck.diagnosis.line import _chosen
-from pytest_gradcheck.diagnosis.line.marks import Faults, Graph, leaves_of, numbers_in
-from pytest_gradcheck.diagnosis.line.recording.source import Effect
+from pytest_gradcheck.diagnosis.line.marks import Faults, Graph, Marks, leaves_of, numbers_in
+from pytest_gradcheck.diagnosis.line.perturb import Cost, Slopes
+from pytest_gradcheck.diagnosis.line.recording.foreign import Foreign
+from pytest_gradcheck.diagnosis.line.recording.recorder import Recorder
+from pytest_gradcheck.diagnosis.line.recording.source import Effect, Sources, Statement
 from pytest_gradcheck.diagnosis.line.recording.values import Scope, Value, entries, is_container
 from pytest_gradcheck.diagnosis.line.recording.work import may_change
+from pytest_gradcheck.diagnosis.line.suspects import suspects
 
 HERE = (lambda: None).__code__
 
@@ -99,7 +106,124 @@ def test_a_call_writes_into_its_out_wherever_it_stands_on_a_line(
     assert names == written
 
 
+class Tensor:
+    """An array of another framework, by its looks."""
+
+    grad = None
+
+    def __array__(self) -> Any:
+        return np.ones(2)
+
+
+def test_an_array_of_a_framework_that_a_run_is_given_is_none_that_it_makes() -> None:
+    """Of those alone the inputs are not known; a gradient that is left in one is its work."""
+    given, made = Tensor(), Tensor()
+    foreign = Foreign()
+    foreign.enter([1.5, {"weights": [given]}], is_outermost=True)
+    foreign.make(given)
+    foreign.make(made)
+    values: list[Value] = []
+    assert foreign.read(given, values) == set()
+    assert foreign.read(made, values) == {0}
+    assert foreign.read(given, values, "grad") == {1}
+
+
+# What a run records
+
+
+def recorded(
+    folder: Path, source: str, name: str, sources: Sources
+) -> tuple[Recorder, Callable[[], Any]]:
+    """Return the record of a run of a function of a user's module, and the call."""
+    file = folder / "of_a_user.py"
+    file.write_text(source)
+    function = runpy.run_path(str(file))[name]
+    recorder = Recorder(sources, math.inf)
+    x = np.array([0.3, -0.5, 0.8])
+    recorder.run(lambda: function(x))
+    recorder.finish()
+    assert recorder.failure is None
+    return recorder, lambda: function(x)
+
+
+ROWS = """
+import numpy as np
+
+def grad(x):
+    rows = np.zeros((2, 3))
+    rows[1] = 2 * x
+    return rows
+"""
+
+
+def test_a_row_is_a_value_that_is_written_into_an_array(tmp_path: Path) -> None:
+    recorder, _ = recorded(tmp_path, ROWS, "grad", Sources())
+    (row,) = (value for value in recorder.values if value.region is not None)
+    assert row.text == "rows[1]"
+    assert row.inplace
+    assert row.array is not None
+    assert row.array.tolist() == [0.6, -1.0, 1.6]
+
+
+HELPERS = """
+import numpy as np
+
+def note():
+    '''A function that says what is to come.'''
+
+def fill(out, x):
+    out[:] = np.cos(x)
+
+def grad(x):
+    note()
+    out = np.zeros(3)
+    fill(out, x)
+    return out
+"""
+
+
+def test_functions_that_return_nothing_have_no_statement_that_returns(tmp_path: Path) -> None:
+    recorder, _ = recorded(tmp_path, HELPERS, "grad", Sources())
+    assert {statement.text for statement in recorder.exits.values()} == {"return out"}
+    assert {code.co_name for code in recorder.exits if code is not None} == {"grad"}
+
+
+CHAINED = """
+import numpy as np
+
+def cost(x):
+    a = b = 2 * x
+    return np.sum(np.sin(a)) + 3 * np.sum(b)
+"""
+
+
+def test_a_value_is_moved_under_all_names_that_its_statement_gives_it(tmp_path: Path) -> None:
+    sources = Sources()
+    recorder, call = recorded(tmp_path, CHAINED, "cost", sources)
+    (both,) = (value for value in recorder.values if {("a", None), ("b", None)} <= value.names)
+    assert both.array is not None
+    slope = Slopes(Cost(call, call(), 1e-15), sources, math.inf, 2).ask(both, 0)
+    due = float(np.sum((np.cos(both.array) + 3) * slope.direction))
+    assert abs(slope.value - due) <= slope.error_bar + 1e-6 * abs(due)
+
+
 # Which statements are named
+
+
+def test_where_wrong_values_share_no_statement_those_that_are_certainly_wrong_do() -> None:
+    """Others may be wrong by their names alone, which may mislead."""
+    lines = [Statement("net.py", n, n, tuple(ast.parse("a = 2 * b").body), ()) for n in (1, 2)]
+    graph = Graph([replace(value(n), statement=line) for n, line in enumerate(lines)])
+    nothing: frozenset[int] = frozenset()
+    marks = Marks(
+        right=nothing,
+        wrong=frozenset([0, 1]),
+        certain=frozenset([1]),
+        returned=nothing,
+        shown=nothing,
+    )
+    found = suspects(graph, marks, blameable=0b11, foreign=0, callers=lambda _: ())
+    assert found.statements == (lines[1],)
 
 
 @dataclass(frozen=True)

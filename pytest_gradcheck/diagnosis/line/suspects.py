@@ -149,9 +149,8 @@ def _ranks(
     for numbers in found:
         for number in numbers:
             value = graph.values[number]
-            if value.statement in ranks:
-                weight = weight_of(graph, value, foreign)
-                rank = 2 * weight + (not weakly >> number & 1) if weight else 0
+            if value.statement in ranks and (weight := weight_of(graph, value, foreign)):
+                rank = 2 * weight + (not weakly >> number & 1)
                 ranks[value.statement] = max(ranks[value.statement], rank)
     return ranks
 
