@@ -181,15 +181,19 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for name in ("only", "exclude"):
-            object.__setattr__(self, name, _names(name, getattr(self, name)))
-        for item in dataclasses.fields(self):
+        for item in _fields():
             value = getattr(self, item.name)
             if value is item.default:
                 continue
             _check_type(item, value)
             object.__setattr__(self, item.name, _plain(item.metadata["kind"], value))
         _check_ranges(self)
+
+
+@functools.cache
+def _fields() -> tuple[dataclasses.Field[Any], ...]:
+    """Return the fields of `Settings`; `dataclasses.fields` makes a new tuple at each call."""
+    return dataclasses.fields(Settings)
 
 
 class SettingsKeywords(TypedDict, total=False):
@@ -223,10 +227,7 @@ class SettingsKeywords(TypedDict, total=False):
 
 def declarations() -> tuple[Declaration, ...]:
     """Return the declarations of all settings, in the order of `Settings`."""
-    return tuple(
-        Declaration(item.name, item.default, **item.metadata)
-        for item in dataclasses.fields(Settings)
-    )
+    return tuple(Declaration(item.name, item.default, **item.metadata) for item in _fields())
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -239,7 +240,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def unknown_name(names: Iterable[str], also: Sequence[str] = ()) -> str | None:
     """Return a message about the first of `names` that is no setting, or None."""
-    known = [item.name for item in dataclasses.fields(Settings)] + list(also)
+    known = [item.name for item in _fields()] + list(also)
     for name in names:
         if name == "args" and name not in known:
             return (
@@ -318,14 +319,6 @@ def _with_origin(message: str, origins: Mapping[str, str]) -> str:
     return message
 
 
-def _names(name: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    raise ProblemError("bad-setting", f"{name} takes a name or a list of names, not {value!r}")
-
-
 def _check_type(item: dataclasses.Field[Any], value: object) -> None:
     kind = item.metadata["kind"]
     if kind == "choice" and value not in item.metadata["choices"]:
@@ -346,6 +339,16 @@ def _check_type(item: dataclasses.Field[Any], value: object) -> None:
         raise ProblemError(
             "bad-setting", f"disable maps names of data to their off values, not {value!r}"
         )
+    elif kind == "names" and not _are_names(value):
+        raise ProblemError(
+            "bad-setting", f"{item.name} takes a name or a list of names, not {value!r}"
+        )
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, Sequence) and all(isinstance(item, str) for item in value)
+    )
 
 
 def _is_number(value: Any) -> bool:
@@ -358,7 +361,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _plain(kind: str, value: Any) -> Any:
-    """Return a number as a builtin type, so that a report of it is plain JSON."""
+    """Return a number as a builtin type, so that a report of it is plain JSON; names as a tuple."""
+    if kind == "names":
+        return (value,) if isinstance(value, str) else tuple(value)
     if value is None or kind not in ("int", "float"):
         return value
     return operator.index(value) if kind == "int" else float(value)

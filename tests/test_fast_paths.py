@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -184,5 +185,33 @@ def test_a_list_of_arrays_is_read_at_once_as_one_by_one(sizes: list[int], dtype:
     theta = theta_of(np.ones(TOTAL))
     answer = [np.arange(size).astype(dtype) for size in sizes]
     fast = flattened(answer, theta)
-    with patch.object(gradients, "_in_order", return_value=None):
+    with patch.object(gradients, "_at_once", return_value=None):
+        assert flattened(answer, theta) == fast
+
+
+@given(
+    st.permutations(["W1", "b1", "W2"]),
+    st.sampled_from(["{}", "d{}", "grad_{}"]),
+    st.sampled_from([(2,), (2,), (2, 1), (3,), ()]),
+    st.sampled_from([np.float64, np.float64, np.float32, object]),
+    st.sampled_from(["", "", "missing", "more"]),
+)
+@tried(200)
+def test_a_dict_of_arrays_is_read_at_once_as_one_by_one(
+    order: list[str], spelling: str, shape: tuple[int, ...], dtype: Any, changed: str
+) -> None:
+    params = {"W1": np.ones((2, 3)), "steps": 4, "b1": np.ones(2), "W2": np.ones((1, 2))}
+    shapes = {"W1": (2, 3), "b1": shape, "W2": (1, 2)}
+    answer = {
+        spelling.format(name): np.arange(math.prod(shapes[name])).reshape(shapes[name]) * 0.5
+        for name in order
+    }
+    answer[spelling.format("W2")] = answer[spelling.format("W2")].astype(dtype)
+    if changed == "missing":
+        del answer[spelling.format("W1")]
+    elif changed == "more":
+        answer["loss"] = np.ones(1)
+    theta = Theta(params)
+    fast = flattened(answer, theta)
+    with patch.object(gradients, "_at_once", return_value=None):
         assert flattened(answer, theta) == fast

@@ -198,6 +198,16 @@ class Layout:
         The places of the parameters.
     holders : tuple of Branch
         The user's containers that hold a parameter somewhere below.
+    starts, sizes : int arrays
+        The start of each parameter in theta, and how many components it has.
+    numbered : tuple of (int, Parameter)
+        The parameters that are checked, each with its number, in the order of theta.
+    selected_numbers : frozenset of int
+        Their numbers.
+    foreign_numbers : frozenset of int
+        The numbers of parameters in containers or arrays of other libraries.
+    is_coarse : bool
+        Whether the functions get some parameter in less precision than float64.
     """
 
     parameters: tuple[Parameter, ...]
@@ -205,32 +215,22 @@ class Layout:
     root: Node
     owned: tuple[Owned, ...]
     holders: tuple[Branch, ...]
+    starts: Indices
+    sizes: Indices
+    numbered: tuple[tuple[int, Parameter], ...]
+    selected_numbers: frozenset[int]
+    foreign_numbers: frozenset[int]
+    is_coarse: bool
 
-    @cached_property
-    def starts(self) -> Indices:
-        """The start of each parameter in theta."""
-        return np.array([parameter.start for parameter in self.parameters])
-
-    @cached_property
-    def sizes(self) -> Indices:
-        """How many components the parameters have."""
-        return np.array([parameter.size for parameter in self.parameters])
-
-    @cached_property
+    @property
     def checked_size(self) -> int:
         """How many components are checked."""
         return sum(parameter.size for parameter in self.selected)
 
-    @cached_property
-    def selected_numbers(self) -> frozenset[int]:
-        """The numbers of the parameters that are checked."""
-        return frozenset(number for number, _ in self.numbered)
-
-    @cached_property
-    def numbered(self) -> tuple[tuple[int, Parameter], ...]:
-        """The parameters that are checked, each with its number, in the order of theta."""
-        kept = {parameter.start for parameter in self.selected}
-        return tuple((n, p) for n, p in enumerate(self.parameters) if p.start in kept)
+    @property
+    def is_rebuilt(self) -> bool:
+        """Whether some leaf has no view, so that each call gets a new structure."""
+        return bool(self.foreign_numbers) or any(p.scalar for p in self.parameters)
 
     @cached_property
     def is_selected(self) -> npt.NDArray[np.bool_]:
@@ -238,21 +238,6 @@ class Layout:
         chosen = np.zeros(len(self.parameters), np.bool_)
         chosen[list(self.selected_numbers)] = True
         return np.repeat(chosen, self.sizes)
-
-    @cached_property
-    def foreign_numbers(self) -> frozenset[int]:
-        """The numbers of parameters in containers or arrays of other libraries."""
-        return frozenset(_foreign_leaves(self.root))
-
-    @cached_property
-    def is_coarse(self) -> bool:
-        """Whether the functions get some parameter in less precision than float64."""
-        return any(parameter.digits < 53 for parameter in self.parameters)
-
-    @cached_property
-    def is_rebuilt(self) -> bool:
-        """Whether some leaf has no view, so that each call gets a new structure."""
-        return bool(self.foreign_numbers) or any(p.scalar for p in self.parameters)
 
     def owners(self, numbers: Indices) -> Indices:
         """Return the number of the parameter of every component."""
@@ -329,7 +314,21 @@ def lay_out(
         raise ProblemError("no-parameters", _nothing_found(params))
     parameters = tuple(walk.parameters)
     selected = _select(parameters, only, exclude)
-    return Layout(parameters, selected, root, tuple(walk.owned), tuple(walk.holders))
+    kept = {parameter.start for parameter in selected}
+    numbered = tuple((n, p) for n, p in enumerate(parameters) if p.start in kept)
+    return Layout(
+        parameters,
+        selected,
+        root,
+        tuple(walk.owned),
+        tuple(walk.holders),
+        starts=np.array([parameter.start for parameter in parameters]),
+        sizes=np.array([parameter.size for parameter in parameters]),
+        numbered=numbered,
+        selected_numbers=frozenset(number for number, _ in numbered),
+        foreign_numbers=frozenset(_foreign_leaves(root)),
+        is_coarse=any(parameter.digits < 53 for parameter in parameters),
+    )
 
 
 class _Walk:
