@@ -166,7 +166,7 @@ def _at_once(answer: Any, theta: Theta) -> FloatArray | None:
     if not isinstance(root, Branch) or root.foreign is not None:
         return None
     if type(answer) is dict:
-        entries = [answer.get(name) for name in _spellings(root, answer)]
+        entries: list[Any] = [answer.get(name) for name in _spellings(root, answer)]
     elif type(answer) is list and len(answer) == len(root.children):
         entries = answer
     else:
