@@ -100,12 +100,12 @@ def _compared(
     exact = np.zeros(m)
     groups = coloured_groups(work)
     if groups is not None:
-        table = coloured_table(work, groups)
-        laws: tuple[Finding, ...] = ()
+        table, found = coloured_table(work, groups, point)
         if work.pair.is_symmetric:
             n = theta.base.size
             table, laws = asymmetric_pairs(table, names, n, work.settings, point)
-        return table, Scope(theta, m, True, exact), laws
+            found += laws
+        return table, Scope(theta, m, True, exact), found
     if is_matrix_probed(work):
         table, seen, found = probed_table(work, point)
         return table, Scope(theta, m, True, seen.by_output, seen.by_parameter), found

@@ -6,18 +6,22 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.jacobians.columns import judged_columns, slopes_of
+from pytest_gradcheck.jacobians.unnamed import unnamed
 from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.jacobian.colouring import coloured
 from pytest_gradcheck.numdiff.jacobian.columns import all_columns, grouped, random_weights
-from pytest_gradcheck.numdiff.jacobian.search import Residuals, locate
+from pytest_gradcheck.numdiff.jacobian.search import Found, Residuals, locate
 from pytest_gradcheck.numdiff.jacobian.slopes import Target
 from pytest_gradcheck.numdiff.ladder import EPSILON
 from pytest_gradcheck.params.theta import FloatArray, Indices
 from pytest_gradcheck.problem.jacobian.matrices import SparseMatrix
+from pytest_gradcheck.report.report import Finding
 from pytest_gradcheck.verdict.jacobian.entries import Entries, Judged, Table, judge_entries, tabled
 from pytest_gradcheck.verdict.judge import Verdict
 
 __all__ = ["coloured_groups", "coloured_table"]
+
+Mask = npt.NDArray[np.bool_]
 
 GAIN = 2
 """Columns for each group, at least."""
@@ -40,8 +44,18 @@ def coloured_groups(work: Work) -> list[Indices] | None:
     return groups if GAIN * len(groups) <= work.theta.checked_size else None
 
 
-def coloured_table(work: Work, groups: list[Indices]) -> Table:
-    """Compare all entries: those that are stored, and those that are not, which are zeros."""
+def coloured_table(
+    work: Work, groups: list[Indices], point: str
+) -> tuple[Table, tuple[Finding, ...]]:
+    """Compare all entries: those that are stored, and those that are not, which are zeros.
+
+    Returns
+    -------
+    Table
+        The stored entries, and of the others those that are not zero.
+    tuple of Finding
+        Errors that a search has not located in its calls.
+    """
     matrix = work.matrix
     assert isinstance(matrix, SparseMatrix)
     weights = _weights(work)
@@ -59,14 +73,26 @@ def coloured_table(work: Work, groups: list[Indices]) -> Table:
     if 0 < kinked.size <= ALONE:
         stored = _asked_alone(work, matrix, stored, kinked)
     if not loud.any():
-        return stored
+        return stored, ()
     wrong = np.unique(stored.numbers[stored.codes >= Verdict.SUSPECT])
     if wrong.size <= ALONE:
         stored = _asked_alone(work, matrix, stored, wrong)
-    not_ok = stored.codes > 0
-    loud[colours[stored.numbers[not_ok]], stored.outputs[not_ok]] = False
+    loud = _unexplained(loud, colours, stored)
     hidden = _hidden(work, groups, weights, loud)
-    return _asked_alone(work, matrix, stored, hidden)
+    table = _asked_alone(work, matrix, stored, np.array(hidden.columns, np.intp))
+    if hidden.complete:
+        return table, ()
+    left = np.asarray(_unexplained(loud, colours, table).any(axis=0))
+    along = "columns that were moved together"
+    return table, unnamed(work, left, hidden.complete, along, point)
+
+
+def _unexplained(loud: Mask, colours: Indices, table: Table) -> Mask:
+    """Return which outputs are off in a group of which no entry of theirs is known to be not ok."""
+    not_ok = table.codes > 0
+    left: Mask = loud.copy()
+    left[colours[table.numbers[not_ok]], table.outputs[not_ok]] = False
+    return left
 
 
 def _asked_alone(work: Work, matrix: SparseMatrix, table: Table, numbers: Indices) -> Table:
@@ -86,16 +112,15 @@ def _asked_alone(work: Work, matrix: SparseMatrix, table: Table, numbers: Indice
     )
 
 
-def _hidden(
-    work: Work, groups: list[Indices], weights: FloatArray, loud: npt.NDArray[np.bool_]
-) -> Indices:
+def _hidden(work: Work, groups: list[Indices], weights: FloatArray, loud: Mask) -> Found:
     """Return the columns that, by their groups, have entries that are not stored and not zero."""
     residuals = Residuals(work.calls, work.noise, work.matrix.along, weights, 0.5 * EPSILON)
-    columns: set[int] = set()
-    for number in np.flatnonzero(loud.any(axis=1)).tolist():
-        found = locate(residuals, groups[number], loud[number], work.settings.search_calls)
-        columns |= set(found.columns)
-    return np.array(sorted(columns), np.intp)
+    found = [
+        locate(residuals, groups[number], loud[number], work.settings.search_calls)
+        for number in np.flatnonzero(loud.any(axis=1)).tolist()
+    ]
+    columns = {column for one in found for column in one.columns}
+    return Found(sorted(columns), all(one.complete for one in found))
 
 
 def _weights(work: Work) -> FloatArray:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.jacobians.columns import judged_columns, slopes_of
+from pytest_gradcheck.jacobians.unnamed import unnamed
 from pytest_gradcheck.jacobians.work import Work
 from pytest_gradcheck.numdiff.jacobian.columns import all_columns, drawn_columns, random_weights
 from pytest_gradcheck.numdiff.jacobian.evaluator import Direction
@@ -97,7 +98,8 @@ def probed_table(work: Work, point: str) -> tuple[Table, Seen, tuple[Finding, ..
     if fresh.size:
         table = table.joined(tabled(*judged_columns(work, fresh)))
     left = _unexplained(work, table, seen.residuals[0])
-    return table, seen, _unnamed(work, left, found, point)
+    along = "a random vector over the parameters"
+    return table, seen, unnamed(work, left, found.complete, along, point)
 
 
 def _drawn(work: Work, samples: int) -> Indices:
@@ -193,19 +195,3 @@ def _unexplained(work: Work, table: Table, whole: Residual) -> npt.NDArray[np.bo
     with np.errstate(invalid="ignore"):
         off = np.abs(whole.off - explained) > 2 * (whole.bars + spread) + 1e-3 * np.abs(explained)
     return np.asarray(off, np.bool_)
-
-
-def _unnamed(
-    work: Work, left: npt.NDArray[np.bool_], found: Found, point: str
-) -> tuple[Finding, ...]:
-    if not left.any():
-        return ()
-    outputs = np.flatnonzero(left)
-    names = ", ".join(work.pair.output_name(int(i)) for i in outputs[:4])
-    names += f" and {outputs.size - 4} more outputs" if outputs.size > 4 else ""
-    why = "" if found.complete else f"; the search ended after {work.settings.search_calls} calls"
-    message = (
-        f"along a random vector over the parameters the slopes of {names} differ from "
-        f"{work.pair.derivative_name} by what no named entry explains{why}"
-    )
-    return (Finding.cause("unnamed", message, point=point),)

@@ -429,6 +429,21 @@ def test_the_lower_triangle_of_a_hessian_may_be_all_there_is() -> None:
     assert sum(parameter.checked for parameter in report.parameters) == 21
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-12])
+def test_an_entry_of_a_triangle_is_undecided_in_any_unit_of_the_cost(unit: float) -> None:
+    """What the other triangle holds is no measure of it."""
+    least = np.diag([1.0, 2.0, 1.5, 1.2])
+    least[2, 0] = 1e-3  # below what the noise of float32 leaves of a slope
+
+    def rounded(x: Array) -> Array:
+        return np.asarray(unit * np.float32(1e4 + np.diag(least) * x).astype(np.float64))
+
+    at = np.array([0.7, -0.4, 0.9, 0.3])
+    report = check_gradients.hessian(rounded, lambda x: unit * least, at, lower=True)
+    undecided = {c.name for c in report.components if c.verdict == "inconclusive"}
+    assert undecided == {"hess[2, 0]", *(f"hess[{i}, {i}]" for i in range(4))}
+
+
 def test_the_hessian_of_a_structure_is_a_structure_of_structures() -> None:
     def tree_grad(p: dict[str, Any]) -> dict[str, Any]:
         return {"a": 2 * p["a"] * p["b"], "b": float(p["a"] @ p["a"])}
@@ -632,6 +647,39 @@ def test_an_entry_that_a_large_sparse_matrix_lacks_is_found_among_its_zeros() ->
     assert [component.name for component in report.components] == ["jac[123, 17777]"]
     assert report.components[0].analytic == 0.0
     assert report.evaluations <= 150
+
+
+def lacking(row: int, column: int) -> tuple[Any, Any]:
+    """Return a linear function, and its matrix without one entry."""
+    matrix = sparse.diags_array(np.ones(256), format="csc")
+
+    def linear(x: Array) -> Array:
+        y = x.copy()
+        y[row] += x[column]
+        return np.asarray(y)
+
+    return linear, lambda x: matrix
+
+
+@pytest.mark.parametrize(("row", "column"), [(200, 17), (200, 150), (10, 200)])
+def test_an_entry_that_is_lacking_costs_four_calls_for_each_halving(row: int, column: int) -> None:
+    """Also where outputs are 0, so that their noise is no more than the rounding of the matrix."""
+    linear, matrix = lacking(row, column)
+    right = check_gradients.jacobian(lambda x: x.copy(), matrix, np.zeros(256))
+    assert right.passed
+    report = check_gradients.jacobian(linear, matrix, np.zeros(256))
+    assert [component.name for component in report.components] == [f"jac[{row}, {column}]"]
+    assert report.evaluations - right.evaluations <= 4 * 8 + 8
+
+
+def test_a_search_among_zeros_that_may_take_no_calls_says_what_is_off() -> None:
+    linear, matrix = lacking(200, 150)
+    report = check_gradients.jacobian(linear, matrix, np.ones(256), search_calls=2)
+    assert not report.passed
+    (finding,) = report.findings
+    assert finding.code == "unnamed"
+    assert "out[200]" in finding.message
+    assert "ended after 2 calls" in finding.message
 
 
 def test_a_sparse_matrix_of_the_wrong_sign_is_wrong_in_every_stored_entry() -> None:

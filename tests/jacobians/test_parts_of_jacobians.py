@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients
-from pytest_gradcheck.jacobians import coloured, kinks, probed, rows
+from pytest_gradcheck.jacobians import coloured, kinks, rows
+from pytest_gradcheck.jacobians.unnamed import unnamed
+from pytest_gradcheck.numdiff.jacobian import vectors
+from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, VectorEvaluator
+from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
+from pytest_gradcheck.numdiff.jacobian.slopes import Target
+from pytest_gradcheck.numdiff.jacobian.vectors import slopes_along_vectors
+from pytest_gradcheck.numdiff.ladder import SAFETY
 from pytest_gradcheck.params.theta import Theta
 from pytest_gradcheck.problem.jacobian.matrices import SparseMatrix
 
@@ -23,8 +30,7 @@ def test_of_outputs_that_no_entry_explains_four_are_named_and_the_others_counted
 ) -> None:
     pair = SimpleNamespace(output_name="y{}".format, derivative_name="jac")
     work: Any = SimpleNamespace(pair=pair, settings=SimpleNamespace(search_calls=100))
-    found: Any = SimpleNamespace(complete=True)
-    [finding] = probed._unnamed(work, np.arange(8) < wrong, found, "")
+    [finding] = unnamed(work, np.arange(8) < wrong, True, "a vector", "")
     assert said in finding.message
 
 
@@ -72,6 +78,31 @@ def test_means_of_limits_are_tried_after_as_many_nudges_as_are_listed(
     for count, proved in ((first - 1, first != kinks.MEANS[0]), (first, True)):
         monkeypatch.setattr(near, "_nudges", lambda _, count=count: iter([np.zeros(3)] * count))
         assert near.proved(0).tolist() == [False, proved]
+
+
+def test_the_last_means_are_of_the_limits_at_all_points_nearby() -> None:
+    """Points after them would be of no use, and are not counted where memory is divided."""
+    assert kinks.MEANS[-1] == kinks.ORDERLY + 2 * kinks.OWN + kinks.NUDGES
+
+
+def test_a_slope_of_two_differences_has_the_noise_of_both() -> None:
+    """Of (16 near - far) / 15, where each of the two may be off by its noise over its step."""
+    matrix, theta, level = np.array([[1.0, -4.0], [0.5, 2.0]]), Theta(np.array([0.3, 0.7])), 1e-9
+    calls = VectorEvaluator(
+        lambda: matrix @ theta.cells(theta.parameters[0])[:], theta, matrix @ theta.base
+    )
+    noise = OutputNoise(np.full(2, level), np.ones(2), np.ones(2, np.bool_))
+    along, direction = np.array([1.0, 0.5]), np.arange(2)
+    found = slopes_along_vectors(
+        calls,
+        [Direction(direction, along, 1.0)],
+        noise,
+        Target((matrix @ along)[None], 1e-5),
+        np.zeros((1, 2)),
+    )
+    [(step, _)] = found.steps[0]
+    both = (16 / step + 1 / (vectors.OUTWARD * step)) / 15
+    assert found.error_bars[0] == pytest.approx(np.full(2, SAFETY * level * both), rel=1e-3)
 
 
 def test_a_large_matrix_that_is_a_little_wrong_throughout_is_not_searched() -> None:

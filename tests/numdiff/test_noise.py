@@ -346,6 +346,23 @@ def test_the_grid_of_a_cost_that_moves_far_off_alone_is_read_within_that_distanc
     assert (noise.kind, noise.digits) == (NoiseKind.DECIMALS, 1)
 
 
+@pytest.mark.parametrize(("units", "jumps"), [(16, False), (32, False), (64, True)])
+def test_steps_far_off_are_noise_beyond_32_rounding_units(units: int, jumps: bool) -> None:
+    """A sum of some hundred terms is off by as much."""
+
+    def cost(t: float) -> float:
+        return 1 + units * EPSILON * round(3 * t) if abs(t) >= 1e-3 else 1.0
+
+    noise = measured_at(cost, 1.0)
+    assert noise.moved
+    assert (noise.kind is NoiseKind.JUMPS, noise.level > EPSILON) == (jumps, jumps)
+
+
+def test_a_cost_of_zero_that_moves_smoothly_far_off_does_not_jump() -> None:
+    noise = measured_at(lambda t: max(abs(t) - 0.5, 0.0) ** 2, 0.0)
+    assert (noise.moved, noise.kind, noise.level) == (True, NoiseKind.ROUNDING, 0.0)
+
+
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
 def test_a_cost_is_off_course_where_it_leaves_its_gradient_at_every_distance(unit: float) -> None:
     """A curve leaves it by less at smaller distances, whatever the unit of the cost is."""

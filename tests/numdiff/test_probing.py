@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tracemalloc
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ import pytest
 
 from pytest_gradcheck import ProblemError, Report, check_gradients
 from pytest_gradcheck.network import backprop, cost, initialize, one_hot
+from pytest_gradcheck.numdiff.directions import Residual
+from pytest_gradcheck.numdiff.probing.screen import Screen
+from pytest_gradcheck.numdiff.probing.search import Look
 
 Array = npt.NDArray[np.float64]
 Params = dict[str, Array]
@@ -562,3 +566,16 @@ def test_the_figure_of_a_right_gradient_is_rounding_along_directions_too() -> No
     report = probe(objective(1000))
     assert report.relative_error < 1e-6
     assert report.parameters[0].relative_error < 1e-6
+
+
+def test_a_direction_is_looked_at_four_times_more_before_its_ladder() -> None:
+    """Kinks leave the step one after the other: at the fourth look the last of them is outside."""
+    offs = iter([60.0, 30.0, 15.0, 0.5])
+    place, weights = slice(0, 2), np.ones(2)
+
+    def taken(_: object, __: object, shrink: float) -> Look:
+        return Look(place, weights, Residual(next(offs), 1.0), shrink)
+
+    screen: Any = SimpleNamespace(_taken=taken)
+    found = Screen._closer(screen, Look(place, weights, Residual(120.0, 1.0), 1.0))
+    assert found.answer.residual == 0.5

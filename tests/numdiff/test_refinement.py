@@ -14,6 +14,7 @@ from pytest_gradcheck.numdiff import refinement
 from pytest_gradcheck.numdiff.evaluators import Differences, SerialEvaluator
 from pytest_gradcheck.numdiff.ladder import Kind, Slope
 from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.numdiff.refinement.groups import proven_bars
 from pytest_gradcheck.numdiff.refinement.looks import bars_of, looked_closer
 from pytest_gradcheck.numdiff.refinement.outward import Outward, looked_outward
 from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided
@@ -343,6 +344,26 @@ def test_the_longest_step_outward_is_three_tenths_of_a_length(length: float) -> 
     open_ = open_.after(open_.differences, np.full(1, 8e-3))
     outward = looked_outward(evaluator_of(cost), open_, loud)
     assert outward.after.steps == pytest.approx([0.3 * length])
+
+
+@pytest.mark.parametrize(("gap", "is_asked"), [(1.0, True), (2.0, False), (3.0, True)])
+def test_groups_leave_out_what_is_off_by_half_of_a_gap(gap: float, is_asked: bool) -> None:
+    """Those are right components beside a kink within the step, which no group bears out."""
+    theta, calls, step, each = Theta(np.full(20, 0.5)), [0.0], 1e-4, np.ones(20)
+
+    def cost() -> float:
+        calls.append(1.0)
+        return 1.0
+
+    # all residuals are 1, and the gaps so many times that
+    ahead, behind = 1 + step * (1 + 0.5 * gap), 1 - step * (1 - 0.5 * gap)
+    both = Differences(ahead * each, behind * each, 2 * step * each)
+    open_ = Undecided(
+        np.arange(20), each, 0 * each, 1e-3 * each, both, 1e-9 * each, 1.0, suspect=1e-5
+    )
+    noise = Noise(1e-16, 1.0, 1.0, moved=True)
+    assert np.isnan(proven_bars(SerialEvaluator(cost, theta, 1.0), open_, noise)).all()
+    assert (len(calls) > 1) == is_asked
 
 
 def test_a_look_that_meets_the_end_of_a_ladders_error_bar_may_replace_it() -> None:

@@ -293,6 +293,52 @@ def test_many_kinks_of_single_entries_take_few_calls(middle: float) -> None:
     assert report.evaluations < 2 * x.size + 60 * 6 + 100
 
 
+def test_many_kinks_of_noisy_outputs_take_few_calls() -> None:
+    """A gap is looked for at the finest step that noise leaves, and no finer."""
+
+    def noisy(x: Array) -> Array:
+        return np.asarray((np.abs(x) + 1).astype(np.float32), np.float64)
+
+    report = check_gradients.jacobian(noisy, lambda x: np.diag(np.sign(x)), np.zeros(40))
+    assert (report.passed, report.verdict) == (True, "kink")
+    assert len(report.components) == 40
+    assert report.evaluations < 40 * 16
+
+
+def test_a_row_of_zeros_is_proved_by_an_output_that_stands_still_nearby() -> None:
+    """It does not move by a bit there, so that nothing but 0 is right."""
+    asked = []
+
+    def f(x: Array) -> Array:
+        return np.array([max(0.0, x[0] - 10 * abs(x[1])), x[1]])
+
+    def jac(x: Array) -> Array:
+        asked.append(x)
+        inside = x[0] > 10 * abs(x[1])
+        first = [1.0, -10 * np.sign(x[1])] if inside else [0.0, 0.0]
+        return np.array([first, [0.0, 1.0]])
+
+    report = check_gradients.jacobian(f, jac, np.zeros(2))
+    assert report.verdict == "kink"
+    assert len(asked) <= 12
+    assert report.evaluations <= 80
+
+
+def test_a_jump_beside_theta_leaves_the_other_slopes_of_an_output_decided() -> None:
+    """The first difference across it is a hundred times the slopes, and no measure of them."""
+
+    def f(x: Array) -> Array:
+        y = 1 + 0.01 * x.sum() + 1.0 * (x[0] > 1.0005)
+        return np.array([float(np.float32(y)), x[0]])
+
+    def jac(x: Array) -> Array:
+        return np.array([[0.01, 0.01, 0.01], [1.0, 0.0, 0.0]])
+
+    report = check_gradients.jacobian(f, jac, np.array([1.0, 0.8, 1.2]))
+    assert report.passed
+    assert [(c.name, c.verdict) for c in report.components] == [("jac[0, 0]", "inconclusive")]
+
+
 def test_a_kink_next_to_theta_hides_no_entry_between_its_slopes() -> None:
     """A step that reaches over the kink sees two slopes; theta itself has one."""
     for distance in (1e-7, 1e-9, 1e-11):

@@ -505,7 +505,7 @@ def _unmoved(along: Along, cost0: float, seen: set[float]) -> Noise:
     if not moved:
         return _still(cost0)
     level = 0.5 * EPSILON * magnitude
-    if quantum <= PLAIN * EPSILON * magnitude:
+    if not quantum:  # rounding of float64 is none
         return Noise(level, magnitude, 0.0, moved)
     kind, digits = _kind_of_jumps(seen)
     return Noise(max(level, quantum / sqrt(12)), magnitude, 0.0, moved, kind, digits)
