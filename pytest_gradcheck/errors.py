@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from types import TracebackType
-from typing import Any, NamedTuple
 
 __all__ = [
+    "WISHES",
     "GradcheckWarning",
     "Guard",
     "ProblemError",
-    "Wish",
     "first_error_wins",
     "printable",
     "raised_as",
@@ -42,31 +40,6 @@ def wishes() -> tuple[type[BaseException], ...]:
     """
     modules = ((sys.modules.get(home), name) for home, name in WISHES)
     return tuple(getattr(module, name) for module, name in modules if hasattr(module, name))
-
-
-class Wish(NamedTuple):
-    """An exception of `wishes` in a form that a worker process can send.
-
-    pytest's own claim to be builtins, so that unpickling them fails.
-    """
-
-    home: str
-    name: str
-    args: tuple[Any, ...]
-    attributes: dict[str, Any]
-
-    @classmethod
-    def of(cls, error: BaseException) -> Wish:
-        """Return an exception in the form to send."""
-        name = type(error).__name__
-        homes = [home for home, _ in WISHES if hasattr(sys.modules.get(home), name)]
-        return cls(homes[0] if homes else "builtins", name, error.args, dict(vars(error)))
-
-    def exception(self) -> BaseException:
-        """Return the exception that was sent."""
-        error: BaseException = getattr(import_module(self.home), self.name)(*self.args)
-        vars(error).update(self.attributes)
-        return error
 
 
 class first_error_wins:

@@ -160,6 +160,17 @@ def test_an_unknown_setting_comes_with_the_nearest_right_name(typed: str, meant:
     assert error.value.code == "bad-setting"
 
 
+def test_settings_made_by_hand_refuse_an_unknown_name_as_a_call_does() -> None:
+    with pytest.raises(ProblemError, match=r"'suspct' \(did you mean 'suspect'"):
+        Settings(**{"suspct": 1e-4})  # type: ignore[arg-type]
+
+
+def test_settings_are_equal_where_all_values_are() -> None:
+    assert Settings(only="W1") == Settings(only=["W1"])
+    assert Settings(bug=1e-2) != Settings()
+    assert Settings() != "mode"
+
+
 def test_an_unknown_setting_like_no_other_comes_with_all_names() -> None:
     message = unknown_name(["zzz"])
     assert message is not None

@@ -16,13 +16,14 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pytest_gradcheck.errors import ProblemError, Wish, wishes
+from pytest_gradcheck.errors import WISHES, ProblemError, wishes
 from pytest_gradcheck.numdiff.evaluators import (
     BatchedEvaluator,
     Differences,
@@ -90,6 +91,31 @@ class WorkerPayload:
         theta.move_base(self.base)
         pair = Pair(self.problem, theta, self.data, settings, around)
         return pair, local_evaluator(pair, self.cost0, settings, Progress())
+
+
+class Wish(NamedTuple):
+    """An exception of `wishes` in a form that a worker process can send.
+
+    pytest's own claim to be builtins, so that unpickling them fails.
+    """
+
+    home: str
+    name: str
+    args: tuple[Any, ...]
+    attributes: dict[str, Any]
+
+    @classmethod
+    def of(cls, error: BaseException) -> Wish:
+        """Return an exception in the form to send."""
+        name = type(error).__name__
+        homes = [home for home, _ in WISHES if hasattr(sys.modules.get(home), name)]
+        return cls(homes[0] if homes else "builtins", name, error.args, dict(vars(error)))
+
+    def exception(self) -> BaseException:
+        """Return the exception that was sent."""
+        error: BaseException = getattr(import_module(self.home), self.name)(*self.args)
+        vars(error).update(self.attributes)
+        return error
 
 
 class WorkerResult(NamedTuple):

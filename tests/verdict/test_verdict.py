@@ -6,6 +6,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -191,7 +192,9 @@ def test_resolution_grows_with_the_error_bar() -> None:
         ("suspect", True, {"suspect", "bug", "nonfinite", "kink", "inconclusive"}),
     ],
 )
-def test_what_fails_is_a_setting(fail_on: str, strict: bool, expected: set[str]) -> None:
+def test_what_fails_is_a_setting(
+    fail_on: Literal["suspect", "bug"], strict: bool, expected: set[str]
+) -> None:
     assert failing(Settings(fail_on=fail_on, strict=strict)) == expected
 
 
