@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from pytest_gradcheck import check_gradients
+from pytest_gradcheck.params.theta import Theta
+from pytest_gradcheck.problem.preflight import spare_memory
 
 Array = npt.NDArray[np.float64]
 
@@ -78,6 +80,23 @@ def test_a_remembered_theta_is_seen_to_move_whichever_component_the_cost_depends
         return float(kept[1])
 
     assert check_gradients(cost, lambda theta: np.cos(theta) * np.eye(3)[number], start).passed
+
+
+def test_a_remembered_theta_is_seen_to_move_at_a_minimum_in_a_narrow_domain() -> None:
+    """A step of 1e-4 leaves the domain, and one of 1e-8 does not show in the cost."""
+    kept: list[Any] = []
+
+    def cost(theta: Array) -> float:
+        if np.abs(theta - X).max() > 1e-5:
+            raise ValueError("outside of the domain")
+        if not kept or not np.array_equal(kept[0], theta):
+            kept[:] = [theta, 1 + float(np.sum((theta - X) ** 2))]
+        return float(kept[1])
+
+    theta = Theta(X)
+    spare_memory(theta, cost, cost(theta.tree))
+    with theta.at(X + 1e-6):
+        assert cost(theta.tree) > 1
 
 
 def test_a_remembered_theta_is_seen_to_move_where_the_cost_moves_in_coarse_steps_only() -> None:

@@ -57,6 +57,16 @@ def test_a_scatter_of_small_gradients_has_ticks_that_differ() -> None:
     assert len(set(ticks)) >= 4
 
 
+def test_pictures_stand_on_the_ground_of_the_page_dark_or_light() -> None:
+    """A white frame of a legend would hide its text, which is light on a dark page."""
+    values = [0.1, 0.2, 0.4]
+    curve = {"steps": values, "errors": values, "chosen": 0.1, "error_bar": 0.2, "name": "w"}
+    scatter = {"analytic": values, "numerical": values, "wrong": [False, True, False]}
+    for picture, _ in (curve_picture(curve, ""), scatter_picture(scatter, 2.0, "")):
+        assert "wrong" in written(picture) or "its error bar" in written(picture)
+        assert re.findall(r"fill: ?(?:#fff\w*|white)", picture) == []
+
+
 def with_faults(shape: tuple[int, ...], *wrong: Any) -> Report:
     """Return the report of a gradient that is wrong at these indices."""
     theta = np.linspace(1.0, 2.0, int(np.prod(shape))).reshape(shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -495,3 +496,36 @@ def test_a_backward_pass_is_asked_after_its_forward_pass(mode: Literal["full", "
     report = check_gradients(wrong.loss, wrong.gradient, wrong.params, inplace=True, mode=mode)
     assert report.verdict == "bug"
     assert wrong_parameters(report) <= {"W", "b"}
+
+
+# --- what is asked nearby --------------------------------------------------------------------
+
+
+def beside_a_tie(unit: float, fault: float, reach: float = math.inf) -> tuple[Any, Grad]:
+    """Return a pair at a tie, with a fault in one slope; the gradient has no value further off."""
+    here = np.array([0.5, 0.5, 0.3])
+
+    def cost(x: Array) -> float:
+        return unit * float(2 * max(x[0], x[1]) + np.sin(x[2]))
+
+    def grad(x: Array) -> Array:
+        slopes = np.array([0.0, 0.0, np.cos(x[2])])
+        slopes[0 if x[0] >= x[1] else 1] = 2 + fault
+        return unit * slopes if np.abs(x - here).max() <= reach else np.full(3, np.nan)
+
+    return cost, grad
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("fault", [2e-4, 2e-3])
+def test_a_small_fault_at_a_tie_is_a_suspect_in_any_unit(unit: float, fault: float) -> None:
+    here = np.array([0.5, 0.5, 0.3])
+    assert verdict(*beside_a_tie(unit, 0.0), here) == "kink"
+    assert verdict(*beside_a_tie(unit, fault), here) == "suspect"
+
+
+@pytest.mark.parametrize("reach", [1e-7, 1e-6, 1e-5, 1e-4])
+def test_a_gradient_without_a_value_a_little_away_proves_nothing_there(reach: float) -> None:
+    here = np.array([0.5, 0.5, 0.3])
+    assert verdict(*beside_a_tie(1.0, 0.0, reach), here) == "kink"
+    assert verdict(*beside_a_tie(1.0, 1.0, reach), here) == "bug"
