@@ -69,15 +69,20 @@ class Coverings:
             lines[module] = dict(found)
         return cls(lines, imported, seconds)
 
+    def runs_at_import(self, mutant: Mutant) -> bool:
+        """Return whether an import runs a mutant's line."""
+        return mutant.line in self.imported.get(mutant.module, ())
+
     def tests(self, mutant: Mutant) -> list[str]:
         """Return the tests that run a mutant's line, those of its room first, then the fastest.
 
         Of each function one set of parameters comes first, then the second of each: what differs
-        in parameters alone sees much the same. A line that only an import runs is left to the tests
-        of all lines of its module.
+        in parameters alone sees much the same. A line that an import runs is left to the tests of
+        all lines of its module: of those that import it, few do so while they are measured.
         """
         by_line = self.lines.get(mutant.module, {})
-        found = by_line.get(mutant.line) or set().union(*by_line.values())
+        found = set() if self.runs_at_import(mutant) else by_line.get(mutant.line, set())
+        found = found or set().union(*by_line.values())
         near = f"tests/{mutant.room}/"
 
         def weight(test: str) -> float:
@@ -121,6 +126,7 @@ class Runner:
         self.items: dict[str, pytest.Item] = {}
         self._times = int(time.time())
         self._failed = ""
+        self._known: dict[tuple[str, bool], bool] = {}
 
     def main(self) -> int:
         """Collect the tests of the tree, and do the work."""
@@ -162,6 +168,18 @@ class Runner:
         finally:
             path.write_text(source, encoding="utf-8")
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    def passes(self, test: str, imported: bool) -> bool:
+        """Return whether a test passes here without any change, run as those of a mutant are."""
+        key, limit = (test, imported), 300.0
+        if key not in self._known:
+            ended, _ = self._anew([test], limit) if imported else self.run([test], limit, {})
+            self._known[key] = ended == "survived"
+        return self._known[key]
+
+    def may_pass(self, test: str, imported: bool) -> bool:
+        """Return whether a test has not been seen to fail without any change."""
+        return self._known.get((test, imported), True)
 
     def run(
         self, tests: list[str], limit: float, functions: dict[CodeType, CodeType]
@@ -222,13 +240,14 @@ class Runner:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line]
-        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-        return ("survived" if code == 0 else "killed"), (failed or [f"exit code {code}"])[0]
+        lines = self.log.read_text(errors="replace").splitlines()
+        said = " ".join(line for line in lines if line.startswith(("FAILED ", "ERROR ")))
+        failed = [test for test in tests if f"FAILED {test}" in said or f"ERROR {test}" in said]
+        test = max(failed, key=len, default=f"exit code {code}")  # a name may begin another one
+        return ("survived" if code == 0 else "killed"), test
 
 
-OPTIONS = ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=short", "--assert=plain"]
-"""Assertions are plain, so that nothing is compiled for each mutant."""
+OPTIONS = ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=short"]
 
 
 def _functions(path: str, source: str, text: str) -> dict[CodeType, CodeType] | None:

@@ -74,7 +74,6 @@ def pytest_gradcheck_flatten(value: object) -> tuple[object, Callable[[Any], obj
     """
 
 
-@pytest.hookspec
 def pytest_gradcheck_diagnose(report: Report) -> Sequence[Finding] | None:
     """Return findings of your own about a failing report, or None.
 
@@ -91,7 +90,6 @@ def pytest_gradcheck_diagnose(report: Report) -> Sequence[Finding] | None:
     """
 
 
-@pytest.hookspec
 def pytest_gradcheck_report(report: Report, nodeid: str) -> None:
     """Receive a finished check, in the process that made it.
 
