@@ -24,7 +24,7 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["EPSILON", "SAFETY", "Kind", "Line", "Sides", "Slope", "climb", "is_guard"]
+__all__ = ["EPSILON", "READABLE", "SAFETY", "Kind", "Line", "Sides", "Slope", "climb", "is_guard"]
 
 SAFETY = 8.0
 """Error bars are this many times the noise over the step.
@@ -58,6 +58,10 @@ CLOSE = 0.25
 
 HAIR = 1e-3
 """How much nearer than the finest rung a jump at theta is looked at once more."""
+
+READABLE = 8 * SAFETY
+"""The gap of a kink, in units of noise over distance, where it is read at all: four error bars fill
+half of it. How far from theta a kink is does not show nearer by."""
 
 MARGIN = 4.0
 """A disagreement of this many error bars is taken as one without the rest of the ladder, provided
@@ -358,10 +362,15 @@ class _Ladder:
         return not abs(slope.value - self._analytic) <= suspect * size + slope.error_bar
 
     def is_hopeless(self, slope: Slope, wide: float) -> bool:
-        """Return whether values that agree would drown in noise at the largest step as well."""
-        least = SAFETY * self._noise / self._line.reach
-        off = abs(slope.value - self._analytic)
-        return least > wide and off <= slope.error_bar < math.inf and not self._gap_bar
+        """Return whether values that agree would drown in noise at the largest step as well.
+
+        Not where the error bar is a matter of truncation, or of a cost that is larger further off:
+        a finer rung may have a narrower one.
+        """
+        noise, off = SAFETY * self._noise, abs(slope.value - self._analytic)
+        drowns = noise / self._line.reach > wide and off <= slope.error_bar
+        finer = RATIO * noise / self._rungs[0].width
+        return drowns and slope.error_bar <= finer and not self._gap_bar
 
     def disagrees(self, slope: Slope, wide: float, suspect: float) -> bool:
         """Return whether the values clearly disagree, at every step there is."""

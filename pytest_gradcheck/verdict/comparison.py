@@ -107,11 +107,9 @@ def _with_zeros(comparison: Comparison) -> Comparison:
     zero, still = zeros(approximation, gradient, scale), scale.stands_still(approximation)
     verdicts, errors = judgement.verdicts.copy(), judgement.errors.copy()
     verdicts[zero], errors[zero] = Verdict.OK, 0.0
-    resolutions = np.where(
-        still & (scale.share(gradient) <= scale.dust),
-        _beside_others(comparison, scale),
-        judgement.resolutions,
-    )
+    nothing = still & (scale.share(gradient) <= scale.beside) & (verdicts == Verdict.OK)
+    beside = _beside_others(comparison, scale)
+    resolutions = np.where(nothing, beside, judgement.resolutions)
     lost = still & is_hidden(gradient, scale, comparison.theta)
     hidden = judgement.wrong[lost[judgement.wrong]]
     verdicts[hidden], errors[hidden], resolutions[hidden] = Verdict.INCONCLUSIVE, 0.0, 1.0
@@ -125,12 +123,13 @@ def _with_zeros(comparison: Comparison) -> Comparison:
 def _beside_others(comparison: Comparison, scale: Scale) -> FloatArray:
     """Return the resolutions of components that are 0: beside others of their parameter, or 1.
 
-    Where all of a parameter is 0, nothing of it was tested.
+    There is nothing else that an error of 0 could be relative to. Where all of a parameter is 0,
+    nothing of it was tested.
     """
     approximation, theta = comparison.approximation, comparison.theta
     moves = ~scale.stands_still(approximation) & approximation.checked
     tested = np.repeat(np.add.reduceat(moves, theta.starts) > 0, theta.sizes)
-    beside = np.maximum(scale.resolutions(approximation.error_bars), comparison.settings.suspect)
+    beside = np.maximum(scale.resolutions(approximation), comparison.settings.suspect)
     return np.where(tested, beside, 1.0)
 
 

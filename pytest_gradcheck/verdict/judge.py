@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,9 @@ from pytest_gradcheck.numdiff.differences import (
     tolerances,
 )
 from pytest_gradcheck.numdiff.directions import ProbeResult
-from pytest_gradcheck.numdiff.ladder import Kind
+from pytest_gradcheck.numdiff.ladder import READABLE, Kind
 from pytest_gradcheck.numdiff.noise import Noise
-from pytest_gradcheck.params.scales import SAFE_SQUARE
+from pytest_gradcheck.params.scales import SAFE_SQUARE, lengths
 from pytest_gradcheck.params.theta import FloatArray, Indices, Theta, scatter
 from pytest_gradcheck.report.report import VERDICTS
 from pytest_gradcheck.settings import Settings
@@ -35,6 +36,9 @@ __all__ = [
     "relative_error",
     "squares_of_each",
 ]
+
+HERE = 1e-9
+"""A kink closer than this part of a component's length is taken for one at the point itself."""
 
 NONE: Indices = np.empty(0, np.intp)
 """No components."""
@@ -70,7 +74,8 @@ class Judgement:
     errors : float64 array
         ``max(0, |D - g| - u) / (|D| + |g|)``; 0 where both are 0.
     resolutions : float64 array
-        The smallest relative error of the component that would have been reported.
+        The smallest relative error of the component that would have been reported; see
+        `resolutions_of`.
     zeros : bool array or None
         Where both gradients are 0 beside rounding; None if that was not tested.
     stationary : bool
@@ -147,20 +152,63 @@ def judge(
         if all_agree(beyond, bars, settings.suspect) and approximation.is_smooth:
             # All are ok: the general case takes 7 % of a check of 20 numbers.
             verdicts = np.zeros(values.shape, np.int8)
+            resolutions = np.maximum(2 * bars, settings.suspect)
         else:
             size = np.abs(values) + np.abs(analytic)
             errors[size == 0] = 0.0  # both are 0: there is nothing to be relative to
             verdicts = _verdicts(approximation, gradient, theta, errors, settings)
             errors[verdicts == Verdict.NONFINITE] = math.inf
             errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
-            bars[~((size > 0) & np.isfinite(size))] = 0.0
-    # Two bars: one by which the approximation may be off, and one that the verdict forgives.
-    resolutions = np.minimum(np.maximum(2 * bars, settings.suspect), 1.0)
+            hidden = _hidden(approximation, gradient, theta)
+            resolutions = resolutions_of(hidden, settings.suspect)
     return Judgement(
         verdicts=scatter(verdicts, at, gradient.size),
         errors=scatter(errors, at, gradient.size),
         resolutions=scatter(resolutions, at, gradient.size),
     )
+
+
+class Hidden(NamedTuple):
+    """Between which slopes nothing is reported, of the components that were looked at."""
+
+    low: FloatArray
+    high: FloatArray
+
+
+def resolutions_of(hidden: Hidden, suspect: float) -> FloatArray:
+    """Return the largest relative error of two slopes between the ends, and no less than `suspect`.
+
+    The gradient passes anywhere between them, and anywhere between them is the true slope. The
+    relative error of two numbers is 1 where one is 0, or where they have either sign.
+    """
+    with np.errstate(all="ignore"):
+        apart = (hidden.high - hidden.low) / (np.abs(hidden.high) + np.abs(hidden.low))
+    apart[np.isnan(apart) & ~((hidden.low == 0) & (hidden.high == 0))] = 1.0
+    return np.asarray(np.clip(np.nan_to_num(apart), suspect, 1.0))
+
+
+def _hidden(approximation: Approximation, gradient: FloatArray, theta: Theta) -> Hidden:
+    """Return between which slopes nothing is reported: within error bars, and at hidden kinks.
+
+    Noise hides how far from theta a kink is. If it may be further than what counts as the point
+    itself, then one of its slopes is the gradient, any other is none, and all of them pass.
+    """
+    at = approximation.evaluated
+    values, bars = approximation.values[at], approximation.error_bars[at]
+    low, high = values - bars, values + bars
+    if not approximation.sides or approximation.noise is None:
+        return Hidden(low, high)
+    numbers = np.fromiter(approximation.sides, np.intp)
+    both = np.array(list(approximation.sides.values()))
+    slopes = np.column_stack([both, gradient[numbers], approximation.values[numbers]])
+    least, most = slopes.min(axis=1), slopes.max(axis=1)
+    reach = HERE * lengths(theta, gradient)[numbers]
+    far = READABLE * approximation.noise.level > (most - least) * reach
+    where = numbers if isinstance(at, slice) else np.searchsorted(at, numbers)
+    own = bars[where]
+    low[where] = np.where(far, least - own, low[where])
+    high[where] = np.where(far, most + own, high[where])
+    return Hidden(low, high)
 
 
 def _verdicts(

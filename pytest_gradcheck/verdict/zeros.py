@@ -86,11 +86,12 @@ class Scale:
         smooth = np.isin(approximation.kinds, (Kind.SMOOTH, Kind.EDGE))
         return np.asarray(near | (smooth & (size <= bars)))
 
-    def resolutions(self, bars: FloatArray) -> FloatArray:
-        """Return what part of the usual slope of a component its error bar may hide, at most 1."""
+    def resolutions(self, approximation: Approximation) -> FloatArray:
+        """Return what part of the usual slope of a component may be hidden in it, at most 1."""
+        size, bars = np.abs(finite_or_zero(approximation.values)), approximation.error_bars
         if not self.usual:
             return np.ones_like(bars)
-        return np.minimum(2 * self.share(bars) / self.usual, 1.0)
+        return np.minimum(self.share(bars + np.maximum(bars, size)) / self.usual, 1.0)
 
 
 def usual_scale(

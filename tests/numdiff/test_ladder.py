@@ -361,3 +361,29 @@ def test_a_disagreement_counts_where_the_gap_of_the_sides_falls_nearly_as_the_st
     line = Line(lambda distance: (distance, distance + abs(distance) ** power), 0.0, 1e-3, 1.0, 0.0)
     ladder = _Ladder(line, 0.0, 1e-16)
     assert ladder._bears_out(ladder._rungs[0], 1.0, 1.0) == smooth
+
+
+@pytest.mark.parametrize("bend", [0.01, 1.0, 30.0])
+def test_a_slope_that_noise_cannot_show_has_an_error_bar_of_noise_and_not_of_truncation(
+    bend: float,
+) -> None:
+    """The cost bends from the first steps on; finer ones, where it does not, are still taken."""
+    noise, step = 1e-15, 0.08
+
+    def at(distance: float) -> tuple[float, float]:
+        return distance, bend * (distance**2 + distance**3)
+
+    slope = climb(Line(at, 0.0, step, 1.0, 1e-16), 0.0, noise, 1e-3 * noise, SUSPECT)
+    assert abs(slope.value) <= slope.error_bar <= 1e-10 * max(bend, 1.0)
+
+
+def test_a_slope_that_drowns_in_noise_costs_three_rungs() -> None:
+    asked = []
+    rng = np.random.default_rng(0)
+
+    def at(distance: float) -> tuple[float, float]:
+        asked.append(distance)
+        return distance, 1e-2 * float(rng.normal())
+
+    climb(Line(at, 0.0, 0.2, 1.0, 1e-16), 0.0, 1e-2, 1e-15, SUSPECT)
+    assert len(asked) == 6

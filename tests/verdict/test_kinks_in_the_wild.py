@@ -12,6 +12,7 @@ import pytest
 from pytest_gradcheck import check_gradients
 
 Array = npt.NDArray[np.float64]
+Params = dict[str, Array]
 Grad = Callable[[Array], Array]
 
 RNG = np.random.default_rng(0)
@@ -274,3 +275,41 @@ def test_a_layer_of_units_at_zero_may_take_any_slope_between(at_zero: float, pas
         lambda x: (np.maximum(x, 0), x), lambda dout, x: dout * np.where(x == 0, at_zero, x > 0), x
     )
     assert report.passed is bool(passes)
+
+
+def units(seed: int, scale: float) -> tuple[Callable[..., float], Callable[..., Params], Params]:
+    """Return units of tiny weights beside a sum of ordinary numbers."""
+    rng = np.random.default_rng([seed, 7])
+    X, a = rng.normal(size=(4, 4)), 1e-2 * rng.normal(size=(4, 2))
+    params = {
+        "u": rng.normal(size=6),
+        "W": scale * rng.normal(size=(4, 2)),
+        "b": scale * rng.normal(size=2),
+    }
+
+    def cost(p: Params) -> float:
+        h = np.maximum(X @ p["W"] + p["b"], 0)
+        return float(np.mean(np.sin(p["u"])) + np.sum(a * h + h * h))
+
+    def grad(p: Params) -> Params:
+        z = X @ p["W"] + p["b"]
+        dz = (a + 2 * np.maximum(z, 0)) * (z > 0)
+        return {"u": np.cos(p["u"]) / 6, "W": X.T @ dz, "b": dz.sum(axis=0)}
+
+    return cost, grad, params
+
+
+@pytest.mark.parametrize("scale", [1e-12, 2e-13, 1e-13])
+def test_units_that_switch_where_noise_hides_it_are_not_called_wrong(scale: float) -> None:
+    """All units switch within a weight's own size, and the cost rounds that away."""
+    for seed in range(20, 50):
+        cost, grad, params = units(seed, scale)
+        assert check_gradients(cost, grad, params).passed
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-9])
+def test_units_of_small_weights_are_found_wrong_where_noise_lets_it_be_seen(scale: float) -> None:
+    for seed in range(20, 30):
+        cost, grad, params = units(seed, scale)
+        report = check_gradients(cost, lambda p, g=grad: {**g(p), "W": 2 * g(p)["W"]}, params)
+        assert {c.parameter for c in report.components if c.verdict == "bug"} == {"W"}
