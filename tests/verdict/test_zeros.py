@@ -129,6 +129,35 @@ def test_a_cost_that_drowns_in_its_size_is_undecided_and_no_stationary_point() -
     assert "stationary" not in codes(report)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e5])
+@pytest.mark.parametrize("lowest", [0.0, 1.0])
+def test_a_minimum_is_stationary_whatever_the_cost_is_there(lowest: float, scale: float) -> None:
+    """A cost that cancels to 0 rounds there as it does further off, though it is far larger there.
+
+    All but one or two: seven values in a row may agree in their last bits by chance.
+    """
+    stationary = 0
+    for seed in range(24):
+        rng = np.random.default_rng([seed, 21])
+        n = int(rng.integers(3, 9))
+        x = rng.normal(size=n) / 2
+        A = rng.normal(size=(n, n)) / 4
+
+        def slopes(y: Array, A: Array = A) -> Array:
+            return np.asarray(A.T @ np.exp(A @ y))
+
+        def cost(y: Array, A: Array = A, x: Array = x) -> float:
+            above = np.sum(np.exp(A @ y)) - np.sum(np.exp(A @ x)) - slopes(x, A) @ (y - x)
+            return scale * float(above + lowest)
+
+        def grad(y: Array, A: Array = A, x: Array = x) -> Array:
+            return scale * (slopes(y, A) - slopes(x, A))
+
+        report = check_gradients(cost, grad, x)
+        stationary += (report.passed, codes(report)) == (True, ["stationary"])
+    assert stationary >= 22
+
+
 @pytest.mark.parametrize("size", [1e-18, 1e-30, 1e-300])
 def test_rounding_of_a_cost_that_does_not_move_is_vacuous(size: float) -> None:
     report = check_gradients(lambda x: 2.0, lambda x: np.full(3, size), np.ones(3))

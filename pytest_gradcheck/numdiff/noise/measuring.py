@@ -123,6 +123,16 @@ LARGER = 4.0
 """How many times larger than the cost its rise over the size of the parameters is near a zero, and
 than nearby its noise may be further off, as the same."""
 
+MUCH_LARGER = 4 * LARGER
+"""How many times larger than nearby costs are that tell: noise that grows as they do shows."""
+
+LARGER_SPACINGS = (FAR_SPACINGS[0][0], 1e-3 * CROOKED, 5e-5 * CROOKED)
+"""Distances of neighbouring values in rows that show it, the largest costs first: where a cost
+bends much, its differences die out at small ones only."""
+
+GROWING = (NoiseKind.SPREAD, NoiseKind.FLOAT32, NoiseKind.FLOAT16, NoiseKind.BFLOAT16)
+"""Noise that seems to grow with the cost."""
+
 DISTANCES = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0)
 """Distances at which a cost that moved nowhere near is looked at before it is called unmoved."""
 
@@ -474,18 +484,22 @@ def _beside_larger_costs(along: Along, cost0: float, noise: Noise) -> Noise:
     """Return noise that is told to be no larger where the cost is, if a row of values shows that.
 
     A cost in float32 rounds with its size. One that jumps inside does not: near a zero of it, all
-    costs some way off are larger.
+    costs some way off are larger. Nor does one whose terms cancel, and the few last bits that are
+    left of it look like those of a coarse type.
     """
-    if noise.kind is not NoiseKind.SPREAD or noise.rise <= LARGER * noise.magnitude:
+    if noise.kind not in GROWING or noise.rise <= LARGER * noise.magnitude:
         return noise
     if noise.level <= NEGLIGIBLE * noise.rise:
         return noise
-    row = _row(along, cost0, FAR_SPACINGS[0][0])
-    level = inf if row is None else level_of(row.values).value
-    if row is None or level > LARGER * noise.level:
-        return noise
-    magnitude = max(noise.magnitude, *map(abs, row.values))
-    return replace(noise, level=max(noise.level, level), magnitude=magnitude)
+    for spacing in LARGER_SPACINGS:
+        row = _row(along, cost0, spacing)
+        if row is None:
+            continue
+        level, magnitude = level_of(row.values).value, max(map(abs, row.values))
+        if level <= LARGER * noise.level and magnitude > MUCH_LARGER * noise.magnitude:
+            level, kind = max(noise.level, level), NoiseKind.SPREAD
+            return replace(noise, level=level, magnitude=magnitude, kind=kind)
+    return noise
 
 
 def _unmoved(along: Along, cost0: float, seen: set[float]) -> Noise:

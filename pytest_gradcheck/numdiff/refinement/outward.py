@@ -94,8 +94,9 @@ def looked_outward(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Outw
     right, wrong = right & consistent & ~wrong, wrong & consistent
     held = _loudest(after, right & ~hopeless)
     right[held] = False
-    values = np.where(right, after.values, mine.values)
-    bars = np.where(right, rounding, error_bars)
+    narrower = right & (rounding <= error_bars)  # not where the cost is far larger there
+    values = np.where(narrower, after.values, mine.values)
+    bars = np.where(narrower, rounding, error_bars)
     ratio = mine.steps / after.steps
     bends = np.abs(mine.gaps - ratio * after.gaps) <= 4 * (mine.roundings + ratio * rounding)
     ends[asked] |= bends
