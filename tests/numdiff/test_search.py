@@ -94,6 +94,62 @@ def test_one_fault_among_a_hundred_thousand_takes_a_few_questions(place: int, fa
     assert 1000 - hunt.calls <= 16
 
 
+class OffHunt(Hunt):
+    """A hunt in which the noise of the whole direction fills most of its error bar."""
+
+    def look(self) -> Look:
+        look = super().look()
+        off, bar = look.answer
+        return look._replace(answer=Residual(off + 0.9 * bar, bar))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2500, 4998, 4999])
+def test_noise_of_the_whole_is_not_searched_for_beside_a_fault(place: int) -> None:
+    """What is left of the whole beside the fault is asked about by itself, and is silent."""
+    hunt = OffHunt((5000,), {place: 0.1}, calls=1000)
+    search = hunt.search()
+    assert search.split(search.whole) == []
+    assert hunt.differenced == [place]
+    assert 1000 - hunt.calls <= 20
+
+
+@given(places=st.sets(st.integers(0, 4999), min_size=2, max_size=5))
+@tried(40)
+def test_a_little_fault_beside_a_large_one_is_found_all_the_same(places: set[int]) -> None:
+    large, *little = sorted(places)
+    hunt = OffHunt((5000,), {large: 1.0, **dict.fromkeys(little, 1e-6)})
+    assert hunt.ends()
+    assert {large, *little} == set(hunt.differenced)
+
+
+def test_a_component_is_put_right_as_exactly_as_it_is_known() -> None:
+    """A first difference of it may be coarser than what the direction sees, which would be asked
+    about again as something wrong."""
+
+    class Coarse(Hunt):
+        def slope_of(self, number: int) -> Slope:
+            self.differenced.append(number)
+            return Slope(1.0 + 3e-7, 1e-6)
+
+    hunt = Coarse((5000,), {1234: 0.1})
+    assert hunt.ends()
+    assert hunt.differenced == [1234]
+    assert abs(hunt.right[1234] - 1.0) <= 1e-8
+    assert not hunt.search().whole.is_loud
+
+
+def test_a_component_whose_differences_contradict_its_direction_is_put_right_by_them() -> None:
+    class Other(Hunt):
+        def slope_of(self, number: int) -> Slope:
+            self.differenced.append(number)
+            return Slope(1.0 + 3e-5, 1e-6)
+
+    hunt = Other((5000,), {1234: 0.1})
+    search = hunt.search()
+    search.split(search.whole)
+    assert hunt.right[1234] == 1.0 + 3e-5
+
+
 def test_a_search_ends_when_its_calls_are_used_up() -> None:
     hunt = Hunt((5000,), dict.fromkeys(range(0, 5000, 100), 0.1), calls=60)
     assert not hunt.ends()

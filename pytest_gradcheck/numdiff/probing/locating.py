@@ -56,6 +56,7 @@ class Ending(Enum):
     SETTLED = "all that is wrong is named, or its array is sampled"
     SPREAD = "all components are a little off, each by less than counts"
     UNSETTLED = "what is wrong cannot be made out"
+    UNSEEN = "a ladder of steps does not show it"
 
 
 class Located(NamedTuple):
@@ -140,6 +141,7 @@ class Locator:
             if ending is Ending.SPREAD:
                 off, bar = look.answer
                 self.last.answer = Residual(off, abs(off) + bar)
+            if ending in (Ending.SPREAD, Ending.UNSEEN):
                 break
             stuck = len(self._screen.slopes) + len(self.asked) == before
             if ending is Ending.UNSETTLED or stuck:
@@ -230,9 +232,10 @@ class Locator:
         search = Search(self._screen, look, self._left)
         if not search.split(search.whole):
             return Ending.SETTLED
-        answer, _ = self._screen.climbed(look)
-        if not answer.is_finite or answer.is_consistent:
-            return Ending.UNSETTLED
+        climbed = Whole(*self._screen.climbed(look))
+        if not climbed.answer.is_finite or climbed.answer.is_consistent:
+            self.last = climbed
+            return Ending.UNSEEN
         glance = self._screen.glance([look.place])
         if not glance.crowded and abs(look.answer.residual) <= ADDED * glance.spread:
             return Ending.SPREAD
@@ -263,7 +266,7 @@ class Locator:
                 sizes = np.cumsum([array.size for array in arrays[first:last]])
                 middle = first + 1 + int(np.searchsorted(sizes[:-2], sizes[-1] / 2))
                 left = search.ask(interval.start, arrays[middle - 1].stop)
-                right = interval.without(left, arrays[middle].start, interval.stop)
+                right = search.beside(left, interval, arrays[middle].start, interval.stop)
                 halves = (first, middle, left), (middle, last, right)
                 parts += [half for half in halves if half[2].is_loud]
             if crowded and len(parts) >= MANY and len(parts) > 0.9 * 2 * len(level):

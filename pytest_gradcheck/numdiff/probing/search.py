@@ -174,8 +174,8 @@ class Search:
                 return self._halves(inner)
             part = self.ask(*places)
             rest = inner.without(part, inner.start, inner.stop)
-            if rest.is_loud:
-                return self._around(inner, part)
+            if rest.is_loud and (loud := self._around(inner, part)) != [part]:
+                return loud
             inner = part
         return self._named(inner, interval)
 
@@ -206,9 +206,13 @@ class Search:
         if not math.isfinite(value + slope.error_bar):
             return []
         weight = float(self._look.weights[number - self._look.place.start])
-        fault = weight * (value - float(self._oracle.right[number]))
+        before, bar = float(self._oracle.right[number]), abs(weight) * slope.error_bar
+        fault = weight * (value - before)
+        if found.error_bar < bar and abs(found.residual - fault) <= bar:
+            fault, bar = found.residual, found.error_bar
+            value = before + fault / weight
         self._oracle.right[number] = value
-        bar = math.hypot(interval.error_bar, weight * slope.error_bar)
+        bar = math.hypot(interval.error_bar, bar)
         left = Interval(interval.start, interval.stop, interval.residual - fault, bar)
         if left.is_loud and interval.size > 1 and abs(left.residual) < RECHECKED * abs(fault):
             left = self.ask(interval.start, interval.stop)  # float32 rounds the weight
@@ -219,20 +223,28 @@ class Search:
     def _halves(self, interval: Interval) -> list[Interval]:
         middle = (interval.start + interval.stop) // 2
         left = self.ask(interval.start, middle)
-        return self._loud([left, interval.without(left, middle, interval.stop)])
+        return self._loud([left, self.beside(left, interval, middle, interval.stop)])
 
     def _around(self, interval: Interval, part: Interval) -> list[Interval]:
         """Return what is loud of a part, and of the run on either side of it."""
-        both = interval.without(part, interval.start, interval.stop)
         if part.start == interval.start:
-            return self._loud(
-                [part, Interval(part.stop, interval.stop, both.residual, both.error_bar)]
-            )
+            return self._loud([part, self.beside(part, interval, part.stop, interval.stop)])
         if part.stop == interval.stop:
-            before = Interval(interval.start, part.start, both.residual, both.error_bar)
-            return self._loud([before, part])
+            return self._loud([self.beside(part, interval, interval.start, part.start), part])
         before = self.ask(interval.start, part.start)
-        return self._loud([before, part, both.without(before, part.stop, interval.stop)])
+        rest = interval.without(before, part.start, interval.stop)
+        return self._loud([before, part, self.beside(part, rest, part.stop, interval.stop)])
+
+    def beside(self, part: Interval, interval: Interval, start: int, stop: int) -> Interval:
+        """Return what is left of an interval beside a part of it, which lies there.
+
+        It is asked about by itself where it is little beside that part: the noise of the whole, and
+        what its step and that of the part make of curvature, stay in what is left.
+        """
+        left = interval.without(part, start, stop)
+        if left.is_loud and abs(left.residual) < RECHECKED * abs(part.residual):
+            return self.ask(start, stop)
+        return left
 
     def _loud(self, intervals: Sequence[Interval]) -> list[Interval]:
         loud = [interval for interval in intervals if interval.is_loud]
