@@ -224,6 +224,33 @@ def test_stairs_are_noise_however_their_steps_meet_the_values(width: float, slop
         assert far_at(cost).level >= 0.99e-3 / math.sqrt(12)
 
 
+def test_stairs_by_a_step_a_value_are_noise_in_float32_too() -> None:
+    for seed in range(30):
+        phase = np.random.default_rng([seed, 83]).random()
+
+        def cost(t: float, phase: float = phase) -> float:
+            return float(np.float32(1 + 0.3 * t + 1e-3 * math.floor(t / SPACING + phase)))
+
+        assert far_at(cost).level >= 0.99e-3 / math.sqrt(12)
+
+
+def test_noise_and_bends_between_two_values_are_no_stair() -> None:
+    calls: list[float] = []
+    taken = []
+    for seed in range(40):
+        a, b = np.random.default_rng([seed, 89]).uniform(0.5, 2, 2)
+
+        def counted(t: float, a: float = a, b: float = b) -> float:
+            calls.append(t)
+            return float(np.float32(30 + a * math.sin(b * t - 1)))
+
+        near = measured_at(counted, counted(0))
+        calls.clear()
+        assert measure_far(each(counted), counted(0), near, math.inf).level < 1e-5
+        taken.append(len(calls))
+    assert np.median(taken) <= 20  # a row, and two costs between two of its values
+
+
 @pytest.mark.parametrize("edge", [0.0, 0.01, 0.03])
 def test_stairs_that_end_on_one_side_are_noise(edge: float) -> None:
     noise = far_at(lambda t: 1 + np.round(min(t, edge) / 0.004) / 1000)

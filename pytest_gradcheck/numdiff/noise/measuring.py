@@ -107,11 +107,12 @@ STANDS_FOR = 32.0
 """A row's noise is believed up to so many times the jump that was found in it; the rest may be
 bends."""
 
-BESIDE = 1e-3
-"""How far from a value, in spacings, the cost is looked at beside it."""
+AMID = (1e-3, 0.25)
+"""The part of the interval between two values of which the slope in its middle is taken: the least,
+and the most where noise would drown it."""
 
 OTHER = 0.05
-"""By what part of it the slope beside a value is another."""
+"""By what part of it the slope amid two values is another."""
 
 HUGE = 1e3
 """How many times larger than the cost a constant is that only stands for no value."""
@@ -324,7 +325,7 @@ def measure_far(
         plain = PLAIN * EPSILON * max(map(abs, row.values))
         asks = level > max(4 * near.level, plain) and (most == inf or _stands_out(row))
         usual = 0.0
-        if residual == inf and (asks or _is_even_stair(along, row)):
+        if residual == inf and (asks or _is_even_stair(along, row, near.level)):
             # No jump explains that, and a dense one is small.
             usual = _dense_jump(along, row, least, both_ways)
             asks = usual > 0
@@ -404,15 +405,18 @@ def _dense_jump(along: Along, row: _Row, least: float, both_ways: bool = False) 
     return 0.0
 
 
-def _is_even_stair(along: Along, row: _Row) -> bool:
+def _is_even_stair(along: Along, row: _Row, noise: float) -> bool:
     """Return whether a row climbs a stair by a step each time: its values are those of a line.
 
-    Beside a value the cost has another slope than from there to the next.
+    Amid two values the cost has another slope than from one to the other, by more than `noise`.
+    Curvature leaves it the same there.
     """
     first, second = row.values[:2]
-    rise = along([(1 + BESIDE) * row.spacing])[0] - first
-    usual = BESIDE * (second - first)
-    return abs(rise - usual) > max(OTHER * abs(usual), PLAIN * EPSILON * max(map(abs, row.values)))
+    step, least = second - first, max(SAFETY * noise, PLAIN * EPSILON * max(map(abs, row.values)))
+    visible = least / (OTHER * abs(step)) if step else 0.0
+    part = min(max(AMID[0], visible), AMID[1])
+    before, after = along([(1.5 + half) * row.spacing for half in (-0.5 * part, 0.5 * part)])
+    return abs(after - before - part * step) > max(OTHER * part * abs(step), least)
 
 
 def _stands_out(row: _Row) -> bool:
