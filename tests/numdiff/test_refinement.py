@@ -366,6 +366,47 @@ def test_groups_leave_out_what_is_off_by_half_of_a_gap(gap: float, is_asked: boo
     assert (len(calls) > 1) == is_asked
 
 
+def outward_of(cost: Callable[[float], float]) -> tuple[Outward, int]:
+    """Look outward where noise leaves the first error bar ten times too wide; count the calls.
+
+    The step grows by two rungs then, and the bar there is three quarters of the tolerance.
+    """
+    calls = [0]
+
+    def counted(t: float) -> float:
+        calls[0] += 1
+        return cost(t)
+
+    open_ = differenced(cost, 1e-2, tolerance=1e-3)
+    open_ = open_.after(open_.differences, np.full(1, 1e-2))
+    noise = Noise(1e-2 * 1e-2 / 8, 2.0, 2.0, moved=True)
+    evaluator = evaluator_of(counted)
+    calls[0] = 0
+    return looked_outward(evaluator, open_, noise), calls[0]
+
+
+@pytest.mark.parametrize("third", [0.2, 1.0, -1.0, 10.0])
+def test_no_ladder_climbs_where_truncation_and_rounding_hide_a_component(third: float) -> None:
+    outward, calls = outward_of(lambda t: t + 20 * t**2 + third * t**3)
+    assert calls == 4
+    assert outward.settled.numbers.tolist() == [0]
+    assert abs(outward.settled.values[0] - 1) <= outward.settled.error_bars[0]
+    assert 1e-3 < outward.settled.error_bars[0] < 1.1e-2  # undecided, and no wider than before
+
+
+@pytest.mark.parametrize("slope", [1 - 2.5e-3, 1 + 2.5e-3])
+def test_a_fault_is_not_taken_for_truncation(slope: float) -> None:
+    """It is the same at both steps."""
+    outward, calls = outward_of(lambda t: slope * t + 20 * t**2)
+    assert calls == 4
+    assert not outward.settled.numbers.size
+
+
+def test_a_fault_that_shows_between_the_two_steps_is_left_to_a_ladder() -> None:
+    outward, _ = outward_of(lambda t: (1 + 8e-3) * t + 20 * t**2 + t**3)
+    assert not outward.settled.numbers.size
+
+
 def test_a_look_that_meets_the_end_of_a_ladders_error_bar_may_replace_it() -> None:
     climbed = {
         3: Slope(1.0, 0.5),

@@ -44,7 +44,7 @@ def refined(evaluator: Evaluator, first: Undecided, noise: Noise) -> Refined:
     _tell(evaluator, first, settled)
     outward = looked_outward(evaluator, first.of(~proven), noise)
     settled.append(outward.settled)
-    looks.append(outward.after)
+    looks += [outward.after, outward.between]
     _tell(evaluator, first, settled)
     unseen = ~proven & ~np.isin(first.numbers, outward.after.numbers)
     for look in looked_closer(evaluator, first.of(unseen), noise):

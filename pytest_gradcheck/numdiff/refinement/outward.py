@@ -6,6 +6,10 @@ that is narrow enough. Where the longest step leaves the bar too wide, it stays 
 would take as many calls again to say so. One that clearly disagreed before is wrong, provided that
 the two differences are those of one slope: the larger step bounds the truncation error at the
 smaller.
+
+Where the larger step is so long that truncation shows, one more difference is taken between the
+two. It tells truncation from a fault, and where truncation and rounding leave every bar too wide,
+the component stays undecided, too.
 """
 
 from __future__ import annotations
@@ -16,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.evaluators import Evaluator
-from pytest_gradcheck.numdiff.ladder import RATIO, SAFETY, SAME_STEP
+from pytest_gradcheck.numdiff.ladder import RATIO, SAFETY, SAME_STEP, USUAL
 from pytest_gradcheck.numdiff.noise import Noise
 from pytest_gradcheck.numdiff.refinement.groups import CLEAR
-from pytest_gradcheck.numdiff.refinement.looks import LOOSE, bars_of
+from pytest_gradcheck.numdiff.refinement.looks import LOOSE, Look, bars_of
 from pytest_gradcheck.numdiff.refinement.undecided import Settled, Undecided
 from pytest_gradcheck.params.theta import FloatArray
 
@@ -50,7 +54,9 @@ class Outward(NamedTuple):
     after : Undecided
         All that were looked at, with their new differences.
     settled : Settled
-        Those among them that are right, or clearly wrong.
+        Those among them that are right or clearly wrong, or that no step can decide.
+    between : Undecided
+        Those that were looked at a second time, with the differences between the two steps.
     held : Settled
         Those that are right, and climb a ladder all the same.
     noise_ends : bool array
@@ -59,6 +65,7 @@ class Outward(NamedTuple):
 
     after: Undecided
     settled: Settled
+    between: Undecided
     held: Settled
     noise_ends: npt.NDArray[np.bool_]
 
@@ -68,7 +75,7 @@ class Outward(NamedTuple):
         nowhere = np.zeros(open_.numbers.size, np.bool_)
         none = open_.of(nowhere)
         nothing = Settled(none.numbers, none.values, none.values)
-        return cls(none, nothing, nothing, nowhere)
+        return cls(none, nothing, none, nothing, nowhere)
 
 
 def looked_outward(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Outward:
@@ -101,12 +108,51 @@ def looked_outward(evaluator: Evaluator, open_: Undecided, noise: Noise) -> Outw
     bends = np.abs(mine.gaps - ratio * after.gaps) <= 4 * (mine.roundings + ratio * rounding)
     ends[asked] |= bends
     done = right | wrong
+    truncated = consistent & ~done & (rounding <= mine.tolerances) & (rungs[asked] >= 2)
+    truncated &= mine.residuals <= mine.roundings + mine.slack
+    truncated[held] = False
+    between = _looked_between(evaluator, mine.of(truncated), after.of(truncated), noise)
     return Outward(
         after,
-        Settled(mine.numbers[done], values[done], bars[done]),
+        Settled(mine.numbers[done], values[done], bars[done]).with_more(between.settled),
+        between.after,
         Settled(mine.numbers[held], after.values[held], rounding[held]),
         ends,
     )
+
+
+def _looked_between(evaluator: Evaluator, fine: Undecided, coarse: Undecided, noise: Noise) -> Look:
+    """Look once more at components that agree at the fine step, and no more at the coarse one.
+
+    What a right gradient is off by at the coarse one is truncation, which falls with the square of
+    the step. Error bars are narrowest where it is half of rounding, and where 3/2 of that is too
+    wide, no step decides. Only what two differences lie apart by, beyond their noise, is taken for
+    truncation: a fault is the same at both.
+    """
+    if not fine.numbers.size:
+        return Look(fine, Settled(fine.numbers, fine.values, fine.values))
+    most = np.round(np.log(coarse.steps / fine.steps) / np.log(RATIO)) - 1
+    wanted = np.log(_balanced(coarse, coarse.residuals) / fine.steps) / np.log(RATIO)
+    steps = fine.steps * RATIO ** np.clip(np.round(wanted), 1, most)
+    differences = evaluator.differences(fine.numbers, steps)
+    rounding = 2 * SAFETY * noise.at(differences.sizes) / differences.widths
+    between = fine.after(differences, rounding)
+    likely = USUAL * np.hypot(rounding, coarse.roundings)
+    truncation = np.maximum(np.abs(coarse.values - between.values) - likely, 0.0)
+    narrowest = 1.5 * coarse.roundings * coarse.steps / _balanced(coarse, truncation)
+    bars, finer = (
+        one.roundings + truncation * (one.steps / coarse.steps) ** 2 for one in (between, fine)
+    )
+    done = (narrowest > fine.tolerances) & (between.residuals <= bars + between.slack)
+    done &= bars_of(coarse, between).consistent
+    values, bars = np.where(bars <= finer, (between.values, bars), (fine.values, finer))
+    return Look(between, Settled(fine.numbers[done], values[done], bars[done]))
+
+
+def _balanced(at: Undecided, truncation: FloatArray) -> FloatArray:
+    """Return the steps at which truncation, of that size at those of `at`, is half of rounding."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(at.steps * np.cbrt(at.roundings / (2 * truncation)))
 
 
 def _rungs(open_: Undecided) -> FloatArray:

@@ -23,6 +23,14 @@ class Settled(NamedTuple):
     values: FloatArray
     error_bars: FloatArray
 
+    def with_more(self, other: Settled) -> Settled:
+        """Return these and others."""
+        return Settled(
+            np.concatenate([self.numbers, other.numbers]),
+            np.concatenate([self.values, other.values]),
+            np.concatenate([self.error_bars, other.error_bars]),
+        )
+
 
 @dataclass(frozen=True)
 class Undecided:
