@@ -85,3 +85,28 @@ def test_no_fault_of_twice_the_resolution_passes_in_an_entry_of_usual_size(name:
             passed += [seed] if probed(case, wrong).passed else []
     assert not passed
     assert np.median(calls) <= 36
+
+
+@pytest.mark.parametrize("grain", [1e-8, 1e-7, 1e-6, 1e-5])
+def test_no_entry_that_passes_is_off_by_more_than_the_resolution(grain: float) -> None:
+    """Outputs that move in steps, with entries over six decades: noise hides the small ones."""
+    passed = 0
+    for seed in range(20):
+        rng = np.random.default_rng([seed, 5])
+        A = rng.normal(size=(3, 4)) * 10 ** rng.uniform(-6, 0, (3, 4))
+        x, (row, column) = rng.normal(size=4), (int(rng.integers(3)), int(rng.integers(4)))
+        right = np.cos(A @ x)[:, None] * A
+        wrong = right.copy()
+        wrong[row, column] *= rng.choice([1.2, 3.0, -1.0, 0.1])
+
+        def outputs(y: Array, A: Array = A) -> Array:
+            return np.asarray(grain * np.round(np.sin(A @ y) / grain))
+
+        report = check_gradients.jacobian(outputs, lambda _, J=wrong: J, x)
+        if report.passed:
+            passed += 1
+            exact, given = right[row, column], wrong[row, column]
+            stated = report.points[0].outputs[row].resolution
+            assert abs(exact - given) / (abs(exact) + abs(given)) <= 1.01 * stated
+        assert all(output.resolution <= 1 for output in report.points[0].outputs)
+    assert passed > 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pytest_gradcheck.numdiff.differences import WIDE
 from pytest_gradcheck.params.scales import SAFE_SQUARE
 from pytest_gradcheck.params.theta import FloatArray, Indices, Parameter, Theta
 from pytest_gradcheck.report.report import (
@@ -191,18 +192,24 @@ class _Lines:
             self.rows[i] += np.einsum("km,km->m", terms, terms)
         sizes = np.abs(values) + np.abs(analytic)
         largest = float(sizes.max())
-        resolutions = _resolutions(bars, sizes)
+        resolutions = _resolutions(values, bars, sizes)
         self.by_column[part] = resolutions.max(axis=1)
         np.maximum(self.by_row, resolutions.max(axis=0), out=self.by_row)
         return largest if math.isfinite(largest) else math.inf
 
 
-def _resolutions(bars: FloatArray, sizes: FloatArray) -> FloatArray:
-    """Return the resolutions, and write into `sizes`."""
+def _resolutions(values: FloatArray, bars: FloatArray, sizes: FloatArray) -> FloatArray:
+    """Return the resolutions, and write into `sizes`: by what two slopes within a bar differ.
+
+    Nothing is left open of an entry that is 0 in both matrices: its output does not move by a bit.
+    """
     sizes[sizes == 0] = np.inf
     with np.errstate(all="ignore"):
         resolutions = np.divide(bars, sizes, out=sizes)
-    resolutions *= 2
+        resolutions *= 2
+        wide = resolutions > 2 * WIDE  # else a size that agrees is twice the value
+        if wide.any():
+            resolutions[wide] = np.minimum(bars[wide] / np.abs(values[wide]), 1.0)
     resolutions[np.isnan(resolutions)] = 0.0
     return resolutions
 
@@ -235,7 +242,7 @@ class _Terms:
         scale = float(sizes.max(initial=0.0)) or 1.0
         if SAFE_SQUARE < scale * scale < 1 / SAFE_SQUARE:
             scale = 1.0
-        resolutions = _resolutions(bars, sizes)
+        resolutions = _resolutions(values, bars, sizes)
         values, analytic = values / scale, analytic / scale
         return cls(known, (values - analytic, values, analytic), resolutions)
 
@@ -334,6 +341,8 @@ def _summed(table: Table, terms: _Terms, keyed: _Keyed, settings: Settings) -> _
     if terms.known is not None:
         figures[keyed.marked(~np.isfinite(table.analytic))] = math.inf
     resolutions = keyed.largest(terms, settings.suspect)
+    if terms.known is not None:
+        resolutions[keyed.marked(~np.isfinite(table.values))] = 1.0
     return _Sums(keyed.counts(table.codes), figures, resolutions)
 
 
