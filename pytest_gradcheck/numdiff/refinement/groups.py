@@ -28,7 +28,7 @@ CLEAR = 4.0
 """A difference that is off by so many error bars clearly disagrees."""
 
 SMALLEST_GROUP = 16
-"""From 8 to 16 the least size makes no difference to verdicts, and 2 % to the calls."""
+"""From 8 to 16 the least size makes no difference to verdicts, and 3 % at most to the calls."""
 
 GROUP_SPREAD = 100.0
 """The largest residual in a group over the smallest, both in units of the cost, is below this."""
