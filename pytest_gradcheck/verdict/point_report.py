@@ -198,8 +198,6 @@ def _tallies(comparison: Comparison) -> list[Tally]:
     theta, judgement = comparison.theta, comparison.judgement
     at = comparison.approximation.evaluated
     kinds = len(VERDICTS)
-    if judgement.all_ok and isinstance(at, slice):
-        return [(parameter.size, *[0] * (kinds - 1)) for parameter in theta.selected]
     numbers = np.arange(at.stop) if isinstance(at, slice) else at
     codes = theta.owners(numbers) * kinds + judgement.verdicts[at]
     table = np.bincount(codes, minlength=len(theta.parameters) * kinds).reshape(-1, kinds)
