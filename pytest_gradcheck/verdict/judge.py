@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -74,8 +73,7 @@ class Judgement:
     errors : float64 array
         ``max(0, |D - g| - u) / (|D| + |g|)``; 0 where both are 0.
     resolutions : float64 array
-        The smallest relative error of the component that would have been reported; see
-        `resolutions_of`.
+        The smallest relative error of the component that would have been reported.
     zeros : bool array or None
         Where both gradients are 0 beside rounding; None if that was not tested.
     stationary : bool
@@ -159,8 +157,8 @@ def judge(
             verdicts = _verdicts(approximation, gradient, theta, errors, settings)
             errors[verdicts == Verdict.NONFINITE] = math.inf
             errors[np.isnan(errors)] = 0.0  # undecided: nothing is known of the error
-            hidden = _hidden(approximation, gradient, theta)
-            resolutions = resolutions_of(hidden, settings.suspect)
+            low, high = _passing_slopes(approximation, gradient, theta)
+            resolutions = _resolutions(low, high, settings.suspect)
     return Judgement(
         verdicts=scatter(verdicts, at, gradient.size),
         errors=scatter(errors, at, gradient.size),
@@ -168,27 +166,22 @@ def judge(
     )
 
 
-class Hidden(NamedTuple):
-    """Between which slopes nothing is reported, of the components that were looked at."""
-
-    low: FloatArray
-    high: FloatArray
-
-
-def resolutions_of(hidden: Hidden, suspect: float) -> FloatArray:
+def _resolutions(low: FloatArray, high: FloatArray, suspect: float) -> FloatArray:
     """Return the largest relative error of two slopes between the ends, and no less than `suspect`.
 
     The gradient passes anywhere between them, and anywhere between them is the true slope. The
     relative error of two numbers is 1 where one is 0, or where they have either sign.
     """
     with np.errstate(all="ignore"):
-        apart = (hidden.high - hidden.low) / (np.abs(hidden.high) + np.abs(hidden.low))
-    apart[np.isnan(apart) & ~((hidden.low == 0) & (hidden.high == 0))] = 1.0
+        apart = (high - low) / (np.abs(high) + np.abs(low))
+    apart[np.isnan(apart) & ~((low == 0) & (high == 0))] = 1.0
     return np.asarray(np.clip(np.nan_to_num(apart), suspect, 1.0))
 
 
-def _hidden(approximation: Approximation, gradient: FloatArray, theta: Theta) -> Hidden:
-    """Return between which slopes nothing is reported: within error bars, and at hidden kinks.
+def _passing_slopes(
+    approximation: Approximation, gradient: FloatArray, theta: Theta
+) -> tuple[FloatArray, FloatArray]:
+    """Return the ends between which any slope passes: those of error bars, and of hidden kinks.
 
     Noise hides how far from theta a kink is. If it may be further than what counts as the point
     itself, then one of its slopes is the gradient, any other is none, and all of them pass.
@@ -197,7 +190,7 @@ def _hidden(approximation: Approximation, gradient: FloatArray, theta: Theta) ->
     values, bars = approximation.values[at], approximation.error_bars[at]
     low, high = values - bars, values + bars
     if not approximation.sides or approximation.noise is None:
-        return Hidden(low, high)
+        return low, high
     numbers = np.fromiter(approximation.sides, np.intp)
     both = np.array(list(approximation.sides.values()))
     slopes = np.column_stack([both, gradient[numbers], approximation.values[numbers]])
@@ -208,7 +201,7 @@ def _hidden(approximation: Approximation, gradient: FloatArray, theta: Theta) ->
     own = bars[where]
     low[where] = np.where(far, least - own, low[where])
     high[where] = np.where(far, most + own, high[where])
-    return Hidden(low, high)
+    return low, high
 
 
 def _verdicts(
