@@ -159,8 +159,8 @@ def _flat_complex(answer: npt.NDArray[Any], theta: Theta) -> FloatArray | None:
 def _at_once(answer: Any, theta: Theta) -> FloatArray | None:
     """Return a dict or list of plain arrays as one vector where each fits its parameter, else None.
 
-    What else an answer may be takes longer to tell: a tenth of a check of four small arrays, and
-    more where there are thousands.
+    What else an answer may be takes longer to tell: a twentieth of a check of four small arrays,
+    and more where there are thousands.
     """
     root, parameters = theta.root, theta.parameters
     if not isinstance(root, Branch) or root.foreign is not None:
