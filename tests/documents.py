@@ -23,8 +23,12 @@ from typing import NamedTuple
 
 import pytest
 
-ADDOPTS = "-p no:randomly"
-"""Options of every run of pytest inside of a test: no plugin of the outer run orders its tests."""
+ADDOPTS = "-p no:randomly -p no:hypothesispytest"
+"""Options of every run of pytest inside of a test: no plugin of the outer run orders its tests.
+
+The plugin of Hypothesis takes more than half of the time that two workers of a small run need to
+start. A test that is about it asks for it by ``-p hypothesispytest``.
+"""
 
 BLOCK = re.compile(
     r"(?:<!-- (?P<kind>file|failure|summary|printed): (?P<said>[^\n]*?) -->\n)?"

@@ -238,7 +238,7 @@ def test_every_form_of_a_check_passes_or_fails_as_its_gradient_is(
     suite: Suite, plugin_args: tuple[str, ...]
 ) -> None:
     suite.file(FORMS)
-    outcomes = suite.outcomes(*plugin_args)
+    outcomes = suite.outcomes("-p", "hypothesispytest", *plugin_args)
     assert len(outcomes) == FORMS.count("def test_") + 1  # one of them is parametrized
     assert surprises(outcomes) == {}
 

@@ -275,7 +275,8 @@ def test_examples(n):
     imported(lambda p: float(p @ p), lambda p: (2 + (n > 3)) * p, np.arange(1.0, n + 1))
 """
     )
-    lines = suite.run("--tb=no", "--gradcheck-report=run.md").stdout.lines
+    options = ("-p", "hypothesispytest", "--tb=no", "--gradcheck-report=run.md")
+    lines = suite.run(*options).stdout.lines
     (failing,) = [line for line in lines if line.startswith("FAIL   ")]
     assert "(smallest of" in failing
     markdown = (suite.pytester.path / "run.md").read_text(encoding="utf-8")
