@@ -6,6 +6,7 @@ import os
 import signal
 import warnings
 import xml.etree.ElementTree as ET
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 import hypothesis  # noqa: F401 - slow to import, and inner runs forget what they import
 import joblib.externals.loky  # noqa: F401 - the same, and at its end joblib looks for itself
-import numpy as np  # noqa: F401 - the same, and it bears no second import
+import numpy as np  # the same, and it bears no second import
 import properties  # noqa: F401 - how often properties are tried
 import pytest
 import still_clock  # noqa: F401 - the search for a line does not end by time
@@ -75,6 +76,15 @@ def _raise(error: Exception) -> None:
 def faults_in_reports_are_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what users see as a note of a report fail our own tests."""
     monkeypatch.setattr(Guard, "on_fault", staticmethod(_raise))
+
+
+@pytest.fixture(autouse=True)
+def draws_do_not_hang_on_the_order_of_tests(request: pytest.FixtureRequest) -> None:
+    """Let every test draw the same numbers from the generators of its module in any order."""
+    bits = np.random.PCG64(zlib.crc32(request.node.name.encode()))
+    for value in vars(request.module).values():
+        if isinstance(value, np.random.Generator):
+            value.bit_generator.state = bits.state
 
 
 @pytest.fixture(scope="session", autouse=True)
