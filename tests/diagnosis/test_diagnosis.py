@@ -155,10 +155,13 @@ def test_what_noise_leaves_open_is_reported_with_its_reason(level: float, reason
     assert reason in found.message
 
 
-def test_a_cost_far_larger_than_its_slope_is_reported() -> None:
-    report = check_gradients(
-        lambda x: float(np.sum(1e-4 * np.sin(x))) + 1e10, lambda x: 1e-4 * np.cos(x), np.ones(2)
-    )
+@pytest.mark.parametrize("size", [1e10, 5e9])  # where float64 itself has fewer than 7 decimals
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cost_far_larger_than_its_slope_is_reported(size: float, seed: int) -> None:
+    def cost(x: Array) -> float:
+        return float(np.sum(1e-4 * np.sin(x))) + size
+
+    report = check_gradients(cost, lambda x: 1e-4 * np.cos(x), np.ones(2), seed=seed)
     (found,) = report.findings
     assert found.code == "precision"
     assert "so large beside its slope" in found.message

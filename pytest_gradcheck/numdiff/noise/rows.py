@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import cache
 from itertools import pairwise
-from math import factorial, frexp, isfinite, ldexp, sqrt
+from math import factorial, frexp, isfinite, ldexp, sqrt, ulp
 from operator import mul, sub
 from statistics import stdev
 from typing import NamedTuple
@@ -36,6 +36,9 @@ KINKED = 1 / 32
 
 FINEST_DECIMAL = 12
 """Decimals of the finest grid that costs may have been rounded to."""
+
+APART = 4.0
+"""How many of float64's own spacings a decimal is at least: values lie on finer ones by chance."""
 
 RETURNED = (np.float32, np.float16)
 """Types that costs may have been rounded to, the finest first."""
@@ -147,7 +150,7 @@ def grid_of(seen: set[float]) -> tuple[float, NoiseKind, int | None]:
 
     Such values may step by equal quanta, which differences of a high order do not show. Rounding
     to a grid has the standard deviation of its spacing over the square root of 12. Values that lie
-    on a coarse grid lie on each finer one too.
+    on a coarse grid lie on each finer one too, and large ones on all that float64 has no room for.
     """
     if len(seen) < 3 or not all(map(isfinite, seen)):
         return 0.0, NoiseKind.ROUNDING, None
@@ -156,7 +159,8 @@ def grid_of(seen: set[float]) -> tuple[float, NoiseKind, int | None]:
     for digits in range(FINEST_DECIMAL, -1, -1) if all(map(_may_be_decimal, seen)) else ():
         if any(round(value, digits) != value for value in seen):
             break
-        spacing, kind, decimals = 10.0**-digits, NoiseKind.DECIMALS, digits
+        if 10.0**-digits > APART * ulp(largest):
+            spacing, kind, decimals = 10.0**-digits, NoiseKind.DECIMALS, digits
     for type_, name in zip(RETURNED, (NoiseKind.FLOAT32, NoiseKind.FLOAT16), strict=True):
         if largest >= float(np.finfo(type_).max) or any(float(type_(v)) != v for v in seen):
             break
