@@ -53,6 +53,12 @@ def test_settings_are_frozen() -> None:
         Settings().eps = 1e-7  # type: ignore[misc]
 
 
+def test_settings_print_as_the_call_that_makes_them() -> None:
+    settings = Settings(mode="full", only="W*", bug=0.5)
+    assert repr(settings).startswith("Settings(mode='full', eps=None, noise=None, suspect=1e-05, ")
+    assert eval(repr(settings)) == settings
+
+
 GOOD: list[tuple[str, Any, Any]] = [
     ("mode", "full", "full"),
     ("search_calls", 0, 0),
