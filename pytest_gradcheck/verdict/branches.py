@@ -63,11 +63,12 @@ def corrected_at_branches(evaluator: Evaluator, doubt: Doubt) -> Approximation:
     if not is_round.any() or approximation.of_kind(Kind.KINK).any():
         return approximation
     smooth = approximation.checked & approximation.of_kind(Kind.SMOOTH)
-    places = np.flatnonzero(is_round & smooth & np.isfinite(gradient))
+    may_branch = is_round & smooth & np.isfinite(gradient)
+    places = np.flatnonzero(may_branch)
     if not places.size:
         return approximation
     near = _Near(evaluator, gradient, doubt.noise)
-    found = np.intersect1d(places, doubt.wrong)
+    found = doubt.wrong[may_branch[doubt.wrong]]
     for distance in (INSIDE, OUTSIDE):
         if not found.size and near.differs(places, distance):
             found = near.located(places, distance)

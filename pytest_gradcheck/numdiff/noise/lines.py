@@ -123,9 +123,9 @@ def _random_line(
         weights = np.copysign(weights, slopes)
     if among is not None:
         weights[~among] = 0.0
-    digits = [parameter.digits for parameter in theta.parameters]
-    if min(digits) == np.finfo(np.float64).nmant + 1:
+    if not theta.layout.is_coarse:
         return partial(evaluator.along, weights)
+    digits = [parameter.digits for parameter in theta.parameters]
     _, exponents = np.frexp(theta.base)
     units = np.ldexp(1.0, exponents - np.array(digits).repeat(theta.sizes))
 

@@ -93,16 +93,16 @@ def level_of(values: Sequence[float], orders: int = ORDERS) -> Level:
     largest = max(map(abs, values)) or 1.0  # squares may overflow
     differences = [value / largest for value in values]
     estimates: list[float] = []
-    changing: list[bool] = []
+    table: list[list[float]] = []
     for order, scale in enumerate(order_scales(len(values), orders), start=1):
         differences = list(map(sub, differences[1:], differences))
         if order == 2 and (straight := _beside_a_kink(differences)) is not None:
             return Level(largest * straight, False)
         estimates.append(sqrt(scale * sum(map(mul, differences, differences))))
-        changing.append(min(differences) < 0 < max(differences))
+        table.append(differences)
     for order in range(len(estimates) - 2):
         three = estimates[order : order + 3]
-        if changing[order] and max(three) <= 4 * min(three):
+        if max(three) <= 4 * min(three) and min(table[order]) < 0 < max(table[order]):
             return Level(largest * three[0], True)
     bent = sorted(estimate for estimate in estimates[1:] if estimate)
     return Level(largest * (bent[len(bent) > 2] if bent else 0.0), False)
