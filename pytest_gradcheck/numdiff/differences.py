@@ -240,7 +240,7 @@ def approximate(
     off: list[Disagreement] = []
     hidden: list[_Hidden] = []
     if not agree:
-        hidden = list(_hidden_slopes(evaluator, result, gradient, noise))
+        hidden = list(_hidden_slopes(evaluator, result, gradient, length, noise))
         off = _contradictions(result, comparand, slopes, hidden, length)
     louder = None if agree and seen else _louder(evaluator, result, comparand, length, off)
     if louder is not None:
@@ -258,7 +258,7 @@ def approximate(
         result = replace(result, noise=far)
         if agree:  # kinks may hide in differences that do
             agree, first = False, _first_pass(evaluator, unknown, comparand, length, noise)
-            hidden = list(_hidden_slopes(evaluator, result, gradient, noise))
+            hidden = list(_hidden_slopes(evaluator, result, gradient, length, noise))
     for number, slope in slopes.items():
         _record(result, number, slope, comparand)
     if not agree:
@@ -319,9 +319,12 @@ def _louder(
 
 
 class _First(NamedTuple):
-    """The first differences of components, at a step for each, and their error bars."""
+    """The first differences of components, at a step for each, and their error bars.
 
-    size: int
+    The lengths of all of theta stand beside them.
+    """
+
+    length: FloatArray
     differences: Differences
     error_bars: FloatArray
     roundings: FloatArray
@@ -339,7 +342,7 @@ def _first_pass(
     both = _without_guards(evaluator.differences(numbers, steps), evaluator.cost0)
     roundings = 2 * SAFETY * noise.at(both.sizes) / both.widths
     bars = roundings if comparand.bars is None else roundings + comparand.bars[numbers]
-    return _First(evaluator.theta.base.size, both, bars, roundings)
+    return _First(length, both, bars, roundings)
 
 
 def _without_guards(both: Differences, cost0: float) -> Differences:
@@ -357,7 +360,7 @@ def _without_guards(both: Differences, cost0: float) -> Differences:
 def _spread(first: _First, numbers: Indices, known: Sequence[int] = ()) -> Approximation:
     """Return the approximation that first differences make, with room for those `known`."""
     at = np.union1d(numbers, np.array(known, np.intp)) if known else numbers
-    return _scattered(first.differences.slopes, first.error_bars, numbers, at, first.size)
+    return _scattered(first.differences.slopes, first.error_bars, numbers, at, first.length.size)
 
 
 def _scattered(
@@ -384,7 +387,7 @@ def _refine(
     """Look again at what the first differences do not show to be right."""
     theta, gradient, noise = evaluator.theta, comparand.gradient, result.noise
     assert noise is not None
-    length = lengths(theta, gradient)
+    length = first.length
     tolerance = tolerances(result, gradient, theta.selected, first=True)
     undecided = _undecided(result, comparand, tolerance)
     undecided[numbers[_bent(first, evaluator.cost0, comparand.gradient[numbers])]] = True
@@ -447,14 +450,17 @@ def _bent(first: _First, cost0: float, analytic: FloatArray) -> npt.NDArray[np.b
 
 
 def _hidden_slopes(
-    evaluator: Evaluator, result: Approximation, gradient: FloatArray, noise: Noise
+    evaluator: Evaluator,
+    result: Approximation,
+    gradient: FloatArray,
+    length: FloatArray,
+    noise: Noise,
 ) -> Iterator[_Hidden]:
     """Yield parameters without any slope, and how steep the cost is with all of each.
 
     Where many have none, all of them are moved at once first.
     """
     theta = evaluator.theta
-    length = lengths(theta, gradient)
     flat = [p for p in theta.selected if not gradient[p.slice].any() and _is_flat(result, p.slice)]
     if len(flat) > FLAT_ALONE and stirred(evaluator, flat, length, noise) == 0:
         yield from (_Hidden(parameter, 0.0) for parameter in flat)

@@ -37,6 +37,8 @@ class Refined(NamedTuple):
 
 def refined(evaluator: Evaluator, first: Undecided, noise: Noise) -> Refined:
     """Approximate components that a first difference leaves open as well as their verdicts need."""
+    if not first.numbers.size:
+        return Refined([], {})
     bars = proven_bars(evaluator, first, noise)
     proven = np.isfinite(bars)
     settled = [Settled(first.numbers[proven], first.values[proven], bars[proven])]
