@@ -129,6 +129,13 @@ class Parameter:
         """
         return tuple(int(i) for i in np.unravel_index(component - self.start, self.shape))
 
+    def indices(self, components: Indices) -> list[tuple[int, ...]]:
+        """Return the indices of several components of theta; see `index`."""
+        if not self.shape:
+            return [()] * components.size
+        places = np.unravel_index(components - self.start, self.shape)
+        return list(zip(*map(np.ndarray.tolist, places), strict=True))
+
     def component_name(self, index: tuple[int, ...]) -> str:
         """Return the expression by which a user reads a component: ``W1[3, 7]``, ``z[3].imag``."""
         if self.is_complex and index:

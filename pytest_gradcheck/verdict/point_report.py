@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -71,9 +71,9 @@ def point_report(
         )
     )
     listed = [
-        _component(parameter, int(number), name, comparison)
+        component
         for parameter in (() if comparison.judgement.all_ok else comparison.theta.selected)
-        for number in _worst(parameter, comparison.judgement)
+        for component in _components(parameter, name, comparison)
     ]
     whole = [sum(counts) for counts in zip(*tallies, strict=True)]
     for seen in comparison.approximation.seen.values():
@@ -103,6 +103,8 @@ def _fails(whole: Tally, found: Sequence[Finding], settings: Settings) -> bool:
 
 def joined(points: Sequence[PointReport]) -> tuple[Component, ...]:
     """Return the components of all points, worst first, at most `LISTED` of a parameter."""
+    if len(points) == 1:
+        return points[0].components
     listed: Counter[str] = Counter()
     kept = []
     for component in sorted((c for point in points for c in point.components), key=rank):
@@ -264,19 +266,29 @@ def _six_digits(error: float, error_bar: float) -> float:
     return float(f"{error:.6g}") if error_bar else error
 
 
-def _component(parameter: Parameter, number: int, point: str, comparison: Comparison) -> Component:
-    index = parameter.index(number)
+def _components(parameter: Parameter, point: str, comparison: Comparison) -> Iterator[Component]:
+    """Yield the worst of a parameter's components, in order."""
     approximation, judgement = comparison.approximation, comparison.judgement
-    return Component(
-        parameter=parameter.name,
-        index=index,
-        name=parameter.component_name(index),
-        analytic=float(comparison.gradient[number]),
-        numerical=float(approximation.values[number]),
-        error_bar=float(approximation.error_bars[number]),
-        relative_error=_six_digits(
-            float(judgement.errors[number]), approximation.error_bars[number]
-        ),
-        verdict=Verdict(judgement.verdicts[number]).word,
-        point=point,
+    numbers = _worst(parameter, judgement)
+    arrays = (
+        comparison.gradient,
+        approximation.values,
+        approximation.error_bars,
+        judgement.errors,
+        judgement.verdicts,
     )
+    columns = (array[numbers].tolist() for array in arrays)
+    for index, analytic, value, bar, error, verdict in zip(
+        parameter.indices(numbers), *columns, strict=True
+    ):
+        yield Component(
+            parameter=parameter.name,
+            index=index,
+            name=parameter.component_name(index),
+            analytic=analytic,
+            numerical=value,
+            error_bar=bar,
+            relative_error=_six_digits(error, bar),
+            verdict=VERDICTS[verdict],
+            point=point,
+        )
