@@ -8,8 +8,12 @@ import numpy.typing as npt
 from pytest_gradcheck.jacobians.columns import judged_columns, slopes_of
 from pytest_gradcheck.jacobians.unnamed import unnamed
 from pytest_gradcheck.jacobians.work import Work
-from pytest_gradcheck.numdiff.jacobian.colouring import coloured
-from pytest_gradcheck.numdiff.jacobian.columns import all_columns, grouped, random_weights
+from pytest_gradcheck.numdiff.jacobian.columns import (
+    all_columns,
+    coloured,
+    grouped,
+    random_weights,
+)
 from pytest_gradcheck.numdiff.jacobian.search import Found, Residuals, locate
 from pytest_gradcheck.numdiff.jacobian.slopes import Target
 from pytest_gradcheck.numdiff.ladder import EPSILON

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pytest_gradcheck.numdiff.differences import Approximation
+from pytest_gradcheck.numdiff.differences import Approximation, Comparand
 from pytest_gradcheck.numdiff.evaluators import Evaluator
 from pytest_gradcheck.numdiff.noise import Noise
+from pytest_gradcheck.numdiff.stairs import approximated_on_stairs
 from pytest_gradcheck.params.theta import FloatArray, Theta
 from pytest_gradcheck.problem.pair import Pair
 from pytest_gradcheck.settings import Settings
@@ -69,6 +70,12 @@ def compare(
     judgement = judge(approximation, gradient, theta, settings)
     if noise is None:
         return Comparison(approximation, gradient, judgement, theta, settings)
+    if judgement.wrong.size:
+        comparand = Comparand.of(gradient, settings.suspect, theta)
+        climbed = approximated_on_stairs(evaluator, approximation, comparand, judgement.wrong)
+        if climbed is not approximation:
+            approximation, noise = climbed, climbed.noise or noise
+            judgement = judge(approximation, gradient, theta, settings)
     doubt = Doubt(approximation, gradient, judgement.wrong, noise, settings.suspect)
     branched = corrected_at_branches(evaluator, doubt)
     if branched is not approximation:

@@ -24,9 +24,9 @@ from pytest_gradcheck.numdiff.noise.further_off import (
     further_off,
     is_off_course,
 )
+from pytest_gradcheck.numdiff.noise.jumps import Along
 from pytest_gradcheck.numdiff.noise.measuring import (
     FIRST_SPACING,
-    Along,
     Noise,
     NoiseKind,
     measure,

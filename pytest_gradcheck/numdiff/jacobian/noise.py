@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.jacobian.evaluator import VectorEvaluator
 from pytest_gradcheck.numdiff.ladder import EPSILON
-from pytest_gradcheck.numdiff.noise.measuring import CROOKED, ROW, measure
+from pytest_gradcheck.numdiff.noise.jumps import ROW
+from pytest_gradcheck.numdiff.noise.measuring import CROOKED, measure
 from pytest_gradcheck.numdiff.noise.rows import FINEST_DECIMAL, RETURNED, order_scales
 from pytest_gradcheck.params.theta import FloatArray
 

@@ -8,7 +8,6 @@ that are kept.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -17,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_gradcheck.numdiff.differences import KINKED, WIDE
+from pytest_gradcheck.numdiff.jacobian.climbing import Climber, Column, Pass, Slopes
 from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, Sides, VectorEvaluator
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
-from pytest_gradcheck.numdiff.ladder import DECAY, EPSILON, RATIO, SAFETY, Kind, Line, Slope, climb
+from pytest_gradcheck.numdiff.jacobian.stairs import stairs_among
+from pytest_gradcheck.numdiff.ladder import DECAY, EPSILON, RATIO, SAFETY, Kind, Slope
 from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = [
@@ -35,9 +36,6 @@ __all__ = [
 ]
 
 Bools = npt.NDArray[np.bool_]
-
-Pass = tuple[float, Indices | None]
-"""A step, and the outputs that it serves; None where it serves all of them."""
 
 LARGEST_SHARE = 1e-3
 """The largest first step, in lengths: beyond it kinks come in reach."""
@@ -63,36 +61,6 @@ CHUNK = 1 << 16
 
 CLIMBS = 20_000
 """Entries at most that climb a ladder of their own; the rest keep the bars of their last look."""
-
-
-@dataclass(frozen=True)
-class Slopes:
-    """The slopes of m outputs along k directions.
-
-    Attributes
-    ----------
-    values, error_bars : arrays of shape (k, m)
-        The approximations, and bounds of their errors, safety factor included.
-    kinds : int8 array of shape (k, m)
-        Numbers of `Kind`.
-    gaps : float32 array of shape (k, m)
-        By how much the one-sided slope ahead exceeded that behind, in the first pass.
-    sides : dict
-        (direction, output) to its slopes on the left and on the right, at kinks.
-    steps : list of k lists
-        Of each direction, the steps of its first pass as stored, each with the outputs that it
-        served; None where it served all of them.
-    settled : bool
-        Whether the first pass has shown all entries to be right.
-    """
-
-    values: FloatArray
-    error_bars: FloatArray
-    kinds: npt.NDArray[np.int8]
-    gaps: npt.NDArray[np.float32]
-    sides: dict[tuple[int, int], tuple[float, float]]
-    steps: list[list[Pass]]
-    settled: bool = False
 
 
 def classical_slopes(calls: VectorEvaluator, directions: Sequence[Direction], eps: float) -> Slopes:
@@ -166,7 +134,9 @@ def approximate_slopes(
     open_ = open_[touched] & (bent[touched] | ~_decided(result, target, touched, wide))
     if not open_.any():
         return replace(result, settled=bool(np.isfinite(target.analytic).all()))
-    look_closer(calls, directions, noise, Open(result, target, touched, open_, wide))
+    left = Open(result, target, touched, open_, wide)
+    look_closer(calls, directions, noise, left)
+    _look_across_stairs(calls, directions, noise, left)
     return result
 
 
@@ -198,17 +168,43 @@ def look_closer(
 ) -> None:
     """Note slopes of open entries from looks at smaller steps, and from ladders of steps."""
     suspect = open_.target.suspect
-    climber = _Climber(calls, noise, suspect, CLIMBS)
+    climber = Climber(calls, noise, suspect, CLIMBS)
     calls.progress.expect(int(np.count_nonzero(open_.entries.any(axis=1))))
     for row, number in enumerate(open_.numbers.tolist()):
         entries = np.flatnonzero(open_.entries[row])
         if not entries.size:
             continue
         analytic = open_.target.analytic[number]
-        column = _Column(directions[number], number, open_.slopes, analytic, open_.wide[row])
+        column = Column(directions[number], number, open_.slopes, analytic, open_.wide[row])
         left = _looked(calls, column, entries, noise, suspect)
         climber.climb(column, left)
         calls.progress.advance(1)
+
+
+def _look_across_stairs(
+    calls: VectorEvaluator, directions: Sequence[Direction], noise: OutputNoise, open_: Open
+) -> None:
+    """Note slopes of entries that look wrong anew where their outputs climb stairs."""
+    slopes, target, rows = open_.slopes, open_.target, open_.numbers
+    values, analytic = slopes.values[rows], target.analytic[rows]
+    with np.errstate(invalid="ignore"):
+        size = np.abs(values) + np.abs(analytic)
+        wrong = np.abs(values - analytic) > slopes.error_bars[rows] + target.suspect * size
+    at, outputs = np.nonzero(wrong & open_.entries & (analytic != 0))
+    pairs = slopes.values, target.analytic
+    for stair in stairs_among(calls, directions, pairs, noise.levels, (rows[at], outputs)):
+        levels = noise.levels.copy()
+        levels[stair.output] = stair.level
+        row = int(np.searchsorted(rows, stair.number))
+        column = Column(
+            directions[stair.number],
+            stair.number,
+            slopes,
+            target.analytic[stair.number],
+            open_.wide[row],
+        )
+        climber = Climber(calls, replace(noise, levels=levels), target.suspect, 1)
+        climber.climb(column, np.array([stair.output]))
 
 
 def _bent(slopes: Slopes, target: Target) -> Bools:
@@ -394,39 +390,9 @@ def _finite(values: FloatArray) -> FloatArray:
     return values if known.all() else np.where(known, values, 0.0)
 
 
-@dataclass(frozen=True)
-class _Column:
-    """One direction, with what is known of all outputs along it."""
-
-    direction: Direction
-    number: int
-    slopes: Slopes
-    analytic: FloatArray
-    wide: FloatArray
-
-    @property
-    def values(self) -> FloatArray:
-        """Approximations so far, a view to write into."""
-        row: FloatArray = self.slopes.values[self.number]
-        return row
-
-    @property
-    def bars(self) -> FloatArray:
-        """Their error bars, a view to write into."""
-        row: FloatArray = self.slopes.error_bars[self.number]
-        return row
-
-    def record(self, output: int, slope: Slope) -> None:
-        """Note the slope of one output."""
-        self.values[output], self.bars[output] = slope.value, slope.error_bar
-        self.slopes.kinds[self.number, output] = slope.kind
-        if slope.sides is not None:
-            self.slopes.sides[self.number, output] = slope.sides
-
-
 def _looked(
     calls: VectorEvaluator,
-    column: _Column,
+    column: Column,
     entries: Indices,
     noise: OutputNoise,
     suspect: float,
@@ -500,7 +466,7 @@ class _Look(NamedTuple):
 
 
 def _kinks(
-    calls: VectorEvaluator, column: _Column, entries: Indices, look: _Look, levels: FloatArray
+    calls: VectorEvaluator, column: Column, entries: Indices, look: _Look, levels: FloatArray
 ) -> Indices:
     """Record kinks where entries lie between two slopes; return which.
 
@@ -526,7 +492,7 @@ def _kinks(
     return np.array(found, np.intp)
 
 
-def _steps_of(column: _Column) -> FloatArray:
+def _steps_of(column: Column) -> FloatArray:
     """Return the step of the first pass for each output."""
     steps = np.empty(column.values.size)
     for step, outputs in column.slopes.steps[column.number]:
@@ -534,7 +500,7 @@ def _steps_of(column: _Column) -> FloatArray:
     return steps
 
 
-def _settled(fine: FloatArray, bars: FloatArray, column: _Column, suspect: float) -> Bools:
+def _settled(fine: FloatArray, bars: FloatArray, column: Column, suspect: float) -> Bools:
     """Return where a look shows an entry to be right, or clearly to be wrong."""
     size = np.abs(fine) + np.abs(column.analytic)
     with np.errstate(invalid="ignore"):
@@ -545,65 +511,3 @@ def _settled(fine: FloatArray, bars: FloatArray, column: _Column, suspect: float
         )
         wrong = (off > 4 * (bars + suspect * size)) & (bars <= np.maximum(1e-4 * size, off / 30))
     return narrow & (right | wrong)
-
-
-class _Climber:
-    """Climbs the ladder for one entry after the other, over calls that a direction's share."""
-
-    def __init__(
-        self, calls: VectorEvaluator, noise: OutputNoise, suspect: float, most: int
-    ) -> None:
-        self._calls, self._noise, self._suspect = calls, noise, suspect
-        self._left = most
-
-    def climb(self, column: _Column, entries: Indices) -> None:
-        """Record the slopes of entries along one direction."""
-        made: dict[float, tuple[float, FloatArray]] = {}
-        direction = column.direction
-
-        def at(distance: float) -> tuple[float, FloatArray]:
-            if distance not in made:
-                made[distance] = self._calls.at(direction, distance)
-            return made[distance]
-
-        for output in entries.tolist():
-            if not self._left:
-                column.bars[output] = math.inf
-                continue
-            self._left -= 1
-            column.record(output, self._climbed(column, output, at))
-
-    def _climbed(self, column: _Column, output: int, at: object) -> Slope:
-        assert callable(at)
-
-        def of_output(distance: float) -> tuple[float, float]:
-            moved, outputs = at(distance)
-            return moved, float(outputs[output])
-
-        reach = column.direction.reach
-        share = math.log(float(np.cbrt(self._noise.relative[output])), RATIO)
-        step = RATIO ** round(share) * reach  # outputs of like noise share their rungs
-        line = Line(
-            of_output,
-            float(self._calls.outputs0[output]),
-            step,
-            reach,
-            self._least(column.direction),
-        )
-        analytic, wide = float(column.analytic[output]), float(column.wide[output])
-        return climb(line, analytic, float(self._noise.levels[output]), wide, self._suspect)
-
-    def _least(self, direction: Direction) -> float:
-        """Return the smallest distance that makes sense: a few units in the last place."""
-        theta = self._calls.theta
-        unit = 1e-17 * min(direction.reach, 1.0)
-        if direction.weights.size > 1:
-            grain = (
-                max(float(np.finfo(p.dtype).eps) for p in theta.selected) if theta.inplace else 0
-            )
-            return 8 * max(unit, grain if grain > EPSILON else 0.0)
-        original = float(theta.base[direction.place][0])
-        if original:
-            number = int(np.arange(theta.base.size)[direction.place][0])
-            unit = theta.spacing(original, theta.owner(number)) / abs(float(direction.weights[0]))
-        return 8 * unit

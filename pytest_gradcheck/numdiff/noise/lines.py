@@ -11,9 +11,8 @@ import numpy as np
 
 from pytest_gradcheck.numdiff.evaluators import Evaluator
 from pytest_gradcheck.numdiff.ladder import EPSILON
+from pytest_gradcheck.numdiff.noise.jumps import PLAIN, Along
 from pytest_gradcheck.numdiff.noise.measuring import (
-    PLAIN,
-    Along,
     Mask,
     Noise,
     given,

@@ -18,15 +18,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from math import ceil, frexp, inf, isfinite, ldexp, log2, sqrt
-from operator import sub
-from statistics import median
+from math import frexp, inf, isfinite, ldexp, sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY, is_guard
+from pytest_gradcheck.numdiff.ladder import EPSILON, SAFETY
+from pytest_gradcheck.numdiff.noise.jumps import (
+    PLAIN,
+    STAYS_OF_ALL,
+    Along,
+    Row,
+    dense_jump,
+    is_even_stair,
+    jump_in,
+    largest_jump,
+    row_of,
+    stands_out,
+)
 from pytest_gradcheck.numdiff.noise.rows import NoiseKind, grid_of, level_of, stairs_of
 from pytest_gradcheck.params.rounding import DOUBLE, TYPES, digits_shown
 from pytest_gradcheck.params.theta import FloatArray
@@ -36,9 +45,11 @@ __all__ = [
     "Mask",
     "Noise",
     "NoiseKind",
+    "climbs",
     "given",
     "measure",
     "measure_far",
+    "measure_stairs",
     "moves_far",
 ]
 
@@ -55,8 +66,23 @@ FINER = (1e-2, 1e-4, 1e-6)
 COARSER = (1e2, 1e4)
 """Factors of that spacing where the cost does not move between neighbours."""
 
-ROW = 7
-"""Values in a row; Moré and Wild find 6 to 8 enough for the noise within a factor of two or so."""
+
+STAIR_SPACINGS = (CROOKED * 1e-3, CROOKED * 3e-5, CROOKED * 6e-3)
+"""Distances of neighbouring values that come upon several treads, be they narrow or wide: between
+those of the first rows and those further off, and these as well."""
+
+AFAR = (3e-2, 1e-2, 3e-3)
+"""The distances at which a cost is compared with what two slopes predict before it is asked for a
+stair: beyond the widest treads, and beyond many and well before most functions bend."""
+
+NEARER = 0.5
+"""How much nearer to one prediction it is than to that by the slope of its treads."""
+
+CLEARLY = 0.1
+"""How much nearer it is to the latter where it climbs no stair, as the largest distance shows."""
+
+SLIGHT = 1e-4
+"""Relative errors up to this may be the noise of a stair whose few values happened to be even."""
 
 FAR_SPACINGS = (
     (CROOKED * 2e-2, inf),
@@ -83,39 +109,16 @@ grows by the k-th power of a number that itself changes with theta."""
 LARGEST_TOLERANCE = 1e-2
 """A single jump beyond this part of the cost is no tolerance."""
 
-PLAIN = 32.0
-"""Rounding units up to which noise is that of float64 arithmetic."""
 
 NEGLIGIBLE = 1e-12
 """The part of the cost, or of its rise, up to which noise asks for no explanation: a bend would
 show more."""
 
-QUARTERINGS = 7
-"""Of an interval in which a jump is looked for, at least: a bend shrinks to 6e-5 of what it was."""
-
-NARROWEST = 1e-9
-"""The interval, relative to the parameters, down to which it is quartered: so that a ripple is seen
-to be one."""
-
-STAYS = 1 / 256
-"""The part of a rise that is left of it at a jump: of some hundred quanta in the interval, one."""
-
-STAYS_OF_ALL = 1e-6
-"""The same of the whole of a cost's rise, which may have as many quanta."""
 
 STANDS_FOR = 32.0
 """A row's noise is believed up to so many times the jump that was found in it; the rest may be
 bends."""
 
-AMID = (1e-3, 0.25)
-"""The part of the interval between two values of which the slope in its middle is taken: the least,
-and the most where noise would drown it."""
-
-OTHER = 0.05
-"""By what part of it the slope amid two values is another."""
-
-HUGE = 1e3
-"""How many times larger than the cost a constant is that only stands for no value."""
 
 GRIDS = 4.0
 """Noise up to so many times that of the grid is explained by it."""
@@ -140,8 +143,6 @@ DISTANCES = (1e-2, -1e-2, 1.0, -1.0, 100.0, -100.0)
 LARGEST_RELATIVE = 1e-3
 """Relative noise beyond which steps are chosen no larger."""
 
-Along = Callable[[Sequence[float]], Sequence[float]]
-"""The costs at distances along a direction."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -210,24 +211,6 @@ class Noise:
         return self.level <= PLAIN * EPSILON * self.magnitude
 
 
-@dataclass(frozen=True)
-class _Row:
-    """Equally spaced values on one side of theta: a kink exactly there would look like noise."""
-
-    spacing: float
-    values: list[float]
-
-    @property
-    def steps(self) -> list[float]:
-        return list(map(sub, self.values[1:], self.values))
-
-    @property
-    def moves(self) -> bool:
-        """Whether more than half of the steps are rises or falls."""
-        steps = self.steps
-        return 2 * steps.count(0.0) < len(steps)
-
-
 def given(relative: float, measured: Noise) -> Noise:
     """Return the noise that the user knows of, and no less than what was measured nearby."""
     level = relative * measured.magnitude
@@ -270,7 +253,7 @@ def measure(along: Along, cost0: float, far: Along | None = None) -> Noise:
     for factor in COARSER:
         if row.moves:
             break
-        coarser = _row(along, cost0, factor * FIRST_SPACING)
+        coarser = row_of(along, cost0, factor * FIRST_SPACING)
         if coarser is not None:
             row = coarser
             seen.update(row.values)
@@ -317,28 +300,83 @@ def measure_far(
             break
         if row is not None and row.moves and most == inf:
             continue
-        row = _row(along, cost0, spacing, FAR_ROW)
+        row = row_of(along, cost0, spacing, FAR_ROW)
         if row is None:
             continue
         level, is_noise = level_of(row.values, FAR_ORDERS)
         both_ways = is_noise and residual == inf
         plain = PLAIN * EPSILON * max(map(abs, row.values))
-        asks = level > max(4 * near.level, plain) and (most == inf or _stands_out(row))
+        asks = level > max(4 * near.level, plain) and (most == inf or stands_out(row))
         usual = 0.0
-        if residual == inf and (asks or _is_even_stair(along, row, near.level)):
+        if residual == inf and (asks or is_even_stair(along, row, near.level)):
             # No jump explains that, and a dense one is small.
-            usual = _dense_jump(along, row, least, both_ways)
+            usual = dense_jump(along, row, least, both_ways)
             asks = usual > 0
-        jump = _largest_jump(along, row, least, both_ways) if asks else 0.0
+        jump = largest_jump(along, row, least, both_ways) if asks else 0.0
         if jump > 2 * max(map(abs, row.values)):
             continue  # a pole
         explains = residual < EXPLAINED * jump < EXPLAINED * LARGEST_TOLERANCE * size
-        if jump > least and (residual == inf or explains or _dense_jump(along, row, least)):
+        if jump > least and (residual == inf or explains or dense_jump(along, row, least)):
             level = max(near.level, usual / sqrt(12), min(level, STANDS_FOR * jump))
             kind, digits = _kind_of_jumps({cost0, *row.values})
             magnitude = max(near.magnitude, *map(abs, row.values))
             return replace(near, level=level, magnitude=magnitude, kind=kind, digits=digits)
     return near
+
+
+def climbs(
+    rise: Callable[[float], FloatArray], nearby: FloatArray, claimed: FloatArray
+) -> npt.NDArray[np.bool_]:
+    """Return which costs rise as is claimed, some way off, and not as differences nearby say.
+
+    Parameters
+    ----------
+    rise : callable
+        Takes a distance; returns the central differences of the costs there.
+    nearby, claimed : arrays
+        Their two slopes.
+    """
+    found = np.zeros(nearby.size, np.bool_)
+    for distance in AFAR:
+        with np.errstate(all="ignore"):
+            rises = rise(distance)
+            off, apart = np.abs(rises - nearby), np.abs(rises - claimed)
+            found |= apart < NEARER * off
+            if np.all(found | (off <= CLEARLY * apart)):
+                break
+    return found
+
+
+def measure_stairs(along: Along, cost0: float, level: float) -> float:
+    """Return the noise of a cost that climbs a stair with a slope on its treads, or 0 for another.
+
+    What rounds inside may be a factor: 1 + tanh(x) is a multiple of 1.1e-16, and x times that has,
+    over short distances, the slope of the factor alone, without any noise.
+
+    Parameters
+    ----------
+    along : callable
+        As for `measure`.
+    cost0 : float
+    level : float
+        The noise on a tread.
+
+    Examples
+    --------
+    >>> measure_stairs(lambda row: [round((1 + t) * 1e4) * (1 + t) for t in row], 1e4, 1e-12) > 0.1
+    True
+    """
+    for spacing in STAIR_SPACINGS:
+        row = row_of(along, cost0, spacing)
+        if row is None:
+            continue
+        found, is_noise = level_of(row.values)
+        least = max(4 * level, PLAIN * EPSILON * max(map(abs, row.values)))
+        if found > least or is_even_stair(along, row, level):
+            jump = dense_jump(along, row, least, is_noise)
+            if jump > 0:
+                return max(jump / sqrt(12), min(found, STANDS_FOR * jump))
+    return 0.0
 
 
 def _remembered(along: Along) -> Along:
@@ -355,110 +393,20 @@ def _remembered(along: Along) -> Along:
     return costs
 
 
-def _moves(row: _Row) -> list[float]:
-    """Return by how much a row moves between its values, beside a polynomial through it."""
-    fit = _polynomial(row, (len(row.values) - 1) // 2)
-    rest = [value - fit(float(k)) for k, value in enumerate(row.values)]
-    return [after - before for before, after in pairwise(rest)]
-
-
-def _ways(moves: Sequence[float]) -> list[list[int]]:
-    """Return the intervals that move up and those that move down, the largest moves last.
-
-    Beside a polynomial through a stair, the steps of the stair move one way and what is flat
-    between them the other. The way with the largest move comes first.
-    """
-    order = sorted(range(len(moves)), key=lambda k: abs(moves[k]))
-    up = moves[order[-1]] > 0
-    return [[k for k in order if (moves[k] > 0) is way] for way in (up, not up)]
-
-
-def _largest_jump(along: Along, row: _Row, least: float, both_ways: bool) -> float:
-    """Return the jump in the interval of a row that moves most, 0 where there is none.
-
-    Of a stair that may be one without a step: then it is the one that moves most the other way.
-    """
-    for way in _ways(_moves(row))[: 1 + both_ways]:
-        jump = _jump(along, row, place=way[-1], least=least) if way else 0.0
-        if jump > least:
-            return jump
-    return 0.0
-
-
-def _dense_jump(along: Along, row: _Row, least: float, both_ways: bool = False) -> float:
-    """Return the jump that a quantized cost has between a good part of its values, or 0.
-
-    Two thirds of the intervals may move less than the one that is looked at: jumps of several sizes
-    are among them where layers round one after the other, and a single jump bends the polynomial
-    beside which all of them move. Of a stair it may be one without a step: then it is one of those
-    that move the other way.
-    """
-    moves = _moves(row)
-    place = sorted(range(len(moves)), key=lambda k: abs(moves[k]))[2 * len(moves) // 3]
-    places, other = [place], next(way for way in _ways(moves) if place not in way)
-    if both_ways and len(other) > 1:
-        places.append(other[min(2 * len(other) // 3, len(other) - 2)])
-    for place in places:
-        jump = _jump(along, row, place=place, least=least)
-        if jump > least:
-            return jump
-    return 0.0
-
-
-def _is_even_stair(along: Along, row: _Row, noise: float) -> bool:
-    """Return whether a row climbs a stair by a step each time: its values are those of a line.
-
-    Amid two values the cost has another slope than from one to the other, by more than `noise`.
-    Curvature leaves it the same there.
-    """
-    first, second = row.values[:2]
-    step, least = second - first, max(SAFETY * noise, PLAIN * EPSILON * max(map(abs, row.values)))
-    visible = least / (OTHER * abs(step)) if step else 0.0
-    part = min(max(AMID[0], visible), AMID[1])
-    before, after = along([(1.5 + half) * row.spacing for half in (-0.5 * part, 0.5 * part)])
-    return abs(after - before - part * step) > max(OTHER * part * abs(step), least)
-
-
-def _stands_out(row: _Row) -> bool:
-    """Return whether a row may jump once: what bends does so between all of its values."""
-    moves = list(map(abs, _moves(row)))
-    return max(moves) > 4 * median(moves)
-
-
 def moves_far(along: Along, cost0: float) -> bool:
     """Return whether a cost differs from its value `cost0` at some large distance."""
     return any(along([distance])[0] != cost0 for distance in DISTANCES)
 
 
-def _row(along: Along, cost0: float, spacing: float, count: int = ROW) -> _Row | None:
-    """Return a row of values on either side of theta, or None where the cost ends on both.
-
-    It has no value there, or a constant that stands for none.
-    """
-    for signed in (spacing, -spacing):
-        values = list(map(float, along([i * signed for i in range(1, count + 1)])))
-        if all(map(isfinite, values)) and not _ends(values, cost0):
-            return _Row(signed, values)
-    return None
-
-
-def _ends(values: Sequence[float], cost0: float) -> bool:
-    """Return whether a row of values runs into a constant that stands for no value."""
-    if is_guard(values[0], cost0) and values.count(values[0]) == len(values):
-        return True
-    last = values[-1]
-    return values.count(last) > 1 and abs(last) > HUGE * abs(cost0) > 0
-
-
-def _row_within_reach(along: Along, cost0: float) -> _Row | None:
+def _row_within_reach(along: Along, cost0: float) -> Row | None:
     for factor in (1.0, *FINER):
-        row = _row(along, cost0, factor * FIRST_SPACING)
+        row = row_of(along, cost0, factor * FIRST_SPACING)
         if row is not None:
             return row
     return None
 
 
-def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
+def _moved(along: Along, cost0: float, row: Row, seen: set[float]) -> Noise:
     """Return the noise that a row of values shows, one that moves as a rule."""
     magnitude = max(map(abs, seen))
     plain = 0.5 * EPSILON * magnitude
@@ -467,9 +415,9 @@ def _moved(along: Along, cost0: float, row: _Row, seen: set[float]) -> Noise:
     for factor in FINER:
         rise = abs(row.values[-1] - row.values[0]) / (len(row.values) * abs(row.spacing))
         size = max(magnitude, rise)
-        if level <= max(NEGLIGIBLE * size, GRIDS * quantum) or _jump(along, row):
+        if level <= max(NEGLIGIBLE * size, GRIDS * quantum) or jump_in(along, row):
             break
-        finer = _row(along, cost0, factor * FIRST_SPACING)  # there is no bend or turn closer by
+        finer = row_of(along, cost0, factor * FIRST_SPACING)  # there is no bend or turn closer by
         if finer is None or not abs(finer.spacing) < abs(row.spacing):
             continue
         row = finer
@@ -496,7 +444,7 @@ def _beside_larger_costs(along: Along, cost0: float, noise: Noise) -> Noise:
     if noise.level <= NEGLIGIBLE * noise.rise:
         return noise
     for spacing in LARGER_SPACINGS:
-        row = _row(along, cost0, spacing)
+        row = row_of(along, cost0, spacing)
         if row is None:
             continue
         level, magnitude = level_of(row.values).value, max(map(abs, row.values))
@@ -516,7 +464,7 @@ def _unmoved(along: Along, cost0: float, seen: set[float]) -> Noise:
             continue
         moved = True
         if isfinite(value):
-            quantum = _jump(along, _Row(distance, [cost0, value]), 0.0, STAYS_OF_ALL)
+            quantum = jump_in(along, Row(distance, [cost0, value]), 0.0, STAYS_OF_ALL)
             others = along([part * max(abs(distance), 1.0) for part in (-0.8, 0.4, 0.6, 0.8)])
             seen = {*seen, value, *map(float, others)}
             break
@@ -536,65 +484,6 @@ def _still(cost: float) -> Noise:
         return Noise(0.5 * EPSILON * size, size, 0.0, False)
     spacing = ldexp(1.0, frexp(size)[1] - digits)
     return Noise(spacing / sqrt(12), size, 0.0, False, NoiseKind(TYPES[digits]))
-
-
-def _jump(
-    along: Along,
-    row: _Row,
-    start: float | None = None,
-    stays: float = STAYS,
-    place: int | None = None,
-    least: float = 0.0,
-) -> float:
-    """Return the size of a jump of the cost within a row of values, or 0 where there is none.
-
-    None, that is, beyond rounding, beyond a part of the rise that `stays`, and beyond `least`.
-
-    What a polynomial through the row leaves of it is looked at, after the value of a `place` or
-    where that moves most: of an interval always the quarter that moves most beside the slope that
-    there is between two jumps. A cost that stands still over an interval has no jump in it, and
-    moves most beside the polynomial all the same where jumps are what makes up its slope.
-    """
-    start = row.spacing if start is None else start
-    count = len(row.values)
-    fit = _polynomial(row, (count - 1) // 2)
-
-    def rest(places: Sequence[float]) -> list[float]:
-        costs = along([start + place * row.spacing for place in places])
-        return [float(cost) - fit(place) for cost, place in zip(costs, places, strict=True)]
-
-    values = [value - fit(float(k)) for k, value in enumerate(row.values)]
-    k = place
-    if k is None:
-        moving = [i for i in range(count - 1) if row.values[i + 1] != row.values[i]]
-        k = max(moving or range(count - 1), key=lambda i: abs(values[i + 1] - values[i]))
-    left, width, low, high = float(k), 1.0, values[k], values[k + 1]
-    first = moved = abs(high - low)
-    quarterings = max(QUARTERINGS, ceil(log2(abs(row.spacing) / NARROWEST) / 2))
-    near = 0.25**quarterings
-    pairs = rest([k + place + end for place in (0.2, 0.5, 0.8) for end in (0.0, near)])
-    slope = median(map(sub, pairs[1::2], pairs[::2])) / near
-    least = max(least, PLAIN * EPSILON * max(map(abs, row.values)), stays * first)
-    for _ in range(quarterings):
-        width /= 4
-        between = [low, *rest([left + i * width for i in (1, 2, 3)]), high]
-        if not all(map(isfinite, between)):
-            return 0.0
-        moves = [abs(after - before - slope * width) for before, after in pairwise(between)]
-        moved = max(moves)
-        if moved <= least:
-            return 0.0  # a bend, of which narrower intervals leave no more
-        k = moves.index(moved)
-        left, low, high = left + k * width, between[k], between[k + 1]
-    return moved
-
-
-def _polynomial(row: _Row, degree: int) -> Callable[[float], float]:
-    """Return the polynomial of a degree that fits a row best, over the numbers of its values."""
-    places = np.arange(len(row.values), dtype=np.float64)
-    size = max(map(abs, row.values)) or 1.0  # squares may overflow
-    fit = np.polynomial.Polynomial.fit(places, np.array(row.values) / size, degree)
-    return lambda place: size * float(fit(place))
 
 
 def _kind_of_jumps(seen: set[float]) -> tuple[NoiseKind, int | None]:
