@@ -75,6 +75,9 @@ def is_large(work: Work) -> bool:
 def probed_table(work: Work, point: str) -> tuple[Table, Seen, tuple[Finding, ...]]:
     """Compare all entries along random vectors, and some columns one by one.
 
+    All columns are, where a search does not explain what vectors show (kinks, say, of which each
+    vector has its own slopes) and the calls that it may take are enough.
+
     Returns
     -------
     Table
@@ -95,11 +98,20 @@ def probed_table(work: Work, point: str) -> tuple[Table, Seen, tuple[Finding, ..
         return table, seen, ()
     found = _searched(work, loud)
     fresh = np.setdiff1d(np.array(found.columns, np.intp), numbers)
-    if fresh.size:
-        table = table.joined(tabled(*judged_columns(work, fresh)))
+    table = _with_columns(work, table, fresh)
     left = _unexplained(work, table, seen.residuals[0])
+    rest = np.setdiff1d(all_columns(work.theta), table.numbers)
+    if left.any() and 2 * rest.size <= work.settings.search_calls:
+        return _with_columns(work, table, rest), seen, ()
     along = "a random vector over the parameters"
     return table, seen, unnamed(work, left, found.complete, along, point)
+
+
+def _with_columns(work: Work, table: Table, numbers: Indices) -> Table:
+    """Return a table with further columns."""
+    if not numbers.size:
+        return table
+    return table.joined(tabled(*judged_columns(work, numbers)))
 
 
 def _drawn(work: Work, samples: int) -> Indices:

@@ -981,3 +981,15 @@ def test_one_random_vector_is_enough_to_see_a_fault_of_usual_size() -> None:
         fun, lambda x: changed(jac(x), 2, 3, by=1.5), X, mode="probe", probes=1, locate=False
     )
     assert [c.name for c in wrong.components if c.verdict == "bug"] == ["jac[2, 3]"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ties_in_all_components_are_no_fault_along_random_vectors(seed: int) -> None:
+    """Each vector has slopes of its own at a tie: columns are differenced where they are few."""
+    x = np.array([0.0, 0.0, 0.0, 1.0, 1.0])
+    right = check_gradients.jacobian(np.sort, lambda x: np.eye(5), x, mode="probe", seed=seed)
+    assert right.passed
+    report = check_gradients.jacobian(
+        np.sort, lambda x: np.diag([1, 1, 1, 1, 2.0]), x, mode="probe", seed=seed
+    )
+    assert not report.passed
