@@ -108,12 +108,13 @@ def outcome(one: Problem, mode: str) -> Outcome:
 
 
 def _is_due(one: Problem, error: Exception) -> bool:
-    """Return whether a cost that does not move with theta was refused for a gradient that is wrong.
+    """Return whether a problem was refused with reason.
 
-    It has a slope of rounding at most, and nothing to compare the gradient with.
+    A cost that does not move with theta has a slope of rounding at most, and nothing to compare a
+    wrong gradient with. One that float16 makes infinite has no slope.
     """
     code = error.code if isinstance(error, ProblemError) else ""
-    return code == "unreached-params" and one.fault != "none"
+    return code == "nonfinite-cost" or (code == "unreached-params" and one.fault != "none")
 
 
 def _raised(error: Exception) -> str:
