@@ -67,16 +67,17 @@ def line_along(
     """
     place, weights = direction
     # A zero has no size of its own; 1e-16 is where steps end for numbers of the order of 1.
-    unit = 1e-17 * min(reach, 1.0)
-    if weights.size > 1:
+    unit, grain = 1e-17 * min(reach, 1.0), EPSILON
+    if theta.layout.is_coarse:
         grain = max(2.0 ** (1 - parameter.digits) for parameter in theta.selected)
+    if weights.size > 1:
         unit = max(unit, grain if grain > EPSILON else 0.0)  # float32 would bend the line
 
         def at(distance: float) -> tuple[float, float]:
             with theta.moved(place, weights, distance):
                 return distance, cost()
 
-        return Line(at, cost0, step, max(reach, 1.0), 8 * unit)
+        return Line(at, cost0, step, max(reach, 1.0), 8 * unit, unit=grain)
 
     number = int(place.start if isinstance(place, slice) else place[0])
     parameter = theta.owner(number)
@@ -94,7 +95,7 @@ def line_along(
         finally:
             cells[number - parameter.start] = original
 
-    return Line(at_component, cost0, step, max(reach, 1.0), 8 * unit)
+    return Line(at_component, cost0, step, max(reach, 1.0), 8 * unit, unit=grain)
 
 
 class Residual(NamedTuple):

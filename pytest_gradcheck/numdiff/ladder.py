@@ -102,6 +102,8 @@ class Line:
         The smallest that can tell more than noise does, where that is known.
     magnitude : float
         The size of the cost at which its noise was measured: larger costs round with their size.
+    unit : float
+        The rounding unit of the coarsest array, in whose type a cost may compute.
     """
 
     at: Callable[[float], tuple[float, float]]
@@ -112,6 +114,7 @@ class Line:
     known: Sequence[Sides] = ()
     useful: float = 0.0
     magnitude: float = math.inf
+    unit: float = EPSILON
 
     @property
     def finest(self) -> float:
@@ -268,7 +271,8 @@ class _Ladder:
         costs = [abs(getattr(rung, side)) for side in sides]
         size = 2.0 if stuck else max(filter(math.isfinite, costs), default=0.0)
         larger = max(1.0, size / self._line.magnitude) if self._line.magnitude else 1.0
-        return SAFETY * max(self._noise * larger, 0.5 * EPSILON * size) / rung.width
+        unit = self._line.unit if stuck else EPSILON
+        return SAFETY * max(self._noise * larger, 0.5 * unit * size) / rung.width
 
     def extend(self) -> bool:
         """Add a rung at either end where it can tell something; return whether one was added."""

@@ -387,3 +387,15 @@ def test_a_slope_that_drowns_in_noise_costs_three_rungs() -> None:
 
     climb(Line(at, 0.0, 0.2, 1.0, 1e-16), 0.0, 1e-2, 1e-15, SUSPECT)
     assert len(asked) == 6
+
+
+@pytest.mark.parametrize("unit", [EPSILON, 2.0**-23, 2.0**-10])
+def test_a_cost_that_stands_still_may_round_to_the_digits_of_its_arrays_inside(
+    unit: float,
+) -> None:
+    """At the largest distance a slope of one such step between numbers of the order of 1 shows."""
+    line = Line(lambda t: (t, 0.3), 0.3, 1e-5, 1.0, 1e-15, unit=unit)
+    slope = climb(line, 0.01 * unit, 1e-17, 1e-3, 1e-5)
+    assert slope.value == 0.0
+    assert 0.01 * unit < slope.error_bar
+    assert climb(line, 1e6 * unit, 1e-17, 1e3, 1e-5).error_bar < 1e6 * unit

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, VectorEvaluator
 from pytest_gradcheck.numdiff.jacobian.noise import OutputNoise
 from pytest_gradcheck.numdiff.ladder import EPSILON, RATIO, Line, Slope, climb
+from pytest_gradcheck.numdiff.refinement.undecided import storage_unit
 from pytest_gradcheck.params.theta import FloatArray, Indices
 
 __all__ = ["Climber", "Column", "Pass", "Slopes"]
@@ -121,6 +122,7 @@ class Climber:
             step,
             reach,
             self._least(column.direction),
+            unit=storage_unit(self._calls.theta),
         )
         analytic, wide = float(column.analytic[output]), float(column.wide[output])
         return climb(line, analytic, float(self._noise.levels[output]), wide, self._suspect)
