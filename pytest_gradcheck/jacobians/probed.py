@@ -75,8 +75,8 @@ def is_large(work: Work) -> bool:
 def probed_table(work: Work, point: str) -> tuple[Table, Seen, tuple[Finding, ...]]:
     """Compare all entries along random vectors, and some columns one by one.
 
-    All columns are, where a search does not explain what vectors show (kinks, say, of which each
-    vector has its own slopes) and the calls that it may take are enough.
+    All columns are, where a search does not explain what vectors show and the calls that it may
+    take are enough. What is left then is no fault of outputs that have an entry at a kink.
 
     Returns
     -------
@@ -102,7 +102,8 @@ def probed_table(work: Work, point: str) -> tuple[Table, Seen, tuple[Finding, ..
     left = _unexplained(work, table, seen.residuals[0])
     rest = np.setdiff1d(all_columns(work.theta), table.numbers)
     if left.any() and 2 * rest.size <= work.settings.search_calls:
-        return _with_columns(work, table, rest), seen, ()
+        table = _with_columns(work, table, rest)
+        left = _unexplained(work, table, seen.residuals[0]) & ~_at_kinks(table, left.size)
     along = "a random vector over the parameters"
     return table, seen, unnamed(work, left, found.complete, along, point)
 
@@ -194,6 +195,12 @@ def _searched(work: Work, loud: npt.NDArray[np.bool_]) -> Found:
     weights = _vector(work, 0)
     residuals = Residuals(work.calls, work.noise, work.matrix.along, weights, _grain(work))
     return locate(residuals, all_columns(work.theta), loud, work.settings.search_calls)
+
+
+def _at_kinks(table: Table, outputs: int) -> npt.NDArray[np.bool_]:
+    """Return which outputs have an entry at a kink: along each vector they have another slope."""
+    kinked = table.outputs[table.codes == Verdict.KINK]
+    return np.asarray(np.bincount(kinked, minlength=outputs) > 0)
 
 
 def _unexplained(work: Work, table: Table, whole: Residual) -> npt.NDArray[np.bool_]:
