@@ -22,6 +22,8 @@ from pytest_gradcheck.diagnosis.line.recording.recorder import Recorder
 from pytest_gradcheck.diagnosis.line.recording.source import Effect, Sources, Statement
 from pytest_gradcheck.diagnosis.line.recording.values import Scope, Value, entries, is_container
 from pytest_gradcheck.diagnosis.line.recording.work import may_change
+from pytest_gradcheck.diagnosis.line.repair import sight
+from pytest_gradcheck.diagnosis.line.repair.sight import is_harmless
 from pytest_gradcheck.diagnosis.line.suspects import suspects
 
 HERE = (lambda: None).__code__
@@ -244,3 +246,23 @@ def test_no_statement_is_named_where_one_elsewhere_is_as_likely(
     )
     told: Any = _chosen(found, ())
     assert tuple(one.line for one in told) == chosen
+
+
+def test_a_function_of_an_installed_package_is_given_no_edited_argument(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may hand it to compiled code that does not check it, and the process may end."""
+
+    class Loss:
+        def loss(self, x: float) -> float:
+            return x
+
+    scope = Scope.of({"at": each, "loss": Loss(), "x": 1.0, "np": np}, {})
+    calls = [ast.parse(text, mode="eval").body for text in ("at(x)", "loss.loss(x)", "np.exp(x)")]
+    assert [is_harmless(call, scope) for call in calls] == [True, True, True]
+    monkeypatch.setattr(sight, "FOREIGN", (__file__,))
+    assert [is_harmless(call, scope) for call in calls] == [False, False, True]
+
+
+def each(x: float) -> float:
+    return x
