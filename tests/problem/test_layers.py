@@ -298,25 +298,6 @@ def test_no_output_is_blamed_where_all_are_wrong() -> None:
     assert not [finding for finding in report.findings if finding.code == "output"]
 
 
-def test_outputs_whose_errors_happen_to_cancel_are_not_called_right() -> None:
-    """Along one direction one of 20 wrong outputs agrees in 2 % of all layers."""
-
-    def forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
-        std = np.sqrt(x.var(axis=0) + 1e-5)
-        xhat = (x - x.mean(axis=0)) / std
-        return xhat, (xhat, std)
-
-    def reverse(dout: Array, cache: tuple[Array, Array]) -> tuple[Array]:
-        xhat, std = cache
-        return ((dout * np.abs(xhat) - dout.mean(0)) / std,)
-
-    for seed in range(100):
-        x = np.random.default_rng(seed).normal(size=(7, 3))
-        report = check_gradients.layer(forward, reverse, x, seed=seed, locate=False)
-        assert not report.passed
-        assert "output" not in {finding.code for finding in report.findings}
-
-
 def test_outputs_that_are_differences_of_inputs_do_not_stand_still() -> None:
     """Each is the difference of two inputs, and the backward pass gives half as much too much."""
     i, j = np.triu_indices(6, 1)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pytest_gradcheck.numdiff.directions import random_weights
 from pytest_gradcheck.numdiff.jacobian.evaluator import Direction, VectorEvaluator
 from pytest_gradcheck.numdiff.noise.measuring import SLIGHT, climbs, measure_stairs
 from pytest_gradcheck.params.streams import stream
@@ -93,13 +94,11 @@ def _climbing(
 
     All directions that look wrong are taken at once.
     """
-    draws = stream("stairs", 0).uniform(-1.0, 1.0, numbers.size)
-    shares = draws + np.copysign(0.5, draws)
+    reaches = np.array([directions[number].reach for number in numbers.tolist()])
+    shares = random_weights(reaches, stream("stairs", 0))
     weights = np.zeros(calls.theta.base.size)
     for number, share in zip(numbers.tolist(), shares.tolist(), strict=True):
-        place, vector, reach = directions[number]
-        weights[place] += share * reach * vector
-        shares[numbers == number] *= reach
+        weights[directions[number].place] += share * directions[number].weights
 
     def rise(distance: float) -> FloatArray:
         up, down = calls.along(weights, (distance, -distance))

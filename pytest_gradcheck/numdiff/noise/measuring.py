@@ -41,7 +41,6 @@ from pytest_gradcheck.params.rounding import DOUBLE, TYPES, digits_shown
 from pytest_gradcheck.params.theta import FloatArray
 
 __all__ = [
-    "Along",
     "Mask",
     "Noise",
     "NoiseKind",
